@@ -1,0 +1,113 @@
+"""Charts of agreement: do replicas hold the same, how late are they, what waits for an absent node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy
+
+from labkit.figures.style import (
+    INK,
+    MUTED,
+    TICK_PX,
+    Figure,
+    axis,
+    by_node_number,
+    layout,
+    nice_ceiling,
+    node_line,
+)
+from labkit.figures.timeline import (
+    ages,
+    column,
+    decades,
+    highest,
+    ink,
+    line,
+    log_axis,
+    lowest_positive,
+    time_axis,
+    with_marks,
+)
+from labkit.samples import Mark, Sample
+
+AGREED_PERCENT = 99.0
+
+
+def agreement_figure(
+    samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0
+) -> Figure:
+    """Do all replicas agree? (share of sampled keys, written no longer ago than a moment left out)"""
+    x = ages(samples)
+    percent = column(samples, lambda sample: sample.agreeing_share * 100)
+    data = [
+        line("agreeing keys", x, percent, style=ink(width=4)),
+        {
+            "type": "scatter", "mode": "lines+text", "x": [-window_s, 0], "y": [AGREED_PERCENT] * 2,
+            "line": {"color": MUTED, "width": 1.5, "dash": "dash"}, "hoverinfo": "skip", "showlegend": False,
+            "text": ["99 %", ""], "textposition": "bottom right",
+            "textfont": {"size": TICK_PX, "color": MUTED},
+        },
+    ]  # fmt: skip
+    now_s = samples[-1].at_s if samples else 0.0
+    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
+    return {
+        "data": data,
+        "layout": layout(
+            "Do all replicas agree?",
+            xaxis=time_axis(window_s),
+            yaxis=axis("% of sampled keys", range=[0, 104], tickvals=[0, 25, 50, 75, 100]),
+            yaxis2=hidden,
+            showlegend=False,
+        ),
+    }
+
+
+def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
+    """How late is each replica?"""
+    x = ages(samples)
+    names = by_node_number(samples[-1].nodes) if samples else []
+    columns = [column(samples, lambda sample, name=name: _lag(sample, name)) for name in names]  # type: ignore[misc]
+    data = [line(name, x, values, style=node_line(name)) for name, values in zip(names, columns, strict=True)]
+    now_s = samples[-1].at_s if samples else 0.0
+    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
+    span = decades(lowest_positive(*columns), highest(*columns), least=1, most=100)
+    return {
+        "data": data,
+        "layout": layout(
+            "How late is each replica?",
+            xaxis=time_axis(window_s),
+            yaxis=log_axis("ms (p95), log scale", span),
+            yaxis2=hidden,
+        ),
+    }
+
+
+def hints_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
+    """What waits for an absent node?"""
+    x = ages(samples)
+    waiting = column(samples, lambda sample: sample.hints_pending_total)
+    data = [
+        {
+            **line("writes kept as hints", x, waiting, style={"color": INK, "width": 3}),
+            "fill": "tozeroy",
+            "fillcolor": "rgba(127,137,150,0.25)",
+        }
+    ]
+    now_s = samples[-1].at_s if samples else 0.0
+    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
+    return {
+        "data": data,
+        "layout": layout(
+            "What waits for an absent node?",
+            xaxis=time_axis(window_s),
+            yaxis=axis("hints pending", range=[0, nice_ceiling(highest(waiting), least=10)], nticks=5),
+            yaxis2=hidden,
+            showlegend=False,
+        ),
+    }
+
+
+def _lag(sample: Sample, name: str) -> float:
+    node = sample.nodes.get(name)
+    return node.lag_p95_ms if node else numpy.nan

@@ -1,0 +1,133 @@
+"""Charts of what users do and feel: the rate that the database keeps up with, latency, load per node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from labkit.figures.style import (
+    INK,
+    KIND_TINTS,
+    Figure,
+    axis,
+    by_node_number,
+    layout,
+    nice_ceiling,
+    node_line,
+)
+from labkit.figures.timeline import (
+    Array,
+    ages,
+    column,
+    decades,
+    highest,
+    ink,
+    line,
+    log_axis,
+    lowest_positive,
+    time_axis,
+    with_marks,
+)
+from labkit.samples import KINDS, Mark, Sample
+
+RATE_SPAN_S = 2.0
+PLURALS = {"view": "views", "like": "likes", "comment": "comments", "retweet": "retweets", "tweet": "tweets"}
+
+
+def rates_of_kind(samples: Sequence[Sample], kind: str, span_s: float = RATE_SPAN_S) -> Array:
+    """Acknowledged operations/s of one kind: growth of its real counter over the last `span_s`."""
+    rates = numpy.full(len(samples), numpy.nan)
+    first = 0
+    for place, sample in enumerate(samples):
+        while first < place - 1 and sample.at_s - samples[first].at_s > span_s:
+            first += 1
+        earlier = samples[first]
+        grown, took = sample.counts[kind] - earlier.counts[kind], sample.at_s - earlier.at_s
+        if took > 0 and grown >= 0:
+            rates[place] = grown / took
+    return rates
+
+
+def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
+    """Does the database keep up with what is asked of it?"""
+    x = ages(samples)
+    target = column(samples, lambda sample: sample.target_rate if sample.running else 0.0)
+    achieved = column(samples, lambda sample: sample.achieved_rate)
+    data: list[dict[str, Any]] = []
+    stack = numpy.zeros(len(samples))
+    for kind in KINDS:
+        part = rates_of_kind(samples, kind)
+        stack = stack + numpy.nan_to_num(part)
+        data.append(
+            {
+                "type": "scatter", "mode": "lines", "name": PLURALS[kind],
+                "x": x, "y": numpy.nan_to_num(part), "stackgroup": "kinds",
+                "fillcolor": KIND_TINTS[kind], "line": {"width": 0, "color": KIND_TINTS[kind]},
+                "hovertemplate": "%{y:.0f}/s<extra>" + PLURALS[kind] + "</extra>",
+            }
+        )  # fmt: skip
+    data.append(line("asked for", x, target, style={"color": INK, "width": 3, "dash": "dash"}))
+    now_s = samples[-1].at_s if samples else 0.0
+    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
+    top = nice_ceiling(highest(target, achieved, stack), least=10)
+    return {
+        "data": data,
+        "layout": layout(
+            "Does the database keep up?",
+            xaxis=time_axis(window_s),
+            yaxis=axis("operations/s", range=[0, top], nticks=5),
+            yaxis2=hidden,
+        ),
+    }
+
+
+def latency_figure(
+    samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0
+) -> Figure:
+    """How long does a user wait?"""
+    x = ages(samples)
+    columns = {
+        name: column(samples, lambda sample, name=name: sample.latency_ms[name])  # type: ignore[misc]
+        for name in ("p50", "p95", "p99")
+    }
+    styles = {"p50": ink(width=4), "p95": ink(width=2.5, dash="dash"), "p99": ink(width=2.5, dash="dot")}
+    names = {"p50": "half (p50)", "p95": "95 % (p95)", "p99": "99 % (p99)"}
+    data = [line(names[name], x, values, style=styles[name]) for name, values in columns.items()]
+    now_s = samples[-1].at_s if samples else 0.0
+    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
+    span = decades(lowest_positive(*columns.values()), highest(*columns.values()), least=1, most=100)
+    return {
+        "data": data,
+        "layout": layout(
+            "How long does a user wait at most?",
+            xaxis=time_axis(window_s),
+            yaxis=log_axis("ms, log scale", span),
+            yaxis2=hidden,
+        ),
+    }
+
+
+def load_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
+    """Which node does the work?"""
+    x = ages(samples)
+    names = by_node_number(samples[-1].nodes) if samples else []
+    columns = [column(samples, lambda sample, name=name: _rate(sample, name)) for name in names]  # type: ignore[misc]
+    data = [line(name, x, values, style=node_line(name)) for name, values in zip(names, columns, strict=True)]
+    now_s = samples[-1].at_s if samples else 0.0
+    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
+    return {
+        "data": data,
+        "layout": layout(
+            "Which node does the work?",
+            xaxis=time_axis(window_s),
+            yaxis=axis("operations/s", range=[0, nice_ceiling(highest(*columns), least=10)], nticks=5),
+            yaxis2=hidden,
+        ),
+    }
+
+
+def _rate(sample: Sample, name: str) -> float:
+    node = sample.nodes.get(name)
+    return node.rate if node else numpy.nan

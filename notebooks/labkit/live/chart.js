@@ -1,0 +1,55 @@
+// Draws the figure that the kernel sent. Plotly comes from the kernel too, once a page (see chart.py).
+const isDark = () => document.body.dataset.jpThemeLight === "false";
+
+async function unpack(script) {
+  const packed = new Blob([script.get("gzipped")]).stream();
+  const source = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).text();
+  // As a module of our own: whatever loader the page has (AMD, none) is not asked.
+  const wrapped = `const module={exports:{}};let exports=module.exports,define;\n${source}\nexport default module.exports;`;
+  const url = URL.createObjectURL(new Blob([wrapped], { type: "text/javascript" }));
+  try { return (await import(/* webpackIgnore: true */ url)).default; } finally { URL.revokeObjectURL(url); }
+}
+
+async function render({ model, el }) {
+  const script = await model.widget_manager.get_model(model.get("script").slice("IPY_MODEL_".length));
+  const Plotly = await (globalThis.quorumLabPlotly ??= unpack(script));
+  const darkForLight = script.get("dark_for_light");
+  const place = el.appendChild(document.createElement("div"));
+  let seen = false, behind = true, queued = 0;
+
+  const build = (part) => {
+    if (typeof part === "string") return isDark() ? darkForLight[part] ?? part : part;
+    if (Array.isArray(part)) return part.map(build);
+    if (part === null || typeof part !== "object") return part;
+    if ("__array__" in part) {
+      const view = model.get("arrays")[part.__array__];
+      return new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+    }
+    return Object.fromEntries(Object.entries(part).map(([key, value]) => [key, build(value)]));
+  };
+  const draw = () => {
+    queued = 0;
+    behind = !seen || place.clientWidth === 0;      // out of sight: drawn when it is scrolled into view
+    const { data, layout } = build(model.get("skeleton"));
+    if (behind || !data) return;
+    Plotly.react(place, data, { ...layout, width: place.clientWidth }, { displayModeBar: false });
+  };
+  const soon = () => { queued ||= requestAnimationFrame(draw); };
+
+  const sight = new IntersectionObserver((entries) => { seen = entries.at(-1).isIntersecting; if (seen && behind) soon(); });
+  const size = new ResizeObserver(soon);
+  const theme = new MutationObserver(soon);
+  sight.observe(el);
+  size.observe(el);
+  theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+  model.on("change:arrays", soon);
+  model.on("change:skeleton", soon);
+  return () => {
+    model.off("change:arrays", soon);
+    model.off("change:skeleton", soon);
+    [sight, size, theme].forEach((observer) => observer.disconnect());
+    cancelAnimationFrame(queued);
+    Plotly.purge(place);
+  };
+}
+export default { render };

@@ -1,0 +1,85 @@
+"""A Plotly chart that takes a whole figure a few times a second.
+
+Lives here: the widget and its transport. Must not live here: what a figure looks like (labkit.figures).
+
+How it works: Plotly's own script lies in the installed plotly package. One `PlotlyScript` widget carries it,
+gzipped, to the browser; every chart refers to that one, and a page unpacks it once. Of a figure, numpy arrays
+travel as binary float32 buffers at each `show`, and the rest (titles, colours, ranges) only when it changed.
+Both are widget traits, so a page that is reloaded gets the last window again and draws on.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets  # type: ignore[import-untyped]
+import numpy
+import traitlets
+
+from labkit.figures.style import DARK_FOR_LIGHT
+
+Figure = dict[str, Any]
+
+
+@functools.cache
+def plotly_script_gzipped() -> bytes:
+    """plotly.min.js of the installed plotly package, compressed: nothing comes from the network."""
+    return gzip.compress((files("plotly") / "package_data" / "plotly.min.js").read_bytes(), 6)
+
+
+class PlotlyScript(anywidget.AnyWidget):
+    """Carries Plotly's script to the page; it draws nothing."""
+
+    _esm = "export default { render() {} }"
+    gzipped = traitlets.Bytes().tag(sync=True)
+    dark_for_light = traitlets.Dict().tag(sync=True)
+
+
+@functools.cache
+def plotly_script() -> PlotlyScript:
+    """The one script widget of this kernel."""
+    return PlotlyScript(gzipped=plotly_script_gzipped(), dark_for_light=DARK_FOR_LIGHT)
+
+
+def split_arrays(value: Any, arrays: list[memoryview]) -> Any:
+    """A copy of `value` in which each numpy array became {"__array__": its place in `arrays`}."""
+    if isinstance(value, numpy.ndarray):
+        arrays.append(memoryview(value.astype(numpy.float32).tobytes()))
+        return {"__array__": len(arrays) - 1}
+    if isinstance(value, dict):
+        return {key: split_arrays(part, arrays) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [split_arrays(part, arrays) for part in value]
+    return value
+
+
+class LiveChart(anywidget.AnyWidget):
+    """One chart; `show` replaces what it shows. Call `show` from one thread only."""
+
+    _esm = Path(__file__).parent / "chart.js"
+
+    script = traitlets.Any().tag(sync=True, **ipywidgets.widget_serialization)
+    skeleton = traitlets.Dict().tag(sync=True)
+    arrays: traitlets.List[memoryview] = traitlets.List().tag(sync=True)
+
+    def __init__(self, figure: Figure | None = None, **keywords: Any) -> None:
+        """A chart, empty or with a first figure."""
+        super().__init__(script=plotly_script(), **keywords)
+        self.sent_bytes = 0
+        if figure is not None:
+            self.show(figure)
+
+    def show(self, figure: Figure) -> None:
+        """Show `figure` ({"data", "layout"}) from now on, in one message to the page."""
+        arrays: list[memoryview] = []
+        skeleton = split_arrays(figure, arrays)
+        with self.hold_sync():
+            if skeleton != self.skeleton:
+                self.skeleton = skeleton
+            self.arrays = arrays
+        self.sent_bytes += sum(array.nbytes for array in arrays)

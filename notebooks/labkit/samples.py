@@ -1,0 +1,150 @@
+"""The last minute as the charts need it: one sample a poll, and the moments when somebody broke something.
+
+Lives here: the one place that knows the shape of the traffic service's stats. Must not live here: threads,
+HTTP, widgets. A value that was not measured is NaN, so that a chart shows a gap and never an invented zero.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS = ("view", "like", "comment", "retweet", "tweet")
+PERCENTILES = ("p50", "p95", "p99")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSample:
+    """What was measured about one node at one moment."""
+
+    rate: float
+    state: str
+    lag_p95_ms: float
+    hints_pending: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One poll of the traffic service; `at_s` is on the kernel's monotonic clock."""
+
+    at_s: float
+    running: bool
+    target_rate: float
+    achieved_rate: float
+    operations_total: float
+    errors_total: float
+    counts: Mapping[str, float]
+    latency_ms: Mapping[str, float]
+    nodes: Mapping[str, NodeSample]
+    agreeing_share: float
+    hints_pending_total: float
+    longest_gap_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment worth remembering, for example "node-2 killed"."""
+
+    at_s: float
+    text: str
+
+
+@dataclass
+class History:
+    """A bounded window of samples and marks.
+
+    Invariant: samples are in order of time and number at most `sample_count_max`.
+    """
+
+    window_s: float = 60.0
+    sample_count_max: int = 400
+    mark_count_max: int = 30
+    _samples: deque[Sample] = field(init=False)
+    _marks: deque[Mark] = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Make the two bounded queues."""
+        self._samples = deque(maxlen=self.sample_count_max)
+        self._marks = deque(maxlen=self.mark_count_max)
+
+    def add(self, sample: Sample) -> None:
+        """Append one sample; one that is older than the newest is a programmer's error."""
+        with self._lock:
+            assert not self._samples or sample.at_s >= self._samples[-1].at_s, "time ran backwards"
+            self._samples.append(sample)
+
+    def mark(self, text: str, at_s: float) -> None:
+        """Remember that something was done at `at_s`; every time chart shows it."""
+        with self._lock:
+            self._marks.append(Mark(at_s, text))
+
+    def clear(self) -> None:
+        """Forget everything, for the next class."""
+        with self._lock:
+            self._samples.clear()
+            self._marks.clear()
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The samples of the window, oldest first."""
+        with self._lock:
+            return list(self._samples)
+
+    @property
+    def marks(self) -> list[Mark]:
+        """The marks, oldest first."""
+        with self._lock:
+            return list(self._marks)
+
+    @property
+    def latest(self) -> Sample | None:
+        """The newest sample."""
+        with self._lock:
+            return self._samples[-1] if self._samples else None
+
+
+def number(value: object) -> float:
+    """A measured number as float; anything else is NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    return float(value)
+
+
+def _part(of: object, name: str) -> Mapping[str, Any]:
+    found = of.get(name) if isinstance(of, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def sample_from_stats(stats: Mapping[str, Any], at_s: float, workload: str = "twitter") -> Sample:
+    """One sample from the answer of GET /api/real/traffic/stats."""
+    load = _part(_part(stats, "workloads"), workload)
+    convergence = _part(stats, "convergence")
+    lag = _part(convergence, "replication_lag_ms")
+    nodes = {
+        name: NodeSample(
+            rate=number(node.get("achieved_rate")),
+            state=str(node.get("state", "unknown")),
+            lag_p95_ms=number(_part(lag, name).get("p95", node.get("replication_lag_ms"))),
+            hints_pending=number(node.get("hints_pending")),
+        )
+        for name, node in _part(stats, "nodes").items()
+    }
+    return Sample(
+        at_s=at_s,
+        running=bool(load.get("running", stats.get("running", False))),
+        target_rate=number(load.get("target_rate")),
+        achieved_rate=number(load.get("achieved_rate")),
+        operations_total=number(load.get("operations_total")),
+        errors_total=number(load.get("errors_total")),
+        counts={kind: number(_part(load, "counts").get(kind)) for kind in KINDS},
+        latency_ms={name: number(_part(load, "latency_ms").get(name)) for name in PERCENTILES},
+        nodes=nodes,
+        agreeing_share=number(convergence.get("share")),
+        hints_pending_total=number(convergence.get("hints_pending_total")),
+        longest_gap_s=number(load.get("longest_gap_s")),
+    )
