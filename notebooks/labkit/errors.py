@@ -1,7 +1,7 @@
 """What a person sees when the lab cannot do what a cell asked.
 
 Lives here: one exception whose text is the whole story, what failed, why, and what to do next.
-Must not live here: errors of the database itself (kvnode.errors) or of programmers (they keep their traceback).
+Must not live here: errors of the database itself (kvnode.errors) or of programmers (with their traceback).
 
 IPython asks an exception for `_render_traceback_`; answering it with two lines keeps a page of Python
 internals away from somebody who only wanted to press a button.

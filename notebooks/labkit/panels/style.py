@@ -1,0 +1,55 @@
+"""How the panels' own HTML looks, in JupyterLab's light and dark theme alike.
+
+Colours come from JupyterLab's CSS variables with a fallback for other front ends; a state is always told by a
+word and a symbol, never by colour alone.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets  # type: ignore[import-untyped]
+
+from labkit.figures.style import node_colour, node_dash
+
+CSS = f"<style>{(Path(__file__).parent / 'panels.css').read_text(encoding='utf-8')}</style>"
+
+
+def style_sheet() -> Any:
+    """A widget that shows nothing and brings the panels' style to the page."""
+    return ipywidgets.HTML(CSS, layout={"display": "none"})
+
+
+# state -> (symbol, word, class)
+LIGHTS = {
+    "running": ("●", "running", "lab-good"),
+    "paused": ("❚❚", "paused", "lab-warn"),
+    "starting": ("◌", "starting", "lab-warn"),
+    "dead": ("✕", "dead", "lab-bad"),
+    "failed": ("!", "failed", "lab-bad"),
+}
+
+
+def light(state: str, *, cut_off: bool = False) -> str:
+    """A state as symbol and word in a pill."""
+    symbol, word, kind = LIGHTS.get(state, ("?", state, "lab-warn"))
+    if cut_off and state == "running":
+        symbol, word, kind = "⚡", "cut off", "lab-warn"
+    return f'<span class="lab-pill {kind}">{symbol} {escape(word)}</span>'
+
+
+def swatch(node: str) -> str:
+    """A node's colour and dash as its lines have them in the charts."""
+    dashes = {"solid": "", "dash": "9 5", "dot": "3 4", "dashdot": "9 4 3 4", "longdash": "14 5"}
+    pattern = dashes.get(node_dash(node), "5 3 2 3")
+    return (
+        f'<svg width="34" height="12" aria-hidden="true"><line x1="0" y1="6" x2="34" y2="6" '
+        f'stroke="{node_colour(node)}" stroke-width="5" stroke-dasharray="{pattern}"/></svg>'
+    )
+
+
+def count(value: float) -> str:
+    """A whole number with thin spaces; a dash when nothing was measured."""
+    return f"{value:,.0f}".replace(",", " ") if value == value else "–"

@@ -1,0 +1,189 @@
+"""A lab without processes: what the panels press is written down, and its stats have the service's shape."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from labkit.lab import NodeFacts
+from labkit.samples import History, sample_from_stats
+
+
+def stats_at(second: float, *, nodes: int = 3, dead: str | None = None, rate: float = 50.0) -> dict[str, Any]:
+    """An answer of GET /api/real/traffic/stats as the service gives it."""
+    wave = 1 + 0.05 * math.sin(second)
+    names = [f"node-{number}" for number in range(1, nodes + 1)]
+    alive = [name for name in names if name != dead]
+    total = rate * second
+    latency = {"p50": 2.1 * wave, "p95": 5.5 * wave, "p99": 9.0 * wave, "max": 14.0}
+    return {
+        "success": True,
+        "running": True,
+        "timestamp": 1_700_000_000.0 + second,
+        "workloads": {
+            "twitter": {
+                "running": True, "target_rate": rate, "achieved_rate": rate * wave,
+                "operations_total": int(total), "errors_total": 0, "r": 2, "w": 2,
+                "latency_ms": latency, "service_latency_ms": latency, "longest_gap_s": 0.08,
+                "counts": {
+                    "tweet": int(total * 0.02), "retweet": int(total * 0.08), "comment": int(total * 0.1),
+                    "like": int(total * 0.3), "view": int(total * 0.5),
+                },
+            }
+        },
+        "nodes": {
+            name: {
+                "url": f"http://127.0.0.1:{9998 + number}", "healthy": name in alive,
+                "state": "alive" if name in alive else "dead", "operations_total": int(total / nodes),
+                "achieved_rate": rate * wave / len(alive) if name in alive else 0.0, "hints_pending": 0,
+            }
+            for number, name in enumerate(names, 1)
+        },
+        "convergence": {
+            "sampled_keys": 100, "agreeing_keys": 100, "share": 0.0 if dead else 1.0,
+            "hints_pending_total": int(second) if dead else 0,
+            "replication_lag_ms": {name: {"p50": 1.0, "p95": 2.5 * wave} for name in alive},
+        },
+    }  # fmt: skip
+
+
+class FakeLab:
+    """A double of labkit.lab.Lab: commands run in the caller's thread and land in `calls`."""
+
+    def __init__(self, nodes: int = 3) -> None:
+        """Three nodes that run, fifty operations/s."""
+        self.history = History()
+        self.replicas = min(3, nodes)
+        self.story = "attached to the running cluster quorum-lab (3 nodes)."
+        self.calls: list[tuple[str, Any]] = []
+        self.states = {f"node-{number}": "running" for number in range(1, nodes + 1)}
+        self.cut: set[str] = set()
+        self.settings: dict[str, float] = {"rate": 50, "r": 2, "w": 2}
+        self.refreshers: list[Callable[[], None]] = []
+        self.problem: str | None = None
+        self.said = ("ready", False)
+        self.hold: list[Callable[[], None]] | None = None
+        self.second = 0.0
+        self.stored: dict[str, list[Mapping[str, Any]]] = {}
+
+    def nodes(self) -> list[NodeFacts]:
+        return [
+            NodeFacts(name, state, 9998 + number, 4000 + number, "alive", 17.0, cut_off=name in self.cut)
+            for number, (name, state) in enumerate(self.states.items(), 1)
+        ]
+
+    def traffic_settings(self) -> Mapping[str, float]:
+        return self.settings
+
+    def subscribe(self, refresh: Callable[[], None]) -> None:
+        self.refreshers.append(refresh)
+
+    def submit(
+        self,
+        doing: str,
+        action: Callable[[], object],
+        *,
+        done: Callable[[str | None], None] | None = None,
+    ) -> None:
+        def run() -> None:
+            problem = self.problem
+            if problem is None:
+                action()
+            self.said = (f"{doing}: {problem or 'done'}", problem is not None)
+            if done:
+                done(problem)
+
+        if self.hold is None:
+            run()
+        else:
+            self.hold.append(run)
+
+    def status(self) -> tuple[str, bool]:
+        return self.said
+
+    def kill(self, node: str) -> None:
+        self.calls.append(("kill", node))
+        self.states[node] = "dead"
+
+    def pause(self, node: str) -> None:
+        self.calls.append(("pause", node))
+        self.states[node] = "paused"
+
+    def resume(self, node: str) -> None:
+        self.calls.append(("resume", node))
+        self.states[node] = "running"
+
+    def restart(self, node: str) -> None:
+        self.calls.append(("restart", node))
+        self.states[node] = "running"
+
+    def isolate(self, node: str) -> None:
+        self.calls.append(("isolate", node))
+        self.cut.add(node)
+
+    def heal(self) -> None:
+        self.calls.append(("heal", None))
+        self.cut.clear()
+
+    def delay(self, delay_ms: float) -> None:
+        self.calls.append(("delay", delay_ms))
+
+    def set_rate(self, rate: float) -> None:
+        self.calls.append(("set_rate", rate))
+        self.settings["rate"] = rate
+
+    def set_quorum(self, *, r: int | None = None, w: int | None = None) -> None:
+        self.calls.append(("set_quorum", (r, w)))
+
+    def start_traffic(self) -> None:
+        self.calls.append(("start_traffic", None))
+
+    def stop_traffic(self) -> None:
+        self.calls.append(("stop_traffic", None))
+
+    def reset(self) -> None:
+        self.calls.append(("reset", None))
+
+    def put(self, key: str, value: str) -> Mapping[str, Any]:
+        dot = "node-2.3f2a91c205d8b7aa:7"
+        self.stored[key] = [
+            {
+                "node": f"node-{number}", "reachable": True, "digest": "ab12",
+                "siblings": [
+                    {
+                        "value": value, "dot": dot, "vector_clock": {"node-2.3f2a91c205d8b7aa": 7},
+                        "timestamp": 1_700_000_000_000, "stored_at": 1_700_000_000_000 + number,
+                    }
+                ],
+            }
+            for number in (1, 2, 3)
+        ]  # fmt: skip
+        return {
+            "key": key, "dot": dot, "node": "node-2", "timestamp": 1_700_000_000_000, "w": 2,
+            "acknowledged_by": ["node-2", "node-1"],
+        }  # fmt: skip
+
+    def replicas_of(self, key: str) -> list[Mapping[str, Any]]:
+        return self.stored[key]
+
+    def run_for(self, seconds: float, *, dead: str | None = None, interval_s: float = 0.25) -> None:
+        """Let that much time pass: samples arrive and everybody refreshes once at the end."""
+        jitter = random.Random(1)
+        for _ in range(int(seconds / interval_s)):
+            self.second += interval_s
+            stats = stats_at(self.second, nodes=len(self.states), dead=dead, rate=self.settings["rate"])
+            self.history.add(sample_from_stats(stats, self.second + jitter.random() * 0.01))
+        for refresh in self.refreshers:
+            refresh()
+
+
+@pytest.fixture
+def lab() -> FakeLab:
+    """A lab in which half a minute has passed."""
+    fake = FakeLab()
+    fake.run_for(30)
+    return fake
