@@ -17,7 +17,7 @@ from labkit.lab import Lab
 from labkit.live.chart import Figure, LiveChart
 from labkit.panels.buttons import CommandButton, Setting
 from labkit.panels.nodes import NodeRow
-from labkit.panels.style import count
+from labkit.panels.style import count, style_sheet
 from labkit.samples import History, Sample
 
 FIGURES: dict[str, Callable[..., Figure]] = {

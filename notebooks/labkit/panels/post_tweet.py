@@ -106,7 +106,8 @@ class PostTweet(ipywidgets.VBox):  # type: ignore[misc]
         )
         self._said.value = (
             f'<div class="lab-status">Acknowledged to you after {took_ms:.1f} ms, '
-            f"when W={self.answer.get('w')} replicas had it on disk: {who}. Key <code>{key}</code>, dot <code>{dot}</code>.</div>"
+            f"when W={self.answer.get('w')} replicas had it on disk: {who}. "
+            f"Key <code>{key}</code>, dot <code>{dot}</code>.</div>"
         )
         self._chart.show(arrival_figure(arrivals, acknowledged_by=acknowledged, coordinator=coordinator))
         if self._chart.layout.display:
