@@ -41,7 +41,7 @@ step() { # message command...
     local message=$1 began now
     shift
     began=$(date +%s)
-    if [ ! -t 2 ]; then say "  $message ..."; fi
+    printf '  %s ... ' "$message" >&2
     "$@" >>"$SETUP_LOG" 2>&1 </dev/null &
     STEP_PID=$!
     while kill -0 "$STEP_PID" 2>/dev/null; do
@@ -53,7 +53,7 @@ step() { # message command...
     wait "$STEP_PID" || status=$?
     STEP_PID=""
     now=$(date +%s)
-    if [ -t 2 ]; then printf '\r  %s ... ' "$message" >&2; else printf '  %s: ' "$message" >&2; fi
+    if [ -t 2 ]; then printf '\r  %s ... ' "$message" >&2; fi
     if [ "$status" -eq 0 ]; then say "done ($((now - began)) s)"; else say "failed after $((now - began)) s"; fi
     return "$status"
 }
@@ -80,6 +80,7 @@ find_python() {
         fi
         [ -n "$found" ] || found="$candidate is Python $version"
     done
+    if [ -n "${QUORUM_LAB_PYTHON:-}" ]; then found="${found:-\$QUORUM_LAB_PYTHON, $QUORUM_LAB_PYTHON, is no Python}"; fi
     fail "${found:-No python3 was found on the PATH}; Quorum Lab needs Python 3.11 or later." \
         "  Debian, Ubuntu:  sudo apt install python3 python3-venv python3-pip" \
         "  Fedora:          sudo dnf install python3 python3-pip" \
@@ -103,11 +104,12 @@ make_venv() { # python
         return 0
     fi
     rm -rf "$VENV"
-    if "$1" -c 'import venv, ensurepip' 2>/dev/null; then
+    if "$1" -c 'import ensurepip; ensurepip.version()' 2>/dev/null; then
         if step "making .venv" "$1" -m venv "$VENV"; then return 0; fi
-    elif "$1" -c 'import venv, pip' 2>/dev/null; then
+    elif "$1" -c 'import venv, pip.__main__' 2>/dev/null; then
         # Debian without python3-venv: an environment without pip, filled by the pip outside of it.
-        if step "making .venv (this python3 has no ensurepip)" "$1" -m venv --without-pip "$VENV"; then return 0; fi
+        say "  this python3 has no ensurepip: using the pip outside of .venv"
+        if step "making .venv" "$1" -m venv --without-pip "$VENV"; then return 0; fi
     else
         fail "$1 has neither the venv module nor pip, and uv is not on the PATH. Type one of these, then start again:" \
             "  Debian, Ubuntu:  sudo apt install python3-venv python3-pip" \
@@ -118,13 +120,14 @@ make_venv() { # python
     fail "Could not make $VENV. Is the disk full, or the folder not writable?"
 }
 
-pip_install() { # python arguments...; the pip inside .venv, else the one outside of it
+# The pip inside .venv, else the one outside of it. Only for step: exec, so that who interrupts meets pip itself.
+pip_install() { # python arguments...
     local outside=$1
     shift
-    if "$PYTHON" -c 'import pip' 2>/dev/null; then
-        PIP_USER=0 "$PYTHON" -m pip --disable-pip-version-check --no-input install "$@"
+    if "$PYTHON" -c 'import pip.__main__' 2>/dev/null; then
+        PIP_USER=0 exec "$PYTHON" -m pip --disable-pip-version-check --no-input install "$@"
     else
-        PIP_USER=0 "$outside" -m pip --python "$PYTHON" --disable-pip-version-check --no-input install "$@"
+        PIP_USER=0 exec "$outside" -m pip --python "$PYTHON" --disable-pip-version-check --no-input install "$@"
     fi
 }
 
