@@ -56,7 +56,7 @@ def agreement_figure(
         "layout": layout(
             "Do all replicas agree?",
             xaxis=time_axis(window_s),
-            yaxis=axis("% of sampled keys", range=[0, 104], tickvals=[0, 25, 50, 75, 100]),
+            yaxis=axis("% of sampled keys", range=[0, 138], tickvals=[0, 25, 50, 75, 100]),
             yaxis2=hidden,
             showlegend=False,
         ),

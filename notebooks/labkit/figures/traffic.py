@@ -79,6 +79,7 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
             xaxis=time_axis(window_s),
             yaxis=axis("operations/s", range=[0, top], nticks=5),
             yaxis2=hidden,
+            margin={"l": 68, "r": 18, "t": 84, "b": 48},
         ),
     }
 
@@ -101,7 +102,7 @@ def latency_figure(
     return {
         "data": data,
         "layout": layout(
-            "How long does a user wait at most?",
+            "How long does a user wait?",
             xaxis=time_axis(window_s),
             yaxis=log_axis("ms, log scale", span),
             yaxis2=hidden,

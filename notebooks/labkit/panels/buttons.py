@@ -1,8 +1,10 @@
 """Buttons and sliders that answer at once and get through while a cell computes.
 
-How it works: a click that arrives while a cell runs is handled only if its widget has sent something on its
-own comm before (ipykernel then serves that comm on a thread of its own). So every callback changes its own
-widget first, every control is touched once when it is made, and the work itself goes to the lab's worker.
+How it works: JupyterLab addresses widget messages to a subshell, a second thread of the kernel that is free
+while a cell computes. But ipykernel (7.4 at least) takes a widget's message to the shell on which that widget
+sent its own last one; a widget made by a cell would be bound to the busy main shell. `Reachable` takes that
+note away after each message, so that the address the page wrote counts. A callback changes its own widget
+first (feedback at once, and the way through where the note cannot be taken away), then queues the work.
 """
 
 from __future__ import annotations
@@ -19,7 +21,32 @@ from labkit.lab import Lab
 SETTLE_S = 1.0
 
 
-class CommandButton(ipywidgets.Button):  # type: ignore[misc]
+class Reachable(ipywidgets.Widget):  # type: ignore[misc]
+    """A widget whose events come through while a cell computes."""
+
+    def open(self) -> None:
+        """Open the comm, and leave no note of the shell that opened it."""
+        super().open()
+        self._forget_shell()
+
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        super()._send(msg, buffers)
+        self._forget_shell()
+
+    def _forget_shell(self) -> None:
+        if self.comm is not None:
+            self.comm.__dict__.pop("_reply_subshell_id", None)
+
+
+class ReachableSlider(Reachable, ipywidgets.IntSlider):  # type: ignore[misc]
+    """A slider whose changes come through while a cell computes."""
+
+
+class ReachableChoice(Reachable, ipywidgets.ToggleButtons):  # type: ignore[misc]
+    """A row of choices whose changes come through while a cell computes."""
+
+
+class CommandButton(Reachable, ipywidgets.Button):  # type: ignore[misc]
     """A button for one command; while it is carried out the button says so and takes no second click."""
 
     def __init__(

@@ -15,7 +15,7 @@ import ipywidgets  # type: ignore[import-untyped]
 from labkit import figures
 from labkit.lab import Lab
 from labkit.live.chart import Figure, LiveChart
-from labkit.panels.buttons import CommandButton, Setting
+from labkit.panels.buttons import CommandButton, ReachableChoice, ReachableSlider, Setting
 from labkit.panels.nodes import NodeRow
 from labkit.panels.style import count, style_sheet
 from labkit.samples import History, Sample
@@ -30,8 +30,8 @@ FIGURES: dict[str, Callable[..., Figure]] = {
 }
 RATE_MAX = 1000
 DELAY_MAX_MS = 300
-SLIDER = {"width": "330px"}
-LABEL = {"description_width": "118px"}
+SLIDER = {"width": "340px", "flex": "0 0 auto"}
+LABEL = {"description_width": "104px"}
 
 
 def head_html(story: str, sample: Sample | None) -> str:
@@ -143,15 +143,15 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         settings = lab.traffic_settings()
 
         def slider(label: str, value: float, high: int, step: int) -> Any:
-            return ipywidgets.IntSlider(
+            return ReachableSlider(
                 value=int(value), min=0, max=high, step=step, description=label,
                 continuous_update=False, style=LABEL, layout=SLIDER,
             )  # fmt: skip
 
         def choice(label: str, value: float) -> Any:
-            return ipywidgets.ToggleButtons(
+            return ReachableChoice(
                 options=list(range(1, lab.replicas + 1)), value=int(value), description=label,
-                style={**LABEL, "button_width": "42px"},
+                style={"description_width": "72px", "button_width": "40px"}, layout={"flex": "0 0 auto"},
             )  # fmt: skip
 
         rate = slider("operations/s", settings.get("rate", 50), RATE_MAX, 10)
@@ -160,29 +160,29 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         self.delay = Setting(lab, delay, "delaying every link by {value} ms", lab.delay, "lab-delay")
         least = min(2, lab.replicas)
         self.r = Setting(
-            lab, choice("R: reads ask", settings.get("r", least)), "reading from R={value}",
+            lab, choice("R (read)", settings.get("r", least)), "reading from R={value}",
             lambda value: lab.set_quorum(r=value), "lab-r",
         )  # fmt: skip
         self.w = Setting(
-            lab, choice("W: writes wait", settings.get("w", least)), "writing to W={value}",
+            lab, choice("W (write)", settings.get("w", least)), "writing to W={value}",
             lambda value: lab.set_quorum(w=value), "lab-w",
         )  # fmt: skip
         self.start = CommandButton(
             lab, "Start traffic", "starting traffic", lab.start_traffic,
-            css_class="lab-start", hint="users begin to tweet", width="120px", icon="play",
+            css_class="lab-start", hint="users begin to tweet", width="130px", icon="play",
         )  # fmt: skip
         self.stop = CommandButton(
             lab, "Stop traffic", "stopping traffic", lab.stop_traffic,
-            css_class="lab-stop", hint="users rest; their data stays", width="120px", icon="stop",
+            css_class="lab-stop", hint="users rest; their data stays", width="130px", icon="stop",
         )  # fmt: skip
         self.heal = CommandButton(
             lab, "Heal network", "healing the network", self._heal,
-            css_class="lab-heal", hint="take back every cut and delay", width="130px", icon="medkit",
+            css_class="lab-heal", hint="take back every cut and delay", width="150px", icon="medkit",
         )  # fmt: skip
         self.reset = CommandButton(
             lab, "Reset for the next class", "resetting for the next class", self._reset,
             css_class="lab-reset", hint="all nodes up, no faults, standard traffic, empty charts",
-            width="200px", icon="refresh",
+            width="235px", icon="refresh",
         )  # fmt: skip
         row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px"}
         self._controls = ipywidgets.VBox(
