@@ -1,0 +1,34 @@
+"""Local clusters: a supervisor that keeps node processes, and the way to command it.
+
+    from kvnode.cluster import LocalCluster
+    cluster = LocalCluster.attach_or_start()
+
+or `python -m kvnode.cluster start`. Reading order: local.py (what you can ask), control.py (how it gets
+there), supervisor.py (who hears it), keeper.py (what it does), children.py and lifetimes.py (processes);
+faults.py, ports.py, state.py and places.py are values and files.
+"""
+
+from kvnode.cluster.errors import (
+    AlreadyRunning,
+    BadCommand,
+    ClusterError,
+    NodeFailed,
+    NotRunning,
+    StartFailed,
+)
+from kvnode.cluster.local import LocalCluster
+from kvnode.cluster.state import NodeInfo, NodeState, NodeStatus, SidecarInfo
+
+__all__ = [
+    "AlreadyRunning",
+    "BadCommand",
+    "ClusterError",
+    "LocalCluster",
+    "NodeFailed",
+    "NodeInfo",
+    "NodeState",
+    "NodeStatus",
+    "NotRunning",
+    "SidecarInfo",
+    "StartFailed",
+]

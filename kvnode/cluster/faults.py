@@ -1,0 +1,129 @@
+"""Which links are cut and which are slow, and the rules that each node is told so that it becomes true.
+
+Pure values: a command makes a new plan from the old one. Every node only knows its own outgoing rules, so a
+cut that works both ways is two rules. Cuts and delays are kept apart: healing a partition leaves the delays
+as they were. Not here: sending the rules (supervisor.py), and obeying them (the node).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from typing import Any
+
+from kvnode.cluster.errors import BadCommand
+
+DELAY_MS_MAX = 60_000.0
+
+Link = tuple[str, str]
+"""(from, to): one direction."""
+
+Rules = dict[str, dict[str, Any]]
+"""What one node is told: {peer: {"delay_ms"?, "jitter_ms"?, "loss"?, "cut"?}}; peers without a fault are left
+out."""
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A link that takes longer, one way, and may lose messages."""
+
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+
+    def rule(self) -> dict[str, Any]:
+        """The parts that are not zero."""
+        parts = {"delay_ms": self.delay_ms, "jitter_ms": self.jitter_ms, "loss": self.loss}
+        return {name: value for name, value in parts.items() if value}
+
+
+@dataclass(frozen=True)
+class FaultPlan:
+    """All faults of a cluster's links. Invariant: links join two different nodes of `nodes`."""
+
+    nodes: tuple[str, ...]
+    cuts: frozenset[Link] = frozenset()
+    slow: Mapping[Link, Slow] = field(default_factory=dict)
+
+    def rules_of(self, node: str) -> Rules:
+        """The outgoing rules of one node."""
+        rules: Rules = {}
+        for peer in self.nodes:
+            link = (node, peer)
+            rule = self.slow[link].rule() if link in self.slow else {}
+            if link in self.cuts:
+                rule["cut"] = True
+            if rule:
+                rules[peer] = rule
+        return rules
+
+    def all_rules(self) -> dict[str, Rules]:
+        """The rules of every node that has any."""
+        rules = {node: self.rules_of(node) for node in self.nodes}
+        return {node: mine for node, mine in rules.items() if mine}
+
+    def partitioned(self, groups: Sequence[Sequence[str]]) -> FaultPlan:
+        """Two nodes reach each other if and only if some group holds both; replaces all earlier cuts.
+
+        One group alone is cut off from all the others. A node in two groups is a bridge between them.
+        """
+        named = [tuple(dict.fromkeys(group)) for group in groups if group]
+        for group in named:
+            self._check(group)
+        grouped = {node for group in named for node in group}
+        rest = tuple(node for node in self.nodes if node not in grouped)
+        if not named:
+            raise BadCommand("a partition needs groups of nodes, as in: node-1,node-2 / node-3")
+        if len(named) == 1:
+            named.append(rest)
+        elif rest:
+            raise BadCommand(f"{', '.join(rest)} stands in no group; every node must be in one")
+        together = {link for group in named for link in permutations(group, 2)}
+        return replace(self, cuts=frozenset(permutations(self.nodes, 2)) - together)
+
+    def isolated(self, node: str) -> FaultPlan:
+        """Cut one node off from all others, both ways; earlier cuts stay."""
+        self._check([node])
+        links = {link for link in permutations(self.nodes, 2) if node in link}
+        return replace(self, cuts=self.cuts | links)
+
+    def cut(self, sender: str, receiver: str, *, both_ways: bool = True) -> FaultPlan:
+        """Cut one link; with both_ways=False the receiver can still send to the sender."""
+        links = self._pair(sender, receiver)
+        return replace(self, cuts=self.cuts | set(links if both_ways else links[:1]))
+
+    def healed(self, node: str | None = None) -> FaultPlan:
+        """Without cuts, or without those that touch `node`; delays stay."""
+        if node is None:
+            return replace(self, cuts=frozenset())
+        self._check([node])
+        return replace(self, cuts=frozenset(link for link in self.cuts if node not in link))
+
+    def delayed(self, slow: Slow, pair: Link | None = None) -> FaultPlan:
+        """Make all links, or both directions between a pair, this slow; earlier cuts stay. Slow() is no
+        fault."""
+        if not 0 <= slow.delay_ms <= DELAY_MS_MAX or not 0 <= slow.jitter_ms <= DELAY_MS_MAX:
+            raise BadCommand(f"delay and jitter must be from 0 to {DELAY_MS_MAX:.0f} ms")
+        if not 0 <= slow.loss <= 1:
+            raise BadCommand(f"loss {slow.loss}: expected a share from 0 to 1")
+        links: Iterable[Link] = permutations(self.nodes, 2) if pair is None else self._pair(*pair)
+        changed = {**self.slow, **dict.fromkeys(links, slow)}
+        return replace(self, slow={link: each for link, each in sorted(changed.items()) if each.rule()})
+
+    def _pair(self, one: str, other: str) -> tuple[Link, Link]:
+        self._check([one, other])
+        if one == other:
+            raise BadCommand(f"a link joins two different nodes; got {one} twice")
+        return (one, other), (other, one)
+
+    def _check(self, nodes: Iterable[str]) -> None:
+        for node in nodes:
+            if node not in self.nodes:
+                raise BadCommand(f"no node called {node!r}; there are {', '.join(self.nodes)}")
+
+
+def parse_groups(words: Sequence[str]) -> list[list[str]]:
+    """Groups from a command line: "node-1,node-2 / node-3", with or without spaces around the slash."""
+    groups = " ".join(words).split("/")
+    return [group.replace(",", " ").split() for group in groups]

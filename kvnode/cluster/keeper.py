@@ -1,0 +1,369 @@
+"""The keeper: what the supervisor knows of its nodes and sidecars, and what each command does to them.
+
+Everything happens on one event loop in one thread. Commands that start a node take that node's lock, so two
+restarts follow each other; kill and pause do not, so they work on a node that is still starting. Faults are
+kept here too: a node forgets its rules when it dies, so it is told again before it counts as running. Not
+here: the supervisor's own life (supervisor.py), and how commands arrive (control.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kvnode.cluster.children import READY_TIMEOUT_S, Child
+from kvnode.cluster.errors import BadCommand, NodeFailed, StartFailed
+from kvnode.cluster.faults import FaultPlan, Rules, Slow
+from kvnode.cluster.places import Places
+from kvnode.cluster.ports import choose
+from kvnode.cluster.rules_http import post_rules
+from kvnode.cluster.state import Address, ClusterFile, write_json
+
+EXIT_PORT_BUSY = 3
+START_TRIES_MAX = 5
+SIDECAR_COUNT_MAX = 8
+RETELL_PERIOD_S = 0.25
+KEPT_BY_WIPE = ("log.jsonl",)  # a wiped node's story stays readable
+
+
+class Keeper:
+    """The processes of one running cluster, and its faults."""
+
+    def __init__(
+        self,
+        places: Places,
+        cluster: ClusterFile,
+        *,
+        node_command: Sequence[str],
+        detached: bool,
+        log: Callable[[str], None],
+    ) -> None:
+        self.places = places
+        self.cluster = cluster
+        self.stop_asked = asyncio.Event()
+        self._detached = detached
+        self._log = log
+        self._created_at_ms = int(time.time() * 1000)
+        self._sidecars: dict[str, Child] = {}
+        self._plan = FaultPlan(tuple(node.name for node in cluster.nodes))
+        self._told: dict[str, Rules] = {}  # the rules each living node has; a dead one has none
+        self._retell: asyncio.Task[None] | None = None
+        self._locks = {node.name: asyncio.Lock() for node in cluster.nodes}
+        self._nodes: dict[str, Child] = {}
+        for node in cluster.nodes:
+            where = (
+                "--cluster-file",
+                str(places.cluster_file),
+                "--data-dir",
+                str(places.data_dir(node.name)),
+            )
+            self._nodes[node.name] = Child(
+                node.name,
+                [*node_command, *where, "--name", node.name],
+                log_file=places.folder / f"{node.name}.out",
+                on_change=self._on_change,
+                ready_prefix=f"ready {node.name} ",
+                watches_stdin=True,
+            )
+
+    # --- the whole cluster -------------------------------------------------------------------------------
+
+    async def start_all(self) -> None:
+        """Start every node at once. A port that was taken since it was chosen makes all choose again."""
+        avoid: set[int] = set()
+        for _ in range(START_TRIES_MAX):
+            self.cluster.write(self.places.cluster_file)
+            for child in self._nodes.values():
+                child.spawn()
+            await asyncio.gather(*(child.settle() for child in self._nodes.values()))
+            busy = [node for node in self.cluster.nodes if self._nodes[node.name].exit_code == EXIT_PORT_BUSY]
+            if not busy:
+                break
+            avoid.update(port for node in busy for port in (node.http_port, node.peer_port))
+            self._log(f"ports were taken meanwhile, choosing again: {sorted(avoid)}")
+            await asyncio.gather(*(child.kill("ports are chosen again") for child in self._nodes.values()))
+            self.choose_ports([node.http_port for node in self.cluster.nodes], avoid=avoid)
+        for child in self._nodes.values():
+            child.confirm_running()
+        failed = [child for child in self._nodes.values() if child.state != "running"]
+        if failed:
+            reasons = "; ".join(f"{child.name} {child.reason}" for child in failed)
+            raise StartFailed(f"{reasons} (its own log: {self.places.data_dir(failed[0].name)}/log.jsonl)")
+
+    def choose_ports(self, wanted: Sequence[int], *, avoid: Iterable[int] = ()) -> None:
+        """Give every node the wanted HTTP port, or the next free one, and its peer port."""
+        pairs = choose(wanted, avoid=set(avoid))
+        nodes = tuple(
+            replace(node, http_port=http, peer_port=peer)
+            for node, (http, peer) in zip(self.cluster.nodes, pairs, strict=True)
+        )
+        self.cluster = replace(self.cluster, nodes=nodes)
+
+    def kill_all_now(self) -> None:
+        """SIGKILL to every child, stopped ones too, without waiting."""
+        for child in self._children():
+            child.kill_now("the cluster ended")
+
+    async def stop_all(self) -> None:
+        """Sidecars first, so that they do not see their nodes go; then the nodes."""
+        await asyncio.gather(*(child.terminate() for child in self._sidecars.values()))
+        await asyncio.gather(*(child.terminate() for child in self._nodes.values()))
+
+    def reap(self) -> None:
+        """Some child changed; see which."""
+        for child in self._children():
+            child.reap()
+
+    def state(self) -> dict[str, Any]:
+        """What state.json says."""
+        return {
+            "cluster": self.cluster.cluster,
+            "cluster_id": self.cluster.cluster_id,
+            "supervisor_pid": os.getpid(),
+            "detached": self._detached,
+            "socket": str(self.places.socket_path()),
+            "replicas": self.cluster.replicas,
+            "created_at": self._created_at_ms,
+            "nodes": [self._node_state(node.name) for node in self.cluster.nodes],
+            "sidecars": [self._sidecar_state(child) for child in self._sidecars.values()],
+        }
+
+    # --- commands ----------------------------------------------------------------------------------------
+
+    async def handle(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Do what one command says and answer the state after it."""
+        name = command["command"]
+        actions: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "kill": self._kill,
+            "pause": self._pause,
+            "resume": self._resume,
+            "restart": self._restart,
+            "wipe": self._wipe,
+            "partition": self._partition,
+            "isolate": self._isolate,
+            "cut": self._cut,
+            "heal": self._heal,
+            "delay": self._delay,
+            "reset": self._reset,
+            "start_sidecar": self._start_sidecar,
+            "stop_sidecar": self._stop_sidecar,
+        }
+        if name == "stop":
+            self.stop_asked.set()
+        elif name != "status":
+            action = actions.get(name)
+            if action is None:
+                raise BadCommand(
+                    f"unknown command {name!r}; there are {', '.join(sorted(actions))}, status, stop"
+                )
+            shown = {word: value for word, value in command.items() if word != "env"}
+            self._log(f"command {shown}")
+            await action(command)
+        return {"state": self.state()}
+
+    async def _kill(self, command: dict[str, Any]) -> None:
+        await asyncio.gather(*(child.kill() for child in self._named(command)))
+
+    async def _pause(self, command: dict[str, Any]) -> None:
+        for child in self._named(command):
+            child.pause()
+
+    async def _resume(self, command: dict[str, Any]) -> None:
+        for child in self._named(command):
+            child.resume()
+        await self._tell_all()
+
+    async def _restart(self, command: dict[str, Any]) -> None:
+        children = self._named(command)
+        await asyncio.gather(*(self._restart_one(child) for child in children))
+        failed = [f"{child.name} {child.reason}" for child in children if child.state == "failed"]
+        if failed:
+            raise NodeFailed("; ".join(failed))
+
+    async def _restart_one(self, child: Child) -> None:
+        async with self._locks[child.name]:
+            await child.terminate(why="restarting")
+            child.spawn()
+            await child.settle()
+            if child.state == "starting":
+                if not await self._tell(child.name):
+                    self._tell_again_soon()
+                child.confirm_running()
+            elif child.exit_code == EXIT_PORT_BUSY:
+                address = self._address(child.name)
+                child.explain(
+                    f"port {address.http_port} or {address.peer_port} was taken by another program; "
+                    f"stop that and restart {child.name}, or start the whole cluster again"
+                )
+
+    async def _wipe(self, command: dict[str, Any]) -> None:
+        for child in self._named(command):
+            async with self._locks[child.name]:
+                await child.kill("killed, and its data deleted")
+                _empty(self.places.data_dir(child.name))
+                child.explain("killed, and its data deleted")
+
+    async def _reset(self, command: dict[str, Any]) -> None:
+        del command
+        self._plan = FaultPlan(self._plan.nodes)
+        for child in self._nodes.values():
+            if child.state == "paused":
+                child.resume()
+        down = [child for child in self._nodes.values() if child.state in ("dead", "failed")]
+        if down:
+            await self._restart({"nodes": [child.name for child in down]})
+        await self._tell_all()
+
+    # --- faults ------------------------------------------------------------------------------------------
+
+    async def _partition(self, command: dict[str, Any]) -> None:
+        await self._adopt(self._plan.partitioned(command["groups"]))
+
+    async def _isolate(self, command: dict[str, Any]) -> None:
+        await self._adopt(self._plan.isolated(command["node"]))
+
+    async def _cut(self, command: dict[str, Any]) -> None:
+        one, other = command["link"]
+        await self._adopt(self._plan.cut(one, other, both_ways=bool(command["both_ways"])))
+
+    async def _heal(self, command: dict[str, Any]) -> None:
+        await self._adopt(self._plan.healed(command.get("node")))
+
+    async def _delay(self, command: dict[str, Any]) -> None:
+        slow = Slow(float(command["delay_ms"]), float(command["jitter_ms"]), float(command["loss"]))
+        pair = command.get("pair")
+        await self._adopt(self._plan.delayed(slow, (pair[0], pair[1]) if pair else None))
+
+    async def _adopt(self, plan: FaultPlan) -> None:
+        self._plan = plan
+        await self._tell_all()
+        self._on_change()
+
+    async def _tell_all(self) -> None:
+        """Bring every running node's rules up to date; one that does not listen is told again later."""
+        running = [name for name, child in self._nodes.items() if child.state == "running"]
+        told = await asyncio.gather(*(self._tell(name) for name in running))
+        if not all(told):
+            self._tell_again_soon()
+
+    def _tell_again_soon(self) -> None:
+        if self._retell is None:
+            self._retell = asyncio.get_running_loop().create_task(self._tell_later())
+
+    async def _tell_later(self) -> None:
+        await asyncio.sleep(RETELL_PERIOD_S)
+        self._retell = None
+        await self._tell_all()
+
+    async def _tell(self, name: str) -> bool:
+        rules = self._plan.rules_of(name)
+        pid = self._nodes[name].pid
+        if self._told.get(name, {}) == rules:
+            return True
+        refusal = await post_rules(self._address(name), rules)
+        if refusal:
+            self._log(f"{name} was not told its rules: {refusal}")
+        elif self._nodes[name].pid == pid:
+            self._told[name] = rules
+        return not refusal
+
+    # --- sidecars ----------------------------------------------------------------------------------------
+
+    async def _start_sidecar(self, command: dict[str, Any]) -> None:
+        name, argv = str(command["name"]), [str(word) for word in command["argv"]]
+        known = self._sidecars.get(name)
+        if known is not None and known.alive:
+            raise BadCommand(f"a sidecar called {name!r} runs already (process {known.pid})")
+        if not argv or name in self._nodes or not name.replace("-", "").replace("_", "").isalnum():
+            raise BadCommand(
+                f"sidecar {name!r}: expected a command, and a name of letters, digits and dashes"
+            )
+        if known is None and len(self._sidecars) >= SIDECAR_COUNT_MAX:
+            raise BadCommand(f"at most {SIDECAR_COUNT_MAX} sidecars")
+        child = self._sidecars[name] = Child(
+            name,
+            argv,
+            log_file=self.places.folder / f"{name}.log",
+            on_change=self._on_change,
+            ready_prefix=command.get("ready_prefix"),
+            watches_stdin=False,
+            env=command.get("env"),
+            cwd=Path(command["cwd"]) if command.get("cwd") else None,
+        )
+        child.spawn()
+        await child.settle(float(command.get("timeout_s") or READY_TIMEOUT_S))
+        child.confirm_running()
+        if child.state == "failed":
+            raise NodeFailed(f"{name} {child.reason}")
+
+    async def _stop_sidecar(self, command: dict[str, Any]) -> None:
+        child = self._sidecars.get(command["name"])
+        if child is None:
+            known = ", ".join(sorted(self._sidecars)) or "none"
+            raise BadCommand(f"no sidecar called {command['name']!r}; there is {known}")
+        await child.terminate()
+        del self._sidecars[child.name]
+        self._on_change()
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _children(self) -> list[Child]:
+        return [*self._nodes.values(), *self._sidecars.values()]
+
+    def _node_state(self, name: str) -> dict[str, Any]:
+        address, child = self._address(name), self._nodes[name]
+        return {
+            **vars(address),
+            "url": address.url,
+            "pid": child.pid,
+            "state": child.state,
+            "reason": child.reason,
+            "since_ms": child.since_ms,
+            "restarts": max(0, child.starts - 1),
+            "data_dir": str(self.places.data_dir(name)),
+            "log_file": str(self.places.data_dir(name) / "log.jsonl"),
+            "rules": self._plan.rules_of(name),
+        }
+
+    def _sidecar_state(self, child: Child) -> dict[str, Any]:
+        return {
+            "name": child.name,
+            "pid": child.pid,
+            "state": child.state,
+            "reason": child.reason,
+            "argv": list(child.argv),
+            "ready_line": child.ready_line,
+            "log_file": str(child.log_file),
+        }
+
+    def _address(self, name: str) -> Address:
+        return next(node for node in self.cluster.nodes if node.name == name)
+
+    def _named(self, command: dict[str, Any]) -> list[Child]:
+        names = command["nodes"]
+        unknown = [name for name in names if name not in self._nodes]
+        if unknown or not names:
+            raise BadCommand(f"no node called {unknown[0]!r}; there are {', '.join(self._nodes)}")
+        return [self._nodes[name] for name in dict.fromkeys(names)]
+
+    def _on_change(self) -> None:
+        for name, child in self._nodes.items():
+            if not child.alive:
+                self._told.pop(name, None)
+        write_json(self.places.state_file, self.state())
+
+
+def _empty(data_dir: Path) -> None:
+    for entry in data_dir.iterdir() if data_dir.is_dir() else ():
+        if entry.name in KEPT_BY_WIPE:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

@@ -1,0 +1,385 @@
+"""LocalCluster: start, find and command a cluster of node processes on this computer.
+
+    with LocalCluster.start(nodes=3) as cluster:
+        cluster.kill("node-2")
+
+Every method is one question to the supervisor (control.py), so objects hold no state that can go stale, may
+be used from several threads, and several programs can hold the same cluster. Not here: reading and writing
+data (`.client()` gives a kvnode.client.Client for that).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from kvnode.cluster import control, starting
+from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
+from kvnode.cluster.faults import Rules
+from kvnode.cluster.places import DEFAULT_NAME, Places, try_lock
+from kvnode.cluster.state import NodeInfo, SidecarInfo, read_json
+
+if TYPE_CHECKING:
+    from kvnode.client import Client
+
+NodeName = str | int
+"""A node by its name, "node-2", or by its number, 2 or "2"."""
+
+StateDir = str | os.PathLike[str] | None
+
+NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
+ATTACH_WAIT_S = 30.0
+STOP_WAIT_S = 10.0
+
+
+class LocalCluster:
+    """A running cluster. owned: whether `stop` ends it, because this process started it."""
+
+    def __init__(self, places: Places, *, owned: bool, detached: bool = False) -> None:
+        self._places = places
+        self._started_here = owned
+        self._detached = detached
+
+    # --- start and find ----------------------------------------------------------------------------------
+
+    @classmethod
+    def start(
+        cls,
+        name: str = DEFAULT_NAME,
+        nodes: int | None = None,
+        *,
+        base_port: int | None = None,
+        replicas: int | None = None,
+        detach: bool = False,
+        fresh: bool = False,
+        state_dir: StateDir = None,
+        node_command: Sequence[str] = NODE_COMMAND,
+    ) -> LocalCluster:
+        """Start a cluster and wait until all its nodes are ready.
+
+        A cluster of this name that ran before keeps its data, its ports where they are still free, and its
+        number of nodes and replicas; fresh=True deletes all that first. A new one has 3 nodes, 3 replicas
+        (fewer if there are fewer nodes) and ports from 9999. It ends with this process, however that dies,
+        unless detach=True.
+
+        Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
+        """
+        places = Places.of(name, state_dir)
+        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command)
+        starting.start_supervisor(places, options)
+        return cls(places, owned=True, detached=detach)
+
+    @classmethod
+    def attach(cls, name: str = DEFAULT_NAME, state_dir: StateDir = None) -> LocalCluster:
+        """Find a running cluster; NotRunning if there is none (what a dead supervisor left is cleaned up)."""
+        cluster = cls._find(Places.of(name, state_dir))
+        cluster._state()
+        return cluster
+
+    @classmethod
+    def attach_or_start(
+        cls,
+        name: str = DEFAULT_NAME,
+        nodes: int | None = None,
+        *,
+        base_port: int | None = None,
+        replicas: int | None = None,
+        detach: bool = False,
+        state_dir: StateDir = None,
+        node_command: Sequence[str] = NODE_COMMAND,
+    ) -> LocalCluster:
+        """Find a running cluster, or start one; `owned` says which. Safe when several programs do it at
+        once."""
+        with contextlib.suppress(NotRunning):
+            return cls.attach(name, state_dir)
+        try:
+            return cls.start(
+                name,
+                nodes,
+                base_port=base_port,
+                replicas=replicas,
+                detach=detach,
+                state_dir=state_dir,
+                node_command=node_command,
+            )
+        except AlreadyRunning:
+            cluster = cls._find(Places.of(name, state_dir))
+            cluster.wait_ready(ATTACH_WAIT_S)
+            return cluster
+
+    @classmethod
+    def _find(cls, places: Places) -> LocalCluster:
+        return cls(places, owned=starting.owns(places))
+
+    # --- what there is -----------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self._places.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its state, logs and data lie."""
+        return self._places.folder
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process started it, so that `stop` ends it."""
+        return self._started_here
+
+    @property
+    def nodes(self) -> list[NodeInfo]:
+        """The nodes as they are now, by number."""
+        return [NodeInfo.of(entry) for entry in self._state()["nodes"]]
+
+    def status(self) -> list[NodeInfo]:
+        """The same as `nodes`."""
+        return self.nodes
+
+    def node(self, node: NodeName) -> NodeInfo:
+        """One node as it is now."""
+        name = self._resolve(node)
+        known = self.nodes
+        for info in known:
+            if info.name == name:
+                return info
+        raise BadCommand(f"no node called {name!r}; there are {', '.join(info.name for info in known)}")
+
+    @property
+    def urls(self) -> list[str]:
+        """The nodes' base URLs, dead ones too."""
+        return [info.url for info in self.nodes]
+
+    @property
+    def cluster_id(self) -> str:
+        """Names this cluster from its creation until its data is deleted."""
+        return str(self._state()["cluster_id"])
+
+    @property
+    def replicas(self) -> int:
+        """N: how many nodes keep each key."""
+        return int(self._state()["replicas"])
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process that holds this cluster."""
+        return int(self._state()["supervisor_pid"])
+
+    def client(self, *, timeout_s: float = 5.0) -> Client:
+        """A client that knows all nodes of this cluster by name."""
+        from kvnode.client import Client  # the supervisor's command line needs no HTTP library
+
+        nodes = self.nodes
+        return Client([info.url for info in nodes], names=[info.name for info in nodes], timeout_s=timeout_s)
+
+    def wait_ready(self, timeout_s: float = 10.0) -> None:
+        """Wait until every node that should run does; ClusterError names those that do not."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                waiting = [f"{info.name} is {info.state}" for info in self.nodes if info.state != "running"]
+            except NotRunning as error:
+                waiting = [str(error)]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                raise ClusterError(f"not ready within {timeout_s:.0f} s: {'; '.join(waiting)}")
+            time.sleep(0.02)
+
+    # --- nodes -------------------------------------------------------------------------------------------
+
+    def kill(self, *nodes: NodeName) -> None:
+        """kill -9: the process is gone at once, and stays dead until `restart`. Its disk stays."""
+        self._tell("kill", nodes=self._resolved(nodes))
+
+    def pause(self, *nodes: NodeName) -> None:
+        """Freeze the process (SIGSTOP): connections stay open and nobody answers."""
+        self._tell("pause", nodes=self._resolved(nodes))
+
+    def resume(self, *nodes: NodeName) -> None:
+        """Let a paused process go on (SIGCONT)."""
+        self._tell("resume", nodes=self._resolved(nodes))
+
+    def restart(self, *nodes: NodeName) -> None:
+        """Start nodes again, on the same ports and data, whether dead, paused or running; wait until ready.
+
+        Raises NodeFailed with the reason if one does not come up.
+        """
+        self._tell("restart", nodes=self._resolved(nodes))
+
+    def wipe(self, *nodes: NodeName) -> None:
+        """Kill nodes and delete their data, as when a disk is lost; they stay dead until `restart`."""
+        self._tell("wipe", nodes=self._resolved(nodes))
+
+    # --- links -------------------------------------------------------------------------------------------
+
+    def partition(self, groups: Sequence[Sequence[NodeName]]) -> None:
+        """Nodes reach each other only within a group; replaces earlier cuts. One group: cut off from the
+        rest."""
+        self._tell("partition", groups=[[self._resolve(node) for node in group] for group in groups])
+
+    def isolate(self, node: NodeName) -> None:
+        """Cut one node off from all others (clients still reach it); earlier cuts stay."""
+        self._tell("isolate", node=self._resolve(node))
+
+    def cut(self, sender: NodeName, receiver: NodeName, *, both_ways: bool = True) -> None:
+        """Cut one link; both_ways=False cuts only what `sender` sends, the asymmetric case."""
+        self._tell("cut", link=[self._resolve(sender), self._resolve(receiver)], both_ways=both_ways)
+
+    def heal(self, node: NodeName | None = None) -> None:
+        """Undo all cuts, or those that touch one node. Delays stay; `delay(0)` and `reset` undo those."""
+        self._tell("heal", node=None if node is None else self._resolve(node))
+
+    def delay(
+        self,
+        ms: float,
+        *,
+        jitter_ms: float = 0.0,
+        loss: float = 0.0,
+        nodes: tuple[NodeName, NodeName] | None = None,
+    ) -> None:
+        """Delay all links between nodes, or those of a pair, by `ms` each way; 0 undoes it. Cuts stay."""
+        pair = None if nodes is None else [self._resolve(node) for node in nodes]
+        if pair is not None and len(pair) != 2:
+            raise BadCommand(f"a delay is between two nodes; got {len(pair)}")
+        self._tell("delay", delay_ms=ms, jitter_ms=jitter_ms, loss=loss, pair=pair)
+
+    def faults(self) -> dict[str, Rules]:
+        """The outgoing rules of every node that has any: {"node-1": {"node-2": {"cut": True}}}."""
+        return {info.name: {p: dict(r) for p, r in info.rules.items()} for info in self.nodes if info.rules}
+
+    def reset(self) -> None:
+        """All faults gone, everybody running again."""
+        self._tell("reset")
+
+    # --- other processes that live as long as the cluster --------------------------------------------------
+
+    def start_sidecar(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        ready_prefix: str | None = None,
+        timeout_s: float = 20.0,
+    ) -> SidecarInfo:
+        """Run any command as long as the cluster runs, in this directory, with `env` added to the
+        environment.
+
+        With ready_prefix this waits until the command prints a line that begins so (`.ready_line`). Its
+        output goes to `.log_file`. Raises NodeFailed if it ends before that, with its last line.
+        """
+        self._tell(
+            "start_sidecar",
+            patience_s=timeout_s,
+            name=name,
+            argv=list(argv),
+            env=None if env is None else dict(env),
+            cwd=str(Path.cwd()),
+            ready_prefix=ready_prefix,
+            timeout_s=timeout_s,
+        )
+        return next(sidecar for sidecar in self.sidecars if sidecar.name == name)
+
+    def stop_sidecar(self, name: str) -> None:
+        """Ask a sidecar to end (SIGTERM), and kill it if it has not in two seconds."""
+        self._tell("stop_sidecar", name=name)
+
+    @property
+    def sidecars(self) -> list[SidecarInfo]:
+        """The other processes that live with this cluster."""
+        return [SidecarInfo.of(entry) for entry in self._state()["sidecars"]]
+
+    # --- the end -----------------------------------------------------------------------------------------
+
+    def stop(self, *, force: bool = False) -> bool:
+        """End the cluster if this process started it, or with force=True anyway; data stays.
+
+        True if it ended it; False if it is not ours, or was gone already.
+        """
+        if not (self._started_here or force):
+            return False
+        try:
+            self._tell("stop")
+            stopped = True
+        except NotRunning:
+            stopped = False
+        starting.wait_for_end(self._places)
+        self._wait_until_released()
+        return stopped
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._detached:
+            self.stop()
+
+    def __repr__(self) -> str:
+        try:
+            states = ", ".join(f"{info.name} {info.state}" for info in self.nodes)
+        except ClusterError as error:
+            states = str(error)
+        return f"<LocalCluster {self.name}: {states}>"
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _resolve(self, node: NodeName) -> str:
+        text = str(node).strip()
+        return f"node-{text}" if text.isdigit() else text
+
+    def _resolved(self, nodes: Sequence[NodeName]) -> list[str]:
+        if not nodes:
+            raise BadCommand("name at least one node, such as node-2")
+        return [self._resolve(node) for node in nodes]
+
+    def _state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self._tell("status")["state"]
+        return state
+
+    def _tell(self, command: str, *, patience_s: float = 30.0, **arguments: Any) -> dict[str, Any]:
+        try:
+            return control.ask(
+                self._places.socket_path(), {"command": command, **arguments}, timeout_s=patience_s + 10.0
+            )
+        except NotRunning:
+            hint = "" if self.name == DEFAULT_NAME else f" --name {self.name}"
+            self._clean_up_if_stale()
+            raise NotRunning(
+                f"cluster {self.name} is not running; start it: python -m kvnode.cluster start{hint}"
+            ) from None
+
+    def _clean_up_if_stale(self) -> None:
+        """Remove state.json and the socket of a supervisor that was killed: nobody holds the lock any
+        more."""
+        if not self._places.lock_file.exists():
+            return
+        lock = try_lock(self._places)
+        if lock is None:
+            return  # it is starting or stopping
+        try:
+            # Where the kernel did not kill its nodes, the next start needs their process ids.
+            if read_json(self._places.state_file) is not None and sys.platform == "linux":
+                self._places.state_file.unlink(missing_ok=True)
+            self._places.socket_path().unlink(missing_ok=True)
+        finally:
+            os.close(lock)
+
+    def _wait_until_released(self) -> None:
+        """So that after `stop` the same name can start at once."""
+        deadline = time.monotonic() + STOP_WAIT_S
+        while self._places.lock_file.exists() and time.monotonic() < deadline:
+            lock = try_lock(self._places)
+            if lock is not None:
+                os.close(lock)
+                return
+            time.sleep(0.02)

@@ -1,0 +1,114 @@
+"""Where the files of a local cluster live: one folder per cluster name under the user's state directory.
+
+Not here: what is in the files (state.py), and who may write them (the supervisor that holds the lock).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvnode.cluster.errors import BadCommand, ClusterError
+
+DEFAULT_NAME = "quorum-lab"
+SOCKET_PATH_BYTES_MAX = 100  # a Unix socket's address holds 104 bytes on macOS and 108 on Linux
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def state_root(state_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of all clusters of this user: as given, else $QUORUM_LAB_STATE, else by the XDG rules."""
+    chosen = state_dir or os.environ.get("QUORUM_LAB_STATE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    xdg = os.environ.get("XDG_STATE_HOME", "")
+    # The XDG specification: a relative path there is to be ignored.
+    base = Path(xdg) if xdg.startswith("/") else Path.home() / ".local" / "state"
+    return base / "quorum-lab"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The paths of one cluster. Invariant: `name` is a plain file name."""
+
+    name: str
+    folder: Path
+
+    @classmethod
+    def of(cls, name: str, state_dir: str | os.PathLike[str] | None = None) -> Places:
+        """The places of the cluster called `name`; BadCommand if that is no name."""
+        if not _NAME.fullmatch(name):
+            raise BadCommand(f'cluster name {name!r}: expected up to 64 letters, digits, ".", "-", "_"')
+        return cls(name, state_root(state_dir) / name)
+
+    @property
+    def cluster_file(self) -> Path:
+        """What the nodes read; remembers ids and ports from one start to the next."""
+        return self.folder / "cluster.json"
+
+    @property
+    def state_file(self) -> Path:
+        """What is running now; absent when nothing is."""
+        return self.folder / "state.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Who holds its flock is this cluster's supervisor."""
+        return self.folder / "lock"
+
+    @property
+    def log_file(self) -> Path:
+        """What the supervisor did."""
+        return self.folder / "supervisor.log"
+
+    def data_dir(self, node: str) -> Path:
+        """The data directory of one node."""
+        return self.folder / node
+
+    def socket_path(self) -> Path:
+        """Where commands are taken: beside state.json, or, if that path is too long for a socket, a short
+        one."""
+        beside = self.folder / "control.sock"
+        if len(os.fsencode(beside)) <= SOCKET_PATH_BYTES_MAX:
+            return beside
+        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+        for base in (tempfile.gettempdir(), "/tmp"):
+            short = Path(base) / f"quorum-lab-{os.getuid()}" / f"{digest}.sock"
+            if len(os.fsencode(short)) <= SOCKET_PATH_BYTES_MAX:
+                return short
+        raise ClusterError(f"no path short enough for a socket; set TMPDIR to a short folder, not {base}")
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only this user can enter; ClusterError if it belongs to somebody else."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = folder.stat().st_uid
+    except OSError as error:
+        raise ClusterError(f"cannot make the folder {folder}: {error.strerror}") from error
+    if owner != os.getuid():
+        raise ClusterError(f"the folder {folder} belongs to another user; set QUORUM_LAB_STATE")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ClusterError(f"the folder {folder} cannot be written; set QUORUM_LAB_STATE")
+
+
+def try_lock(places: Places) -> int | None:
+    """Take the cluster's lock: an open file descriptor that holds it, or None if a supervisor does.
+
+    The kernel lets go of it when its holder dies, however it dies. The descriptor is closed on exec, so no
+    child can keep it.
+    """
+    descriptor = os.open(places.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,157 @@
+"""Starting a supervisor, and holding the pipe that is its owner's life.
+
+The owner's end of the pipe lives as long as this process: it is kept in a table here, not in an object that a
+notebook may drop when a cell runs twice. A forked child of the owner closes its copy, so that it does not
+keep a cluster alive after its owner's death. Not here: what can be asked of a running cluster (local.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kvnode.cluster.errors import ClusterError, StartFailed, from_wire
+from kvnode.cluster.places import Places, make_private
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+LOG_BYTES_MAX = 1024 * 1024
+REPORT_BYTES_MAX = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class StartOptions:
+    """What a supervisor is told; None: as the cluster was created, or the default."""
+
+    nodes: int | None
+    replicas: int | None
+    base_port: int | None
+    detach: bool
+    fresh: bool
+    node_command: Sequence[str]
+
+    def arguments(self, places: Places) -> list[str]:
+        """The supervisor's command line."""
+        words = ["--name", places.name, "--state-dir", str(places.folder.parent)]
+        words += ["--node-command", json.dumps(list(self.node_command))]
+        for flag, number in (
+            ("--nodes", self.nodes),
+            ("--replicas", self.replicas),
+            ("--base-port", self.base_port),
+        ):
+            words += [] if number is None else [flag, str(number)]
+        words += ["--fresh"] if self.fresh else []
+        words += ["--detached"] if self.detach else []
+        return words
+
+
+_owned: dict[Path, subprocess.Popen[bytes]] = {}
+"""The supervisors that this process started and that end with it, by the cluster's folder."""
+
+
+def owns(places: Places) -> bool:
+    """Whether this process started the supervisor that runs this cluster, and it ends with this process."""
+    process = _owned.get(places.folder)
+    if process is not None and process.poll() is not None:
+        del _owned[places.folder]
+        return False
+    return process is not None
+
+
+def start_supervisor(places: Places, options: StartOptions) -> None:
+    """Start a supervisor and wait until all its nodes are ready; nothing is left behind if they are not."""
+    make_private(places.folder)
+    log_mode = "wb" if _size(places.log_file) > LOG_BYTES_MAX else "ab"
+    with places.log_file.open(log_mode) as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "kvnode.cluster.supervisor", *options.arguments(places)],
+            stdin=subprocess.DEVNULL if options.detach else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    try:
+        report = _read_report(process, time.monotonic() + START_TIMEOUT_S)
+        if report is None:
+            raise StartFailed(
+                f"the supervisor ended or hung before its nodes were ready; see {places.log_file}"
+            )
+        if not report.get("ok"):
+            raise from_wire(str(report.get("kind")), str(report.get("error")))
+    except BaseException:  # an interrupt too: whatever was begun must end
+        _end(process)
+        raise
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
+    if options.detach:
+        process.wait()
+    else:
+        _owned[places.folder] = process
+
+
+def wait_for_end(places: Places) -> None:
+    """After the stop command: wait until the supervisor that this process owns is gone."""
+    process = _owned.pop(places.folder, None)
+    if process is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_S)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()  # its nodes die with it, by its hand
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()  # and if it hangs, by the kernel's
+        process.wait()
+
+
+def _read_report(process: subprocess.Popen[bytes], deadline: float) -> dict[str, Any] | None:
+    assert process.stdout is not None
+    received = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while not received.endswith(b"\n") and len(received) < REPORT_BYTES_MAX:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                return None
+            data = os.read(process.stdout.fileno(), 65_536)
+            if not data:
+                return None
+            received += data
+    try:
+        report = json.loads(received)
+    except ValueError as error:
+        raise ClusterError(f"the supervisor reported {received[:200]!r}") from error
+    return report if isinstance(report, dict) else None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _forget_in_child() -> None:
+    for process in _owned.values():
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                os.close(process.stdin.fileno())
+    _owned.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,170 @@
+"""The two files of a cluster: cluster.json (who it is; lasts) and state.json (what runs; gone when nothing
+does).
+
+Files are replaced in one step, so a reader sees the old or the new one and never half of either.
+Not here: where they lie (places.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kvnode.cluster.errors import ClusterError
+
+NodeState = Literal["starting", "running", "paused", "dead", "failed"]
+"""dead: killed, crashed or stopped. failed: did not start; the reason says why."""
+
+PARTITIONS = 256
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace the file atomically; only this user can read it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file; None if there is no file. ClusterError if it is no JSON object."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"{path} cannot be read ({error}); start anew with --fresh") from error
+    if not isinstance(content, dict):
+        raise ClusterError(f"{path} does not hold a JSON object; start with --fresh for a new cluster")
+    return content
+
+
+@dataclass(frozen=True)
+class Address:
+    """One node of cluster.json."""
+
+    name: str
+    host: str
+    http_port: int
+    peer_port: int
+
+    @property
+    def url(self) -> str:
+        """The base URL that clients use."""
+        return f"http://{self.host}:{self.http_port}"
+
+
+@dataclass(frozen=True)
+class ClusterFile:
+    """The contents of cluster.json."""
+
+    cluster: str
+    cluster_id: str
+    replicas: int
+    nodes: tuple[Address, ...]
+    partitions: int = PARTITIONS
+
+    @classmethod
+    def read(cls, path: Path) -> ClusterFile | None:
+        """The file as last written; None if there is none yet."""
+        content = read_json(path)
+        if content is None:
+            return None
+        try:
+            nodes = tuple(
+                Address(str(n["name"]), str(n["host"]), int(n["http_port"]), int(n["peer_port"]))
+                for n in content["nodes"]
+            )
+            return cls(
+                cluster=str(content["cluster"]),
+                cluster_id=str(content["cluster_id"]),
+                replicas=int(content["replicas"]),
+                nodes=nodes,
+                partitions=int(content["partitions"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ClusterError(f"{path} is not as expected ({error!r}); start with --fresh") from error
+
+    def write(self, path: Path) -> None:
+        """Replace the file."""
+        nodes = [vars(node) for node in self.nodes]
+        write_json(path, {**vars(self), "nodes": nodes})
+
+
+def new_cluster_id() -> str:
+    """A name for a newly created cluster that no other one has."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True)
+class NodeInfo:
+    """One node as its supervisor sees it. since_ms: wall clock of the last change of state."""
+
+    name: str
+    url: str
+    host: str
+    http_port: int
+    peer_port: int
+    pid: int | None
+    state: NodeState
+    reason: str
+    since_ms: int
+    restarts: int
+    data_dir: Path
+    log_file: Path
+    rules: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> NodeInfo:
+        """From an entry of state.json."""
+        return cls(
+            name=entry["name"],
+            url=entry["url"],
+            host=entry["host"],
+            http_port=entry["http_port"],
+            peer_port=entry["peer_port"],
+            pid=entry["pid"],
+            state=entry["state"],
+            reason=entry.get("reason", ""),
+            since_ms=entry.get("since_ms", 0),
+            restarts=entry.get("restarts", 0),
+            data_dir=Path(entry["data_dir"]),
+            log_file=Path(entry["log_file"]),
+            rules=entry.get("rules", {}),
+        )
+
+
+NodeStatus = NodeInfo
+
+
+@dataclass(frozen=True)
+class SidecarInfo:
+    """One other process that lives as long as the cluster. ready_line: what it printed when it was ready."""
+
+    name: str
+    pid: int | None
+    state: NodeState
+    argv: tuple[str, ...]
+    reason: str
+    ready_line: str
+    log_file: Path
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> SidecarInfo:
+        """From an entry of state.json."""
+        return cls(
+            name=entry["name"],
+            pid=entry["pid"],
+            state=entry["state"],
+            argv=tuple(entry["argv"]),
+            reason=entry.get("reason", ""),
+            ready_line=entry.get("ready_line", ""),
+            log_file=Path(entry["log_file"]),
+        )

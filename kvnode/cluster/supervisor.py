@@ -1,0 +1,251 @@
+"""The supervisor process: python -m kvnode.cluster.supervisor, started by LocalCluster and by nobody else.
+
+One process, one thread, in a session of its own. Whoever holds the flock of a cluster's folder is its
+supervisor; the kernel releases it however the supervisor dies, so a stale state.json or socket never decides
+anything.
+
+It ends when - its owner does: its stdin is a pipe from the owner, which ends with it however it dies (not if
+detached). A forked
+  child of the owner can keep the pipe open, so the parent process id is watched too;
+- it is told to: the stop command, SIGTERM or SIGINT.
+At its owner's end it kills everything at once; when told to stop, it lets nodes close their files first.
+
+It reports to who started it with one JSON line on stdout, once all nodes are ready or the start has failed.
+Not here: what the commands do (keeper.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from kvnode.cluster import control
+from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
+from kvnode.cluster.keeper import Keeper
+from kvnode.cluster.lifetimes import kill_leftover
+from kvnode.cluster.places import Places, make_private, try_lock
+from kvnode.cluster.ports import BASE_PORT_DEFAULT, HOST, PEER_OFFSET, check_base_port
+from kvnode.cluster.state import Address, ClusterFile, new_cluster_id, read_json
+
+LOCK_WAIT_S = 4.0  # a supervisor that is just stopping needs that long at most
+OWNER_POLL_S = 0.25
+NODE_COUNT_MAX = 9
+NODES_DEFAULT = REPLICAS_DEFAULT = 3
+
+
+def log(text: str) -> None:
+    """One line in supervisor.log."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+    print(f"{stamp} {os.getpid()} {text}", file=sys.stderr, flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one cluster until its end."""
+    options = _arguments().parse_args(argv)
+    if options.detached and os.fork() > 0:
+        os._exit(0)  # so that the starter can wait for its child, and init for this one
+    try:
+        places = Places.of(options.name, options.state_dir)
+        make_private(places.folder)
+        lock = _lock(places)
+    except ClusterError as error:
+        return _report_failure(error)
+    try:
+        return asyncio.run(_run(places, options))
+    except ClusterError as error:
+        return _report_failure(error)
+    finally:
+        with contextlib.suppress(OSError):
+            places.state_file.unlink(missing_ok=True)
+            places.socket_path().unlink(missing_ok=True)
+        os.close(lock)
+
+
+async def _run(places: Places, options: argparse.Namespace) -> int:
+    _clean_up_after_the_dead(places)
+    if options.fresh:
+        _forget(places)
+    keeper = Keeper(
+        places,
+        _plan_cluster(places, options),
+        node_command=json.loads(options.node_command),
+        detached=options.detached,
+        log=log,
+    )
+    keeper.choose_ports(_wanted_ports(keeper.cluster, options.base_port))
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def end_at_once(why: str) -> None:
+        log(f"{why}: everything is killed")
+        keeper.kill_all_now()
+        ended.set()
+
+    loop.add_signal_handler(signal.SIGCHLD, keeper.reap)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end_at_once, f"got {number.name}")
+    if not options.detached:
+        _watch_owner(loop, end_at_once)
+    server = await control.serve(places.socket_path(), keeper.handle)
+    started = loop.time()
+    starting = loop.create_task(keeper.start_all())
+    ending = loop.create_task(ended.wait())
+    try:
+        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.is_set():
+            await starting
+            log(f"{len(keeper.cluster.nodes)} nodes are ready after {loop.time() - started:.2f} s")
+            _report({"ok": True, "pid": os.getpid(), "state": keeper.state()})
+            stopping = loop.create_task(keeper.stop_asked.wait())
+            await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.is_set():
+            log("told to stop")
+            await keeper.stop_all()
+    finally:
+        server.close()
+        starting.cancel()
+        keeper.kill_all_now()
+        places.state_file.unlink(missing_ok=True)
+    return 0
+
+
+def _watch_owner(loop: asyncio.AbstractEventLoop, end_at_once: Any) -> None:
+    owner = os.getppid()
+
+    def on_stdin() -> None:
+        if not os.read(0, 4096):
+            loop.remove_reader(0)
+            end_at_once("the owner is gone")
+
+    def look() -> None:
+        if os.getppid() != owner:
+            end_at_once("the owner is gone (a child of it holds the pipe open)")
+        else:
+            loop.call_later(OWNER_POLL_S, look)
+
+    loop.add_reader(0, on_stdin)
+    look()
+
+
+# --- before the start --------------------------------------------------------------------------------------
+
+
+def _lock(places: Places) -> int:
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while (lock := try_lock(places)) is None:
+        with contextlib.suppress(NotRunning):
+            control.ask(places.socket_path(), {"command": "status"}, timeout_s=LOCK_WAIT_S)
+            raise AlreadyRunning(_already(places))
+        if time.monotonic() > deadline:
+            raise AlreadyRunning(_already(places))
+        time.sleep(0.02)
+    return lock
+
+
+def _already(places: Places) -> str:
+    named = "" if places.name == "quorum-lab" else f" --name {places.name}"
+    return f"cluster {places.name} runs already; stop it first: python -m kvnode.cluster stop{named}"
+
+
+def _clean_up_after_the_dead(places: Places) -> None:
+    """We hold the lock, so whatever state.json says is of a supervisor that died without cleaning up."""
+    try:
+        state = read_json(places.state_file) or {}
+    except ClusterError:
+        state = {}
+    for child in (*state.get("nodes", ()), *state.get("sidecars", ())):
+        mention = str(places.folder) if "data_dir" in child else " ".join(child.get("argv", ("?",)))
+        if child.get("pid") and kill_leftover(int(child["pid"]), must_mention=mention):
+            log(f"killed {child['name']} (process {child['pid']}), left behind by an earlier supervisor")
+    places.state_file.unlink(missing_ok=True)
+
+
+def _forget(places: Places) -> None:
+    for folder in places.folder.glob("node-*/"):
+        shutil.rmtree(folder)
+    places.cluster_file.unlink(missing_ok=True)
+
+
+def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
+    if options.base_port is not None:
+        check_base_port(options.base_port)
+    known = ClusterFile.read(places.cluster_file)
+    if known is not None:
+        for what, asked, has in (
+            ("nodes", options.nodes, len(known.nodes)),
+            ("replicas", options.replicas, known.replicas),
+        ):
+            if asked is not None and asked != has:
+                raise BadCommand(
+                    f"cluster {places.name} was created with {has} {what}, not {asked}; "
+                    "--fresh deletes its data and creates it anew, --name makes another one"
+                )
+        return known
+    count = NODES_DEFAULT if options.nodes is None else options.nodes
+    if not 1 <= count <= NODE_COUNT_MAX:
+        raise BadCommand(f"{count} nodes: expected 1 to {NODE_COUNT_MAX}")
+    replicas = min(REPLICAS_DEFAULT, count) if options.replicas is None else options.replicas
+    if not 1 <= replicas <= count:
+        raise BadCommand(f"{replicas} replicas: expected 1 to {count}, the number of nodes")
+    first = BASE_PORT_DEFAULT if options.base_port is None else options.base_port
+    nodes = tuple(
+        Address(f"node-{index + 1}", HOST, first + index, first + index + PEER_OFFSET)
+        for index in range(count)
+    )
+    return ClusterFile(places.name, new_cluster_id(), replicas, nodes)
+
+
+def _wanted_ports(cluster: ClusterFile, base_port: int | None) -> list[int]:
+    """The ports of the last start, unless others are asked for."""
+    if base_port is None:
+        return [node.http_port for node in cluster.nodes]
+    return [base_port + index for index in range(len(cluster.nodes))]
+
+
+# --- talking to who started us -----------------------------------------------------------------------------
+
+
+def _report(answer: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # who started us may be gone; the pipe tells that soon enough
+        os.write(1, json.dumps(answer).encode() + b"\n")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)  # closes our end of the report pipe
+    os.close(nothing)
+
+
+def _report_failure(error: ClusterError) -> int:
+    log(f"failed: {error}")
+    _report({"ok": False, "kind": type(error).__name__, "error": str(error)})
+    return 1
+
+
+class _Arguments(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        _report({"ok": False, "kind": "BadCommand", "error": message})
+        sys.exit(2)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = _Arguments(prog="python -m kvnode.cluster.supervisor", allow_abbrev=False)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--state-dir", required=True)
+    parser.add_argument("--nodes", type=int)
+    parser.add_argument("--replicas", type=int)
+    parser.add_argument("--base-port", type=int)
+    parser.add_argument("--node-command", required=True, help="JSON list of words")
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--detached", action="store_true")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
