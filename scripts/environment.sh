@@ -124,10 +124,11 @@ make_venv() { # python
 pip_install() { # python arguments...
     local outside=$1
     shift
+    export PIP_USER=0
     if "$PYTHON" -c 'import pip.__main__' 2>/dev/null; then
-        PIP_USER=0 exec "$PYTHON" -m pip --disable-pip-version-check --no-input install "$@"
+        exec "$PYTHON" -m pip --disable-pip-version-check --no-input install "$@"
     else
-        PIP_USER=0 exec "$outside" -m pip --python "$PYTHON" --disable-pip-version-check --no-input install "$@"
+        exec "$outside" -m pip --python "$PYTHON" --disable-pip-version-check --no-input install "$@"
     fi
 }
 

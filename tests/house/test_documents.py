@@ -1,0 +1,65 @@
+"""What README.md and ARCHITECTURE.md tell people to type, open or look at is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCUMENTS = ("README.md", "ARCHITECTURE.md")
+FENCE = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> list[str]:
+    lines = [line.split(" #")[0].strip() for block in FENCE.findall(text) for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_names_something_that_exists(root: Path, document: str) -> None:
+    missing: list[str] = []
+    for command in commands((root / document).read_text()):
+        words = command.split()
+        if words[0] == "bash" and not (root / words[1]).is_file():
+            missing.append(command)
+        if "-m" in words and "python" in words[words.index("-m") - 1]:
+            module = words[words.index("-m") + 1].replace(".", "/")
+            folders = (root / module, root / "notebooks" / module)
+            if not any(
+                (folder / "__main__.py").is_file() or folder.with_suffix(".py").is_file()
+                for folder in folders
+            ):
+                missing.append(command)
+        missing += [
+            f"{command}: {word}"
+            for word in words
+            if re.fullmatch(r"(?:scripts|notebooks|tests|kvnode|traffic)/[\w./-]+", word)
+            and not (root / word).exists()
+        ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", (*DOCUMENTS, "CHANGELOG.md"))
+def test_every_link_leads_somewhere(root: Path, document: str) -> None:
+    text = (root / document).read_text()
+    targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+    broken = [
+        target
+        for target in targets
+        if target and not re.match(r"https?://", target) and not (root / target).exists()
+    ]
+    assert broken == []
+
+
+def test_every_script_is_in_the_readme(root: Path) -> None:
+    readme = (root / "README.md").read_text()
+    scripts = {path.name for path in (root / "scripts").glob("*.sh")} - {"environment.sh", "lock.sh"}
+    assert {name for name in scripts if f"scripts/{name}" not in readme} == set()
+
+
+def test_the_curl_lines_of_the_tour_use_addresses_that_the_code_serves(root: Path) -> None:
+    served = "\n".join(
+        path.read_text() for path in (*(root / "traffic").rglob("*.py"), *(root / "kvnode").rglob("*.py"))
+    )
+    paths = re.findall(r"localhost:7342(/[\w/]+)", (root / "README.md").read_text())
+    assert paths
+    assert [path for path in paths if path not in served] == []
