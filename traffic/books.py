@@ -1,0 +1,206 @@
+"""The books: every acknowledged write goes into a ledger, and `check` reads all of them back.
+
+Here: keeping ledgers while traffic runs, bounded; the quorum reads; one verdict. Not here: what "lost"
+means (kvnode.checkers.ledger).
+
+Checking while writes go on. A ledger must not change under its check: an increment acknowledged after the
+read would look lost. So `check` first *seals* the current ledger (new writes go to a fresh one), reads
+all keys that sealed ledgers know, and last tells them what was sent meanwhile, which is the upper bound
+for each counter.
+
+Memory. When the current ledger knows KEYS_PER_LEDGER_MAX keys it is sealed and read back quietly; if
+nothing is missing it is let go and only its count remains. One that could not be verified is kept, up to
+LEDGERS_MAX.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from kvnode.checkers import CounterRead, Ledger, SiblingRead, Status, Verdict
+from traffic.nodes import NodeTable
+from traffic.stores.base import NotFound, PutReply, Store, StoreError
+from traffic.totals import CounterTotals, RunningTotals
+
+KEYS_PER_LEDGER_MAX = 50_000
+LEDGERS_MAX = 4
+READS_AT_ONCE = 32
+READS_AT_ONCE_QUIETLY = 4
+READ_TRIES_MAX = 8
+READ_RETRY_S = 0.25
+UNREAD_MAX = 100
+EVIDENCE_MAX = 20
+
+T = TypeVar("T")
+
+_WORST_FIRST: tuple[Status, ...] = ("violated", "unknown", "at risk", "ok")
+
+
+class Books:
+    """All acknowledged writes of this process."""
+
+    def __init__(
+        self, store: Store, nodes: NodeTable, totals: RunningTotals, *, keys_max: int = KEYS_PER_LEDGER_MAX
+    ) -> None:
+        self._store = store
+        self._nodes = nodes
+        self._totals = totals
+        self._keys_max = keys_max
+        self._current = Ledger(r=self.read_quorum)
+        self._keys = 0
+        self._sealed: list[Ledger] = []
+        self._verified = 0  # acknowledged writes of ledgers that were verified and let go
+        self._given_up = 0  # acknowledged writes of ledgers that could not be kept
+        self._checking = asyncio.Lock()
+
+    @property
+    def read_quorum(self) -> int:
+        """A majority, so that every write with w at a majority must be seen."""
+        return self._store.replicas // 2 + 1
+
+    @property
+    def full(self) -> bool:
+        """Whether the current ledger should be sealed and verified."""
+        return self._keys >= self._keys_max
+
+    # --- what happened ------------------------------------------------------------------------------------
+
+    def acknowledged_put(self, reply: PutReply, *, w: int) -> None:
+        self._keys += 1
+        self._current.acknowledged_put(
+            reply.key,
+            reply.dot,
+            reply.vector_clock,
+            w=w,
+            n=self._store.replicas,
+            issued_under=reply.issued_under,
+        )
+
+    def indefinite_put(self, key: str) -> None:
+        self._current.indefinite_put(key)
+
+    def acknowledged_counter(self, counter: CounterTotals, total: int, *, w: int) -> None:
+        if not counter.acknowledged:
+            self._keys += 1
+        self._current.acknowledged_counter(counter.key, counter.actor, total, w=w, n=self._store.replicas)
+
+    def unanswered_counter(self, counter: CounterTotals, total: int) -> None:
+        self._current.unanswered_counter(counter.key, counter.actor, total)
+
+    # --- the verdict --------------------------------------------------------------------------------------
+
+    async def check(self, *, reads_at_once: int = READS_AT_ONCE) -> Verdict:
+        """Read everything back by quorum. Works while traffic runs; one check at a time."""
+        async with self._checking:
+            self._seal()
+            verdicts = await self._verify(self._sealed, reads_at_once)
+            return self._merged(verdicts)
+
+    async def verify_quietly(self) -> None:
+        """Seal the full ledger, read it back with little load, and let it go if it is right."""
+        async with self._checking:
+            self._seal()
+            verdicts = await self._verify(self._sealed, READS_AT_ONCE_QUIETLY)
+            kept: list[Ledger] = []
+            for ledger, verdict in zip(self._sealed, verdicts, strict=True):
+                if verdict.status == "ok":
+                    self._verified += verdict.acknowledged
+                else:
+                    kept.append(ledger)
+            while len(kept) > LEDGERS_MAX:
+                gone = kept.pop(0)
+                self._given_up += gone.acknowledged_puts + gone.acknowledged_counter_updates
+            self._sealed = kept
+
+    def _seal(self) -> None:
+        if self._current.acknowledged_puts or self._current.acknowledged_counter_updates:
+            self._sealed.append(self._current)
+            self._current = Ledger(r=self.read_quorum)
+            self._keys = 0
+
+    async def _verify(self, ledgers: Sequence[Ledger], reads_at_once: int) -> list[Verdict]:
+        keys = sorted({key for ledger in ledgers for key in ledger.keys})
+        counters = sorted({key for ledger in ledgers for key in ledger.counters})
+        kv_reads = await _read_all(keys, self._read, reads_at_once)
+        counter_reads = await _read_all(counters, self._read_counter, reads_at_once)
+        verdicts: list[Verdict] = []
+        for ledger in ledgers:
+            for key in ledger.counters:
+                counter = self._totals.known(key)
+                if counter is not None:
+                    ledger.unanswered_counter(key, counter.actor, counter.sent)
+            verdicts.append(ledger.check(kv_reads, counter_reads))
+            await asyncio.sleep(0)
+        return verdicts
+
+    async def _read(self, key: str) -> list[SiblingRead] | None:
+        for _ in range(READ_TRIES_MAX):
+            node = self._nodes.choose() or self._store.nodes[0]
+            try:
+                reply = await self._store.get(node, key, r=self.read_quorum)
+            except NotFound as error:  # nothing there, or tombstones: somebody has deleted it
+                return [SiblingRead(one.dot, one.vector_clock, deleted=one.deleted) for one in error.siblings]
+            except StoreError:
+                await asyncio.sleep(READ_RETRY_S)
+                continue
+            return [SiblingRead(one.dot, one.vector_clock, deleted=one.deleted) for one in reply.siblings]
+        return None
+
+    async def _read_counter(self, key: str) -> CounterRead | None:
+        for _ in range(READ_TRIES_MAX):
+            node = self._nodes.choose() or self._store.nodes[0]
+            try:
+                reply = await self._store.counter(node, key, r=self.read_quorum)
+            except StoreError:
+                await asyncio.sleep(READ_RETRY_S)
+                continue
+            actors = reply.actors or {}
+            return CounterRead(
+                reply.value, {name: (one.increments, one.decrements) for name, one in actors.items()}
+            )
+        return None
+
+    def _merged(self, verdicts: list[Verdict]) -> Verdict:
+        if not verdicts:
+            if not self._verified:
+                return Ledger(r=self.read_quorum).check({})
+            verdicts = [replace(Ledger(r=self.read_quorum).check({}), status="ok", evidence=())]
+        evidence = [line for verdict in verdicts for line in verdict.evidence]
+        status: Status = next(one for one in _WORST_FIRST if any(v.status == one for v in verdicts))
+        if self._given_up and status in ("ok", "at risk"):
+            status = "unknown"
+            evidence.append(
+                f"{self._given_up} earlier writes could not be verified and are no longer remembered"
+            )
+        return Verdict(
+            status=status,
+            claim=verdicts[0].claim,
+            acknowledged=self._verified + self._given_up + sum(verdict.acknowledged for verdict in verdicts),
+            lost=sum(verdict.lost for verdict in verdicts),
+            at_risk=sum(verdict.at_risk for verdict in verdicts),
+            counters_checked=sum(verdict.counters_checked for verdict in verdicts),
+            counters_wrong=sum(verdict.counters_wrong for verdict in verdicts),
+            evidence=tuple(evidence[:EVIDENCE_MAX]),
+        )
+
+
+async def _read_all(keys: Sequence[str], read: Callable[[str], Awaitable[T]], at_once: int) -> dict[str, T]:
+    """Every key read once, `at_once` at a time. After UNREAD_MAX unreadable ones the rest stays unread
+    (absent), so that a check of a dead cluster ends."""
+    found: dict[str, T] = {}
+    left = iter(keys)
+    unread = 0
+
+    async def reader() -> None:
+        nonlocal unread
+        for key in left:  # all readers share one iterator
+            if unread >= UNREAD_MAX:
+                return
+            found[key] = await read(key)
+            unread += found[key] is None
+
+    await asyncio.gather(*(reader() for _ in range(min(at_once, len(keys)))))
+    return found

@@ -1,0 +1,80 @@
+"""Where the nodes are: from URLs that somebody typed, or from the state file of a local cluster.
+
+Here: reading and checking addresses. Not here: talking to nodes, starting them (kvnode.cluster does).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+
+class NoCluster(Exception):
+    """No nodes can be found there; the text says what was looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A node's base URL, and its name if it is known already."""
+
+    url: str
+    name: str | None = None
+
+
+class _Node(Struct):
+    name: str
+    url: str
+
+
+class _State(Struct):
+    nodes: list[_Node]
+
+
+def from_urls(text: str) -> list[Address]:
+    """`http://127.0.0.1:9999,http://127.0.0.1:10000`; host:port alone will do."""
+    addresses: list[Address] = []
+    for part in text.split(","):
+        given = part.strip()
+        if not given:
+            continue
+        url = given if "://" in given else f"http://{given}"
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        if parts.scheme != "http" or not parts.hostname or port is None or parts.path.strip("/"):
+            raise NoCluster(f"expected node URLs like http://127.0.0.1:9999, got {given!r}")
+        addresses.append(Address(url.rstrip("/")))
+    if not addresses:
+        raise NoCluster(f"expected node URLs like http://127.0.0.1:9999, got {text!r}")
+    if len({address.url for address in addresses}) < len(addresses):
+        raise NoCluster(f"a node URL is given twice in {text!r}")
+    return addresses
+
+
+def from_cluster(name: str) -> list[Address]:
+    """The nodes of the local cluster `name`, as its supervisor wrote them down."""
+    path = state_folder() / name / "state.json"
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=_State)
+    except FileNotFoundError:
+        raise NoCluster(f"no cluster {name!r} is known here (there is no {path})") from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise NoCluster(f"the state file {path} cannot be read: {error}") from None
+    if not state.nodes:
+        raise NoCluster(f"the cluster {name!r} has no nodes")
+    return [Address(node.url, node.name) for node in state.nodes]
+
+
+def state_folder() -> Path:
+    """$QUORUM_LAB_STATE, else quorum-lab under the user's state directory (XDG)."""
+    if chosen := os.environ.get("QUORUM_LAB_STATE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "quorum-lab"

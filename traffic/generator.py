@@ -1,0 +1,200 @@
+"""The generator as a whole: workloads with their drivers on one store, and all that watches them.
+
+Here: putting the parts together, starting and stopping them, one picture of their state. Not here: HTTP
+service and command line, which both stand on this class.
+
+One process and one event loop for now. Several generator processes would each run this class with an
+actor of its own; their counts add up, their histograms merge, and their ledgers are checked one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Coroutine
+from random import Random
+from typing import Any
+
+from kvnode.checkers import Verdict
+from traffic.books import Books
+from traffic.convergence import Convergence
+from traffic.driver import Driver, Settings
+from traffic.nodes import NodeTable
+from traffic.stores.base import TrafficStore
+from traffic.totals import RunningTotals
+from traffic.watch import Watch
+from traffic.workloads.twitter import Twitter
+
+UPKEEP_EVERY_S = 1.0
+CHECK_DRAIN_S = 5.0
+
+
+class Generator:
+    """Make it inside a running event loop; `begin` starts its tasks, `close` ends them."""
+
+    def __init__(self, store: TrafficStore, *, settings: Settings, seed: int | None = None) -> None:
+        self.seed = secrets.randbits(32) if seed is None else seed
+        self.store = store
+        self.nodes = NodeTable(store.nodes, random=self._random("nodes"), has_room=store.has_room)
+        self.totals = RunningTotals()
+        self.books = Books(store, self.nodes, self.totals)
+        self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
+        self.twitter = Twitter(self._random("twitter"), tag=secrets.token_hex(2))
+        self._watch = Watch(store, self.nodes)
+        self.drivers: dict[str, Driver] = {
+            "twitter": Driver(
+                self.twitter,
+                store,
+                nodes=self.nodes,
+                totals=self.totals,
+                books=self.books,
+                convergence=self.convergence,
+                random=self._random("arrivals"),
+                settings=settings,
+            )
+        }
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def _random(self, purpose: str) -> Random:
+        """One seed, and a stream of its own for each purpose: more node choices do not change the tweets."""
+        return Random(f"{self.seed}/{purpose}")
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Look at the nodes once, then keep watching, and be ready to drive. Sends nothing before `start`."""
+        await self._watch.look_once()
+        self._spawn(self._watch.run())
+        self._spawn(self.convergence.run())
+        self._spawn(self._upkeep())
+        for driver in self.drivers.values():
+            self._spawn(driver.run())
+
+    async def close(self) -> None:
+        for driver in self.drivers.values():
+            await driver.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not self.failed.done():
+            self.failed.cancel()
+        await self.store.close()
+
+    @property
+    def running(self) -> bool:
+        return any(driver.running for driver in self.drivers.values())
+
+    def start(self, workload: str | None = None) -> None:
+        for driver in self._chosen(workload):
+            driver.start()
+
+    def stop(self, workload: str | None = None) -> None:
+        for driver in self._chosen(workload):
+            driver.stop()
+
+    def reset(self) -> None:
+        """Begin the measured gap anew."""
+        for driver in self.drivers.values():
+            driver.recorder.reset_gap(asyncio.get_running_loop().time())
+
+    def longest_gap_s(self) -> float:
+        now_s = asyncio.get_running_loop().time()
+        return max(driver.recorder.longest_gap_s(now_s) for driver in self.drivers.values())
+
+    async def check(self) -> Verdict:
+        """Read every acknowledged write back. Stopped traffic first gets a moment to be answered."""
+        if not self.running:
+            for driver in self.drivers.values():
+                await driver.drained(CHECK_DRAIN_S)
+        return await self.books.check()
+
+    # --- the picture --------------------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, Any]:
+        """The state of everything, as GET /api/real/traffic/stats answers it. Rates in operations/s over
+        the last two seconds, latencies in ms over the last five."""
+        now_s = asyncio.get_running_loop().time()
+        now_ms = int(time.time() * 1000)
+        hints = [node.hints_pending for node in self.nodes.nodes.values() if node.hints_pending is not None]
+        drivers = self.drivers.values()
+        return {
+            "success": True,
+            "running": self.running,
+            "timestamp": now_ms,
+            "active_tweets": self.twitter.active,
+            "active_documents": 0,
+            "operations_total": sum(driver.recorder.operations for driver in drivers),
+            "errors_total": sum(driver.recorder.errors for driver in drivers),
+            "replicas": self.store.replicas,
+            "seed": self.seed,
+            "workloads": {name: _workload(driver, now_s) for name, driver in self.drivers.items()},
+            "nodes": {name: self._node(name, now_s) for name in self.store.nodes},
+            "convergence": {
+                **self.convergence.summary(now_s, now_ms),
+                "hints_pending_total": sum(hints) if hints else None,
+                "replication_lag_ms": self.nodes.replication_lag(),
+            },
+        }
+
+    def _node(self, name: str, now_s: float) -> dict[str, Any]:
+        node = self.nodes.nodes[name]
+        lag = self.nodes.replication_lag()[name]["p95"]
+        counts = self.drivers["twitter"].recorder.node(name, now_s)
+        return {
+            "url": self.store.url(name),
+            "healthy": node.healthy(now_s),
+            "state": self.nodes.state(name, now_s),
+            **counts,
+            "hints_pending": node.hints_pending,
+            "keys": node.keys,
+            "replication_lag_ms": lag,
+        }
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _chosen(self, workload: str | None) -> list[Driver]:
+        return list(self.drivers.values()) if workload is None else [self.drivers[workload]]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task of ours never ends by itself; if one does, the generator is broken and says so."""
+        self._tasks.discard(task)
+        if not task.cancelled() and not self.failed.done():
+            self.failed.set_exception(task.exception() or RuntimeError("a task of the generator ended"))
+
+    async def _upkeep(self) -> None:
+        while True:
+            await asyncio.sleep(UPKEEP_EVERY_S)
+            if self.books.full:
+                await self.books.verify_quietly()
+
+
+def _workload(driver: Driver, now_s: float) -> dict[str, Any]:
+    recorder, settings = driver.recorder, driver.settings
+    return {
+        "running": driver.running,
+        "target_rate": settings.rate,
+        "achieved_rate": round(recorder.achieved_rate(now_s), 1),
+        "operations_total": recorder.operations,
+        "errors_total": recorder.errors,
+        "errors_definite": recorder.failed_definite,
+        "errors_indefinite": recorder.failed_indefinite,
+        "resent_total": recorder.resent,
+        "queued": driver.queued,
+        "in_flight": driver.in_flight,
+        "resending": driver.resending,
+        "shed_total": recorder.shed,
+        "r": settings.r,
+        "w": settings.w,
+        "pattern": settings.pattern,
+        "latency_ms": recorder.latency_ms(now_s),
+        "service_latency_ms": recorder.service_latency_ms(now_s),
+        "counts": dict(recorder.ok),
+        "longest_gap_s": round(recorder.longest_gap_s(now_s), 3),
+    }

@@ -1,0 +1,110 @@
+"""What the generator believes about the nodes, and through which one the next operation goes.
+
+Here: the table and the choice; time comes in as an argument. Not here: asking the nodes (watch.py).
+
+Rule: a node is *believed* when its last /health answer is younger than HEALTH_AGE_S_MAX and no attempt
+through it has failed since. The choice is random among the believed ones that have room; so a paused
+node, whose connections fill up, loses its share before anybody calls it dead. When nobody is believed
+every node is tried: a wrong belief must never stop the traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+HEALTH_AGE_S_MAX = 1.0
+_RANK = {"alive": 0, "suspect": 1, "dead": 2}
+
+
+@dataclass(slots=True)
+class Node:
+    """One node as seen from here. Times are monotonic seconds; -inf: never."""
+
+    name: str
+    answered_s: float = float("-inf")  # the last good /health
+    failed_s: float = float("-inf")  # the last attempt that got no answer
+    members: Mapping[str, str] = field(default_factory=dict)  # what it believes of the others
+    hints_pending: int | None = None
+    keys: int | None = None
+    replication_lag_ms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def healthy(self, now_s: float) -> bool:
+        return now_s - self.answered_s < HEALTH_AGE_S_MAX
+
+    def believed(self, now_s: float) -> bool:
+        return self.healthy(now_s) and self.answered_s > self.failed_s
+
+
+class NodeTable:
+    """All nodes. Invariant: `_believed` is what `believed` said at the last `refresh`."""
+
+    def __init__(self, names: Sequence[str], *, random: Random, has_room: Callable[[str], bool]) -> None:
+        self.nodes = {name: Node(name) for name in names}
+        self._random = random
+        self._has_room = has_room
+        self._believed: tuple[str, ...] = ()
+        self._names = tuple(names)
+
+    def refresh(self, now_s: float) -> None:
+        self._believed = tuple(name for name, node in self.nodes.items() if node.believed(now_s))
+
+    def answered(self, name: str, members: Mapping[str, str], now_s: float) -> None:
+        """`name` has answered /health."""
+        node = self.nodes[name]
+        node.answered_s = now_s
+        node.members = members
+        self.refresh(now_s)
+
+    def no_answer(self, name: str, now_s: float) -> None:
+        """An attempt through `name` ended without an answer: doubt it until its next good /health."""
+        self.nodes[name].failed_s = now_s
+        if name in self._believed:
+            self.refresh(now_s)
+
+    def choose(self, tried: Collection[str] = ()) -> str | None:
+        """A node that was not tried yet; None when all were."""
+        believed = self._believed
+        if believed:
+            name = believed[int(self._random.random() * len(believed))]
+            if name not in tried and self._has_room(name):
+                return name  # nearly always
+        for names in (believed, self._names):
+            left = [name for name in names if name not in tried]
+            roomy = [name for name in left if self._has_room(name)]
+            if left:
+                return self._random.choice(roomy or left)
+        return None
+
+    def state(self, name: str, now_s: float) -> str:
+        """ "unreachable" if it does not answer us and nobody who does calls it dead or suspect; else the
+        worst that reachable peers say. A node that answers us and is dead to its peers is cut off from
+        them."""
+        opinions = [
+            node.members.get(name, "alive")
+            for other, node in self.nodes.items()
+            if other != name and node.healthy(now_s)
+        ]
+        worst = max(opinions, key=lambda state: _RANK.get(state, 0), default="alive")
+        if worst == "alive" and not self.nodes[name].healthy(now_s):
+            return "unreachable"
+        return worst
+
+    def replication_lag(self) -> dict[str, dict[str, float | None]]:
+        """p50 and p95 per replica, the worst that any coordinator measured."""
+        lag: dict[str, dict[str, float | None]] = {}
+        for name in self._names:
+            seen = [
+                node.replication_lag_ms[name]
+                for node in self.nodes.values()
+                if name in node.replication_lag_ms
+            ]
+            lag[name] = {
+                percentile: max(
+                    (one[f"{percentile}_ms"] for one in seen if one.get(f"{percentile}_ms")), default=None
+                )
+                for percentile in ("p50", "p95")
+            }
+        return lag

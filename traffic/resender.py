@@ -1,0 +1,143 @@
+"""Sends unanswered increments again until they are answered.
+
+Here: the additions that failed, one task for each counter that has any. Not here: first attempts
+(driver.py).
+
+The policy, in full. A put or a read that fails definitely is tried through the other nodes, at most three
+attempts; an indefinite put is not tried again (it may be there already) and counts as an error. An
+increment is idempotent, because it carries its actor's running total: so it is sent again, through any
+node, until it is answered, with a pause that doubles from 50 ms to 1 s, each time multiplied by a random
+0.5–1 so that counters do not come back in step. Increments of one counter are coalesced: one request
+carries the newest total, and its answer settles every one that waits below it. Latency of such an
+operation runs from its intended start to that answer. A refusal of the request itself (4xx, but not 429)
+will not change by repeating it: the operation fails and is not sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from random import Random
+
+from msgspec import Struct
+
+from traffic.books import Books
+from traffic.nodes import NodeTable
+from traffic.operations import Add
+from traffic.recorder import Recorder
+from traffic.stores.base import Store, StoreError
+from traffic.totals import CounterTotals
+
+PAUSE_S_MIN = 0.05
+PAUSE_S_MAX = 1.0
+
+
+class Unanswered(Struct, frozen=True):
+    """One increment that waits for an answer."""
+
+    operation: Add
+    total: int
+    intended_s: float
+    sent_s: float
+
+
+class Resender:
+    """Invariant: `_waiting` has a key exactly as long as a task works on it; `count` is the length of all
+    queues."""
+
+    def __init__(
+        self,
+        store: Store,
+        nodes: NodeTable,
+        books: Books,
+        recorder: Recorder,
+        *,
+        random: Random,
+        w: Callable[[], int],
+        settled: Callable[[Unanswered], None],
+    ) -> None:
+        self._store = store
+        self._nodes = nodes
+        self._books = books
+        self._recorder = recorder
+        self._random = random
+        self._w = w
+        self._settled = settled
+        self._waiting: dict[str, deque[Unanswered]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.count = 0
+
+    def take(self, counter: CounterTotals, unanswered: Unanswered) -> None:
+        """From now on this increment is ours."""
+        self.count += 1
+        queue = self._waiting.get(counter.key)
+        if queue is not None:
+            queue.append(unanswered)
+            return
+        self._waiting[counter.key] = deque([unanswered])
+        task = asyncio.get_running_loop().create_task(self._resend(counter))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def settle(self, counter: CounterTotals, node: str, now_s: float) -> None:
+        """A total of `counter` was acknowledged: so is everything that waits at or below it."""
+        queue = self._waiting.get(counter.key)
+        if queue is None:
+            return
+        still_waiting: deque[Unanswered] = deque()
+        for one in queue:
+            if one.total <= counter.acknowledged:
+                self.count -= 1
+                kind, sent_s = one.operation.kind, one.sent_s
+                self._recorder.succeeded(kind, node, intended_s=one.intended_s, sent_s=sent_s, done_s=now_s)
+                self._settled(one)
+            else:
+                still_waiting.append(one)
+        queue.clear()
+        queue.extend(still_waiting)
+
+    async def close(self) -> None:
+        """Give up what is still unanswered; the books know it as sent."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _resend(self, counter: CounterTotals) -> None:
+        loop = asyncio.get_running_loop()
+        queue = self._waiting[counter.key]
+        pause_s = PAUSE_S_MIN
+        try:
+            while True:
+                await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
+                if not queue:
+                    return
+                pause_s = min(pause_s * 2, PAUSE_S_MAX)
+                node = self._nodes.choose() or self._store.nodes[0]
+                total, w = counter.sent, self._w()
+                self._recorder.resent += 1
+                try:
+                    await self._store.add(node, counter.key, actor=counter.actor, increments=total, w=w)
+                except StoreError as error:
+                    self._recorder.attempt_failed(node)
+                    if not error.status:
+                        self._nodes.no_answer(node, loop.time())
+                    elif refused(error):
+                        self._give_up(queue)
+                        return
+                    continue
+                self._books.acknowledged_counter(counter, total, w=w)
+                counter.acknowledge(total)
+                self.settle(counter, node, loop.time())
+        finally:
+            self.count -= len(queue)
+            del self._waiting[counter.key]
+
+    def _give_up(self, queue: deque[Unanswered]) -> None:
+        for _ in range(len(queue)):
+            self._recorder.failed(definite=True)
+
+
+def refused(error: StoreError) -> bool:
+    """The request itself was refused: the same request will be refused again, everywhere."""
+    return 400 <= error.status < 500 and error.status != 429

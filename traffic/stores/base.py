@@ -1,0 +1,160 @@
+"""The Store protocol: what the traffic needs of a database, one node at a time.
+
+Here: the protocol, the answers and the error. Not here: any database, any HTTP, choosing nodes
+(driver.py).
+
+Each call goes through the one node that is named and is tried once. Whoever calls decides about another
+node or another try, and needs one fact for it: whether a failure is *definite* (no replica can have
+applied the write) or indefinite (it may or may not have happened). In doubt it is indefinite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+
+class StoreError(Exception):
+    """One call failed. `status` is the HTTP status where there was one, else 0."""
+
+    def __init__(self, node: str, detail: str, *, definite: bool, status: int = 0) -> None:
+        super().__init__(f"{node}: {detail}")
+        self.node = node
+        self.detail = detail
+        self.definite = definite
+        self.status = status
+
+
+class PutReply(Struct, frozen=True):
+    """A put was acknowledged. Versions are as the database prints them; `context` goes into the next put."""
+
+    key: str
+    dot: str
+    vector_clock: dict[str, int]
+    node: str
+    w: int
+    issued_under: dict[str, int] | None = None
+    context: str | None = None
+    acknowledged_by: list[str] = []
+
+
+class Sibling(Struct, frozen=True):
+    """One of the versions that a key has."""
+
+    value: Any
+    dot: str
+    vector_clock: dict[str, int]
+    node: str
+    timestamp: int = 0
+    deleted: bool = False
+
+
+class NotFound(StoreError):
+    """The read was answered: there is no such key, or only tombstones of it."""
+
+    def __init__(self, node: str, detail: str, *, siblings: Sequence[Sibling] = ()) -> None:
+        super().__init__(node, detail, definite=True, status=404)
+        self.siblings = siblings
+
+
+class GetReply(Struct, frozen=True):
+    """What a quorum read found. `value` is the one to show when siblings conflict."""
+
+    key: str
+    value: Any
+    conflict: bool
+    siblings: list[Sibling]
+    vector_clock: dict[str, int]
+    node: str
+    context: str | None = None
+
+
+class ActorTotals(Struct, frozen=True):
+    """The running totals of one actor at one counter."""
+
+    increments: int
+    decrements: int
+
+
+class CounterReply(Struct, frozen=True):
+    """A counter as a quorum read or an acknowledged addition saw it."""
+
+    key: str
+    value: int
+    node: str
+    actors: dict[str, ActorTotals] | None = None
+    w: int | None = None
+
+
+class Store(Protocol):
+    """Reads and writes. Every call raises StoreError when it fails, at the latest after the adapter's
+    timeout."""
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        """The names of the nodes, in order."""
+        ...
+
+    @property
+    def replicas(self) -> int:
+        """N: how many replicas each key has."""
+        ...
+
+    def url(self, node: str) -> str:
+        """Where `node` is, for people to read."""
+        ...
+
+    def has_room(self, node: str) -> bool:
+        """Whether one more call through `node` would start at once instead of waiting for another to end."""
+        ...
+
+    async def put(
+        self, node: str, key: str, value: str, *, w: int, context: str | None = None
+    ) -> PutReply: ...
+
+    async def get(self, node: str, key: str, *, r: int) -> GetReply: ...
+
+    async def add(self, node: str, key: str, *, actor: str, increments: int, w: int) -> None:
+        """`increments` is the running total of `actor`, not the difference."""
+        ...
+
+    async def counter(self, node: str, key: str, *, r: int) -> CounterReply: ...
+
+    async def keys(self, node: str, *, prefix: str, after: str, limit: int) -> list[str]:
+        """Keys that this node holds, sorted, greater than `after`."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Observed(Struct, frozen=True):
+    """What a node says about itself and the others; the parts that the traffic shows."""
+
+    members: Mapping[str, str]
+    hints_pending: int | None = None
+    keys: int | None = None
+    replication_lag_ms: Mapping[str, Mapping[str, Any]] = {}
+
+
+class Observer(Protocol):
+    """Looks at the database without taking part: health and whether replicas agree.
+
+    Its calls never share a connection or a bound with the Store's, so that watching neither slows the
+    traffic nor is slowed by it.
+    """
+
+    async def health(self, node: str) -> Mapping[str, str]:
+        """The states of all members as `node` believes them; StoreError if it does not answer in time."""
+        ...
+
+    async def stats(self, node: str) -> Observed: ...
+
+    async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
+        """Whether all replicas of `key` were reachable (from `node`) and hold the same."""
+        ...
+
+
+class TrafficStore(Store, Observer, Protocol):
+    """Both: what the generator as a whole needs."""

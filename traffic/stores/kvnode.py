@@ -1,0 +1,240 @@
+"""The Store and the Observer over kvnode's HTTP API. The only file of the traffic that knows that API.
+
+Here: paths, bodies, and what an answer means. Not here: connections (http.py), retries and choosing
+(driver.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from traffic.discovery import Address, NoCluster
+from traffic.stores.base import CounterReply, GetReply, NotFound, Observed, PutReply, Sibling, StoreError
+from traffic.stores.http import Answer, HttpError, Pool
+
+WATCH_CONNECTIONS_MAX = 8
+WATCH_TIMEOUT_S = 0.9
+REPLICAS_DEFAULT = 3
+
+T = TypeVar("T")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _PutBody(Struct, omit_defaults=True):
+    value: str
+    context: str | None = None
+
+
+class _AddBody(Struct):
+    actor: str
+    increments: int
+    decrements: int
+
+
+class _Problem(Struct):
+    title: str = ""
+    detail: str = ""
+    definite: bool = False
+    siblings: list[Sibling] = []
+
+
+class _Keys(Struct):
+    keys: list[str]
+
+
+class _Info(Struct):
+    name: str
+    replicas: int
+    cluster: str = ""
+
+
+class _Health(Struct):
+    members: dict[str, str]
+
+
+class _Hints(Struct):
+    pending_total: int = 0
+
+
+class _Stats(Struct):
+    hints: _Hints = msgspec.field(default_factory=_Hints)
+    keys: int | None = None
+    replication_lag: dict[str, dict[str, Any]] = {}
+
+
+class _ReplicaOf(Struct):
+    reachable: bool
+    digest: str | None = None
+
+
+class _Replicas(Struct):
+    replicas: list[_ReplicaOf]
+
+
+class KvnodeStore:
+    """Nodes by name. `names` and `urls` belong together, in order."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        names: Sequence[str] | None = None,
+        *,
+        replicas: int | None = None,
+        connections_max: int = 32,
+        timeout_s: float = 3.0,
+    ) -> None:
+        if not urls:
+            raise ValueError("expected at least one node URL, got none")
+        given = list(names) if names else [f"node-{index}" for index in range(1, len(urls) + 1)]
+        self.urls = {name: url.rstrip("/") for name, url in zip(given, urls, strict=True)}
+        self._nodes = tuple(given)
+        self._replicas = min(replicas or REPLICAS_DEFAULT, len(given))
+        self._pools = {
+            name: Pool(url, connections_max=connections_max, timeout_s=timeout_s)
+            for name, url in self.urls.items()
+        }
+        self._watch = {
+            name: Pool(url, connections_max=WATCH_CONNECTIONS_MAX, timeout_s=WATCH_TIMEOUT_S)
+            for name, url in self.urls.items()
+        }
+        self._decode_get = msgspec.json.Decoder(GetReply).decode
+        self._decode_put = msgspec.json.Decoder(PutReply).decode
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        return self._nodes
+
+    @property
+    def replicas(self) -> int:
+        return self._replicas
+
+    def url(self, node: str) -> str:
+        return self.urls[node]
+
+    def has_room(self, node: str) -> bool:
+        return self._pools[node].has_room
+
+    # --- Store --------------------------------------------------------------------------------------------
+
+    async def put(self, node: str, key: str, value: str, *, w: int, context: str | None = None) -> PutReply:
+        body = _encode(_PutBody(value, context))
+        answer = await self._ask(self._pools, node, "PUT", f"/kv/{_quoted(key)}?w={w}", body)
+        try:
+            return self._decode_put(answer.body)
+        except msgspec.MsgspecError as error:
+            raise StoreError(node, f"an answer that makes no sense: {error}", definite=False) from None
+
+    async def get(self, node: str, key: str, *, r: int) -> GetReply:
+        answer = await self._ask(self._pools, node, "GET", f"/kv/{_quoted(key)}?r={r}")
+        try:
+            return self._decode_get(answer.body)
+        except msgspec.MsgspecError as error:
+            raise StoreError(node, f"an answer that makes no sense: {error}", definite=False) from None
+
+    async def add(self, node: str, key: str, *, actor: str, increments: int, w: int) -> None:
+        body = _encode(_AddBody(actor, increments, 0))
+        await self._ask(self._pools, node, "POST", f"/counter/{_quoted(key)}?w={w}", body)
+
+    async def counter(self, node: str, key: str, *, r: int) -> CounterReply:
+        answer = await self._ask(self._pools, node, "GET", f"/counter/{_quoted(key)}?r={r}")
+        return _decoded(node, answer, CounterReply)
+
+    async def keys(self, node: str, *, prefix: str, after: str, limit: int) -> list[str]:
+        target = f"/keys?prefix={_quoted(prefix)}&after={_quoted(after)}&limit={limit}&kind=kv"
+        answer = await self._ask(self._watch, node, "GET", target)
+        return _decoded(node, answer, _Keys).keys
+
+    async def close(self) -> None:
+        for pool in (*self._pools.values(), *self._watch.values()):
+            await pool.close()
+
+    # --- Observer -----------------------------------------------------------------------------------------
+
+    async def health(self, node: str) -> Mapping[str, str]:
+        answer = await self._ask(self._watch, node, "GET", "/health")
+        return _decoded(node, answer, _Health).members
+
+    async def stats(self, node: str) -> Observed:
+        answer = await self._ask(self._watch, node, "GET", "/stats")
+        stats = _decoded(node, answer, _Stats)
+        return Observed(
+            members={},
+            hints_pending=stats.hints.pending_total,
+            keys=stats.keys,
+            replication_lag_ms=stats.replication_lag,
+        )
+
+    async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
+        target = f"/{'counter' if counter else 'kv'}/{_quoted(key)}/replicas"
+        answer = await self._ask(self._watch, node, "GET", target)
+        replicas = _decoded(node, answer, _Replicas).replicas
+        return all(replica.reachable for replica in replicas) and len({one.digest for one in replicas}) == 1
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    async def _ask(
+        self, pools: Mapping[str, Pool], node: str, method: str, target: str, body: bytes | None = None
+    ) -> Answer:
+        try:
+            answer = await pools[node].request(method, target, body)
+        except HttpError as error:
+            raise StoreError(node, str(error), definite=error.definite) from None
+        if answer.status == 200:
+            return answer
+        raise _failure(node, answer)
+
+
+async def connect(addresses: Sequence[Address]) -> KvnodeStore:
+    """A store over these nodes. Names and N come from /info where a node answers, else from the order and the
+    default, so that traffic can also wait for a cluster that is not up yet."""
+    infos = await asyncio.gather(*(_info(address.url) for address in addresses))
+    names = [
+        info.name if info else address.name or f"node-{index}"
+        for index, (address, info) in enumerate(zip(addresses, infos, strict=True), 1)
+    ]
+    if len(set(names)) < len(names):
+        raise NoCluster(f"two of these URLs lead to the same node: {', '.join(names)}")
+    replicas = next((info.replicas for info in infos if info), None)
+    return KvnodeStore([address.url for address in addresses], names, replicas=replicas)
+
+
+async def _info(url: str) -> _Info | None:
+    pool = Pool(url, connections_max=1, timeout_s=WATCH_TIMEOUT_S)
+    try:
+        answer = await pool.request("GET", "/info")
+        return msgspec.json.decode(answer.body, type=_Info)
+    except (HttpError, msgspec.MsgspecError):
+        return None
+    finally:
+        await pool.close()
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _decoded(node: str, answer: Answer, shape: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer.body, type=shape)
+    except msgspec.MsgspecError as error:
+        raise StoreError(node, f"an answer that makes no sense: {error}", definite=False) from None
+
+
+def _failure(node: str, answer: Answer) -> StoreError:
+    try:
+        problem = msgspec.json.decode(answer.body, type=_Problem)
+    except msgspec.MsgspecError:
+        problem = _Problem(detail=f"HTTP status {answer.status} without a problem document")
+    # A refusal of the request itself (4xx) never reached a replica, whatever the body forgot to say.
+    definite = problem.definite or 400 <= answer.status < 500
+    detail = problem.detail or problem.title
+    if answer.status == 404:
+        return NotFound(node, detail, siblings=problem.siblings)
+    return StoreError(node, detail, definite=definite, status=answer.status)

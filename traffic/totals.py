@@ -1,0 +1,91 @@
+"""Running totals: what this process has added to each counter, and what of it is acknowledged.
+
+Here: the arithmetic of "as this actor, I have added 17 to this counter so far". Not here: sending,
+waiting.
+
+Decision: several requests for one counter may be in flight at once. Each carries the running total at its
+moment, totals only grow, and replicas keep the maximum per actor; so a request that overtakes another,
+arrives twice or arrives late changes nothing, and the acknowledgement of a total acknowledges every
+smaller one. The alternative, one request at a time per counter, would make a viral tweet a queue: at 5 ms
+an answer, 200 likes/s and no more.
+
+An actor has one writer, so a process draws a fresh random actor when it starts. Memory is bounded: when
+too many counters are known, the oldest settled ones are forgotten and the actor gets a new *generation*;
+a forgotten counter that is used again starts at 0 under the new name, never below an old total under the
+old one.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+COUNTERS_MAX = 100_000
+
+
+def fresh_actor() -> str:
+    """A name that no other process, before or after, will use."""
+    return f"traffic-{secrets.token_hex(8)}"
+
+
+class CounterTotals:
+    """One counter as one actor knows it. Invariant: acknowledged <= sent."""
+
+    __slots__ = ("acknowledged", "actor", "key", "sent")
+
+    def __init__(self, key: str, actor: str) -> None:
+        self.key = key
+        self.actor = actor
+        self.sent = 0
+        self.acknowledged = 0
+
+    def add(self, amount: int) -> int:
+        """The new running total, to be sent."""
+        self.sent += amount
+        return self.sent
+
+    def acknowledge(self, total: int) -> None:
+        assert total <= self.sent, f"{self.key}: {total} acknowledged, only {self.sent} sent"
+        self.acknowledged = max(self.acknowledged, total)
+
+    @property
+    def settled(self) -> bool:
+        """Everything that was sent is acknowledged."""
+        return self.acknowledged == self.sent
+
+
+class RunningTotals:
+    """All counters of this process."""
+
+    def __init__(self, actor: str | None = None, *, counters_max: int = COUNTERS_MAX) -> None:
+        self._base = actor or fresh_actor()
+        self._counters_max = counters_max
+        self._generation = 0
+        self._counters: dict[str, CounterTotals] = {}
+
+    @property
+    def actor(self) -> str:
+        """The name under which counters that are new from now on are written."""
+        return f"{self._base}.{self._generation}" if self._generation else self._base
+
+    def __len__(self) -> int:
+        return len(self._counters)
+
+    def of(self, key: str) -> CounterTotals:
+        """The totals of `key`; of a new counter: zero."""
+        counter = self._counters.get(key)
+        if counter is None:
+            if len(self._counters) >= self._counters_max:
+                self._forget_oldest_settled()
+            counter = self._counters[key] = CounterTotals(key, self.actor)
+        return counter
+
+    def known(self, key: str) -> CounterTotals | None:
+        """The totals of `key` if this process still remembers them."""
+        return self._counters.get(key)
+
+    def _forget_oldest_settled(self) -> None:
+        """Half of what is settled goes, oldest first (a dict keeps the order in which counters came)."""
+        settled = [key for key, counter in self._counters.items() if counter.settled]
+        for key in settled[: max(1, len(settled) // 2)]:
+            del self._counters[key]
+        self._generation += 1

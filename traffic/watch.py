@@ -1,0 +1,61 @@
+"""Asks the nodes how they are, beside the traffic and never in its way.
+
+Here: one task a node, /health each half second and /stats each second, with the observer's own
+connections and timeouts. Not here: what is concluded (nodes.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from traffic.nodes import NodeTable
+from traffic.stores.base import Observer, StoreError
+
+HEALTH_EVERY_S = 0.4
+STATS_EVERY_S = 1.0
+
+
+class Watch:
+    """Keeps a NodeTable up to date until it is cancelled."""
+
+    def __init__(self, observer: Observer, table: NodeTable) -> None:
+        self._observer = observer
+        self._table = table
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for name in self._table.nodes:
+                group.create_task(self._health(name))
+                group.create_task(self._stats(name))
+
+    async def look_once(self) -> None:
+        """One round of /health over all nodes, so that the first operations know where to go."""
+        await asyncio.gather(*(self._ask_health(name) for name in self._table.nodes))
+
+    async def _health(self, name: str) -> None:
+        while True:
+            await self._ask_health(name)
+            await asyncio.sleep(HEALTH_EVERY_S)
+
+    async def _ask_health(self, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            members = await self._observer.health(name)
+        except StoreError:
+            self._table.refresh(loop.time())
+        else:
+            self._table.answered(name, members, loop.time())
+
+    async def _stats(self, name: str) -> None:
+        node = self._table.nodes[name]
+        while True:
+            try:
+                observed = await self._observer.stats(name)
+            except StoreError:
+                node.replication_lag_ms = {}  # nothing new is known; old lag would look like news
+                node.hints_pending = None
+            else:
+                node.hints_pending = observed.hints_pending
+                node.keys = observed.keys
+                node.replication_lag_ms = observed.replication_lag_ms
+            await asyncio.sleep(STATS_EVERY_S)

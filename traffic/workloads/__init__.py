@@ -1,0 +1,1 @@
+"""The worlds that make traffic. A workload yields operations and hears how they ended; it knows no HTTP."""
