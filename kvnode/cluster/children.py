@@ -194,7 +194,7 @@ class Child:
         self._settled.set()
         self._gone.set()
 
-    # --- inside --------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------------
 
     def _become(self, state: NodeState, reason: str) -> None:
         self.state, self.reason, self.since_ms = state, reason, int(time.time() * 1000)

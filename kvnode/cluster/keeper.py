@@ -72,7 +72,7 @@ class Keeper:
                 watches_stdin=True,
             )
 
-    # --- the whole cluster -------------------------------------------------------------------------------
+    # --- the whole cluster ------------------------------------------------------------------------------
 
     async def start_all(self) -> None:
         """Start every node at once. A port that was taken since it was chosen makes all choose again."""
@@ -134,7 +134,7 @@ class Keeper:
             "sidecars": [self._sidecar_state(child) for child in self._sidecars.values()],
         }
 
-    # --- commands ----------------------------------------------------------------------------------------
+    # --- commands ---------------------------------------------------------------------------------------
 
     async def handle(self, command: dict[str, Any]) -> dict[str, Any]:
         """Do what one command says and answer the state after it."""
@@ -220,7 +220,7 @@ class Keeper:
             await self._restart({"nodes": [child.name for child in down]})
         await self._tell_all()
 
-    # --- faults ------------------------------------------------------------------------------------------
+    # --- faults -----------------------------------------------------------------------------------------
 
     async def _partition(self, command: dict[str, Any]) -> None:
         await self._adopt(self._plan.partitioned(command["groups"]))
@@ -273,7 +273,7 @@ class Keeper:
             self._told[name] = rules
         return not refusal
 
-    # --- sidecars ----------------------------------------------------------------------------------------
+    # --- sidecars ---------------------------------------------------------------------------------------
 
     async def _start_sidecar(self, command: dict[str, Any]) -> None:
         name, argv = str(command["name"]), [str(word) for word in command["argv"]]
@@ -311,7 +311,7 @@ class Keeper:
         del self._sidecars[child.name]
         self._on_change()
 
-    # --- inside ------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------------
 
     def _children(self) -> list[Child]:
         return [*self._nodes.values(), *self._sidecars.values()]

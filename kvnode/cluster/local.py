@@ -46,7 +46,7 @@ class LocalCluster:
         self._started_here = owned
         self._detached = detached
 
-    # --- start and find ----------------------------------------------------------------------------------
+    # --- start and find ---------------------------------------------------------------------------------
 
     @classmethod
     def start(
@@ -79,7 +79,7 @@ class LocalCluster:
     def attach(cls, name: str = DEFAULT_NAME, state_dir: StateDir = None) -> LocalCluster:
         """Find a running cluster; NotRunning if there is none (what a dead supervisor left is cleaned up)."""
         cluster = cls._find(Places.of(name, state_dir))
-        cluster._state()
+        cluster.state()
         return cluster
 
     @classmethod
@@ -117,7 +117,7 @@ class LocalCluster:
     def _find(cls, places: Places) -> LocalCluster:
         return cls(places, owned=starting.owns(places))
 
-    # --- what there is -----------------------------------------------------------------------------------
+    # --- what there is ----------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
@@ -134,10 +134,15 @@ class LocalCluster:
         """Whether this process started it, so that `stop` ends it."""
         return self._started_here
 
+    def state(self) -> dict[str, Any]:
+        """All of it at one moment, as in state.json."""
+        state: dict[str, Any] = self._tell("status")["state"]
+        return state
+
     @property
     def nodes(self) -> list[NodeInfo]:
         """The nodes as they are now, by number."""
-        return [NodeInfo.of(entry) for entry in self._state()["nodes"]]
+        return [NodeInfo.of(entry) for entry in self.state()["nodes"]]
 
     def status(self) -> list[NodeInfo]:
         """The same as `nodes`."""
@@ -160,17 +165,17 @@ class LocalCluster:
     @property
     def cluster_id(self) -> str:
         """Names this cluster from its creation until its data is deleted."""
-        return str(self._state()["cluster_id"])
+        return str(self.state()["cluster_id"])
 
     @property
     def replicas(self) -> int:
         """N: how many nodes keep each key."""
-        return int(self._state()["replicas"])
+        return int(self.state()["replicas"])
 
     @property
     def supervisor_pid(self) -> int:
         """The process that holds this cluster."""
-        return int(self._state()["supervisor_pid"])
+        return int(self.state()["supervisor_pid"])
 
     def client(self, *, timeout_s: float = 5.0) -> Client:
         """A client that knows all nodes of this cluster by name."""
@@ -193,7 +198,7 @@ class LocalCluster:
                 raise ClusterError(f"not ready within {timeout_s:.0f} s: {'; '.join(waiting)}")
             time.sleep(0.02)
 
-    # --- nodes -------------------------------------------------------------------------------------------
+    # --- nodes ------------------------------------------------------------------------------------------
 
     def kill(self, *nodes: NodeName) -> None:
         """kill -9: the process is gone at once, and stays dead until `restart`. Its disk stays."""
@@ -218,7 +223,7 @@ class LocalCluster:
         """Kill nodes and delete their data, as when a disk is lost; they stay dead until `restart`."""
         self._tell("wipe", nodes=self._resolved(nodes))
 
-    # --- links -------------------------------------------------------------------------------------------
+    # --- links ------------------------------------------------------------------------------------------
 
     def partition(self, groups: Sequence[Sequence[NodeName]]) -> None:
         """Nodes reach each other only within a group; replaces earlier cuts. One group: cut off from the
@@ -259,7 +264,7 @@ class LocalCluster:
         """All faults gone, everybody running again."""
         self._tell("reset")
 
-    # --- other processes that live as long as the cluster --------------------------------------------------
+    # --- other processes that live as long as the cluster -----------------------------------------------
 
     def start_sidecar(
         self,
@@ -295,9 +300,9 @@ class LocalCluster:
     @property
     def sidecars(self) -> list[SidecarInfo]:
         """The other processes that live with this cluster."""
-        return [SidecarInfo.of(entry) for entry in self._state()["sidecars"]]
+        return [SidecarInfo.of(entry) for entry in self.state()["sidecars"]]
 
-    # --- the end -----------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------------
 
     def stop(self, *, force: bool = False) -> bool:
         """End the cluster if this process started it, or with force=True anyway; data stays.
@@ -315,6 +320,12 @@ class LocalCluster:
         self._wait_until_released()
         return stopped
 
+    def supervisor_ended(self, *, within_s: float = 0.0) -> bool:
+        """Whether the supervisor of a cluster that we own is gone, waiting so long for it. Signals
+        interrupt.
+        """
+        return starting.ended(self._places, within_s=within_s)
+
     def __enter__(self) -> Self:
         return self
 
@@ -331,7 +342,7 @@ class LocalCluster:
             states = str(error)
         return f"<LocalCluster {self.name}: {states}>"
 
-    # --- inside ------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------------
 
     def _resolve(self, node: NodeName) -> str:
         text = str(node).strip()
@@ -341,10 +352,6 @@ class LocalCluster:
         if not nodes:
             raise BadCommand("name at least one node, such as node-2")
         return [self._resolve(node) for node in nodes]
-
-    def _state(self) -> dict[str, Any]:
-        state: dict[str, Any] = self._tell("status")["state"]
-        return state
 
     def _tell(self, command: str, *, patience_s: float = 30.0, **arguments: Any) -> dict[str, Any]:
         try:

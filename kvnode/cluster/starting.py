@@ -100,6 +100,16 @@ def start_supervisor(places: Places, options: StartOptions) -> None:
         _owned[places.folder] = process
 
 
+def ended(places: Places, *, within_s: float) -> bool:
+    """Whether the supervisor that this process started is gone; waits for that, but not longer than told."""
+    process = _owned.get(places.folder)
+    if process is None:
+        return True
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(within_s)
+    return process.poll() is not None
+
+
 def wait_for_end(places: Places) -> None:
     """After the stop command: wait until the supervisor that this process owns is gone."""
     process = _owned.pop(places.folder, None)

@@ -136,7 +136,7 @@ def _watch_owner(loop: asyncio.AbstractEventLoop, end_at_once: Any) -> None:
     look()
 
 
-# --- before the start --------------------------------------------------------------------------------------
+# --- before the start -----------------------------------------------------------------------------------
 
 
 def _lock(places: Places) -> int:
@@ -211,7 +211,7 @@ def _wanted_ports(cluster: ClusterFile, base_port: int | None) -> list[int]:
     return [base_port + index for index in range(len(cluster.nodes))]
 
 
-# --- talking to who started us -----------------------------------------------------------------------------
+# --- talking to who started us --------------------------------------------------------------------------
 
 
 def _report(answer: dict[str, Any]) -> None:

@@ -1,0 +1,249 @@
+"""python -m kvnode.cluster: the command line of local clusters.
+
+Thin: every command is one method of LocalCluster. Every error is one line that says what to do, and exit
+code 1. Not here: what the commands do (local.py, keeper.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
+from kvnode.cluster.faults import parse_groups
+from kvnode.cluster.local import NODE_COMMAND, LocalCluster
+from kvnode.cluster.places import DEFAULT_NAME, state_root
+from kvnode.cluster.table import aligned, faults_lines, status_table
+
+EPILOG = """\
+A NODE is a name or a number: node-2 or 2. Examples:
+
+  python -m kvnode.cluster start                  three nodes, until Ctrl-C
+  python -m kvnode.cluster start --detach         three nodes, until `stop`
+  python -m kvnode.cluster kill 2                 kill -9; stays dead until `restart 2`
+  python -m kvnode.cluster partition 1,2 / 3      node-3 alone on its side
+  python -m kvnode.cluster partition 3            the same
+  python -m kvnode.cluster delay 50 --jitter 10   every link 50 ms slower, each way
+  python -m kvnode.cluster reset                  all faults gone, everybody running
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 for an error that was explained, 2 for a bad command line."""
+    options = parser().parse_args(argv)
+    try:
+        run: Callable[[argparse.Namespace], None] = options.run
+        run(options)
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their help."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="python -m kvnode.cluster",
+        description="Start, watch and break a cluster of database nodes on this computer.",
+        epilog=EPILOG,
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--name", default=DEFAULT_NAME, help="which cluster (default: %(default)s)")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[common], help=text, description=text, allow_abbrev=False)
+        command.set_defaults(run=run)
+        return command
+
+    start = add("start", _start, "start a cluster; until Ctrl-C, or with --detach until `stop`")
+    start.add_argument("--nodes", type=int, help="how many (default: as created, else 3)")
+    start.add_argument("--replicas", type=int, help="copies of each key (default: as created, else 3)")
+    start.add_argument("--base-port", type=int, help="HTTP port of node-1 (default: as last time, else 9999)")
+    start.add_argument("--detach", action="store_true", help="run in the background until `stop`")
+    start.add_argument("--fresh", action="store_true", help="delete this cluster's data first")
+    start.add_argument("--node-command", type=shlex.split, default=NODE_COMMAND, help=argparse.SUPPRESS)
+    status = add("status", _status, "what runs where, and which links are faulty")
+    status.add_argument("--json", action="store_true", help="the whole state, for programs")
+    add("list", _list, "the clusters of this user, running or not")
+    add("stop", _stop, "stop a cluster; its data stays")
+    for name, text in (
+        ("kill", "kill -9 nodes; they stay dead until `restart`"),
+        ("pause", "freeze nodes (SIGSTOP)"),
+        ("resume", "let paused nodes go on (SIGCONT)"),
+        ("restart", "start nodes again, whether dead, paused or running"),
+        ("wipe", "kill nodes and delete their data, as when a disk is lost"),
+    ):
+        add(name, _on_nodes(name), text).add_argument("nodes", nargs="+", metavar="NODE")
+    partition = add("partition", _partition, "cut the links between groups of nodes: 1,2 / 3")
+    partition.add_argument("groups", nargs="+", metavar="GROUP", help="NODE,NODE,… with / between")
+    add("isolate", _isolate, "cut a node off from all others; clients still reach it").add_argument(
+        "node", metavar="NODE"
+    )
+    cut = add("cut", _cut, "cut the link between two nodes")
+    cut.add_argument("sender", metavar="NODE")
+    cut.add_argument("receiver", metavar="NODE")
+    cut.add_argument("--one-way", action="store_true", help="only what the first sends to the second")
+    heal = add("heal", _heal, "undo all cuts, or those that touch a node; delays stay")
+    heal.add_argument("node", nargs="?", metavar="NODE")
+    delay = add("delay", _delay, "slow the links between all nodes, or between two; 0 undoes it")
+    delay.add_argument("ms", type=float, metavar="MS", help="milliseconds each way")
+    delay.add_argument("nodes", nargs="*", metavar="NODE", help="none, or a pair")
+    delay.add_argument("--jitter", type=float, default=0.0, metavar="MS", help="plus or minus so much")
+    delay.add_argument("--loss", type=float, default=0.0, metavar="SHARE", help="messages lost, 0 to 1")
+    add("reset", _reset, "all faults gone, everybody running")
+    return top
+
+
+# --- start and stop -------------------------------------------------------------------------------------
+
+
+def _start(options: argparse.Namespace) -> None:
+    try:
+        cluster = LocalCluster.start(
+            options.name,
+            options.nodes,
+            base_port=options.base_port,
+            replicas=options.replicas,
+            detach=options.detach,
+            fresh=options.fresh,
+            node_command=options.node_command,
+        )
+    except AlreadyRunning as error:
+        running = LocalCluster.attach(options.name)
+        raise AlreadyRunning(f"{error}  (it is at {', '.join(running.urls)})") from None
+    _show(cluster)
+    if options.detach:
+        print(f"runs in the background; to stop it: python -m kvnode.cluster stop{_named(options.name)}")
+        return
+    print("Ctrl-C stops it", flush=True)
+    why = _wait_for_signal_or_end(cluster)
+    cluster.stop()
+    print(f"\n{why}; cluster {cluster.name} is stopped, its data is in {cluster.folder}")
+
+
+def _wait_for_signal_or_end(cluster: LocalCluster) -> str:
+    """Wait for Ctrl-C, SIGTERM or a closed terminal, or until somebody else stops the cluster."""
+    got: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        got.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, note)
+    while not got:
+        if cluster.supervisor_ended(within_s=0.5):
+            return "stopped from outside"
+    return f"got {signal.Signals(got[0]).name}"
+
+
+def _stop(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.stop(force=True)
+    print(f"cluster {cluster.name} is stopped; its data is in {cluster.folder}")
+
+
+def _list(options: argparse.Namespace) -> None:
+    del options
+    root = state_root()
+    rows = [["NAME", "STATE", "URLS"]]
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        if not (folder / "cluster.json").exists():
+            continue
+        try:
+            cluster = LocalCluster.attach(folder.name)
+            rows.append([folder.name, "running", " ".join(cluster.urls)])
+        except NotRunning:
+            rows.append([folder.name, "stopped", "-"])
+        except ClusterError as error:
+            rows.append([folder.name, "unknown", str(error)])
+    print(aligned(rows) if len(rows) > 1 else f"no clusters in {root}")
+
+
+# --- a running cluster ----------------------------------------------------------------------------------
+
+
+def _status(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    if options.json:
+        print(json.dumps(cluster.state(), indent=1))
+    else:
+        _show(cluster)
+
+
+def _on_nodes(name: str) -> Callable[[argparse.Namespace], None]:
+    def run(options: argparse.Namespace) -> None:
+        cluster = LocalCluster.attach(options.name)
+        getattr(cluster, name)(*options.nodes)
+        _show(cluster)
+
+    return run
+
+
+def _partition(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.partition(parse_groups(options.groups))
+    _show(cluster)
+
+
+def _isolate(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.isolate(options.node)
+    _show(cluster)
+
+
+def _cut(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.cut(options.sender, options.receiver, both_ways=not options.one_way)
+    _show(cluster)
+
+
+def _heal(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.heal(options.node)
+    _show(cluster)
+    if cluster.faults():
+        print("healing leaves delays; `delay 0` or `reset` removes them")
+
+
+def _delay(options: argparse.Namespace) -> None:
+    if len(options.nodes) not in (0, 2):
+        raise BadCommand(f"delay: expected no node or a pair, got {len(options.nodes)}")
+    cluster = LocalCluster.attach(options.name)
+    pair: Any = tuple(options.nodes) or None
+    cluster.delay(options.ms, jitter_ms=options.jitter, loss=options.loss, nodes=pair)
+    _show(cluster)
+
+
+def _reset(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.reset()
+    _show(cluster)
+
+
+def _show(cluster: LocalCluster) -> None:
+    print(status_table(cluster.nodes, cluster.sidecars))
+    for line in faults_lines(cluster.faults()):
+        print(line)
+    sys.stdout.flush()
+
+
+def _named(name: str) -> str:
+    return "" if name == DEFAULT_NAME else f" --name {name}"
