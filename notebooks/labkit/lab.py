@@ -45,8 +45,8 @@ class Lab(Protocol):
     def nodes(self) -> list[NodeFacts]:
         """The newest facts about every node; no waiting."""
 
-    def traffic_settings(self) -> Mapping[str, float]:
-        """rate, r and w as the service last reported them; no waiting."""
+    def settings(self) -> Mapping[str, float]:
+        """rate, r, w and delay_ms as they were last reported; no waiting."""
 
     def subscribe(self, refresh: Callable[[], None]) -> None:
         """Call `refresh` on the ticker's thread after every tick."""

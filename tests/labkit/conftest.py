@@ -62,7 +62,7 @@ class FakeLab:
         self.calls: list[tuple[str, Any]] = []
         self.states = {f"node-{number}": "running" for number in range(1, nodes + 1)}
         self.cut: set[str] = set()
-        self.settings: dict[str, float] = {"rate": 50, "r": 2, "w": 2}
+        self.values: dict[str, float] = {"rate": 50, "r": 2, "w": 2, "delay_ms": 0}
         self.refreshers: list[Callable[[], None]] = []
         self.problem: str | None = None
         self.said = ("ready", False)
@@ -76,8 +76,8 @@ class FakeLab:
             for number, (name, state) in enumerate(self.states.items(), 1)
         ]
 
-    def traffic_settings(self) -> Mapping[str, float]:
-        return self.settings
+    def settings(self) -> Mapping[str, float]:
+        return self.values
 
     def subscribe(self, refresh: Callable[[], None]) -> None:
         self.refreshers.append(refresh)
@@ -134,7 +134,7 @@ class FakeLab:
 
     def set_rate(self, rate: float) -> None:
         self.calls.append(("set_rate", rate))
-        self.settings["rate"] = rate
+        self.values["rate"] = rate
 
     def set_quorum(self, *, r: int | None = None, w: int | None = None) -> None:
         self.calls.append(("set_quorum", (r, w)))
@@ -175,7 +175,7 @@ class FakeLab:
         jitter = random.Random(1)
         for _ in range(int(seconds / interval_s)):
             self.second += interval_s
-            stats = stats_at(self.second, nodes=len(self.states), dead=dead, rate=self.settings["rate"])
+            stats = stats_at(self.second, nodes=len(self.states), dead=dead, rate=self.values["rate"])
             self.history.add(sample_from_stats(stats, self.second + jitter.random() * 0.01))
         for refresh in self.refreshers:
             refresh()

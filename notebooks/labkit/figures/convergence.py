@@ -26,8 +26,8 @@ from labkit.figures.timeline import (
     line,
     log_axis,
     lowest_positive,
+    mark_layout,
     time_axis,
-    with_marks,
 )
 from labkit.samples import Mark, Sample
 
@@ -50,14 +50,13 @@ def agreement_figure(
         },
     ]  # fmt: skip
     now_s = samples[-1].at_s if samples else 0.0
-    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
     return {
         "data": data,
         "layout": layout(
             "Do all replicas agree?",
             xaxis=time_axis(window_s),
             yaxis=axis("% of sampled keys", range=[0, 138], tickvals=[0, 25, 50, 75, 100]),
-            yaxis2=hidden,
+            **mark_layout(marks, now_s=now_s, window_s=window_s),
             showlegend=False,
         ),
     }
@@ -70,7 +69,6 @@ def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_
     columns = [column(samples, lambda sample, name=name: _lag(sample, name)) for name in names]  # type: ignore[misc]
     data = [line(name, x, values, style=node_line(name)) for name, values in zip(names, columns, strict=True)]
     now_s = samples[-1].at_s if samples else 0.0
-    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
     span = decades(lowest_positive(*columns), highest(*columns), least=1, most=100)
     return {
         "data": data,
@@ -78,7 +76,7 @@ def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_
             "How late is each replica?",
             xaxis=time_axis(window_s),
             yaxis=log_axis("ms (p95), log scale", span),
-            yaxis2=hidden,
+            **mark_layout(marks, now_s=now_s, window_s=window_s),
         ),
     }
 
@@ -95,14 +93,13 @@ def hints_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, windo
         }
     ]
     now_s = samples[-1].at_s if samples else 0.0
-    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
     return {
         "data": data,
         "layout": layout(
             "What waits for an absent node?",
             xaxis=time_axis(window_s),
             yaxis=axis("hints pending", range=[0, nice_ceiling(highest(waiting), least=10)], nticks=5),
-            yaxis2=hidden,
+            **mark_layout(marks, now_s=now_s, window_s=window_s),
             showlegend=False,
         ),
     }

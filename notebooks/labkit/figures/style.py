@@ -20,6 +20,7 @@ NODE_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5p
 INK = "#1f2933"
 MUTED = "#5f6b7a"
 GRID = "#dfe3e8"
+PAPER = "rgba(255,255,255,0.8)"
 FAULT = "#b42318"
 KIND_TINTS = {
     "view": "#cfd6df",
@@ -32,6 +33,7 @@ DARK_FOR_LIGHT = {
     INK: "#e8eaed",
     MUTED: "#a9b2bd",
     GRID: "#3c434c",
+    PAPER: "rgba(17,17,17,0.8)",
     FAULT: "#ff8a7a",
     "#0072B2": "#56B4E9",
     "#009E73": "#1FC79A",

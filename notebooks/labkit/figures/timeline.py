@@ -1,7 +1,7 @@
 """What all charts over time share: the last minute from left to right, and the marks of what was broken when.
 
 "Seconds ago" and not the time of day: the axis stands still, and a mark wanders left together with the data.
-Marks are a trace on an axis of their own, so that they look the same on linear and logarithmic charts.
+A mark's place is a numpy number, so that it travels with the data and not with the rest of the layout.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy
 
-from labkit.figures.style import FAULT, INK, MUTED, TICK_PX, axis
+from labkit.figures.style import FAULT, INK, MUTED, PAPER, TICK_PX, axis
 from labkit.samples import Mark, Sample
 
 Array = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
@@ -73,37 +73,27 @@ def log_axis(title: str, span: list[float]) -> dict[str, Any]:
     )
 
 
-def with_marks(
-    data: list[dict[str, Any]],
-    marks: Sequence[Mark],
-    *,
-    now_s: float,
-    window_s: float,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """`data` with the marks of the window as a last trace, and the hidden axis that the trace needs."""
-    hidden = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+def mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict[str, Any]:
+    """The marks of the window as Plotly shapes and annotations; names take turns in height, newest last."""
     recent = [mark for mark in marks if 0 <= now_s - mark.at_s <= window_s]
-    if not recent:
-        return data, hidden
-    x: list[float] = []
-    y: list[float] = []
-    text: list[str] = []
-    sides: list[str] = []
+    shapes, annotations = [], []
     for place, mark in enumerate(recent):
-        age = mark.at_s - now_s
-        top = 0.94 - 0.13 * (place % MARK_LEVELS)
-        x += [age, age, math.nan]
-        y += [0.0, top, math.nan]
-        text += ["", mark.text, ""]
-        side = "middle left" if age > -window_s * 0.4 else "middle right"
-        sides += [side, side, side]
-    trace = {
-        "type": "scatter", "mode": "lines+text", "name": "marks", "showlegend": False, "hoverinfo": "skip",
-        "x": numpy.array(x), "y": numpy.array(y), "yaxis": "y2", "text": text, "textposition": sides,
-        "textfont": {"color": FAULT, "size": TICK_PX, "weight": 600},
-        "line": {"color": FAULT, "width": 2, "dash": "dot"},
-    }  # fmt: skip
-    return [*data, trace], hidden
+        age = numpy.float64(mark.at_s - now_s)
+        shapes.append(
+            {
+                "type": "line", "xref": "x", "yref": "paper", "x0": age, "x1": age, "y0": 0, "y1": 1,
+                "line": {"color": FAULT, "width": 2, "dash": "dot"},
+            }
+        )  # fmt: skip
+        annotations.append(
+            {
+                "text": mark.text, "xref": "x", "yref": "paper",
+                "x": age, "y": 1 - 0.17 * (place % MARK_LEVELS),
+                "xanchor": "right" if age > -window_s * 0.4 else "left", "yanchor": "top", "showarrow": False,
+                "font": {"color": FAULT, "size": TICK_PX, "weight": 600}, "bgcolor": PAPER, "borderpad": 1,
+            }
+        )  # fmt: skip
+    return {"shapes": shapes, "annotations": annotations}
 
 
 def line(name: str, x: Array, y: Array, *, style: dict[str, Any], hover: str = "") -> dict[str, Any]:

@@ -27,8 +27,8 @@ from labkit.figures.timeline import (
     line,
     log_axis,
     lowest_positive,
+    mark_layout,
     time_axis,
-    with_marks,
 )
 from labkit.samples import KINDS, Mark, Sample
 
@@ -70,7 +70,6 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
         )  # fmt: skip
     data.append(line("asked for", x, target, style={"color": INK, "width": 3, "dash": "dash"}))
     now_s = samples[-1].at_s if samples else 0.0
-    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
     top = nice_ceiling(highest(target, achieved, stack), least=10)
     return {
         "data": data,
@@ -78,7 +77,7 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
             "Does the database keep up?",
             xaxis=time_axis(window_s),
             yaxis=axis("operations/s", range=[0, top], nticks=5),
-            yaxis2=hidden,
+            **mark_layout(marks, now_s=now_s, window_s=window_s),
             margin={"l": 68, "r": 18, "t": 84, "b": 48},
         ),
     }
@@ -97,7 +96,6 @@ def latency_figure(
     names = {"p50": "half (p50)", "p95": "95 % (p95)", "p99": "99 % (p99)"}
     data = [line(names[name], x, values, style=styles[name]) for name, values in columns.items()]
     now_s = samples[-1].at_s if samples else 0.0
-    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
     span = decades(lowest_positive(*columns.values()), highest(*columns.values()), least=1, most=100)
     return {
         "data": data,
@@ -105,7 +103,7 @@ def latency_figure(
             "How long does a user wait?",
             xaxis=time_axis(window_s),
             yaxis=log_axis("ms, log scale", span),
-            yaxis2=hidden,
+            **mark_layout(marks, now_s=now_s, window_s=window_s),
         ),
     }
 
@@ -117,14 +115,13 @@ def load_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
     columns = [column(samples, lambda sample, name=name: _rate(sample, name)) for name in names]  # type: ignore[misc]
     data = [line(name, x, values, style=node_line(name)) for name, values in zip(names, columns, strict=True)]
     now_s = samples[-1].at_s if samples else 0.0
-    data, hidden = with_marks(data, marks, now_s=now_s, window_s=window_s)
     return {
         "data": data,
         "layout": layout(
             "Which node does the work?",
             xaxis=time_axis(window_s),
             yaxis=axis("operations/s", range=[0, nice_ceiling(highest(*columns), least=10)], nticks=5),
-            yaxis2=hidden,
+            **mark_layout(marks, now_s=now_s, window_s=window_s),
         ),
     }
 

@@ -21,6 +21,7 @@ async function render({ model, el }) {
     if (typeof part === "string") return isDark() ? darkForLight[part] ?? part : part;
     if (Array.isArray(part)) return part.map(build);
     if (part === null || typeof part !== "object") return part;
+    if ("__number__" in part) return model.get("arrays")[part.__number__].getFloat32(0, true);
     if ("__array__" in part) {
       const view = model.get("arrays")[part.__array__];
       return new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));

@@ -4,7 +4,8 @@ Lives here: the widget and its transport. Must not live here: what a figure look
 
 How it works: Plotly's own script lies in the installed plotly package. One `PlotlyScript` widget carries it,
 gzipped, to the browser; every chart refers to that one, and a page unpacks it once. Of a figure, numpy arrays
-travel as binary float32 buffers at each `show`, and the rest (titles, colours, ranges) only when it changed.
+and numpy numbers travel as binary float32 at each `show`, and the rest (titles, colours, ranges) only when it
+changed.
 Both are widget traits, so a page that is reloaded gets the last window again and draws on.
 """
 
@@ -47,10 +48,10 @@ def plotly_script() -> PlotlyScript:
 
 
 def split_arrays(value: Any, arrays: list[memoryview]) -> Any:
-    """A copy of `value` in which each numpy array became {"__array__": its place in `arrays`}."""
-    if isinstance(value, numpy.ndarray):
-        arrays.append(memoryview(value.astype(numpy.float32).tobytes()))
-        return {"__array__": len(arrays) - 1}
+    """A copy of `value` in which numpy values became {"__array__" or "__number__": place in `arrays`}."""
+    if isinstance(value, numpy.ndarray | numpy.floating):
+        arrays.append(memoryview(numpy.asarray(value, dtype=numpy.float32).tobytes()))
+        return {"__array__" if isinstance(value, numpy.ndarray) else "__number__": len(arrays) - 1}
     if isinstance(value, dict):
         return {key: split_arrays(part, arrays) for key, part in value.items()}
     if isinstance(value, list | tuple):

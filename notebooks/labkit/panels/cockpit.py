@@ -30,8 +30,8 @@ FIGURES: dict[str, Callable[..., Figure]] = {
 }
 RATE_MAX = 1000
 DELAY_MAX_MS = 300
-SLIDER = {"width": "340px", "flex": "0 0 auto"}
-LABEL = {"description_width": "104px"}
+SLIDER = {"width": "356px", "flex": "0 0 auto"}
+LABEL = {"description_width": "120px"}
 
 
 def head_html(story: str, sample: Sample | None) -> str:
@@ -130,8 +130,8 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         if sample is not None:
             self.start.allow(not sample.running)
             self.stop.allow(sample.running)
-        settings = self.lab.traffic_settings()
-        for name, setting in (("rate", self.rate), ("r", self.r), ("w", self.w)):
+        settings = self.lab.settings()
+        for name, setting in (("rate", self.rate), ("r", self.r), ("w", self.w), ("delay_ms", self.delay)):
             if name in settings:
                 setting.follow(int(settings[name]))
         for name, chart in list(self.charts.items()):
@@ -140,7 +140,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
 
     def _make_controls(self) -> None:
         lab = self.lab
-        settings = lab.traffic_settings()
+        settings = lab.settings()
 
         def slider(label: str, value: float, high: int, step: int) -> Any:
             return ReachableSlider(
@@ -148,23 +148,27 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
                 continuous_update=False, style=LABEL, layout=SLIDER,
             )  # fmt: skip
 
-        def choice(label: str, value: float) -> Any:
+        def choice(value: float) -> Any:
             return ReachableChoice(
-                options=list(range(1, lab.replicas + 1)), value=int(value), description=label,
-                style={"description_width": "72px", "button_width": "40px"}, layout={"flex": "0 0 auto"},
+                options=list(range(1, lab.replicas + 1)), value=int(value),
+                style={"button_width": "40px"}, layout={"flex": "0 0 auto", "width": "auto"},
             )  # fmt: skip
+
+        def labelled(label: str, widget: Any) -> Any:
+            words = ipywidgets.Label(label, layout={"width": "66px", "flex": "0 0 auto"})
+            return ipywidgets.HBox([words, widget], layout={"flex": "0 0 auto", "align_items": "center"})
 
         rate = slider("operations/s", settings.get("rate", 50), RATE_MAX, 10)
         self.rate = Setting(lab, rate, "setting {value} operations/s", lab.set_rate, "lab-rate")
-        delay = slider("link delay, ms", 0, DELAY_MAX_MS, 5)
+        delay = slider("link delay, ms", settings.get("delay_ms", 0), DELAY_MAX_MS, 5)
         self.delay = Setting(lab, delay, "delaying every link by {value} ms", lab.delay, "lab-delay")
         least = min(2, lab.replicas)
         self.r = Setting(
-            lab, choice("R (read)", settings.get("r", least)), "reading from R={value}",
+            lab, choice(settings.get("r", least)), "reading from R={value}",
             lambda value: lab.set_quorum(r=value), "lab-r",
         )  # fmt: skip
         self.w = Setting(
-            lab, choice("W (write)", settings.get("w", least)), "writing to W={value}",
+            lab, choice(settings.get("w", least)), "writing to W={value}",
             lambda value: lab.set_quorum(w=value), "lab-w",
         )  # fmt: skip
         self.start = CommandButton(
@@ -176,29 +180,26 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
             css_class="lab-stop", hint="users rest; their data stays", width="130px", icon="stop",
         )  # fmt: skip
         self.heal = CommandButton(
-            lab, "Heal network", "healing the network", self._heal,
+            lab, "Heal network", "healing the network", lab.heal,
             css_class="lab-heal", hint="take back every cut and delay", width="150px", icon="medkit",
         )  # fmt: skip
         self.reset = CommandButton(
-            lab, "Reset for the next class", "resetting for the next class", self._reset,
+            lab, "Reset for the next class", "resetting for the next class", lab.reset,
             css_class="lab-reset", hint="all nodes up, no faults, standard traffic, empty charts",
             width="235px", icon="refresh",
         )  # fmt: skip
         row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px"}
         self._controls = ipywidgets.VBox(
             [
-                ipywidgets.HBox([self.rate.widget, self.r.widget, self.start, self.stop], layout=row),
-                ipywidgets.HBox([self.delay.widget, self.w.widget, self.heal, self.reset], layout=row),
+                ipywidgets.HBox(
+                    [self.rate.widget, labelled("R (read)", self.r.widget), self.start, self.stop], layout=row
+                ),
+                ipywidgets.HBox(
+                    [self.delay.widget, labelled("W (write)", self.w.widget), self.heal, self.reset],
+                    layout=row,
+                ),
             ]
         )
-
-    def _heal(self) -> None:
-        self.lab.heal()
-        self.delay.follow(0)
-
-    def _reset(self) -> None:
-        self.lab.reset()
-        self.delay.follow(0)
 
     @staticmethod
     def _put(widget: Any, html: str) -> None:

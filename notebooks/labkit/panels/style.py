@@ -12,9 +12,16 @@ from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
 
-from labkit.figures.style import node_colour, node_dash
+from labkit.figures.style import DARK_FOR_LIGHT, NODE_COLOURS, node_colour, node_dash
 
-CSS = f"<style>{(Path(__file__).parent / 'panels.css').read_text(encoding='utf-8')}</style>"
+
+def _dark_node_colours() -> str:
+    dark = [f"--lab-{light[1:]}: {dark};" for light, dark in DARK_FOR_LIGHT.items() if light in NODE_COLOURS]
+    return f'body[data-jp-theme-light="false"] .lab-panel {{ {" ".join(dark)} }}'
+
+
+_SHEET = (Path(__file__).parent / "panels.css").read_text(encoding="utf-8")
+CSS = f"<style>{_SHEET}{_dark_node_colours()}</style>"
 
 
 def style_sheet() -> Any:
@@ -44,9 +51,11 @@ def swatch(node: str) -> str:
     """A node's colour and dash as its lines have them in the charts."""
     dashes = {"solid": "", "dash": "9 5", "dot": "3 4", "dashdot": "9 4 3 4", "longdash": "14 5"}
     pattern = dashes.get(node_dash(node), "5 3 2 3")
+    colour = node_colour(node)
     return (
         f'<svg width="34" height="12" aria-hidden="true"><line x1="0" y1="6" x2="34" y2="6" '
-        f'stroke="{node_colour(node)}" stroke-width="5" stroke-dasharray="{pattern}"/></svg>'
+        f'style="stroke: var(--lab-{colour[1:]}, {colour})" stroke-width="5" '
+        f'stroke-dasharray="{pattern}"/></svg>'
     )
 
 

@@ -1,0 +1,101 @@
+"""What the supervisor's table means to a class: facts for the lights, and marks for the charts.
+
+Pure: from two looks at the nodes follow the moments worth a mark, whoever caused them (a button here, a
+command line there, or a crash).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from labkit.lab import NodeFacts
+from labkit.samples import Sample
+
+
+class NodeLike(Protocol):
+    """The part of the supervisor's node table that is needed here."""
+
+    @property
+    def name(self) -> str:
+        """node-1, …"""
+
+    @property
+    def state(self) -> str:
+        """starting, running, paused, dead or failed."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is so."""
+
+    @property
+    def http_port(self) -> int:
+        """Where clients reach it."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, if there is one."""
+
+    @property
+    def rules(self) -> Mapping[str, Mapping[str, Any]]:
+        """Its outgoing faults by peer."""
+
+
+def is_cut_off(name: str, infos: Sequence[NodeLike]) -> bool:
+    """Whether all links from this node to its peers are cut."""
+    rules = next((info.rules for info in infos if info.name == name), {})
+    peers = [info.name for info in infos if info.name != name]
+    return bool(peers) and all(rules.get(peer, {}).get("cut") for peer in peers)
+
+
+def link_delay_ms(infos: Iterable[NodeLike]) -> float:
+    """The greatest delay set on any link, one way."""
+    delays = [rule.get("delay_ms", 0.0) for info in infos for rule in info.rules.values()]
+    return float(max(delays, default=0.0))
+
+
+def node_facts(infos: Sequence[NodeLike], sample: Sample | None) -> list[NodeFacts]:
+    """One fact sheet a node."""
+    facts = []
+    for info in infos:
+        seen = sample.nodes.get(info.name) if sample else None
+        facts.append(
+            NodeFacts(
+                name=info.name,
+                state=info.state,
+                http_port=info.http_port,
+                pid=info.pid,
+                peers_say=seen.state if seen else "unknown",
+                rate=seen.rate if seen and seen.rate == seen.rate else 0.0,
+                cut_off=is_cut_off(info.name, infos),
+                reason=info.reason,
+            )
+        )
+    return facts
+
+
+def moments(before: Sequence[NodeFacts], after: Sequence[NodeFacts]) -> list[str]:
+    """What happened between two looks, in the words of the marks."""
+    earlier = {facts.name: facts for facts in before}
+    found = []
+    for now in after:
+        was = earlier.get(now.name)
+        if was is None:
+            continue
+        if now.state != was.state:
+            found += _change(was, now)
+        elif now.state == "running" and now.pid != was.pid:
+            found.append(f"{now.name} restarted")
+        if now.cut_off != was.cut_off:
+            found.append(f"{now.name} {'cut off' if now.cut_off else 'healed'}")
+    return found
+
+
+def _change(was: NodeFacts, now: NodeFacts) -> list[str]:
+    if now.state in ("dead", "failed"):
+        return [f"{now.name} {'killed' if now.reason == 'killed' else now.state}"]
+    if now.state == "paused":
+        return [f"{now.name} paused"]
+    if now.state == "running":
+        return [f"{now.name} {'resumed' if was.state == 'paused' and was.pid == now.pid else 'restarted'}"]
+    return []

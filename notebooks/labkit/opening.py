@@ -1,0 +1,121 @@
+"""Attach or start: how a session finds its cluster and its traffic service.
+
+Lives here: environment variables, ports, and the sentence that tells what happened. Bounded in time; whatever
+goes wrong becomes one LabError. A started service is a sidecar of its cluster and ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvnode.cluster import ClusterError, LocalCluster
+from labkit.errors import LabError
+from labkit.service import TrafficService
+
+CLUSTER_VARIABLE = "QUORUM_LAB_CLUSTER"
+BASE_PORT_VARIABLE = "QUORUM_LAB_BASE_PORT"
+TRAFFIC_PORT_VARIABLE = "QUORUM_LAB_TRAFFIC_PORT"
+TRAFFIC_PORT = 7342
+PORTS_TRIED_MAX = 50
+READY_TIMEOUT_S = 20.0
+NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a session works with, and how it came to be."""
+
+    cluster: LocalCluster
+    traffic: TrafficService
+    story: str
+
+
+def find_or_start(*, nodes: int) -> Found:
+    """The running cluster with its traffic service, or a new one; LabError when neither can be had."""
+    name = os.environ.get(CLUSTER_VARIABLE, "quorum-lab")
+    base_port = _port_from(BASE_PORT_VARIABLE)
+    try:
+        cluster = LocalCluster.attach_or_start(name, nodes, base_port=base_port)
+    except ClusterError as error:
+        raise LabError(
+            f"The cluster {name} can neither be found nor started.",
+            why=str(error),
+            do="run the cell once more; if it stays, look at the log that the reason names",
+        ) from error
+    try:
+        traffic, found_traffic = _traffic_of(cluster)
+        return Found(cluster, traffic, story_of(cluster, traffic, found_traffic=found_traffic))
+    except ClusterError as error:
+        cluster.stop()
+        raise LabError("The traffic service could not be started.", why=str(error)) from error
+
+
+def story_of(cluster: LocalCluster, traffic: TrafficService, *, found_traffic: bool) -> str:
+    """One friendly sentence: what was found, what was started, and when it ends."""
+    infos = cluster.nodes
+    count = NUMBER_WORDS[len(infos)] if len(infos) < len(NUMBER_WORDS) else str(len(infos))
+    ports = ", ".join(str(info.http_port) for info in infos)
+    if cluster.owned:
+        return (
+            f"Started {count} database nodes (ports {ports}) and the traffic service ({traffic.url}). "
+            "They end with this notebook's kernel."
+        )
+    story = f"Attached to the running cluster {cluster.name}: {count} nodes (ports {ports})"
+    story += f" and its traffic service ({traffic.url})." if found_traffic else (
+        f"; started a traffic service for it ({traffic.url}), which ends with that cluster."
+    )  # fmt: skip
+    down = [f"{info.name} is {info.state}" for info in infos if info.state != "running"]
+    return story + (f" Note: {', '.join(down)}; press Restart or Reset." if down else "")
+
+
+def _traffic_of(cluster: LocalCluster) -> tuple[TrafficService, bool]:
+    """The service that drives this cluster, and whether it was there before."""
+    for sidecar in cluster.sidecars:
+        url = next((word for word in sidecar.ready_line.split() if word.startswith("http://")), "")
+        if sidecar.state == "running" and sidecar.ready_line.startswith("ready traffic") and url:
+            service = TrafficService(url)
+            if service.is_answering():
+                return service, True
+    wanted = _port_from(TRAFFIC_PORT_VARIABLE) or TRAFFIC_PORT
+    service = TrafficService(f"http://127.0.0.1:{wanted}")
+    if not cluster.owned and _drives(service, cluster.urls):
+        return service, True
+    port = free_port(wanted)
+    argv = [sys.executable, "-P", "-m", "traffic", "serve", "--port", str(port), "--cluster", cluster.name]
+    sidecar = cluster.start_sidecar("traffic", argv, ready_prefix="ready traffic", timeout_s=READY_TIMEOUT_S)
+    url = next((word for word in sidecar.ready_line.split() if word.startswith("http://")), "")
+    return TrafficService(url or f"http://127.0.0.1:{port}"), False
+
+
+def _drives(service: TrafficService, urls: Sequence[str]) -> bool:
+    """Whether this service answers and works on just these nodes."""
+    if not service.is_answering():
+        return False
+    known = {str(node.get("url", "")).rstrip("/") for node in service.stats().get("nodes", {}).values()}
+    return known == {url.rstrip("/") for url in urls}
+
+
+def free_port(wanted: int) -> int:
+    """`wanted`, or the next port that nobody listens on."""
+    for port in range(wanted, min(wanted + PORTS_TRIED_MAX, 65_536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise LabError(f"No free port for the traffic service between {wanted} and {wanted + PORTS_TRIED_MAX}.")
+
+
+def _port_from(variable: str) -> int | None:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return None
+    if not text.isdigit() or not 0 < int(text) < 65_536:
+        raise LabError(f"{variable} is {text!r}.", why="a port is a number from 1 to 65535")
+    return int(text)

@@ -1,0 +1,304 @@
+"""A session: this notebook's hold on a running cluster and its traffic.
+
+Lives here: attach or start, the one ticker that measures, the one worker that carries out clicks, and the
+verbs behind the buttons. Must not live here: widgets (panels), charts (figures), processes (kvnode.cluster).
+
+Who ends what: a cluster that was running before is left running; one that this kernel started ends with the
+kernel, however that dies, because its supervisor hangs on a pipe of the kernel.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pandas
+
+from kvnode.client import Client
+from kvnode.cluster import ClusterError, LocalCluster
+from kvnode.errors import KvError
+from labkit import opening
+from labkit.errors import LabError
+from labkit.lab import NodeFacts
+from labkit.live.ticker import Ticker
+from labkit.observe import link_delay_ms, moments, node_facts
+from labkit.panels import Cockpit, PostTweet, ReplicaView
+from labkit.samples import History, sample_from_stats
+from labkit.service import TrafficService
+from labkit.waiting import wait_until
+from labkit.worker import Worker
+
+T = TypeVar("T")
+STANDARD_RATE = 50
+
+
+@contextmanager
+def _in_one_sentence(what: str) -> Iterator[None]:
+    """An error of the database as a LabError: a cell shows the reason and no traceback."""
+    try:
+        yield
+    except (KvError, ClusterError) as error:
+        raise LabError(
+            what, why=str(error), do="look at the lights in the cockpit; restart or reset"
+        ) from error
+
+
+class Session:
+    """Cluster, traffic, measurements and panels of one notebook; `Session.open()` makes or finds it."""
+
+    _current: Session | None = None
+    _opening = threading.Lock()
+
+    def __init__(self, cluster: LocalCluster, traffic: TrafficService, story: str) -> None:
+        """Use `Session.open()`; this only binds what was found."""
+        self.cluster = cluster
+        self.traffic = traffic
+        self.story = story
+        self.history = History()
+        self.replicas = cluster.replicas
+        self.client: Client = cluster.client()
+        self._refreshers: list[Callable[[], None]] = []
+        self._nodes: list[NodeFacts] = []
+        self._settings: dict[str, float] = {}
+        self._outage = ""
+        self._cockpit: Cockpit | None = None
+        self._worker = Worker()
+        self._tick()
+        self.ticker = Ticker(self._tick).start()
+
+    # --- open and close ----------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, *, nodes: int = 3) -> Session:
+        """Attach to the running cluster, or start one of `nodes` nodes; a second call reuses the first's.
+
+        Raises LabError with the reason and a way on.
+        """
+        with cls._opening:
+            current = cls._current
+            if current is not None and current._alive():
+                return current
+            if current is not None:
+                current._stop_threads()
+            found = opening.find_or_start(nodes=nodes)
+            cls._current = cls(found.cluster, found.traffic, found.story)
+            return cls._current
+
+    def close(self) -> None:
+        """Stop measuring, and stop the cluster if this kernel started it."""
+        self._stop_threads()
+        Session._current = None
+        self.cluster.stop()
+
+    def _alive(self) -> bool:
+        if not self.ticker.alive:
+            return False
+        try:
+            self.cluster.status()
+        except ClusterError:
+            return False
+        return self.traffic.is_answering()
+
+    def _stop_threads(self) -> None:
+        self.ticker.stop()
+        self._worker.stop()
+
+    def __repr__(self) -> str:
+        """The one friendly sentence."""
+        return self.story
+
+    # --- measure -----------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        try:
+            stats = self.traffic.stats()
+            self.history.add(sample_from_stats(stats, now_s))
+            self._outage = ""
+        except LabError as error:
+            stats = {}
+            self._outage = str(error)
+        try:
+            infos = self.cluster.status()
+        except ClusterError as error:
+            self._outage = str(error)
+        else:
+            before, self._nodes = self._nodes, node_facts(infos, self.history.latest)
+            for text in moments(before, self._nodes):
+                self.history.mark(text, now_s)
+            workload = stats.get("workloads", {}).get("twitter", {})
+            wanted = {"rate": workload.get("target_rate"), "r": workload.get("r"), "w": workload.get("w")}
+            known = {name: float(value) for name, value in wanted.items() if value is not None}
+            self._settings = {**self._settings, **known, "delay_ms": link_delay_ms(infos)}
+        for refresh in list(self._refreshers):
+            refresh()
+
+    def subscribe(self, refresh: Callable[[], None]) -> None:
+        """Call `refresh` on the ticker's thread after every tick."""
+        self._refreshers.append(refresh)
+
+    def nodes(self) -> list[NodeFacts]:
+        """The newest facts about every node; no waiting."""
+        return list(self._nodes)
+
+    def settings(self) -> Mapping[str, float]:
+        """rate, r, w and delay_ms as last reported; no waiting."""
+        return dict(self._settings)
+
+    def status(self) -> tuple[str, bool]:
+        """The status line: an outage first, else how the last command went."""
+        return (self._outage, True) if self._outage else self._worker.status
+
+    def node(self, name: str) -> NodeFacts:
+        """The newest facts about one node."""
+        return next(facts for facts in self._nodes if facts.name == name)
+
+    def node_table(self) -> pandas.DataFrame:
+        """Every node as it describes itself: address, process, disk, keys."""
+        rows = []
+        for info in self.cluster.status():
+            row: dict[str, Any] = {
+                "node": info.name,
+                "state": info.state,
+                "url": info.url,
+                "process": info.pid,
+            }
+            if info.state == "running":
+                with _in_one_sentence(f"{info.name} does not tell about itself."):
+                    stats = self.client.stats(info.name)
+                row |= {"disk (store id)": stats["store_id"], "keys": stats["keys"]}
+            rows.append(row)
+        return pandas.DataFrame(rows).set_index("node")
+
+    def wait_until(self, ask: Callable[[], T], *, what: str, timeout_s: float = 15.0) -> T:
+        """The first true answer of `ask`; a clear Timeout otherwise."""
+        return wait_until(ask, what=what, timeout_s=timeout_s)
+
+    def wait_agreement(
+        self, *, percent: float = 99.0, in_a_row: int = 3, timeout_s: float = 30.0
+    ) -> list[float]:
+        """Wait for `in_a_row` fresh convergence checks of at least `percent` %; those shares in %."""
+        shares: list[float] = []
+        seen: object = self.traffic.stats()["convergence"].get("checked_at")
+
+        def agreed() -> bool:
+            nonlocal seen
+            convergence = self.traffic.stats()["convergence"]
+            if convergence.get("checked_at") == seen:
+                return False
+            seen = convergence.get("checked_at")
+            share = convergence.get("share")
+            if share is None or share * 100 < percent:
+                shares.clear()
+            else:
+                shares.append(share * 100)
+            return len(shares) >= in_a_row
+
+        wait_until(
+            agreed, what=f"{in_a_row} checks in a row with {percent:g} % agreement", timeout_s=timeout_s
+        )
+        return shares
+
+    # --- the verbs behind the buttons --------------------------------------------------------------------
+
+    def submit(
+        self,
+        doing: str,
+        action: Callable[[], object],
+        *,
+        done: Callable[[str | None], None] | None = None,
+    ) -> None:
+        """Queue `action` for the one worker thread."""
+        self._worker.submit(doing, action, done)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every click has been carried out."""
+        return self._worker.idle
+
+    def kill(self, node: str) -> None:
+        """SIGKILL it."""
+        self.cluster.kill(node)
+
+    def pause(self, node: str) -> None:
+        """SIGSTOP it."""
+        self.cluster.pause(node)
+
+    def resume(self, node: str) -> None:
+        """SIGCONT it."""
+        self.cluster.resume(node)
+
+    def restart(self, node: str) -> None:
+        """Bring it back on its own disk."""
+        self.cluster.restart(node)
+
+    def isolate(self, node: str) -> None:
+        """Cut all its links to its peers; clients still reach it."""
+        self.cluster.isolate(node)
+
+    def heal(self) -> None:
+        """Take back every cut and delay."""
+        self.cluster.heal()
+        self.cluster.delay(0)
+
+    def delay(self, delay_ms: float) -> None:
+        """Let every message between nodes take that much longer, one way."""
+        self.cluster.delay(delay_ms)
+        self.history.mark(f"links +{delay_ms:g} ms", time.monotonic())
+
+    def set_rate(self, rate: float) -> None:
+        """Ask for that many operations/s."""
+        self.traffic.configure(rate=rate)
+
+    def set_quorum(self, *, r: int | None = None, w: int | None = None) -> None:
+        """How many replicas a read or a write waits for."""
+        self.traffic.configure(**{name: value for name, value in (("r", r), ("w", w)) if value is not None})
+
+    def start_traffic(self) -> None:
+        """Let the generator send."""
+        self.traffic.start()
+
+    def stop_traffic(self) -> None:
+        """Let it rest."""
+        self.traffic.stop()
+
+    def reset(self) -> None:
+        """All nodes running, no faults, standard traffic, empty charts."""
+        self.cluster.reset()
+        quorum = min(2, self.replicas)
+        self.traffic.configure(rate=STANDARD_RATE, r=quorum, w=quorum)
+        self.traffic.start()
+        self.history.clear()
+
+    # --- data --------------------------------------------------------------------------------------------
+
+    def put(self, key: str, value: str) -> Mapping[str, Any]:
+        """One quorum write through a running node chosen by chance; the database's whole answer."""
+        running = [facts.name for facts in self._nodes if facts.state == "running"]
+        with _in_one_sentence("The database did not take the write."):
+            return self.client.put(key, value, node=random.choice(running) if running else None)
+
+    def replicas_of(self, key: str) -> list[Mapping[str, Any]]:
+        """What each replica holds now: no quorum, no repair."""
+        with _in_one_sentence(f"No node could tell what the replicas hold of {key}."):
+            return list(self.client.replicas(key)["replicas"])
+
+    # --- panels ------------------------------------------------------------------------------------------
+
+    def cockpit(self) -> Cockpit:
+        """The panel with everything in it; the same one each time."""
+        if self._cockpit is None:
+            self._cockpit = Cockpit(self)
+        return self._cockpit
+
+    def post_tweet(self) -> PostTweet:
+        """A box to post a tweet of your own."""
+        return PostTweet(self)
+
+    def replica_view(self, key: str) -> ReplicaView:
+        """The same key on every replica."""
+        return ReplicaView(self, key)
