@@ -1,0 +1,177 @@
+"""python -m kvnode: arguments -> one running node.
+
+Prints one line when it serves, logs to its data directory, ends on SIGTERM or SIGINT. Exit codes: 0 ended as asked,
+2 arguments or configuration, 3 a port is busy, 4 the data directory cannot be used, 70 a fault in the node itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from kvnode.config import ClusterConfig, ConfigError, NodeAddress, read_cluster_file
+from kvnode.net.clock import WallClock
+from kvnode.net.log import JsonLog
+from kvnode.net.parse import FaultsBody
+from kvnode.runtime import Runtime
+from kvnode.storage import SqliteDisk, StorageError
+
+EXIT_CONFIG, EXIT_PORT, EXIT_DATA, EXIT_FAULT = 2, 3, 4, 70
+
+
+class Stop(Exception):
+    """The node cannot start: an exit code and one line for people."""
+
+    def __init__(self, code: int, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a node until it is told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kvnode", description="Run one node of a Quorum Lab cluster."
+    )
+    parser.add_argument(
+        "--cluster-file", type=Path, required=True, help="cluster.json: the members and their addresses"
+    )
+    parser.add_argument("--name", required=True, help="which of them this is, such as node-1")
+    parser.add_argument("--data-dir", type=Path, required=True, help="where its data and its log live")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="stop when standard input closes")
+    arguments = parser.parse_args(argv)
+    try:
+        config = read_cluster_file(arguments.cluster_file)
+        address = config.address(arguments.name)
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            return uvloop.run(_run(config, address, arguments.data_dir, arguments.exit_with_stdin))
+        return asyncio.run(_run(config, address, arguments.data_dir, arguments.exit_with_stdin))
+    except ConfigError as error:
+        print(f"kvnode: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    except Stop as error:
+        print(f"kvnode: {error}", file=sys.stderr)
+        return error.code
+    except StorageError as error:
+        print(f"kvnode: {error}", file=sys.stderr)
+        return EXIT_DATA
+
+
+async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit_with_stdin: bool) -> int:
+    from kvnode.net.http import Api
+    from kvnode.net.peers import PeerNetwork
+    from kvnode.net.server import HttpServer, bind
+    from kvnode.net.views import Views
+    from kvnode.node import Node
+
+    sys.setswitchinterval(0.0005)  # the sync thread must not wait long for the interpreter
+    disk_delay_ms = 0.0
+    disk = SqliteDisk(data_dir, delay_ms=lambda: disk_delay_ms)
+    log = JsonLog(data_dir / "log.jsonl", address.name)
+    clock = WallClock()
+    chance = random.Random()
+    network = PeerNetwork(config, address.name, chance, log.write)
+    runtime = Runtime(clock, network, disk, chance, _spawner(log), log.write)
+    node = Node(runtime, config, address.name)
+    network.on_message = node.on_message
+    _check_owner(disk, config)
+
+    def set_faults(faults: FaultsBody) -> dict[str, Any]:
+        nonlocal disk_delay_ms
+        network.set_rules(faults.rules)
+        clock.skew_ms, disk_delay_ms = faults.clock_skew_ms, faults.disk_delay_ms
+        log.write(
+            "faults", rules=sorted(faults.rules), clock_skew_ms=clock.skew_ms, disk_delay_ms=disk_delay_ms
+        )
+        return {
+            "node": address.name,
+            "rules": faults.rules,
+            "clock_skew_ms": clock.skew_ms,
+            "disk_delay_ms": disk_delay_ms,
+        }
+
+    try:
+        listener = bind(address.host, address.http_port)
+        await network.start(address.host, address.peer_port)
+    except OSError as error:
+        ports = f"{address.http_port} or {address.peer_port}"
+        raise Stop(EXIT_PORT, f"port {ports} of {address.host} cannot be used: {error.strerror}") from error
+    await node.open()
+    server = HttpServer(Api(node, Views(node, network), set_faults), listener)
+    await server.start()
+    stop = asyncio.Event()
+    _end_when_told(stop, exit_with_stdin)
+    log.write("ready", pid=os.getpid(), store=node.dots.store)
+    print(
+        f"ready {address.name} http={address.host}:{address.http_port} peer={address.host}:{address.peer_port}",
+        flush=True,
+    )
+    await stop.wait()
+    await server.stop()
+    await network.stop()
+    await disk.close()
+    log.write("stopped")
+    return 0
+
+
+def _spawner(log: JsonLog) -> Any:
+    """Background work whose failure ends the node loudly: a broken invariant is not to be survived."""
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Task[None]] = set()
+
+    def crash(context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        log.write("crashed", level="error", message=context.get("message"), error=repr(error))
+        print(f"kvnode: stopping: {context.get('message')}: {error!r}", file=sys.stderr, flush=True)
+        os._exit(EXIT_FAULT)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            crash({"message": f"background work {task.get_name()!r} failed", "exception": task.exception()})
+
+    def spawn(work: Coroutine[Any, Any, None], name: str) -> None:
+        task = loop.create_task(work, name=name)
+        running.add(task)
+        task.add_done_callback(ended)
+
+    loop.set_exception_handler(lambda _, context: crash(context) if "exception" in context else None)
+    return spawn
+
+
+def _end_when_told(stop: asyncio.Event, exit_with_stdin: bool) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if exit_with_stdin:
+
+        def read() -> None:
+            if not os.read(0, 4096):
+                loop.remove_reader(0)
+                stop.set()
+
+        loop.add_reader(0, read)
+
+
+def _check_owner(disk: SqliteDisk, config: ClusterConfig) -> None:
+    """A data directory belongs to one cluster for ever: another cluster's versions must not mix in."""
+    from kvnode.runtime import Row
+
+    known = disk.get("meta", 0, "cluster-id")
+    if known is None:
+        disk.commit([Row("meta", 0, "cluster-id", config.cluster_id.encode())])
+    elif known[0].decode() != config.cluster_id:
+        raise StorageError(f"the data directory belongs to another cluster (id {known[0].decode()})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

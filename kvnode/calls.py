@@ -1,0 +1,113 @@
+"""Asking peers: sends a question to some of them and hands each answer to whoever asked.
+
+One id and one entry in one table serve a whole round, however many peers it asks: no task and no timer per message.
+A round ends when every peer has answered or its time is over; then it is told which peers are missing.
+Not here: how many answers are enough (replication/quorum.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable
+
+from kvnode.config import REQUEST_TIMEOUT_MS
+from kvnode.messages import Answer, Question
+from kvnode.runtime import Runtime
+
+_SWEEP_PERIOD_MS = 50.0
+
+
+class Round:
+    """One question on its way. Subclasses say what an answer means and what the end means."""
+
+    __slots__ = ("started_ms", "waiting_for")
+
+    def __init__(self, peers: Iterable[str], started_ms: float) -> None:
+        self.waiting_for = list(peers)
+        self.started_ms = started_ms
+
+    def answered(self, peer: str, answer: Answer) -> None:
+        """A peer answered (each at most once)."""
+
+    def ended(self, missing: list[str]) -> None:
+        """All have answered, or time is over and `missing` have not."""
+
+
+class _OneAnswer(Round):
+    __slots__ = ("future",)
+
+    def __init__(self, peer: str, started_ms: float) -> None:
+        super().__init__((peer,), started_ms)
+        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def answered(self, peer: str, answer: Answer) -> None:
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def ended(self, missing: list[str]) -> None:
+        if missing and not self.future.done():
+            self.future.set_exception(TimeoutError(f"{missing[0]} did not answer in time"))
+
+
+class Calls:
+    """The table of rounds on their way.
+
+    Invariant: a round is in the table from `begin` until all its peers have answered or its time is over.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._rounds: dict[int, Round] = {}
+        self._deadlines: list[tuple[float, int]] = []
+        self._last_id = 0
+        self._sweeping = False
+
+    def __len__(self) -> int:
+        return len(self._rounds)
+
+    @property
+    def rounds(self) -> Iterable[Round]:
+        """The rounds on their way, oldest first."""
+        return self._rounds.values()
+
+    def begin(self, round_: Round, timeout_ms: float = REQUEST_TIMEOUT_MS) -> int:
+        """Enter a round; returns the id that its questions must carry. Nothing is sent here."""
+        self._last_id += 1
+        self._rounds[self._last_id] = round_
+        heapq.heappush(self._deadlines, (round_.started_ms + timeout_ms, self._last_id))
+        if not self._sweeping:
+            self._sweeping = True
+            self._runtime.clock.call_later_ms(_SWEEP_PERIOD_MS, self._sweep)
+        return self._last_id
+
+    async def ask(
+        self, peer: str, question: Callable[[int], Question], timeout_ms: float = REQUEST_TIMEOUT_MS
+    ) -> Answer:
+        """Ask one peer and wait for its answer; TimeoutError if none comes in time."""
+        round_ = _OneAnswer(peer, self._runtime.clock.now_ms())
+        self._runtime.network.send(peer, question(self.begin(round_, timeout_ms)))
+        return await round_.future
+
+    def answer(self, peer: str, answer: Answer) -> None:
+        """An answer arrived; it is dropped if nobody waits for it any more (late, or doubled by the network)."""
+        round_ = self._rounds.get(answer.id)
+        if round_ is None or peer not in round_.waiting_for:
+            return
+        round_.waiting_for.remove(peer)
+        if not round_.waiting_for:
+            del self._rounds[answer.id]
+        round_.answered(peer, answer)
+        if not round_.waiting_for:
+            round_.ended([])
+
+    def _sweep(self) -> None:
+        now_ms = self._runtime.clock.now_ms()
+        while self._deadlines and self._deadlines[0][0] <= now_ms:
+            round_ = self._rounds.pop(heapq.heappop(self._deadlines)[1], None)
+            if round_ is not None:
+                missing, round_.waiting_for = round_.waiting_for, []
+                round_.ended(missing)
+        self._sweeping = bool(self._deadlines)
+        if self._sweeping:
+            self._runtime.clock.call_later_ms(_SWEEP_PERIOD_MS, self._sweep)

@@ -1,0 +1,126 @@
+"""What a cluster and a node are told when they start, validated; every bound of the database has its name here.
+
+Not here: ports that are chosen and processes that are started (cluster/), and what changes at run time
+(the ring's epoch, link faults).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+# --- bounds on what clients may send -----------------------------------------------------------------------
+KEY_BYTES_MAX = 512
+VALUE_BYTES_MAX = 1024 * 1024
+BODY_BYTES_MAX = VALUE_BYTES_MAX + 8 * 1024  # the value, the context and the JSON around them
+CONTEXT_BYTES_MAX = 4 * 1024
+SIBLING_COUNT_MAX = 32
+ACTOR_BYTES_MAX = 128
+ACTOR_COUNT_MAX = 1024
+COUNTER_TOTAL_MAX = 2**53 - 1  # exact in every JSON reader
+NESTING_DEPTH_MAX = 64
+KEYS_LIMIT_MAX = 1000
+
+# --- time ---------------------------------------------------------------------------------------------------
+REQUEST_TIMEOUT_MS = 2_000.0  # then the replicas that have not acknowledged get a hint
+FORWARD_TIMEOUT_MS = 2_500.0
+HINT_REPLAY_PERIOD_MS = 250.0
+HINT_AGE_MS_MAX = 3 * 3600 * 1000.0
+EXCHANGE_PERIOD_MS = 1_000.0
+PROBE_PERIOD_MS = 300.0
+PROBE_TIMEOUT_MS = 120.0
+PROBE_WAIT_MS = 450.0  # no sign of life for so long after a ping: suspected
+SUSPICION_PERIODS = 3.0  # times log10(n + 9): just under a second for a small cluster
+STAT_WINDOW_MS = 10_000.0
+
+# --- queues -------------------------------------------------------------------------------------------------
+HINT_COUNT_MAX = 100_000
+HINT_BATCH_MAX = 256
+LINK_QUEUE_BYTES_MAX = 8 * 1024 * 1024
+FRAME_BYTES_MAX = 8 * 1024 * 1024
+REQUESTS_IN_FLIGHT_MAX = 10_000
+EXCHANGE_RECORDS_MAX = 512  # records in one answer of an exchange
+DOT_BLOCK = 4096  # dots reserved durably at once
+SAMPLE_COUNT_MAX = 4096
+
+# --- the cluster --------------------------------------------------------------------------------------------
+NODE_COUNT_MAX = 9
+PARTITIONS_DEFAULT = 256
+REPLICAS_DEFAULT = 3
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+class ConfigError(Exception):
+    """The configuration makes no sense; the message says what was found and what was expected."""
+
+
+class NodeAddress(msgspec.Struct, frozen=True):
+    """Where one node listens: HTTP for clients, framed msgpack for its peers."""
+
+    name: str
+    host: str
+    http_port: int
+    peer_port: int
+
+    @property
+    def url(self) -> str:
+        """The base URL that clients use."""
+        return f"http://{self.host}:{self.http_port}"
+
+
+class ClusterConfig(msgspec.Struct, frozen=True):
+    """What all nodes of a cluster are told alike (cluster.json)."""
+
+    cluster: str
+    cluster_id: str
+    nodes: tuple[NodeAddress, ...]
+    replicas: int = REPLICAS_DEFAULT
+    partitions: int = PARTITIONS_DEFAULT
+
+    def check(self) -> ClusterConfig:
+        """Return self, or raise ConfigError that names what is wrong."""
+        names = [node.name for node in self.nodes]
+        if not 1 <= len(names) <= NODE_COUNT_MAX:
+            raise ConfigError(f"nodes: {len(names)} given, expected 1 to {NODE_COUNT_MAX}")
+        if len(set(names)) != len(names):
+            raise ConfigError(f"nodes: names must differ, got {', '.join(names)}")
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ConfigError(f"node name {name!r}: expected lower-case letters, digits and dashes")
+        if self.replicas < 1:
+            raise ConfigError(f"replicas: {self.replicas} given, expected at least 1")
+        if not (2 <= self.partitions <= 2**15 and self.partitions & (self.partitions - 1) == 0):
+            raise ConfigError(f"partitions: {self.partitions} given, expected a power of two from 2 to 32768")
+        for node in self.nodes:
+            for port in (node.http_port, node.peer_port):
+                if not 1 <= port <= 65_535:
+                    raise ConfigError(f"{node.name}: port {port} given, expected 1 to 65535")
+            if node.host not in LOOPBACK_HOSTS:
+                raise ConfigError(f"{node.name}: host {node.host!r} given; only loopback hosts are served")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The nodes' names, sorted."""
+        return tuple(sorted(node.name for node in self.nodes))
+
+    def address(self, name: str) -> NodeAddress:
+        """The address of one node; ConfigError names the known ones if there is no such node."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise ConfigError(f"node {name!r} is not in the cluster file, which has {', '.join(self.names)}")
+
+
+def read_cluster_file(path: Path) -> ClusterConfig:
+    """Read and check cluster.json; every fault of the file becomes a ConfigError of one line."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ClusterConfig).check()
+    except OSError as error:
+        raise ConfigError(f"cannot read the cluster file {path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"the cluster file {path} is not as expected: {error}") from error

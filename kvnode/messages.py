@@ -1,0 +1,178 @@
+"""What nodes say to each other: small typed structs, framed msgpack on the wire (net/peers.py, sim/network.py).
+
+A question carries an `id` that its answer repeats; ids are the asker's own. `cause` names the client request (or the
+background round) that a message belongs to, so that the story of one request can be told across nodes.
+Records travel as the very bytes that are stored: opaque here, canonical by versions/.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+KV = "kv"
+COUNTER = "counter"
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
+    """First on every connection: who calls, and from which cluster. A stranger is refused."""
+
+    cluster_id: str
+    node: str
+
+
+# --- replication ---------------------------------------------------------------------------------------------
+
+
+class StoreRecord(msgspec.Struct, frozen=True, array_like=True, tag="store"):
+    """Merge this record into yours and make the result durable; answered by Stored."""
+
+    id: int
+    cause: int
+    kind: str
+    key: str
+    record: bytes
+
+
+class StoreMany(msgspec.Struct, frozen=True, array_like=True, tag="store-many"):
+    """The same for several records (kind, key, record): hints and repairs. `why` says which."""
+
+    id: int
+    cause: int
+    why: str
+    records: tuple[tuple[str, str, bytes], ...]
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
+    """All records of that question are durable here."""
+
+    id: int
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
+    """That question cannot be served here; nothing was stored on its account."""
+
+    id: int
+    why: str
+
+
+class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
+    """What do you hold, durably, under this key? Answered by Fetched."""
+
+    id: int
+    cause: int
+    kind: str
+    key: str
+
+
+class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
+    """The record held (None: nothing), and when it became durable here (wall ms; 0: before this process)."""
+
+    id: int
+    record: bytes | None
+    stored_at: float
+
+
+class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
+    """Coordinate this client request for me: you hold the key, I do not. `request` is a msgpack'd request."""
+
+    id: int
+    cause: int
+    request: bytes
+
+
+class Forwarded(msgspec.Struct, frozen=True, array_like=True, tag="forwarded"):
+    """The answer to pass on to the client: an HTTP status and a JSON body."""
+
+    id: int
+    status: int
+    body: bytes
+
+
+# --- anti-entropy --------------------------------------------------------------------------------------------
+
+
+class CompareRoots(msgspec.Struct, frozen=True, array_like=True, tag="compare-roots"):
+    """My Merkle roots of the partitions that both of us hold. Answered by Differing (ids: partitions)."""
+
+    id: int
+    cause: int
+    roots: tuple[tuple[int, int], ...]
+
+
+class CompareNodes(msgspec.Struct, frozen=True, array_like=True, tag="compare-nodes"):
+    """My hashes of some nodes (level, index, hash) of one partition's tree. Answered by Differing (indices)."""
+
+    id: int
+    cause: int
+    partition: int
+    level: int
+    hashes: tuple[tuple[int, int], ...]
+
+
+class Differing(msgspec.Struct, frozen=True, array_like=True, tag="differing"):
+    """Which of those hashes are not mine."""
+
+    id: int
+    indices: tuple[int, ...]
+
+
+class CompareLeaves(msgspec.Struct, frozen=True, array_like=True, tag="compare-leaves"):
+    """All my keys (key, checksum) under these leaves of one partition. Answered by LeafAnswer."""
+
+    id: int
+    cause: int
+    partition: int
+    leaves: tuple[int, ...]
+    entries: tuple[tuple[str, int], ...]
+
+
+class LeafAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leaf-answer"):
+    """My records where they differ from yours or you have none, and the keys of which I want yours."""
+
+    id: int
+    records: tuple[tuple[str, str, bytes], ...]
+    wanted: tuple[str, ...]
+
+
+# --- membership ----------------------------------------------------------------------------------------------
+
+
+class MemberNews(msgspec.Struct, frozen=True, array_like=True):
+    """One line of gossip: this member is in this state at this incarnation."""
+
+    name: str
+    state: str
+    incarnation: int
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True, tag="ping"):
+    """Are you there? Answered by Ack. `for_node`: whom the pinger asks for (itself, or the sender of a request)."""
+
+    for_node: str
+    news: tuple[MemberNews, ...]
+
+
+class PingRequest(msgspec.Struct, frozen=True, array_like=True, tag="ping-request"):
+    """Ping `target` for me; its Ack is passed on to me (SWIM's indirect probe)."""
+
+    target: str
+    news: tuple[MemberNews, ...]
+
+
+class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
+    """`node` is there; the answer to a Ping on behalf of `for_node`."""
+
+    node: str
+    for_node: str
+    news: tuple[MemberNews, ...]
+
+
+Question = StoreRecord | StoreMany | Fetch | Forward | CompareRoots | CompareNodes | CompareLeaves
+"""What is answered under its id (calls.py)."""
+Answer = Stored | Refused | Fetched | Forwarded | Differing | LeafAnswer
+Probe = Ping | PingRequest | Ack
+Message = Hello | Question | Answer | Probe
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Message).decode
+"""bytes -> Message; raises msgspec.ValidationError or msgspec.DecodeError on anything else."""

@@ -1,0 +1,237 @@
+"""The HTTP API of a node: a bare ASGI application, since a framework costs a third of the throughput (DESIGN §6).
+
+Guards first: a request whose Host is not a loopback name is refused, a body must be application/json, and a change
+that a web page of another site asks for (Origin, Sec-Fetch-Site) is refused. So a page in the same browser cannot
+drive the cluster. Every error is an application/problem+json document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from kvnode.config import BODY_BYTES_MAX, KEYS_LIMIT_MAX, LOOPBACK_HOSTS
+from kvnode.errors import (
+    BadRequest,
+    Forbidden,
+    InternalError,
+    KvError,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from kvnode.messages import COUNTER, KV
+from kvnode.net import parse
+from kvnode.net.views import Views
+from kvnode.node import Node
+from kvnode.requests import Count, Get
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Result = tuple[int, bytes]
+SetFaults = Callable[[parse.FaultsBody], dict[str, Any]]
+
+_JSON = (b"content-type", b"application/json")
+_PROBLEM = (b"content-type", b"application/problem+json")
+_TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+_LOOPBACK = frozenset(host.encode() for host in (*LOOPBACK_HOSTS, "[::1]"))
+_BODY_METHODS = frozenset(("PUT", "POST"))
+
+
+class Api:
+    """The ASGI application of one node."""
+
+    def __init__(self, node: Node, views: Views, set_faults: SetFaults) -> None:
+        self._node = node
+        self._views = views
+        self._set_faults = set_faults
+        self._n = min(node.config.replicas, len(node.config.nodes))
+        self._data: dict[bytes, Callable[[str, bytes, bytes, bytes], Awaitable[Result]]] = {
+            b"kv": self._kv,
+            b"counter": self._counter,
+        }
+        self._plain: dict[str, dict[str, Callable[[bytes, bytes], Any]]] = {
+            "/health": {"GET": lambda body, query: self._no_query(query, views.health)},
+            "/info": {"GET": lambda body, query: self._no_query(query, views.info)},
+            "/members": {"GET": lambda body, query: self._no_query(query, views.members)},
+            "/stats": {"GET": lambda body, query: self._no_query(query, views.stats)},
+            "/ring": {"GET": self._ring},
+            "/keys": {"GET": self._keys},
+            "/faults": {"POST": self._faults},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        content_type = _JSON
+        try:
+            if scope["path"] == "/metrics":
+                content_type = _TEXT
+                status, body = 200, self._metrics(scope)
+            else:
+                status, body = await self._route(scope, receive)
+        except KvError as error:
+            status, body = error.status, parse.as_json(error.problem())
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not take the client's connection with it
+            self._node.runtime.log("internal_error", level="error", path=scope["path"], error=repr(error))
+            problem = InternalError("the node found a fault in itself; its log says more").problem()
+            status, body = 500, parse.as_json(problem)
+        length = (b"content-length", str(len(body)).encode())
+        headers = (content_type if status < 400 else _PROBLEM, length)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _route(self, scope: Scope, receive: Receive) -> Result:
+        method: str = scope["method"]
+        self._guard(method, scope["headers"])
+        body = await _body(scope, receive) if method in _BODY_METHODS else b""
+        raw_path: bytes = scope["raw_path"].partition(b"?")[0]
+        _, first, rest = raw_path.split(b"/", 2) if raw_path.count(b"/") > 1 else (b"", raw_path[1:], b"")
+        data = self._data.get(first)
+        if data is not None and rest:
+            return await data(method, rest, body, scope["query_string"])
+        methods = self._plain.get(scope["path"])
+        if methods is None:
+            known = "/kv/{key}, /counter/{key}, /metrics, " + ", ".join(self._plain)
+            raise NotFound(f"no such path {scope['path'][:128]!r}; known: {known}")
+        serve = methods.get(method)
+        if serve is None:
+            raise MethodNotAllowed(f"{method} {scope['path']}: expected {' or '.join(methods)}")
+        return 200, parse.as_json(serve(body, scope["query_string"]))
+
+    def _guard(self, method: str, headers: list[tuple[bytes, bytes]]) -> None:
+        host = origin = content_type = b""
+        foreign = False
+        for name, value in headers:
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = value
+            elif name == b"sec-fetch-site":
+                foreign = value not in (b"same-origin", b"none")
+            elif name == b"content-type":
+                content_type = value
+        if content_type and method in _BODY_METHODS and not _is_json(content_type):
+            raise UnsupportedMediaType(
+                f"content-type {_printable(content_type)!r}; expected application/json"
+            )
+        if _host_name(host) not in _LOOPBACK:
+            raise Forbidden(
+                f"host {_printable(host)!r} is not a loopback name such as 127.0.0.1 or localhost"
+            )
+        if method not in ("GET", "HEAD") and (foreign or (origin and not _is_local(origin))):
+            raise Forbidden("a page of another site may not change this cluster")
+
+    # --- data ---------------------------------------------------------------------------------------------
+
+    async def _kv(self, method: str, rest: bytes, body: bytes, raw_query: bytes) -> Result:
+        if method == "GET":
+            if rest.endswith(b"/replicas"):
+                return await self._replicas(KV, rest, raw_query)
+            query = parse.query_of(raw_query, ("r",)) if raw_query else {}
+            return await self._node.serve(Get(parse.key_of(rest), parse.number_of(query, "r", 1, self._n)))
+        if method == "PUT":
+            query = parse.query_of(raw_query, ("w", "mode")) if raw_query else {}
+            return await self._node.serve(parse.put_of(parse.key_of(rest), body, query, self._n))
+        if method == "DELETE":
+            query = parse.query_of(raw_query, ("w", "context"))
+            return await self._node.serve(parse.delete_of(parse.key_of(rest), query, self._n))
+        raise MethodNotAllowed(f"{method} /kv/{{key}}: expected GET, PUT or DELETE")
+
+    async def _counter(self, method: str, rest: bytes, body: bytes, raw_query: bytes) -> Result:
+        if method == "GET":
+            if rest.endswith(b"/replicas"):
+                return await self._replicas(COUNTER, rest, raw_query)
+            query = parse.query_of(raw_query, ("r",)) if raw_query else {}
+            return await self._node.serve(Count(parse.key_of(rest), parse.number_of(query, "r", 1, self._n)))
+        if method == "POST":
+            query = parse.query_of(raw_query, ("w",)) if raw_query else {}
+            return await self._node.serve(parse.add_of(parse.key_of(rest), body, query, self._n))
+        raise MethodNotAllowed(f"{method} /counter/{{key}}: expected GET or POST")
+
+    async def _replicas(self, kind: str, rest: bytes, raw_query: bytes) -> Result:
+        parse.query_of(raw_query, ())
+        key = parse.key_of(rest.removesuffix(b"/replicas"))
+        return 200, parse.as_json(await self._views.replicas(kind, key))
+
+    # --- the rest -----------------------------------------------------------------------------------------
+
+    def _no_query(self, query: bytes, view: Callable[[], Any]) -> Any:
+        parse.query_of(query, ())
+        return view()
+
+    def _ring(self, body: bytes, raw_query: bytes) -> Any:
+        return self._views.ring(parse.query_of(raw_query, ("key",)).get("key"))
+
+    def _keys(self, body: bytes, raw_query: bytes) -> Any:
+        query = parse.query_of(raw_query, ("prefix", "after", "limit", "kind"))
+        kind = query.get("kind", KV)
+        if kind not in (KV, COUNTER):
+            raise BadRequest(f"kind={kind[:32]}: expected kv or counter")
+        limit = parse.number_of(query, "limit", 1, KEYS_LIMIT_MAX) or 100
+        prefix, after = query.get("prefix", ""), query.get("after", "")
+        keys = self._node.records.keys(kind, prefix=prefix, after=after, limit=limit)
+        return {"node": self._node.name, "keys": keys, "next": keys[-1] if len(keys) == limit else None}
+
+    def _faults(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        peers = tuple(name for name in self._node.ring.nodes if name != self._node.name)
+        return self._set_faults(parse.faults_of(body, peers))
+
+    def _metrics(self, scope: Scope) -> bytes:
+        from kvnode.net.metrics import exposition
+
+        self._guard(scope["method"], scope["headers"])
+        if scope["method"] != "GET":
+            raise MethodNotAllowed(f"{scope['method']} /metrics: expected GET")
+        return exposition(self._views.stats())
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body, within its bound."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > BODY_BYTES_MAX:
+            raise TooLarge(f"the body has {len(body)} bytes; expected at most {BODY_BYTES_MAX}")
+        _need_json(scope, body)
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the connection closed in the middle of the body")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_BYTES_MAX:
+            raise TooLarge(f"the body has more than {BODY_BYTES_MAX} bytes")
+    _need_json(scope, parts[0])
+    return b"".join(parts)
+
+
+def _need_json(scope: Scope, body: bytes) -> None:
+    if body and not any(name == b"content-type" for name, _ in scope["headers"]):
+        raise UnsupportedMediaType("a body without a content-type; expected application/json")
+
+
+def _is_json(content_type: bytes) -> bool:
+    return content_type.partition(b";")[0].strip().lower() == b"application/json"
+
+
+def _host_name(host: bytes) -> bytes:
+    if host.startswith(b"["):
+        return host.partition(b"]")[0] + b"]"
+    return host.partition(b":")[0].lower()
+
+
+def _is_local(origin: bytes) -> bool:
+    scheme, _, host = origin.partition(b"://")
+    return scheme in (b"http", b"https") and _host_name(host) in _LOOPBACK
+
+
+def _printable(value: bytes) -> str:
+    return value[:128].decode("ascii", "replace")

@@ -1,0 +1,85 @@
+"""GET /metrics: the figures of /stats in Prometheus' text format, named and measured in units by its conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class _StatsCollector(Collector):
+    def __init__(self, stats: dict[str, Any]) -> None:
+        self._stats = stats
+
+    def collect(self) -> Iterator[Metric]:
+        stats = self._stats
+        yield _counter("kvnode_operations", "Requests coordinated here", "operation", stats["operations"])
+        yield _counter("kvnode_repairs", "Records and rounds of repair", "kind", _totals(stats["repairs"]))
+        yield _counter("kvnode_hints", "Hints by what became of them", "outcome", _totals(stats["hints"]))
+        yield _gauge("kvnode_hints_pending", "Hints waiting for a peer", "peer", stats["hints"]["pending"])
+        yield GaugeMetricFamily("kvnode_keys", "Records held by this replica", value=stats["keys"])
+        yield GaugeMetricFamily(
+            "kvnode_requests_in_flight", "Rounds on their way", value=stats["requests_in_flight"]
+        )
+        yield GaugeMetricFamily("kvnode_uptime_seconds", "Seconds since the start", value=stats["uptime_s"])
+        corrupt = stats["corrupt_records_total"]
+        yield CounterMetricFamily(
+            "kvnode_corrupt_records", "Records refused for their checksum", value=corrupt
+        )
+        lags = {
+            peer: lag["p95_ms"] / 1000.0
+            for peer, lag in stats["replication_lag"].items()
+            if lag["p95_ms"] is not None
+        }
+        yield _gauge(
+            "kvnode_replication_lag_p95_seconds", "From sending a write to its ack, 10 s", "peer", lags
+        )
+        links = stats["links"]
+        yield _gauge("kvnode_link_connected", "1 if the link stands", "peer", _each(links, "connected"))
+        yield _counter("kvnode_link_messages_sent", "Messages sent", "peer", _each(links, "sent_total"))
+        yield _counter(
+            "kvnode_link_messages_dropped", "Messages dropped", "peer", _each(links, "dropped_total")
+        )
+        storage = stats["storage"]
+        yield CounterMetricFamily(
+            "kvnode_storage_commits", "Group commits", value=storage.get("commits_total", 0)
+        )
+        yield CounterMetricFamily(
+            "kvnode_storage_records", "Rows written", value=storage.get("records_total", 0)
+        )
+
+
+def _counter(name: str, text: str, label: str, figures: dict[str, Any]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for key, figure in figures.items():
+        family.add_metric([key], float(figure))
+    return family
+
+
+def _gauge(name: str, text: str, label: str, figures: dict[str, Any]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, figure in figures.items():
+        family.add_metric([key], float(figure))
+    return family
+
+
+def _totals(figures: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name.removesuffix("_total"): figure
+        for name, figure in figures.items()
+        if name.endswith("_total") and name != "pending_total"
+    }
+
+
+def _each(links: dict[str, Any], field: str) -> dict[str, Any]:
+    return {peer: link[field] for peer, link in links.items()}
+
+
+def exposition(stats: dict[str, Any]) -> bytes:
+    """The text that Prometheus scrapes."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_StatsCollector(stats))
+    return generate_latest(registry)

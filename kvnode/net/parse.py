@@ -1,0 +1,221 @@
+"""From what an HTTP client sent to a typed request, or a BadRequest that says what was wrong and what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import msgspec
+
+from kvnode.config import (
+    ACTOR_BYTES_MAX,
+    CONTEXT_BYTES_MAX,
+    COUNTER_TOTAL_MAX,
+    KEY_BYTES_MAX,
+    NESTING_DEPTH_MAX,
+    VALUE_BYTES_MAX,
+)
+from kvnode.errors import BadRequest, TooLarge
+from kvnode.faults import LinkRule
+from kvnode.requests import MODES, Add, Put, unpack_context
+from kvnode.versions import Context
+
+T = TypeVar("T")
+Query = dict[str, str]
+
+
+class PutBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of PUT /kv/{key}."""
+
+    value: msgspec.Raw
+    context: str | None = None
+
+
+class CounterBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /counter/{key}: an actor's totals, or one step of the node's own."""
+
+    actor: str | None = None
+    increments: int | None = None
+    decrements: int | None = None
+    increment: int | None = None
+    decrement: int | None = None
+
+
+class FaultsBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /faults: the rules of all outgoing links, and faults of this node itself."""
+
+    rules: dict[str, LinkRule]
+    clock_skew_ms: float = 0.0
+    disk_delay_ms: float = 0.0
+
+
+def decode_body(body: bytes, decoder: Callable[[bytes], T]) -> T:
+    """Read a JSON body; BadRequest names the place and what was expected there."""
+    if not body:
+        raise BadRequest("the body is empty; expected a JSON object")
+    try:
+        body.decode("utf-8")
+        return decoder(body)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}") from error
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"the body is not as expected: {error}") from error
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise BadRequest(
+            f"the body is nested too deeply; at most {NESTING_DEPTH_MAX} levels are kept"
+        ) from error
+
+
+decode_put = msgspec.json.Decoder(PutBody).decode
+decode_counter = msgspec.json.Decoder(CounterBody).decode
+decode_faults = msgspec.json.Decoder(FaultsBody).decode
+
+
+def key_of(raw: bytes) -> str:
+    """The key in a path, percent-decoded; BadRequest if it is empty, too long or no UTF-8."""
+    data = unquote_to_bytes(raw)
+    if not data:
+        raise BadRequest("the key is empty; expected 1 to 512 bytes")
+    if len(data) > KEY_BYTES_MAX:
+        raise BadRequest(f"the key has {len(data)} bytes; expected at most {KEY_BYTES_MAX}")
+    try:
+        key = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the key is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from error
+    if "\x00" in key:
+        raise BadRequest("the key holds a NUL byte")
+    return key
+
+
+def query_of(raw: bytes, known: tuple[str, ...]) -> Query:
+    """The query's parameters, each at most once; BadRequest names an unknown one and those that are known."""
+    if not raw:
+        return {}
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=32)
+    except ValueError as error:
+        raise BadRequest(f"the query cannot be read: {error}") from error
+    query: Query = {}
+    for name, value in pairs:
+        if name not in known:
+            expected = ", ".join(known) if known else "none"
+            raise BadRequest(f"unknown query parameter {name[:64]!r}; known here: {expected}")
+        if name in query:
+            raise BadRequest(f"query parameter {name!r} is given twice")
+        query[name] = value
+    return query
+
+
+def number_of(query: Query, name: str, low: int, high: int) -> int | None:
+    """A whole number from the query, or None if it is not there."""
+    text = query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and low <= int(text) <= high):
+        raise BadRequest(f"{name}={text[:32]}: expected a whole number from {low} to {high}")
+    return int(text)
+
+
+def context_of(text: str | None) -> Context | None:
+    """An opaque context, unpacked."""
+    if text is None:
+        return None
+    if len(text) > CONTEXT_BYTES_MAX:
+        raise BadRequest(f"the context has {len(text)} bytes; expected at most {CONTEXT_BYTES_MAX}")
+    try:
+        return unpack_context(text)
+    except ValueError as error:
+        raise BadRequest(f"context: {error}") from error
+
+
+def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
+    """PUT /kv/{key}."""
+    parsed = decode_body(body, decode_put)
+    value = bytes(parsed.value)
+    if len(value) > VALUE_BYTES_MAX:
+        raise TooLarge(f"the value has {len(value)} bytes; expected at most {VALUE_BYTES_MAX}")
+    if value.count(b"[") + value.count(b"{") > NESTING_DEPTH_MAX and _depth(value) > NESTING_DEPTH_MAX:
+        raise BadRequest(f"the value is nested too deeply; at most {NESTING_DEPTH_MAX} levels are kept")
+    mode = query.get("mode", "replace")
+    if mode not in MODES:
+        raise BadRequest(f"mode={mode[:32]}: expected {', '.join(MODES[:-1])} or {MODES[-1]}")
+    context = context_of(parsed.context)
+    if context is not None and mode != "replace":
+        raise BadRequest(
+            f"mode={mode} goes without a context; a PUT with a context supersedes what that GET saw"
+        )
+    return Put(key, value, context, mode, number_of(query, "w", 1, n))
+
+
+def delete_of(key: str, query: Query, n: int) -> Put:
+    """DELETE /kv/{key}."""
+    return Put(key, None, context_of(query.get("context")), "replace", number_of(query, "w", 1, n))
+
+
+def add_of(key: str, body: bytes, query: Query, n: int) -> Add:
+    """POST /counter/{key}."""
+    parsed = decode_body(body, decode_counter)
+    for name in ("increments", "decrements", "increment", "decrement"):
+        figure = getattr(parsed, name)
+        if figure is not None and not 0 <= figure <= COUNTER_TOTAL_MAX:
+            raise BadRequest(f"{name}={figure}: expected 0 to {COUNTER_TOTAL_MAX}")
+    totals = parsed.increments is not None or parsed.decrements is not None
+    step = parsed.increment is not None or parsed.decrement is not None
+    w = number_of(query, "w", 1, n)
+    if parsed.actor is not None and totals and not step:
+        if not 1 <= len(parsed.actor.encode()) <= ACTOR_BYTES_MAX:
+            raise BadRequest(f"actor: expected 1 to {ACTOR_BYTES_MAX} bytes")
+        return Add(key, parsed.actor, parsed.increments or 0, parsed.decrements or 0, w)
+    if parsed.actor is None and step and not totals:
+        return Add(key, None, parsed.increment or 0, parsed.decrement or 0, w)
+    raise BadRequest(
+        'expected {"actor", "increments", "decrements"} (an actor\'s running totals), '
+        'or {"increment"} or {"decrement"} (one step, which a retry may count twice)'
+    )
+
+
+def faults_of(body: bytes, peers: tuple[str, ...]) -> FaultsBody:
+    """POST /faults."""
+    faults = decode_body(body, decode_faults)
+    for peer, rule in faults.rules.items():
+        if peer not in peers:
+            raise BadRequest(f"rules: {peer[:64]!r} is no peer of this node; peers: {', '.join(peers)}")
+        try:
+            rule.check()
+        except ValueError as error:
+            raise BadRequest(f"rules: {peer}: {error}") from error
+    if abs(faults.clock_skew_ms) > 86_400_000.0:
+        raise BadRequest(f"clock_skew_ms={faults.clock_skew_ms}: expected at most a day either way")
+    if not 0.0 <= faults.disk_delay_ms <= 10_000.0:
+        raise BadRequest(f"disk_delay_ms={faults.disk_delay_ms}: expected 0 to 10000")
+    return faults
+
+
+def _depth(value: bytes) -> int:
+    """How deeply JSON is nested; brackets within strings do not count."""
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in value:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON body."""
+    return msgspec.json.encode(value)

@@ -1,0 +1,236 @@
+"""Messages to and from peers over TCP: one outgoing connection a peer, kept up for ever, and a listener.
+
+Messages of one turn of the event loop leave in one write. While a peer is away, slow or paused, its queue is bounded
+and what does not fit is dropped: runtime.Network promises nothing else. Link faults act on the sender's side.
+The first frame of a connection says who calls (Hello); a stranger, or a node of another cluster, is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from kvnode.config import LINK_QUEUE_BYTES_MAX, ClusterConfig
+from kvnode.faults import NO_FAULT, LinkRule
+from kvnode.messages import Hello, Message, decode, encode
+from kvnode.net.frames import FrameError, FrameReader, frame
+from kvnode.runtime import Random
+
+_RETRY_S_MIN, _RETRY_S_MAX = 0.05, 0.5
+_HELLO_S_MAX = 5.0
+OnMessage = Callable[[str, Message], None]
+Log = Callable[..., None]
+
+
+class Link:
+    """The outgoing side to one peer."""
+
+    def __init__(self, host: str, port: int, hello: Hello, random: Random) -> None:
+        self._host = host
+        self._port = port
+        self._hello = frame(encode(hello))
+        self._random = random
+        self._transport: asyncio.Transport | None = None
+        self._queue: list[bytes] = []
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.rule = NO_FAULT
+        self.sent_count = 0
+        self.dropped_count = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands."""
+        return self._transport is not None
+
+    @property
+    def queued_bytes(self) -> int:
+        """What was written but has not left this process."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def send(self, payload: bytes) -> None:
+        """Send under the link's rule."""
+        if self.rule is NO_FAULT:
+            self._enqueue(payload)
+            return
+        delay_ms = self.rule.delay_of_next(self._random)
+        if delay_ms is None:
+            self.dropped_count += 1
+        elif delay_ms:
+            self._loop.call_later(delay_ms / 1000.0, self._enqueue, payload)
+        else:
+            self._enqueue(payload)
+
+    def _enqueue(self, payload: bytes) -> None:
+        if self._transport is None or self.queued_bytes > LINK_QUEUE_BYTES_MAX or self.rule.cut:
+            self.dropped_count += 1
+            return
+        if not self._queue:
+            self._loop.call_soon(self._flush)
+        self._queue.append(len(payload).to_bytes(4, "big"))
+        self._queue.append(payload)
+        self.sent_count += 1
+
+    def _flush(self) -> None:
+        if self._transport is not None:
+            self._transport.write(b"".join(self._queue))
+        self._queue.clear()
+
+    def wake(self) -> None:
+        """The peer is known to be there: do not wait for the next try."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keep the connection up, for ever."""
+        retry_s = _RETRY_S_MIN
+        while True:
+            self._wake.clear()
+            try:
+                transport, outgoing = await self._loop.create_connection(_Outgoing, self._host, self._port)
+            except OSError:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), retry_s)
+                retry_s = min(_RETRY_S_MAX, retry_s * 2)
+                continue
+            retry_s = _RETRY_S_MIN
+            transport.set_write_buffer_limits(high=LINK_QUEUE_BYTES_MAX)
+            transport.write(self._hello)
+            self._transport = transport
+            await outgoing.lost
+            self._transport = None
+            await asyncio.sleep(_RETRY_S_MIN)
+
+
+class _Outgoing(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+
+class _Incoming(asyncio.Protocol):
+    """One accepted connection: a Hello, then messages of that peer."""
+
+    def __init__(self, network: PeerNetwork) -> None:
+        self._network = network
+        self._frames = FrameReader()
+        self._peer: str | None = None
+        self._transport: asyncio.Transport | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but inheritance
+        self._patience = asyncio.get_running_loop().call_later(_HELLO_S_MAX, self._refuse, "said no hello")
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for payload in self._frames.feed(data):
+                message = decode(payload)
+                if self._peer is not None:
+                    self._network.on_message(self._peer, message)
+                elif not self._greet(message):
+                    return
+        except (FrameError, msgspec.MsgspecError) as error:
+            self._refuse(str(error))
+
+    def _greet(self, message: Message) -> bool:
+        if not isinstance(message, Hello):
+            self._refuse("did not begin with a hello")
+        elif message.cluster_id != self._network.cluster_id:
+            self._refuse("belongs to another cluster")
+        elif message.node not in self._network.links:
+            self._refuse(f"calls itself {message.node!r}, which is no member")
+        else:
+            self._peer = message.node
+            self._network.links[message.node].wake()
+            if self._patience is not None:
+                self._patience.cancel()
+            return True
+        return False
+
+    def _refuse(self, why: str) -> None:
+        if self._peer is None or self._transport is not None:
+            self._network.log("peer_refused", peer=self._peer, why=why)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._patience is not None:
+            self._patience.cancel()
+        self._network.incoming.discard(self)
+
+    def close(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class PeerNetwork:
+    """runtime.Network over TCP."""
+
+    def __init__(self, config: ClusterConfig, node: str, random: Random, log: Log) -> None:
+        self.cluster_id = config.cluster_id
+        self.log = log
+        self.on_message: OnMessage = lambda peer, message: None
+        self.incoming: set[_Incoming] = set()
+        hello = Hello(config.cluster_id, node)
+        self.links = {
+            name: Link(config.address(name).host, config.address(name).peer_port, hello, random)
+            for name in config.names
+            if name != node
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+        self._server: asyncio.Server | None = None
+
+    def send(self, peer: str, message: Message) -> None:
+        """See runtime.Network."""
+        link = self.links.get(peer)
+        if link is not None and link.connected:
+            link.send(encode(message))
+
+    def set_rules(self, rules: Mapping[str, LinkRule]) -> None:
+        """Replace the rules of all outgoing links; a link that is not named has no faults."""
+        for name, link in self.links.items():
+            link.rule = rules.get(name, NO_FAULT)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen and dial. OSError if the port is taken."""
+        loop = asyncio.get_running_loop()
+
+        def accept() -> _Incoming:
+            incoming = _Incoming(self)
+            self.incoming.add(incoming)
+            return incoming
+
+        self._server = await loop.create_server(accept, host, port)
+        self._tasks = [loop.create_task(link.run(), name=f"link {name}") for name, link in self.links.items()]
+
+    async def stop(self) -> None:
+        """Hang up."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            self._server.close()
+        for incoming in list(self.incoming):
+            incoming.close()
+
+    def describe(self) -> dict[str, Any]:
+        """Figures for /stats."""
+        return {
+            name: {
+                "connected": link.connected,
+                "sent_total": link.sent_count,
+                "dropped_total": link.dropped_count,
+                "queued_bytes": link.queued_bytes,
+                "rule": msgspec.to_builtins(link.rule),
+            }
+            for name, link in sorted(self.links.items())
+        }

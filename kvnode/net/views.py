@@ -1,0 +1,165 @@
+"""What a node tells about itself over HTTP: /health, /info, /ring, /members, /stats, and what each replica holds."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import kvnode
+from kvnode.messages import KV
+from kvnode.net.peers import PeerNetwork
+from kvnode.node import Node
+from kvnode.replication.merkle import checksum
+from kvnode.replication.records import COUNTERS, KVS
+from kvnode.requests import SiblingView
+
+
+class Views:
+    """Reads of one node's rooms; changes nothing."""
+
+    def __init__(self, node: Node, network: PeerNetwork) -> None:
+        self._node = node
+        self._network = network
+        self._started_ms = node.runtime.clock.now_ms()
+        self._started_wall_ms = node.runtime.clock.wall_ms()
+
+    def health(self) -> dict[str, Any]:
+        """GET /health."""
+        node = self._node
+        members = {member.name: member.state for member in node.members}
+        return {"status": "ok", "node": node.name, "cluster": node.config.cluster, "members": members}
+
+    def info(self) -> dict[str, Any]:
+        """GET /info."""
+        node = self._node
+        address = node.config.address(node.name)
+        return {
+            "name": node.name,
+            "version": kvnode.__version__,
+            "cluster": node.config.cluster,
+            "cluster_id": node.config.cluster_id,
+            "store_id": node.dots.store,
+            "replicas": node.config.replicas,
+            "partitions": node.ring.partitions,
+            "epoch": node.ring.epoch,
+            "pid": os.getpid(),
+            "started_at": round(self._started_wall_ms, 3),
+            "http_port": address.http_port,
+            "peer_port": address.peer_port,
+        }
+
+    def ring(self, key: str | None) -> dict[str, Any]:
+        """GET /ring, with ?key= also where that key lives."""
+        ring = self._node.ring
+        view: dict[str, Any] = {
+            "epoch": ring.epoch,
+            "replicas": ring.replicas,
+            "partitions": ring.partitions,
+            "nodes": ring.nodes,
+            "slots": ring.slots(),
+            "preference_lists": ring.preference_lists,
+        }
+        if key is not None:
+            view |= {
+                "key": key,
+                "partition": ring.partition_of(key),
+                "preference_list": ring.preference_list(key),
+            }
+        return view
+
+    def members(self) -> dict[str, Any]:
+        """GET /members."""
+        node = self._node
+        members = [
+            {
+                "name": member.name,
+                "state": member.state,
+                "incarnation": member.incarnation,
+                "since": round(member.since, 3),
+                "self": member.name == node.name,
+            }
+            for member in node.members
+        ]
+        return {"node": node.name, "members": members}
+
+    def stats(self) -> dict[str, Any]:
+        """GET /stats."""
+        node, clock = self._node, self._node.runtime.clock
+        counts, hints = node.request_counts, node.hints
+        pending = hints.pending()
+        links = self._network.describe()
+        for peer, link in links.items():
+            trip = node.swim.round_trip(peer)
+            measured = {"p50": trip["p50_ms"], "p95": trip["p95_ms"], "samples": trip["samples"]}
+            link["round_trip_ms"] = measured if trip["samples"] else None
+        return {
+            "node": node.name,
+            "store_id": node.dots.store,
+            "epoch": node.ring.epoch,
+            "uptime_s": round((clock.now_ms() - self._started_ms) / 1000.0, 3),
+            "time_ms": round(clock.wall_ms(), 3),
+            "operations": {
+                "put": counts["put"],
+                "get": counts["get"],
+                "delete": counts["delete"],
+                "counter_post": counts["add"],
+                "counter_get": counts["count"],
+                "failed": counts["failed"],
+            },
+            "keys": node.records.row_count,
+            "corrupt_records_total": node.records.corrupt_count,
+            "requests_in_flight": len(node.calls),
+            "hints": {
+                "pending": pending,
+                "pending_total": sum(pending.values()),
+                "stored_total": hints.stored_count,
+                "delivered_total": hints.delivered_count,
+                "expired_total": hints.expired_count,
+                "dropped_total": hints.dropped_count,
+            },
+            "repairs": {
+                "read_repair_total": node.coordinator.read_repair_count,
+                "exchange_rounds_total": node.exchange.round_count,
+                "exchange_records_sent_total": node.exchange.sent_count,
+                "exchange_records_received_total": node.exchange.received_count,
+            },
+            "replication_lag": {peer: self._lag(peer) for peer in links},
+            "links": links,
+            "storage": node.runtime.disk.describe(),
+        }
+
+    def _lag(self, peer: str) -> dict[str, Any]:
+        coordinator, now_ms = self._node.coordinator, self._node.runtime.clock.now_ms()
+        oldest_ms = max(coordinator.oldest_unacknowledged_ms(peer), self._node.hints.oldest_ms(peer))
+        return coordinator.lag_of(peer).summary(now_ms) | {"oldest_unacknowledged_ms": round(oldest_ms, 3)}
+
+    async def replicas(self, kind: str, key: str) -> dict[str, Any]:
+        """GET /kv/{key}/replicas and /counter/{key}/replicas: agreement is: all reachable, equal digests."""
+        replicas = []
+        for name, fetched in await self._node.replicas(kind, key):
+            view: dict[str, Any] = {"node": name, "reachable": fetched is not None, "digest": None}
+            record = None if fetched is None else fetched.record
+            if record is not None:
+                view["digest"] = f"{checksum(key, record) & (2**64 - 1):016x}"
+            view |= _record_view(kind, record, None if fetched is None else fetched.stored_at or None)
+            replicas.append(view)
+        return {"key": key, "partition": self._node.ring.partition_of(key), "replicas": replicas}
+
+
+def _record_view(kind: str, record: bytes | None, stored_at: float | None) -> dict[str, Any]:
+    if kind == KV:
+        siblings = KVS.empty if record is None else KVS.decode(record)
+        return {
+            "siblings": [SiblingView.of(version) for version in siblings.versions],
+            "vector_clock": siblings.context.vector.as_dict(),
+            "stored_at": stored_at,
+        }
+    counter = COUNTERS.empty if record is None else COUNTERS.decode(record)
+    return {
+        "value": counter.value,
+        "actors": {
+            actor: {"increments": increments, "decrements": decrements}
+            for actor, increments, decrements in counter.entries
+        },
+        "stored_at": stored_at,
+    }

@@ -1,0 +1,204 @@
+"""One node: builds the rooms on one Runtime, routes each message to its room and each request to its coordinator.
+
+Knows neither sockets nor SQLite nor HTTP: the same Node runs in the real world (__main__.py) and in simulation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kvnode import requests
+from kvnode.calls import Calls
+from kvnode.config import FORWARD_TIMEOUT_MS, ClusterConfig
+from kvnode.errors import GatewayTimeout, InternalError, KvError
+from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
+from kvnode.messages import (
+    Ack,
+    CompareLeaves,
+    CompareNodes,
+    CompareRoots,
+    Fetch,
+    Fetched,
+    Forward,
+    Forwarded,
+    Message,
+    Ping,
+    PingRequest,
+    StoreMany,
+    StoreRecord,
+)
+from kvnode.replication.coordinator import Coordinator
+from kvnode.replication.dots import DotSource
+from kvnode.replication.exchange import Exchange
+from kvnode.replication.hints import Hints
+from kvnode.replication.records import Records
+from kvnode.replication.replica import Replica
+from kvnode.ring import Ring
+from kvnode.runtime import Runtime
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Node:
+    """One member of the cluster.
+
+    Call `open` once, feed every message of a peer to `on_message`, and every client's request to `serve`.
+    """
+
+    def __init__(self, runtime: Runtime, config: ClusterConfig, name: str) -> None:
+        self.runtime = runtime
+        self.config = config
+        self.name = name
+        self.ring = Ring.build(config.names, replicas=config.replicas, partitions=config.partitions)
+        self.members = Members(
+            name, config.names, incarnation=1, wall_ms=runtime.clock.wall_ms, on_change=self._member_changed
+        )
+        self.swim = Swim(runtime, name, self.members)
+        self.calls = Calls(runtime)
+        self.records = Records(runtime, self.ring)
+        self.dots = DotSource(runtime, name)
+        self.hints = Hints(runtime, self.ring, self.calls, self._is_alive)
+        self.coordinator = Coordinator(
+            runtime, name, self.ring, self.calls, self.records, self.dots, self.hints, self._is_dead
+        )
+        self.exchange = Exchange(runtime, name, self.ring, self.calls, self.records, self._is_alive)
+        self.replica = Replica(runtime, self.records)
+        self.request_counts: dict[str, int] = {
+            "put": 0,
+            "get": 0,
+            "delete": 0,
+            "add": 0,
+            "count": 0,
+            "failed": 0,
+        }
+        self._rooms: dict[type[Any], Callable[[str, Any], None]] = {
+            StoreRecord: self.replica.on_store,
+            StoreMany: self.replica.on_store_many,
+            Fetch: self.replica.on_fetch,
+            Forward: self._on_forward,
+            Ping: self.swim.on_ping,
+            PingRequest: self.swim.on_ping_request,
+            Ack: self.swim.on_ack,
+            CompareRoots: self.exchange.on_roots,
+            CompareNodes: self.exchange.on_nodes,
+            CompareLeaves: self.exchange.on_leaves,
+        }
+
+    async def open(self) -> None:
+        """Read what the disk holds and start the background work."""
+        self.records.open()
+        self.hints.open()
+        await self.dots.open()
+        self.runtime.spawn(self.swim.run(), "probes")
+        self.runtime.spawn(self.hints.run(), "hints")
+        self.runtime.spawn(self.exchange.run(), "exchange")
+
+    # --- peers --------------------------------------------------------------------------------------------
+
+    def on_message(self, peer: str, message: Message) -> None:
+        """A message of a peer arrived: questions go to their room, answers to who asked."""
+        self.swim.heard(peer)
+        room = self._rooms.get(type(message))
+        if room is not None:
+            room(peer, message)
+        else:
+            self.calls.answer(peer, message)  # type: ignore[arg-type]
+
+    def _is_alive(self, peer: str) -> bool:
+        return self.members.state(peer) == ALIVE
+
+    def _is_dead(self, peer: str) -> bool:
+        return self.members.state(peer) == DEAD
+
+    def _member_changed(self, before: Member, after: Member) -> None:
+        self.runtime.log(
+            "member", peer=after.name, before=before.state, after=after.state, incarnation=after.incarnation
+        )
+
+    # --- clients ------------------------------------------------------------------------------------------
+
+    async def serve(self, request: requests.Request, cause: int = 0) -> tuple[int, bytes]:
+        """Serve a client's request here or at a node that holds the key: an HTTP status and a JSON body."""
+        cause = cause or self.runtime.random.getrandbits(64)
+        replicas = self.ring.preference_list(request.key)
+        if self.name in replicas:
+            return await self._coordinate(request, cause)
+        return await self._forward(request, cause, replicas)
+
+    async def _coordinate(self, request: requests.Request, cause: int) -> tuple[int, bytes]:
+        coordinator = self.coordinator
+        answer: requests.Answer
+        try:
+            match request:
+                case requests.Put():
+                    answer = await coordinator.put(request, cause)
+                    self.request_counts["put" if request.value is not None else "delete"] += 1
+                case requests.Get():
+                    answer = await coordinator.get(request, cause)
+                    self.request_counts["get"] += 1
+                case requests.Add():
+                    answer = await coordinator.add(request, cause)
+                    self.request_counts["add"] += 1
+                case requests.Count():
+                    answer = await coordinator.count(request, cause)
+                    self.request_counts["count"] += 1
+        except KvError as error:
+            self.request_counts["failed"] += error.status >= 500
+            return error.status, _encode_json(error.problem())
+        return 200, _encode_json(answer)
+
+    async def _forward(
+        self, request: requests.Request, cause: int, replicas: tuple[str, ...]
+    ) -> tuple[int, bytes]:
+        """Ask the first replica that is believed to be there. Once it was asked, the outcome is its own to tell."""
+        reachable = [replica for replica in replicas if not self._is_dead(replica)]
+        if not reachable:
+            error: KvError = GatewayTimeout(
+                f"all {len(replicas)} replicas of this key are dead", definite=True
+            )
+            return error.status, _encode_json(error.problem())
+        packed = requests.encode_request(request)
+        try:
+            answer = await self.calls.ask(
+                reachable[0], lambda id_: Forward(id_, cause, packed), FORWARD_TIMEOUT_MS
+            )
+        except TimeoutError:
+            error = GatewayTimeout(f"{reachable[0]} was asked to coordinate and did not answer in time")
+            return error.status, _encode_json(error.problem())
+        if isinstance(answer, Forwarded):
+            return answer.status, answer.body
+        error = InternalError(f"{reachable[0]} could not coordinate: {answer}")
+        return error.status, _encode_json(error.problem())
+
+    def _on_forward(self, peer: str, message: Forward) -> None:
+        self.runtime.spawn(self._answer_forward(peer, message), "forwarded request")
+
+    async def _answer_forward(self, peer: str, message: Forward) -> None:
+        status, body = await self._coordinate(requests.decode_request(message.request), message.cause)
+        self.runtime.network.send(peer, Forwarded(message.id, status, body))
+
+    async def replicas(self, kind: str, key: str) -> list[tuple[str, Fetched | None]]:
+        """What each replica holds durably now: no quorum, no merging, no repair. None: it does not answer."""
+        replicas = self.ring.preference_list(key)
+        return list(
+            zip(
+                replicas,
+                await asyncio.gather(*(self._fetch(replica, kind, key) for replica in replicas)),
+                strict=True,
+            )
+        )
+
+    async def _fetch(self, replica: str, kind: str, key: str) -> Fetched | None:
+        if replica == self.name:
+            return Fetched(0, self.records.durable(kind, key), self.records.stored_at(kind, key) or 0.0)
+        if self._is_dead(replica):
+            return None
+        try:
+            answer = await self.calls.ask(replica, lambda id_: Fetch(id_, 0, kind, key), 1000.0)
+        except TimeoutError:
+            return None
+        return answer if isinstance(answer, Fetched) else None

@@ -1,0 +1,35 @@
+"""Recent durations, bounded in time and number, and their percentiles."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from kvnode.config import SAMPLE_COUNT_MAX, STAT_WINDOW_MS
+
+
+class Samples:
+    """The durations (ms) of the last STAT_WINDOW_MS, at most SAMPLE_COUNT_MAX of them (the newest)."""
+
+    __slots__ = ("_samples",)
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLE_COUNT_MAX)
+
+    def add(self, now_ms: float, duration_ms: float) -> None:
+        """One event that ended now took so long."""
+        self._samples.append((now_ms, duration_ms))
+
+    def summary(self, now_ms: float) -> dict[str, Any]:
+        """{"p50_ms", "p95_ms", "max_ms", "samples"}; the three are None when there are no samples."""
+        while self._samples and self._samples[0][0] < now_ms - STAT_WINDOW_MS:
+            self._samples.popleft()
+        ordered = sorted(duration for _, duration in self._samples)
+        if not ordered:
+            return {"p50_ms": None, "p95_ms": None, "max_ms": None, "samples": 0}
+        return {
+            "p50_ms": round(ordered[len(ordered) // 2], 3),
+            "p95_ms": round(ordered[len(ordered) * 95 // 100], 3),
+            "max_ms": round(ordered[-1], 3),
+            "samples": len(ordered),
+        }

@@ -1,0 +1,378 @@
+"""Coordinating a client's request: ask all N replicas, answer when enough of them have.
+
+A write goes to every replica and is acknowledged when w of them (this one counts) have made it durable. A read asks
+every replica and answers when r of them have; the late answers are compared too, and a replica that turns out to be
+behind is sent the merged state (read repair). A replica that did not acknowledge a write in time gets a hint.
+(DeCandia et al., "Dynamo", 2007, sections 4.5 and 4.6; Preguiça et al. 2010 for the versions.)
+
+A dot is taken and the new state made in one step without an await in between, so updates of one key at one
+coordinator are serial. Whole merged sibling sets are sent, never the new version alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from kvnode.calls import Calls, Round
+from kvnode.config import (
+    ACTOR_COUNT_MAX,
+    REQUEST_TIMEOUT_MS,
+    REQUESTS_IN_FLIGHT_MAX,
+    SIBLING_COUNT_MAX,
+)
+from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet, TooBusy
+from kvnode.messages import COUNTER, KV, Answer, Fetch, Fetched, Stored, StoreRecord
+from kvnode.observe import Samples
+from kvnode.replication.dots import DotSource
+from kvnode.replication.hints import Hints
+from kvnode.replication.quorum import Quorum
+from kvnode.replication.records import COUNTERS, KVS, Records, encode_state, merge_records
+from kvnode.requests import (
+    Add,
+    AddAnswer,
+    Count,
+    CountAnswer,
+    Get,
+    GetAnswer,
+    Put,
+    PutAnswer,
+    SiblingView,
+    deleted_extra,
+    pack_context,
+)
+from kvnode.ring import Ring
+from kvnode.runtime import Runtime
+from kvnode.versions import Context, PnCounter
+
+
+class _QuorumRound(Round):
+    """A round of which a client waits for the first `need` answers. `future` resolves, or raises QuorumUnmet."""
+
+    __slots__ = ("future", "letter", "quorum")
+
+    def __init__(self, letter: str, quorum: Quorum, peers: list[str], started_ms: float) -> None:
+        super().__init__(peers, started_ms)
+        self.letter = letter
+        self.quorum = quorum
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def count(self, replica: str) -> None:
+        self.quorum.add(replica)
+        if self.quorum.met and not self.future.done():
+            self.future.set_result(None)
+
+    def fail(self, why: str, count: int = 1) -> None:
+        self.quorum.fail(count)
+        if self.quorum.lost and not self.future.done():
+            quorum = self.quorum
+            self.future.set_exception(
+                QuorumUnmet(
+                    self.letter,
+                    need=quorum.need,
+                    got=len(quorum.got),
+                    n=quorum.n,
+                    definite=self.letter == "R",
+                    why=why,
+                )
+            )
+
+
+class _WriteRound(_QuorumRound):
+    __slots__ = ("coordinator", "key", "kind", "record")
+
+    def __init__(
+        self, coordinator: Coordinator, kind: str, key: str, record: bytes, quorum: Quorum, peers: list[str]
+    ) -> None:
+        super().__init__("W", quorum, peers, coordinator.now_ms())
+        self.coordinator = coordinator
+        self.kind = kind
+        self.key = key
+        self.record = record
+
+    def answered(self, peer: str, answer: Answer) -> None:
+        if isinstance(answer, Stored):
+            now_ms = self.coordinator.now_ms()
+            self.coordinator.lag_of(peer).add(now_ms, now_ms - self.started_ms)
+            self.count(peer)
+        else:
+            self.coordinator.hints.add(peer, self.kind, self.key, self.record)
+            self.fail(f"{peer} refused")
+
+    def stored_here(self, ok: bool) -> None:
+        if ok:
+            self.count(self.coordinator.node)
+        else:
+            self.fail("this node could not store it")
+
+    def ended(self, missing: list[str]) -> None:
+        for peer in missing:
+            self.coordinator.hints.add(peer, self.kind, self.key, self.record)
+        if missing:
+            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", len(missing))
+
+
+class _ReadRound(_QuorumRound):
+    __slots__ = ("coordinator", "key", "kind", "merged", "records")
+
+    def __init__(
+        self, coordinator: Coordinator, kind: str, key: str, quorum: Quorum, peers: list[str]
+    ) -> None:
+        super().__init__("R", quorum, peers, coordinator.now_ms())
+        self.coordinator = coordinator
+        self.kind = kind
+        self.key = key
+        self.merged: bytes | None = None
+        self.records: dict[str, bytes | None] = {}
+
+    def add(self, replica: str, record: bytes | None) -> None:
+        self.records[replica] = record
+        if record is not None and record != self.merged:
+            self.merged = record if self.merged is None else merge_records(self.kind, self.merged, record)
+        self.count(replica)
+
+    def answered(self, peer: str, answer: Answer) -> None:
+        if isinstance(answer, Fetched):
+            self.add(peer, answer.record)
+        else:
+            self.fail(f"{peer} refused")
+
+    def ended(self, missing: list[str]) -> None:
+        if missing:
+            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", len(missing))
+        self.coordinator.repair(self.kind, self.key, self.merged, self.records)
+
+
+class Coordinator:
+    """Serves the requests whose key this node holds a replica of."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        node: str,
+        ring: Ring,
+        calls: Calls,
+        records: Records,
+        dots: DotSource,
+        hints: Hints,
+        is_dead: Callable[[str], bool],
+    ) -> None:
+        self._runtime = runtime
+        self._ring = ring
+        self._calls = calls
+        self._records = records
+        self._dots = dots
+        self._is_dead = is_dead
+        self._lags: dict[str, Samples] = {}
+        self.node = node
+        self.hints = hints
+        self.read_repair_count = 0
+
+    def now_ms(self) -> float:
+        """Monotonic time, for the rounds."""
+        return self._runtime.clock.now_ms()
+
+    def lag_of(self, peer: str) -> Samples:
+        """How long acknowledgements of this replica took, from the sending of the write."""
+        lag = self._lags.get(peer)
+        if lag is None:
+            lag = self._lags[peer] = Samples()
+        return lag
+
+    # --- values -------------------------------------------------------------------------------------------
+
+    async def put(self, request: Put, cause: int) -> PutAnswer:
+        """Write one version. Raises Conflict, TooBusy, QuorumUnmet."""
+        w, live, dead = self._quorum_for("W", request.key, request.w)
+        dot = await self._dots.next()
+        known = self._records.latest(KV, request.key)
+        held = KVS.empty if known is None else KVS.decode(known)
+        context = request.context
+        if context is None:
+            context = held.context if request.mode == "replace" else Context()
+        siblings, version = held.write(
+            dot,
+            request.value or b"",
+            context=context,
+            timestamp=round(self._runtime.clock.wall_ms(), 3),
+            deleted=request.value is None,
+            lww=request.mode == "lww",
+        )
+        if len(siblings.versions) > SIBLING_COUNT_MAX:
+            raise Conflict(
+                f"key has {len(held.versions)} siblings, at most {SIBLING_COUNT_MAX} are kept: "
+                "resolve them with a PUT under the context of a GET"
+            )
+        record = encode_state(siblings)
+        acknowledged_by = await self._write(KV, request.key, record, known, w, live, dead, cause)
+        return PutAnswer(
+            key=request.key,
+            dot=str(dot),
+            node=self.node,
+            context=pack_context(version.seen),
+            issued_under=context.vector.as_dict(),
+            vector_clock=version.clock.as_dict(),
+            timestamp=version.timestamp,
+            w=w,
+            acknowledged_by=acknowledged_by,
+            cause=f"{cause:016x}",
+        )
+
+    async def get(self, request: Get, cause: int) -> GetAnswer:
+        """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
+        r, live, dead = self._quorum_for("R", request.key, request.r)
+        merged, answered_by = await self._read(KV, request.key, r, live, dead, cause)
+        siblings = KVS.empty if merged is None else KVS.decode(merged)
+        shown = siblings.shown
+        if shown is None:
+            extra = deleted_extra(siblings) if siblings.versions else {}
+            raise NotFound(f"no value under {request.key!r}" + (" (deleted)" if extra else ""), **extra)
+        context = siblings.context
+        return GetAnswer(
+            key=request.key,
+            value=msgspec.Raw(shown.value),
+            conflict=len(siblings.versions) > 1,
+            siblings=[SiblingView.of(version) for version in siblings.versions],
+            vector_clock=context.vector.as_dict(),
+            context=pack_context(context),
+            node=self.node,
+            r=r,
+            answered_by=answered_by,
+        )
+
+    # --- counters -----------------------------------------------------------------------------------------
+
+    async def add(self, request: Add, cause: int) -> AddAnswer:
+        """Merge an actor's totals into a counter; without an actor, add to this store's own totals."""
+        w, live, dead = self._quorum_for("W", request.key, request.w)
+        known = self._records.latest(COUNTER, request.key)
+        held = COUNTERS.empty if known is None else COUNTERS.decode(known)
+        actor, increments, decrements = request.actor, request.increments, request.decrements
+        if actor is None:
+            actor = self._dots.store
+            before = held.totals(actor)
+            increments, decrements = before[0] + increments, before[1] + decrements
+        merged = held.merge(PnCounter.of(actor, increments, decrements))
+        if len(merged.entries) > ACTOR_COUNT_MAX:
+            raise Conflict(
+                f"counter has {len(held.entries)} actors, at most {ACTOR_COUNT_MAX} are kept: "
+                "an actor is a process, not a person"
+            )
+        record = encode_state(merged)
+        acknowledged_by = await self._write(COUNTER, request.key, record, known, w, live, dead, cause)
+        increments, decrements = merged.totals(actor)
+        return AddAnswer(
+            key=request.key,
+            value=merged.value,
+            actor=actor,
+            increments=increments,
+            decrements=decrements,
+            node=self.node,
+            w=w,
+            acknowledged_by=acknowledged_by,
+            idempotent=request.actor is not None,
+            note=None if request.actor is not None else "a retry of this request may count twice",
+        )
+
+    async def count(self, request: Count, cause: int) -> CountAnswer:
+        """Read a counter; one that nobody has written is 0."""
+        r, live, dead = self._quorum_for("R", request.key, request.r)
+        merged, answered_by = await self._read(COUNTER, request.key, r, live, dead, cause)
+        counter = COUNTERS.empty if merged is None else COUNTERS.decode(merged)
+        return CountAnswer(
+            key=request.key,
+            value=counter.value,
+            actors={
+                actor: {"increments": increments, "decrements": decrements}
+                for actor, increments, decrements in counter.entries
+            },
+            node=self.node,
+            r=r,
+            answered_by=answered_by,
+        )
+
+    # --- the two rounds -----------------------------------------------------------------------------------
+
+    def _quorum_for(self, letter: str, key: str, asked: int | None) -> tuple[int, list[str], list[str]]:
+        """The quorum's size, and the other replicas: those worth asking, and those known to be dead.
+
+        Refuses at once, and definitely, what cannot succeed.
+        """
+        replicas = self._ring.preference_list(key)
+        n = len(replicas)
+        need = min(2, n) if asked is None else asked
+        if not 1 <= need <= n:
+            raise BadRequest(f"{letter.lower()}={need}: expected 1 to {n}, the number of replicas")
+        live = [replica for replica in replicas if replica != self.node and not self._is_dead(replica)]
+        dead = [replica for replica in replicas if replica != self.node and replica not in live]
+        if len(live) + 1 < need:
+            why = f"{', '.join(dead)} known to be dead"
+            raise QuorumUnmet(letter, need=need, got=0, n=n, definite=True, why=why)
+        if len(self._calls) >= REQUESTS_IN_FLIGHT_MAX:
+            raise TooBusy(f"{REQUESTS_IN_FLIGHT_MAX} requests are on their way; try again later")
+        return need, live, dead
+
+    async def _write(
+        self,
+        kind: str,
+        key: str,
+        record: bytes,
+        known: bytes | None,
+        w: int,
+        live: list[str],
+        dead: list[str],
+        cause: int,
+    ) -> list[str]:
+        quorum = Quorum(w, 1 + len(live) + len(dead))
+        quorum.fail(len(dead))
+        round_ = _WriteRound(self, kind, key, record, quorum, list(live))
+        if record == known:
+            self._records.merge_in(kind, key, record, round_.stored_here)
+        else:
+            self._records.write(kind, key, record, round_.stored_here, known=known)
+        if live:
+            question = StoreRecord(self._calls.begin(round_), cause, kind, key, record)
+            for peer in live:
+                self._runtime.network.send(peer, question)
+        for peer in dead:
+            self.hints.add(peer, kind, key, record)
+        await round_.future
+        return list(quorum.got)
+
+    async def _read(
+        self, kind: str, key: str, r: int, live: list[str], dead: list[str], cause: int
+    ) -> tuple[bytes | None, list[str]]:
+        quorum = Quorum(r, 1 + len(live) + len(dead))
+        quorum.fail(len(dead))
+        round_ = _ReadRound(self, kind, key, quorum, list(live))
+        if live:
+            question = Fetch(self._calls.begin(round_), cause, kind, key)
+            for peer in live:
+                self._runtime.network.send(peer, question)
+        round_.add(self.node, self._records.durable(kind, key))
+        await round_.future
+        return round_.merged, list(quorum.got)
+
+    def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None:
+        """Read repair: send the merged state to the replicas that answered with less.
+
+        While a write of the key is on its way here, replicas differ by nature; it will reach them by itself.
+        """
+        if merged is None or self._records.is_unsynced(kind, key):
+            return
+        behind = [replica for replica, record in records.items() if record != merged]
+        for replica in behind:
+            self.read_repair_count += 1
+            if replica == self.node:
+                self._records.merge_in(kind, key, merged, lambda ok: None)
+            else:
+                self._runtime.network.send(replica, StoreRecord(0, 0, kind, key, merged))
+
+    def oldest_unacknowledged_ms(self, peer: str) -> float:
+        """How long the oldest write on its way to `peer` has been waiting for its acknowledgement; 0 if none."""
+        for round_ in self._calls.rounds:
+            if isinstance(round_, _WriteRound) and peer in round_.waiting_for:
+                return self.now_ms() - round_.started_ms
+        return 0.0

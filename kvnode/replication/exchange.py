@@ -1,0 +1,164 @@
+"""Anti-entropy: replicas compare Merkle trees and exchange what differs, so that they agree without being read.
+
+Every period a node picks the next peer with which it shares partitions and compares roots. Where they differ it
+walks down the differing branches only, compares the keys under the differing leaves, and each side sends the other
+what it lacks. (DeCandia et al., "Dynamo", 2007, section 4.7.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kvnode.calls import Calls
+from kvnode.config import EXCHANGE_PERIOD_MS, EXCHANGE_RECORDS_MAX
+from kvnode.messages import (
+    CompareLeaves,
+    CompareNodes,
+    CompareRoots,
+    Differing,
+    LeafAnswer,
+    Refused,
+    StoreMany,
+)
+from kvnode.replication.merkle import FANOUT, leaf_of
+from kvnode.replication.records import Records
+from kvnode.ring import Ring
+from kvnode.runtime import Runtime
+
+
+class Exchange:
+    """Both sides of the comparison."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        node: str,
+        ring: Ring,
+        calls: Calls,
+        records: Records,
+        is_alive: Callable[[str], bool],
+    ) -> None:
+        self._runtime = runtime
+        self._node = node
+        self._ring = ring
+        self._calls = calls
+        self._records = records
+        self._is_alive = is_alive
+        self.round_count = 0
+        self.sent_count = 0
+        self.received_count = 0
+
+    # --- the side that asks -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Compare with one peer after the other, for ever."""
+        while True:
+            for peer in self._ring.nodes:
+                if peer == self._node:
+                    continue
+                jitter = 0.5 + self._runtime.random.random()
+                await self._runtime.clock.sleep_ms(EXCHANGE_PERIOD_MS * jitter)
+                if self._is_alive(peer):
+                    await self.with_peer(peer)
+
+    async def with_peer(self, peer: str) -> int:
+        """One whole exchange with one peer; returns how many partitions differed. A silent peer ends it."""
+        shared = [
+            p
+            for p, owners in enumerate(self._ring.preference_lists)
+            if self._node in owners and peer in owners
+        ]
+        roots = tuple((partition, self._records.forest.root(partition)) for partition in shared)
+        cause = self._runtime.random.getrandbits(64)
+        self.round_count += 1
+        try:
+            answer = await self._calls.ask(peer, lambda id_: CompareRoots(id_, cause, roots))
+            differing = answer.indices if isinstance(answer, Differing) else ()
+            for partition in differing:
+                await self._partition(peer, partition, cause)
+        except TimeoutError:
+            return 0
+        if differing:
+            self._runtime.log("exchange", peer=peer, partitions=len(differing))
+        return len(differing)
+
+    async def _partition(self, peer: str, partition: int, cause: int) -> None:
+        branches = await self._differing(peer, partition, 1, range(FANOUT), cause)
+        below = [branch * FANOUT + child for branch in branches for child in range(FANOUT)]
+        leaves = await self._differing(peer, partition, 2, below, cause)
+        if leaves:
+            await self._leaves(peer, partition, tuple(leaves), cause)
+
+    async def _differing(
+        self, peer: str, partition: int, level: int, indices: list[int] | range, cause: int
+    ) -> tuple[int, ...]:
+        if not indices:
+            return ()
+        hashes = self._records.forest.hashes(partition, level)
+        asked = tuple((index, hashes[index]) for index in indices)
+        answer = await self._calls.ask(peer, lambda id_: CompareNodes(id_, cause, partition, level, asked))
+        return answer.indices if isinstance(answer, Differing) else ()
+
+    async def _leaves(self, peer: str, partition: int, leaves: tuple[int, ...], cause: int) -> None:
+        entries = tuple(
+            (row.key, row.checksum)
+            for row in self._records.entries_under(partition, frozenset(leaves), leaf_of)
+        )
+        answer = await self._calls.ask(
+            peer, lambda id_: CompareLeaves(id_, cause, partition, leaves, entries)
+        )
+        if not isinstance(answer, LeafAnswer):
+            return
+        self.received_count += len(answer.records)
+        for kind, key, record in answer.records:
+            self._records.merge_in(kind, key, record, lambda ok: None)
+        wanted = self._records_of(answer.wanted)
+        if wanted:
+            self.sent_count += len(wanted)
+            await self._calls.ask(peer, lambda id_: StoreMany(id_, cause, "exchange", tuple(wanted)))
+
+    # --- the side that answers ----------------------------------------------------------------------------
+
+    def on_roots(self, peer: str, question: CompareRoots) -> None:
+        """Which of the peer's roots are not ours."""
+        forest, partitions = self._records.forest, self._ring.partitions
+        differing = tuple(p for p, root in question.roots if 0 <= p < partitions and forest.root(p) != root)
+        self._runtime.network.send(peer, Differing(question.id, differing))
+
+    def on_nodes(self, peer: str, question: CompareNodes) -> None:
+        """Which of the peer's nodes of one tree are not ours."""
+        if not (0 <= question.partition < self._ring.partitions and question.level in (1, 2)):
+            self._runtime.network.send(peer, Refused(question.id, "no such node of a tree"))
+            return
+        hashes = self._records.forest.hashes(question.partition, question.level)
+        differing = tuple(i for i, known in question.hashes if 0 <= i < len(hashes) and hashes[i] != known)
+        self._runtime.network.send(peer, Differing(question.id, differing))
+
+    def on_leaves(self, peer: str, question: CompareLeaves) -> None:
+        """Send what the peer lacks or holds otherwise, ask for the rest; both bounded: the next round goes on."""
+        theirs = dict(question.entries)
+        records: list[tuple[str, str, bytes]] = []
+        wanted: list[str] = []
+        for row in self._records.entries_under(question.partition, frozenset(question.leaves), leaf_of):
+            their_checksum = theirs.pop(row.key, None)
+            if their_checksum == row.checksum:
+                continue
+            if len(records) < EXCHANGE_RECORDS_MAX:
+                kind, _, key = row.key.partition("/")
+                if row.record is not None:
+                    records.append((kind, key, row.record))
+            if their_checksum is not None:
+                wanted.append(row.key)
+        wanted.extend(sorted(theirs))
+        self.sent_count += len(records)
+        answer = LeafAnswer(question.id, tuple(records), tuple(wanted[:EXCHANGE_RECORDS_MAX]))
+        self._runtime.network.send(peer, answer)
+
+    def _records_of(self, disk_keys: tuple[str, ...]) -> list[tuple[str, str, bytes]]:
+        found = []
+        for disk_key in disk_keys[:EXCHANGE_RECORDS_MAX]:
+            kind, _, key = disk_key.partition("/")
+            record = self._records.durable(kind, key)
+            if record is not None:
+                found.append((kind, key, record))
+        return found

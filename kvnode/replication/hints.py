@@ -1,0 +1,132 @@
+"""Hinted handoff: what a replica missed is kept for it, durably, and delivered when it is back.
+
+(DeCandia et al., "Dynamo", 2007, section 4.6.) There is at most one hint for a replica and a key: records merge. The
+store is bounded in number and age; what is dropped or expires is found by anti-entropy instead.
+A hint never counts towards w here: quorums are strict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from kvnode.calls import Calls
+from kvnode.config import HINT_AGE_MS_MAX, HINT_BATCH_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
+from kvnode.messages import Stored, StoreMany
+from kvnode.replication.records import merge_records
+from kvnode.ring import Ring
+from kvnode.runtime import Row, Runtime
+
+_TABLE = "hints"
+
+
+class Hint(msgspec.Struct, frozen=True, array_like=True):
+    """One record that `peer` missed, and since when (wall ms)."""
+
+    peer: str
+    kind: str
+    key: str
+    record: bytes
+    since_ms: float
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Hint).decode
+
+
+class Hints:
+    """The hints that this node keeps. Invariant: memory and disk hold the same hints, oldest first per peer."""
+
+    def __init__(self, runtime: Runtime, ring: Ring, calls: Calls, is_alive: Callable[[str], bool]) -> None:
+        self._runtime = runtime
+        self._ring = ring
+        self._calls = calls
+        self._is_alive = is_alive
+        self._pending: dict[str, dict[tuple[str, str], Hint]] = {}
+        self._count = 0
+        self.stored_count = 0
+        self.delivered_count = 0
+        self.expired_count = 0
+        self.dropped_count = 0
+
+    def open(self) -> None:
+        """Load the hints that were kept before a restart."""
+        found: list[Hint] = []
+        for partition in range(self._ring.partitions):
+            after = ""
+            while rows := self._runtime.disk.scan(_TABLE, partition, after=after, limit=1000):
+                found.extend(_decode(row.record) for row in rows if row.record is not None)
+                after = rows[-1].key
+        for hint in sorted(found, key=lambda hint: (hint.since_ms, hint.peer, hint.key)):
+            self._pending.setdefault(hint.peer, {})[hint.kind, hint.key] = hint
+            self._count += 1
+
+    def pending(self) -> dict[str, int]:
+        """How many hints wait for each peer."""
+        return {peer: len(hints) for peer, hints in sorted(self._pending.items()) if hints}
+
+    def oldest_ms(self, peer: str) -> float:
+        """How long the oldest hint for this peer has been waiting; 0 if there is none."""
+        for hint in self._pending.get(peer, {}).values():
+            return max(0.0, self._runtime.clock.wall_ms() - hint.since_ms)
+        return 0.0
+
+    def add(self, peer: str, kind: str, key: str, record: bytes) -> bool:
+        """Keep a record for a peer that missed it; False if there is no room."""
+        hints = self._pending.setdefault(peer, {})
+        known = hints.get((kind, key))
+        if known is None and self._count >= HINT_COUNT_MAX:
+            self.dropped_count += 1
+            return False
+        if known is not None:
+            hint = Hint(peer, kind, key, merge_records(kind, known.record, record), known.since_ms)
+        else:
+            self._count += 1
+            hint = Hint(peer, kind, key, record, round(self._runtime.clock.wall_ms(), 3))
+        hints[kind, key] = hint
+        self.stored_count += 1
+        self._runtime.disk.commit([Row(_TABLE, self._ring.partition_of(key), _disk_key(hint), _encode(hint))])
+        return True
+
+    async def run(self) -> None:
+        """Deliver, for ever: whenever a peer with hints is alive, send it the oldest ones."""
+        while True:
+            await self._runtime.clock.sleep_ms(HINT_REPLAY_PERIOD_MS)
+            for peer in sorted(self._pending):
+                self._expire(peer)
+                while self._pending[peer] and self._is_alive(peer) and await self._deliver(peer):
+                    pass
+
+    async def _deliver(self, peer: str) -> bool:
+        """Send one batch; True if the peer has stored it."""
+        batch = list(self._pending[peer].values())[:HINT_BATCH_MAX]
+        records = tuple((hint.kind, hint.key, hint.record) for hint in batch)
+        try:
+            answer = await self._calls.ask(peer, lambda id_: StoreMany(id_, 0, "hint", records))
+        except TimeoutError:
+            return False
+        if not isinstance(answer, Stored):
+            return False
+        self.delivered_count += len(batch)
+        self._remove([hint for hint in batch if self._pending[peer].get((hint.kind, hint.key)) is hint])
+        return True
+
+    def _expire(self, peer: str) -> None:
+        oldest = self._runtime.clock.wall_ms() - HINT_AGE_MS_MAX
+        expired = [hint for hint in self._pending[peer].values() if hint.since_ms < oldest]
+        self.expired_count += len(expired)
+        self._remove(expired)
+
+    def _remove(self, hints: list[Hint]) -> None:
+        if not hints:
+            return
+        for hint in hints:
+            del self._pending[hint.peer][hint.kind, hint.key]
+        self._count -= len(hints)
+        rows = [Row(_TABLE, self._ring.partition_of(hint.key), _disk_key(hint), None) for hint in hints]
+        self._runtime.disk.commit(rows)
+
+
+def _disk_key(hint: Hint) -> str:
+    return f"{hint.peer}/{hint.kind}/{hint.key}"

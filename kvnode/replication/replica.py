@@ -1,0 +1,49 @@
+"""Answering peers: stores what they send and tells what is held here. Says Stored only when it is durable."""
+
+from __future__ import annotations
+
+from kvnode.messages import Fetch, Fetched, Message, Refused, Stored, StoreMany, StoreRecord
+from kvnode.replication.records import Records
+from kvnode.runtime import Runtime
+
+
+class Replica:
+    """The passive side of replication."""
+
+    def __init__(self, runtime: Runtime, records: Records) -> None:
+        self._runtime = runtime
+        self._records = records
+
+    def on_store(self, peer: str, question: StoreRecord) -> None:
+        """Merge one record; acknowledge once it is durable."""
+        send, id_ = self._runtime.network.send, question.id
+
+        def then(ok: bool) -> None:
+            if id_:
+                send(peer, Stored(id_) if ok else Refused(id_, "could not store it"))
+
+        self._records.merge_in(question.kind, question.key, question.record, then)
+
+    def on_store_many(self, peer: str, question: StoreMany) -> None:
+        """Merge several records; acknowledge once all are durable."""
+        missing = len(question.records)
+        all_ok = True
+
+        def then(ok: bool) -> None:
+            nonlocal missing, all_ok
+            missing -= 1
+            all_ok = all_ok and ok
+            if not missing and question.id:
+                answer: Message = (
+                    Stored(question.id) if all_ok else Refused(question.id, "could not store all")
+                )
+                self._runtime.network.send(peer, answer)
+
+        for kind, key, record in question.records:
+            self._records.merge_in(kind, key, record, then)
+
+    def on_fetch(self, peer: str, question: Fetch) -> None:
+        """Tell what is durable here."""
+        record = self._records.durable(question.kind, question.key)
+        stored_at = self._records.stored_at(question.kind, question.key) or 0.0
+        self._runtime.network.send(peer, Fetched(question.id, record, stored_at))

@@ -1,0 +1,179 @@
+"""What a client asks of the cluster and what it is answered: typed, the same at every node.
+
+The HTTP API (net/) makes requests and writes answers as JSON; a node that holds no replica of the key forwards the
+request as it is. Field names are the API's.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, urlsafe_b64encode
+from typing import Any
+
+import msgspec
+
+from kvnode.versions import Context, Siblings, Version, VersionVector
+
+MODES = ("replace", "siblings", "lww")
+
+
+class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
+    """Write `value` (JSON text; None deletes) under `context`, or as `mode` says if there is none."""
+
+    key: str
+    value: bytes | None
+    context: Context | None = None
+    mode: str = "replace"
+    w: int | None = None
+
+
+class Get(msgspec.Struct, frozen=True, array_like=True, tag="get"):
+    """Read a key from r replicas."""
+
+    key: str
+    r: int | None = None
+
+
+class Add(msgspec.Struct, frozen=True, array_like=True, tag="add"):
+    """Raise an actor's running totals of a counter; without an actor, add to the coordinator's own."""
+
+    key: str
+    actor: str | None
+    increments: int
+    decrements: int
+    w: int | None = None
+
+
+class Count(msgspec.Struct, frozen=True, array_like=True, tag="count"):
+    """Read a counter from r replicas."""
+
+    key: str
+    r: int | None = None
+
+
+Request = Put | Get | Add | Count
+encode_request = msgspec.msgpack.Encoder().encode
+decode_request = msgspec.msgpack.Decoder(Request).decode
+
+
+class SiblingView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One version as a client sees it."""
+
+    value: msgspec.Raw | None
+    dot: str
+    vector_clock: dict[str, int]
+    issued_under: dict[str, int]
+    node: str
+    timestamp: float
+    deleted: bool = False
+
+    @classmethod
+    def of(cls, version: Version) -> SiblingView:
+        """The view of one version."""
+        return cls(
+            value=None if version.deleted else msgspec.Raw(version.value),
+            dot=str(version.dot),
+            vector_clock=version.clock.as_dict(),
+            issued_under=version.past.vector.as_dict(),
+            node=version.node,
+            timestamp=version.timestamp,
+            deleted=version.deleted,
+        )
+
+
+class PutAnswer(msgspec.Struct, frozen=True):
+    """A write was acknowledged by w replicas. `context` covers it: pass it to the next PUT."""
+
+    key: str
+    dot: str
+    node: str
+    context: str
+    issued_under: dict[str, int]
+    vector_clock: dict[str, int]
+    timestamp: float
+    w: int
+    acknowledged_by: list[str]
+    cause: str
+
+
+class GetAnswer(msgspec.Struct, frozen=True):
+    """What r replicas hold together. `value` is the sibling with the greatest stamp, for display only."""
+
+    key: str
+    value: msgspec.Raw
+    conflict: bool
+    siblings: list[SiblingView]
+    vector_clock: dict[str, int]
+    context: str
+    node: str
+    r: int
+    answered_by: list[str]
+
+
+class AddAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A counter's totals were acknowledged by w replicas. `value` is what the coordinator knows."""
+
+    key: str
+    value: int
+    actor: str
+    increments: int
+    decrements: int
+    node: str
+    w: int
+    acknowledged_by: list[str]
+    idempotent: bool
+    note: str | None = None
+
+
+class CountAnswer(msgspec.Struct, frozen=True):
+    """A counter as r replicas know it together."""
+
+    key: str
+    value: int
+    actors: dict[str, dict[str, int]]
+    node: str
+    r: int
+    answered_by: list[str]
+
+
+Answer = PutAnswer | GetAnswer | AddAnswer | CountAnswer
+
+
+def deleted_extra(siblings: Siblings) -> dict[str, Any]:
+    """What a 404 after a DELETE still tells: the tombstones, and the context that supersedes them."""
+    context = siblings.context
+    return {
+        "context": pack_context(context),
+        "vector_clock": context.vector.as_dict(),
+        "siblings": [SiblingView.of(version) for version in siblings.versions],
+    }
+
+
+# --- contexts are opaque to clients: base64url of a versioned msgpack ------------------------------------------
+
+_CONTEXT_VERSION = 1
+_encode_context = msgspec.msgpack.Encoder().encode
+_decode_context = msgspec.msgpack.Decoder(tuple[int, Context]).decode
+
+
+def pack_context(context: Context) -> str:
+    """A context as clients hold it."""
+
+    return urlsafe_b64encode(_encode_context((_CONTEXT_VERSION, context))).rstrip(b"=").decode()
+
+
+def unpack_context(text: str) -> Context:
+    """The inverse; ValueError says what is wrong with it."""
+
+    try:
+        raw = b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        version, context = _decode_context(raw)
+    except (ValueError, UnicodeEncodeError, msgspec.MsgspecError) as error:
+        raise ValueError("not a context: pass on, unchanged, the one that a GET or PUT answered") from error
+    if version != _CONTEXT_VERSION:
+        raise ValueError(f"a context of version {version}; this node knows version {_CONTEXT_VERSION}")
+    return _tidy(context)
+
+
+def _tidy(context: Context) -> Context:
+    """Clients may send anything: bring the vector into canonical form."""
+    return Context(VersionVector.of(dict(context.vector.entries)), context.floor)

@@ -1,0 +1,98 @@
+"""The doors to the world: everything a node does to time, peers, disks and chance goes through one Runtime.
+
+The rooms of a node (membership, replication, ...) are written against these protocols only. net/ and storage/ plug
+in sockets and SQLite; sim/ plugs in a virtual clock, a simulated network and a disk that forgets what was not
+synced. So one and the same code serves real requests and replays a seed.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from kvnode.messages import Message
+
+
+class Cancellable(Protocol):
+    """Something that was scheduled and may be called off."""
+
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Time. `now_ms` never goes back; `wall_ms` is what the computer believes the date to be, and may."""
+
+    def now_ms(self) -> float: ...
+
+    def wall_ms(self) -> float: ...
+
+    def sleep_ms(self, duration_ms: float) -> Awaitable[None]: ...
+
+    def call_later_ms(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable: ...
+
+
+class Network(Protocol):
+    """Messages to peers. They may be lost, late, doubled or out of order, and nobody is told."""
+
+    def send(self, peer: str, message: Message) -> None: ...
+
+
+class Row(NamedTuple):
+    """One record on disk. `record` None deletes. checksum: 64 bits over key and record, verified by the reader."""
+
+    table: str
+    partition: int
+    key: str
+    record: bytes | None
+    checksum: int = 0
+
+
+class Disk(Protocol):
+    """A durable store of rows in tables.
+
+    `commit` takes effect for this node's own reads at once, all rows or none; the future it returns resolves when
+    the rows survive a crash. Commits become durable in the order in which they were made. Many commits share a sync.
+    """
+
+    def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
+        """(record, checksum) or None."""
+
+    def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
+        """Rows of one partition in key order, from the first key beyond `after`."""
+
+    def checksums(self, table: str) -> Iterator[tuple[int, str, int]]:
+        """(partition, key, checksum) of every row, in order; cheap enough to run at every start."""
+
+    def commit(self, rows: Sequence[Row]) -> Future[None]: ...
+
+    def describe(self) -> dict[str, Any]:
+        """Figures for /stats."""
+
+
+class Random(Protocol):
+    """Chance; a seeded generator in simulation. (random.Random has these methods.)"""
+
+    def random(self) -> float: ...
+
+    def getrandbits(self, bits: int, /) -> int: ...
+
+    def shuffle(self, items: list[Any], /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The four doors, and how to start work of one's own.
+
+    spawn: runs a coroutine in the background under a name. An exception in it is a broken invariant: it ends the
+    node loudly (the real world) or fails the run (simulation), it is never swallowed.
+    log: writes one event with its facts to the node's log.
+    """
+
+    clock: Clock
+    network: Network
+    disk: Disk
+    random: Random
+    spawn: Callable[[Coroutine[Any, Any, None], str], None]
+    log: Callable[..., None]

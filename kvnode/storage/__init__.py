@@ -1,0 +1,6 @@
+"""The engines behind runtime.Disk: SQLite with group commit, and plain memory. They know no quorums and no versions."""
+
+from kvnode.storage.memory import MemoryDisk
+from kvnode.storage.sqlite import SqliteDisk, StorageError
+
+__all__ = ["MemoryDisk", "SqliteDisk", "StorageError"]

@@ -1,0 +1,274 @@
+"""A durable disk on one SQLite file, with group commit: one sync for all the writes that are waiting.
+
+While one sync runs, the writes that arrive gather in the next transaction; when it ends they are committed together.
+SQLite writes its log (WAL) on the event loop's thread, which takes microseconds since nothing is synced there; the
+sync itself (fdatasync, or F_FULLFSYNC on macOS, where fsync does not reach the platter) runs on a thread of its own,
+so that a slow disk delays acknowledgements but never probes and reads. Checkpoints run on another thread.
+
+A sync that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate", 2018). A
+full disk is an ordinary error: those writes fail, reads go on.
+
+A student may open the file while the node runs: `pandas.read_sql("select * from records", ...)`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kvnode.observe import Samples
+from kvnode.runtime import Row
+
+TABLES = ("records", "hints", "meta")
+_CHECKPOINT_ROWS = 8192  # each row dirties about one page of 4 kB
+UNSAFE_NO_SYNC = "QUORUM_LAB_UNSAFE_NO_SYNC"
+"""Test-only switch: acknowledge without syncing, so that a test can show that it would notice."""
+
+
+class StorageError(OSError):
+    """The data directory cannot be used, or a write could not be stored; the message says why."""
+
+
+class SqliteDisk:
+    """runtime.Disk on `directory`/data.sqlite. One process at a time: a second one is refused."""
+
+    def __init__(self, directory: Path, *, delay_ms: Callable[[], float] = lambda: 0.0) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._path = directory / "data.sqlite"
+        self._delay_ms = delay_ms
+        self._lock = _lock(directory)
+        try:
+            self._database = self._open()
+            self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT, 0o600)
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(f"cannot use {self._path}: {error}") from error
+        self._sync_file = _no_sync if os.environ.get(UNSAFE_NO_SYNC) else _sync_function()
+        _sync_directory(directory)
+        self._group: asyncio.Future[None] | None = None
+        self._group_rows = 0
+        self._syncing = False
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run_syncs, name="sync", daemon=True)
+        self._thread.start()
+        self._checkpoint: threading.Thread | None = None
+        self.sync_ms = Samples()
+        self.commit_count = 0
+        self.record_count = 0
+        self._checkpointed_at = 0
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        database.execute("pragma journal_mode=wal").fetchone()
+        database.execute("pragma synchronous=normal")  # commits do not sync by themselves: _run_syncs does
+        database.execute("pragma wal_autocheckpoint=0")
+        database.execute("pragma cache_size=-32768")
+        for table in TABLES:
+            database.execute(
+                f"create table if not exists {table} (partition integer not null, key text not null,"
+                " record blob not null, checksum integer not null, primary key (partition, key)) without rowid"
+            )
+        return database
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
+        """See runtime.Disk."""
+        row: tuple[bytes, int] | None = self._database.execute(
+            f"select record, checksum from {table} where partition=? and key=?", (partition, key)
+        ).fetchone()
+        return row
+
+    def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
+        """See runtime.Disk."""
+        found = self._database.execute(
+            f"select key, record, checksum from {table} where partition=? and key>? order by key limit ?",
+            (partition, after, limit),
+        )
+        return [Row(table, partition, key, record, checksum) for key, record, checksum in found.fetchall()]
+
+    def checksums(self, table: str) -> Iterator[tuple[int, str, int]]:
+        """See runtime.Disk."""
+        found = self._database.execute(
+            f"select partition, key, checksum from {table} order by partition, key"
+        )
+        while rows := found.fetchmany(1000):
+            yield from rows
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    def commit(self, rows: Sequence[Row]) -> asyncio.Future[None]:
+        """See runtime.Disk. Writes made while a sync runs share the next one and the same future."""
+        if self._group is None:
+            self._group = self._loop.create_future()
+            self._group.add_done_callback(_retrieve)
+            self._group_rows = 0
+            if not self._syncing:
+                self._loop.call_soon(self._flush)
+        try:
+            if not self._database.in_transaction:
+                self._database.execute("begin")
+            for row in rows:
+                self._write(row)
+        except sqlite3.Error as error:
+            return self._fail_group(error)
+        self._group_rows += len(rows)
+        return self._group
+
+    def _write(self, row: Row) -> None:
+        if row.record is None:
+            self._database.execute(
+                f"delete from {row.table} where partition=? and key=?", (row.partition, row.key)
+            )
+        else:
+            self._database.execute(
+                f"insert into {row.table} values (?,?,?,?) on conflict do update"
+                " set record=excluded.record, checksum=excluded.checksum",
+                (row.partition, row.key, row.record, row.checksum),
+            )
+
+    def _fail_group(self, error: Exception) -> asyncio.Future[None]:
+        """The transaction cannot be stored (a full disk): all its writes fail, the next one starts afresh."""
+        group, self._group = self._group, None
+        assert group is not None
+        with contextlib.suppress(sqlite3.Error):
+            self._database.execute("rollback")
+        group.set_exception(StorageError(f"cannot write to {self._path}: {error}"))
+        return group
+
+    def _flush(self) -> None:
+        group = self._group
+        if group is None or self._syncing:
+            return
+        try:
+            self._database.execute("commit")
+        except sqlite3.Error as error:
+            self._fail_group(error)
+            return
+        self._group = None
+        self._syncing = True
+        self.commit_count += 1
+        self.record_count += self._group_rows
+        self._work.put(lambda: self._sync(group))
+
+    def _sync(self, group: asyncio.Future[None]) -> None:
+        """On the sync thread."""
+        delay_ms = self._delay_ms()
+        if delay_ms:
+            time.sleep(delay_ms / 1000.0)
+        started = time.monotonic()
+        try:
+            self._sync_file(self._wal)
+        except OSError as error:
+            print(
+                f"kvnode: sync of {self._path} failed: {error}; stopping, since nothing is certain now",
+                file=sys.stderr,
+            )
+            os._exit(70)
+        ended = time.monotonic()
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: the process is ending
+            self._loop.call_soon_threadsafe(self._synced, group, ended * 1000.0, (ended - started) * 1000.0)
+
+    def _synced(self, group: asyncio.Future[None], now_ms: float, duration_ms: float) -> None:
+        self._syncing = False
+        self.sync_ms.add(now_ms, duration_ms)
+        group.set_result(None)
+        if self._group is not None:
+            self._loop.call_soon(self._flush)
+        self._checkpoint_if_due()
+
+    def _run_syncs(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+    # --- upkeep -------------------------------------------------------------------------------------------
+
+    def _checkpoint_if_due(self) -> None:
+        if self._checkpoint is not None and self._checkpoint.is_alive():
+            return
+        if self.record_count - self._checkpointed_at >= _CHECKPOINT_ROWS:
+            self._checkpointed_at = self.record_count
+            self._checkpoint = threading.Thread(target=self._run_checkpoint, name="checkpoint", daemon=True)
+            self._checkpoint.start()
+
+    def _run_checkpoint(self) -> None:
+        """Move the log into the database file. Passive: it never makes a reader or a writer wait."""
+        with contextlib.closing(sqlite3.connect(self._path)) as database, contextlib.suppress(sqlite3.Error):
+            database.execute("pragma wal_checkpoint(passive)").fetchone()
+
+    def describe(self) -> dict[str, Any]:
+        """See runtime.Disk."""
+        sync = self.sync_ms.summary(time.monotonic() * 1000.0)
+        return {
+            "commits_total": self.commit_count,
+            "records_total": self.record_count,
+            "batch_mean": round(self.record_count / self.commit_count, 2) if self.commit_count else None,
+            "sync_ms": {"p50": sync["p50_ms"], "p95": sync["p95_ms"], "max": sync["max_ms"]},
+        }
+
+    async def close(self) -> None:
+        """Sync what is waiting, checkpoint and let go of the files."""
+        await self.commit([])
+        self._work.put(None)
+        self._thread.join()
+        if self._checkpoint is not None:
+            self._checkpoint.join()
+        self._database.close()
+        os.close(self._wal)
+        os.close(self._lock)
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
+    """Nobody may be waiting for a group; its failure is counted where it is noticed."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _sync_function() -> Callable[[int], None]:
+    if sys.platform == "darwin":
+        import fcntl
+
+        full: int = fcntl.F_FULLFSYNC
+
+        def sync(descriptor: int) -> None:
+            fcntl.fcntl(descriptor, full)
+
+        return sync
+    return getattr(os, "fdatasync", os.fsync)
+
+
+def _no_sync(descriptor: int) -> None:
+    """The planted bug behind UNSAFE_NO_SYNC."""
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(directory: Path) -> int:
+    """Hold the data directory for this process alone."""
+    import fcntl
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StorageError(f"{directory} is in use by another process") from error
+    except OSError as error:
+        raise StorageError(f"cannot use the data directory {directory}: {error.strerror}") from error
+    return descriptor

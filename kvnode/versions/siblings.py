@@ -1,0 +1,163 @@
+"""Siblings: the versions of one key of which none was written having seen another.
+
+This is the dotted version vector of Preguiça et al. ("Dotted Version Vectors: Logical Clocks for Optimistic
+Replication", 2010) in its plainest form. Each version carries its own dot and its *past*: what its writer had seen.
+A version is obsolete exactly when some other version's past covers its dot. So merging two replicas' states is:
+put all versions together and leave out the obsolete ones. Nothing else is needed, and nothing else is kept.
+
+Last-writer-wins (`mode=lww`) fits in the same frame: a past has a second part, the *floor*, the greatest
+(timestamp, dot) among the last-writer-wins versions seen; it makes every lww version at or below it obsolete,
+whoever wrote it. This is what a skewed clock breaks.
+
+Not here: who issues dots, and where states are stored or sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from kvnode.versions.dots import Dot, StoreId, node_of
+from kvnode.versions.vectors import VersionVector
+
+Stamp = tuple[float, StoreId, int]
+"""What last-writer-wins compares: the coordinator's wall clock in ms, then the dot."""
+
+
+class Context(msgspec.Struct, frozen=True, array_like=True):
+    """What a writer has seen: a version vector, and the floor of the last-writer-wins versions."""
+
+    vector: VersionVector = VersionVector()
+    floor: Stamp | None = None
+
+    def covers(self, version: Version) -> bool:
+        """Whether `version` was seen, so that a write under this context supersedes it."""
+        if self.vector.covers(version.dot):
+            return True
+        return version.lww and self.floor is not None and version.stamp <= self.floor
+
+    def merge(self, other: Context) -> Context:
+        """The least context that has seen what either has."""
+        floor = self.floor
+        if floor is None or (other.floor is not None and other.floor > floor):
+            floor = other.floor
+        return Context(self.vector.merge(other.vector), floor)
+
+
+class Version(msgspec.Struct, frozen=True, array_like=True):
+    """One write of one key.
+
+    store, counter: its dot. past: what its writer had seen. value: the JSON text that was written, as bytes.
+    timestamp: the coordinator's wall clock in ms. deleted: a tombstone. lww: written with mode=lww.
+    """
+
+    store: StoreId
+    counter: int
+    past: Context
+    value: bytes
+    timestamp: float
+    deleted: bool = False
+    lww: bool = False
+
+    @property
+    def dot(self) -> Dot:
+        """The unique name of this write."""
+        return Dot(self.store, self.counter)
+
+    @property
+    def node(self) -> str:
+        """The node that coordinated this write."""
+        return node_of(self.store)
+
+    @property
+    def stamp(self) -> Stamp:
+        """What orders last-writer-wins versions, and picks the sibling to show."""
+        return (self.timestamp, self.store, self.counter)
+
+    @property
+    def clock(self) -> VersionVector:
+        """The vector of this write: its past and its own dot."""
+        return self.past.vector.with_dot(self.dot)
+
+    @property
+    def seen(self) -> Context:
+        """What somebody has seen who has seen this version."""
+        floor = self.past.floor
+        if self.lww and (floor is None or self.stamp > floor):
+            floor = self.stamp
+        return Context(self.clock, floor)
+
+    def supersedes(self, other: Version) -> bool:
+        """Whether this write made `other` obsolete."""
+        if self.past.covers(other):
+            return True
+        return self.lww and other.lww and other.stamp < self.stamp
+
+
+class Siblings(msgspec.Struct, frozen=True, array_like=True):
+    """The state of one key at one replica.
+
+    Invariant: versions are sorted by dot, their dots differ, and none supersedes another.
+    """
+
+    versions: tuple[Version, ...] = ()
+
+    @property
+    def context(self) -> Context:
+        """What a reader of this state has seen."""
+        context = Context()
+        for version in self.versions:
+            context = context.merge(version.seen)
+        return context
+
+    @property
+    def values(self) -> tuple[Version, ...]:
+        """The versions that are not tombstones."""
+        return tuple(version for version in self.versions if not version.deleted)
+
+    @property
+    def shown(self) -> Version | None:
+        """The sibling a GET shows as `value`: the greatest stamp; for display only. None if all are deleted."""
+        return max(self.values, key=lambda version: version.stamp, default=None)
+
+    def write(
+        self,
+        dot: Dot,
+        value: bytes,
+        *,
+        context: Context,
+        timestamp: float,
+        deleted: bool = False,
+        lww: bool = False,
+    ) -> tuple[Siblings, Version]:
+        """The state after one write under `context`, and the new version.
+
+        Raises ValueError if the dot is not new to this state (a programmer's error: dots are never reused).
+        """
+        if any(version.dot == dot for version in self.versions) or context.vector.covers(dot):
+            raise ValueError(f"dot {dot} was issued before")
+        version = Version(dot.store, dot.counter, context, value, timestamp, deleted, lww)
+        return Siblings(_without_obsolete([*self.versions, version])), version
+
+    def merge(self, other: Siblings) -> Siblings:
+        """The state that has seen both: commutative, associative, idempotent."""
+        if self.versions == other.versions or not other.versions:
+            return self
+        if not self.versions:
+            return other
+        together = {version.dot: version for version in self.versions}
+        for version in other.versions:
+            together.setdefault(version.dot, version)
+        return Siblings(_without_obsolete(together.values()))
+
+
+def _without_obsolete(versions: Iterable[Version]) -> tuple[Version, ...]:
+    candidates = sorted(versions, key=lambda version: version.dot)
+    if len(candidates) == 1:
+        return tuple(candidates)
+    return tuple(
+        version
+        for version in candidates
+        if not any(other is not version and other.supersedes(version) for other in candidates)
+    )

@@ -1,0 +1,63 @@
+"""Version vectors: for each store, how many of its write events have been seen (Parker et al., 1983)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from kvnode.versions.dots import Dot, StoreId
+
+
+class VersionVector(msgspec.Struct, frozen=True, array_like=True):
+    """An immutable map store -> counter, kept as sorted pairs so that equal vectors encode to equal bytes.
+
+    Invariant: entries are sorted by store, stores differ, counters are at least 1.
+    """
+
+    entries: tuple[tuple[StoreId, int], ...] = ()
+
+    @classmethod
+    def of(cls, counters: Mapping[StoreId, int]) -> VersionVector:
+        """The vector with these counters; zeros are left out."""
+        return cls(tuple(sorted((store, count) for store, count in counters.items() if count > 0)))
+
+    def counter(self, store: StoreId) -> int:
+        """How many events of `store` this vector has seen; 0 if none."""
+        for known, count in self.entries:
+            if known == store:
+                return count
+        return 0
+
+    def covers(self, dot: Dot) -> bool:
+        """Whether the event `dot` is among those seen."""
+        for store, count in self.entries:
+            if store == dot[0]:
+                return count >= dot[1]
+        return False
+
+    def descends(self, other: VersionVector) -> bool:
+        """Whether every event that `other` has seen is seen here too."""
+        return self.entries == other.entries or all(
+            self.counter(store) >= count for store, count in other.entries
+        )
+
+    def merge(self, other: VersionVector) -> VersionVector:
+        """The least vector that descends both (pointwise maximum)."""
+        if not other.entries or self.entries == other.entries:
+            return self
+        if not self.entries:
+            return other
+        merged = dict(self.entries)
+        for store, count in other.entries:
+            if merged.get(store, 0) < count:
+                merged[store] = count
+        return VersionVector(tuple(sorted(merged.items())))
+
+    def with_dot(self, dot: Dot) -> VersionVector:
+        """This vector after it has also seen `dot` and all earlier events of its store."""
+        return self if self.covers(dot) else self.merge(VersionVector(((dot.store, dot.counter),)))
+
+    def as_dict(self) -> dict[StoreId, int]:
+        """A plain dictionary, for showing."""
+        return dict(self.entries)
