@@ -19,16 +19,15 @@ from typing import Any
 
 from kvnode.cluster.children import READY_TIMEOUT_S, Child
 from kvnode.cluster.errors import BadCommand, NodeFailed, StartFailed
-from kvnode.cluster.faults import FaultPlan, Rules, Slow
+from kvnode.cluster.faults import FaultPlan, Slow
 from kvnode.cluster.places import Places
 from kvnode.cluster.ports import choose
-from kvnode.cluster.rules_http import post_rules
+from kvnode.cluster.rule_teller import RuleTeller
 from kvnode.cluster.state import Address, ClusterFile, write_json
 
 EXIT_PORT_BUSY = 3
 START_TRIES_MAX = 5
 SIDECAR_COUNT_MAX = 8
-RETELL_PERIOD_S = 0.25
 KEPT_BY_WIPE = ("log.jsonl",)  # a wiped node's story stays readable
 
 
@@ -51,26 +50,24 @@ class Keeper:
         self._log = log
         self._created_at_ms = int(time.time() * 1000)
         self._sidecars: dict[str, Child] = {}
-        self._plan = FaultPlan(tuple(node.name for node in cluster.nodes))
-        self._told: dict[str, Rules] = {}  # the rules each living node has; a dead one has none
-        self._retell: asyncio.Task[None] | None = None
         self._locks = {node.name: asyncio.Lock() for node in cluster.nodes}
         self._nodes: dict[str, Child] = {}
         for node in cluster.nodes:
-            where = (
+            files = [
                 "--cluster-file",
                 str(places.cluster_file),
                 "--data-dir",
                 str(places.data_dir(node.name)),
-            )
+            ]
             self._nodes[node.name] = Child(
                 node.name,
-                [*node_command, *where, "--name", node.name],
+                [*node_command, "--name", node.name, *files],
                 log_file=places.folder / f"{node.name}.out",
                 on_change=self._on_change,
                 ready_prefix=f"ready {node.name} ",
                 watches_stdin=True,
             )
+        self._rules = RuleTeller(self._nodes, address_of=self._address, log=log)
 
     # --- the whole cluster ------------------------------------------------------------------------------
 
@@ -177,7 +174,7 @@ class Keeper:
     async def _resume(self, command: dict[str, Any]) -> None:
         for child in self._named(command):
             child.resume()
-        await self._tell_all()
+        await self._rules.tell_all()
 
     async def _restart(self, command: dict[str, Any]) -> None:
         children = self._named(command)
@@ -192,8 +189,7 @@ class Keeper:
             child.spawn()
             await child.settle()
             if child.state == "starting":
-                if not await self._tell(child.name):
-                    self._tell_again_soon()
+                await self._rules.tell(child.name)
                 child.confirm_running()
             elif child.exit_code == EXIT_PORT_BUSY:
                 address = self._address(child.name)
@@ -211,67 +207,38 @@ class Keeper:
 
     async def _reset(self, command: dict[str, Any]) -> None:
         del command
-        self._plan = FaultPlan(self._plan.nodes)
+        self._rules.plan = FaultPlan(self._rules.plan.nodes)
         for child in self._nodes.values():
             if child.state == "paused":
                 child.resume()
         down = [child for child in self._nodes.values() if child.state in ("dead", "failed")]
         if down:
             await self._restart({"nodes": [child.name for child in down]})
-        await self._tell_all()
+        await self._rules.tell_all()
 
     # --- faults -----------------------------------------------------------------------------------------
 
     async def _partition(self, command: dict[str, Any]) -> None:
-        await self._adopt(self._plan.partitioned(command["groups"]))
+        await self._adopt(self._rules.plan.partitioned(command["groups"]))
 
     async def _isolate(self, command: dict[str, Any]) -> None:
-        await self._adopt(self._plan.isolated(command["node"]))
+        await self._adopt(self._rules.plan.isolated(command["node"]))
 
     async def _cut(self, command: dict[str, Any]) -> None:
         one, other = command["link"]
-        await self._adopt(self._plan.cut(one, other, both_ways=bool(command["both_ways"])))
+        await self._adopt(self._rules.plan.cut(one, other, both_ways=bool(command["both_ways"])))
 
     async def _heal(self, command: dict[str, Any]) -> None:
-        await self._adopt(self._plan.healed(command.get("node")))
+        await self._adopt(self._rules.plan.healed(command.get("node")))
 
     async def _delay(self, command: dict[str, Any]) -> None:
         slow = Slow(float(command["delay_ms"]), float(command["jitter_ms"]), float(command["loss"]))
         pair = command.get("pair")
-        await self._adopt(self._plan.delayed(slow, (pair[0], pair[1]) if pair else None))
+        await self._adopt(self._rules.plan.delayed(slow, (pair[0], pair[1]) if pair else None))
 
     async def _adopt(self, plan: FaultPlan) -> None:
-        self._plan = plan
-        await self._tell_all()
+        await self._rules.adopt(plan)
         self._on_change()
-
-    async def _tell_all(self) -> None:
-        """Bring every running node's rules up to date; one that does not listen is told again later."""
-        running = [name for name, child in self._nodes.items() if child.state == "running"]
-        told = await asyncio.gather(*(self._tell(name) for name in running))
-        if not all(told):
-            self._tell_again_soon()
-
-    def _tell_again_soon(self) -> None:
-        if self._retell is None:
-            self._retell = asyncio.get_running_loop().create_task(self._tell_later())
-
-    async def _tell_later(self) -> None:
-        await asyncio.sleep(RETELL_PERIOD_S)
-        self._retell = None
-        await self._tell_all()
-
-    async def _tell(self, name: str) -> bool:
-        rules = self._plan.rules_of(name)
-        pid = self._nodes[name].pid
-        if self._told.get(name, {}) == rules:
-            return True
-        refusal = await post_rules(self._address(name), rules)
-        if refusal:
-            self._log(f"{name} was not told its rules: {refusal}")
-        elif self._nodes[name].pid == pid:
-            self._told[name] = rules
-        return not refusal
 
     # --- sidecars ---------------------------------------------------------------------------------------
 
@@ -328,7 +295,7 @@ class Keeper:
             "restarts": max(0, child.starts - 1),
             "data_dir": str(self.places.data_dir(name)),
             "log_file": str(self.places.data_dir(name) / "log.jsonl"),
-            "rules": self._plan.rules_of(name),
+            "rules": self._rules.plan.rules_of(name),
         }
 
     def _sidecar_state(self, child: Child) -> dict[str, Any]:
@@ -353,9 +320,6 @@ class Keeper:
         return [self._nodes[name] for name in dict.fromkeys(names)]
 
     def _on_change(self) -> None:
-        for name, child in self._nodes.items():
-            if not child.alive:
-                self._told.pop(name, None)
         write_json(self.places.state_file, self.state())
 
 

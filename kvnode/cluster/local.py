@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Self
 from kvnode.cluster import control, starting
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
 from kvnode.cluster.faults import Rules
-from kvnode.cluster.places import DEFAULT_NAME, Places, try_lock
-from kvnode.cluster.state import NodeInfo, SidecarInfo, read_json
+from kvnode.cluster.places import DEFAULT_NAME, Places
+from kvnode.cluster.state import NodeInfo, SidecarInfo
 
 if TYPE_CHECKING:
     from kvnode.client import Client
@@ -35,7 +35,6 @@ StateDir = str | os.PathLike[str] | None
 
 NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
 ATTACH_WAIT_S = 30.0
-STOP_WAIT_S = 10.0
 
 
 class LocalCluster:
@@ -317,7 +316,7 @@ class LocalCluster:
         except NotRunning:
             stopped = False
         starting.wait_for_end(self._places)
-        self._wait_until_released()
+        starting.wait_until_released(self._places)
         return stopped
 
     def supervisor_ended(self, *, within_s: float = 0.0) -> bool:
@@ -360,33 +359,7 @@ class LocalCluster:
             )
         except NotRunning:
             hint = "" if self.name == DEFAULT_NAME else f" --name {self.name}"
-            self._clean_up_if_stale()
+            starting.clean_up_if_stale(self._places)
             raise NotRunning(
                 f"cluster {self.name} is not running; start it: python -m kvnode.cluster start{hint}"
             ) from None
-
-    def _clean_up_if_stale(self) -> None:
-        """Remove state.json and the socket of a supervisor that was killed: nobody holds the lock any
-        more."""
-        if not self._places.lock_file.exists():
-            return
-        lock = try_lock(self._places)
-        if lock is None:
-            return  # it is starting or stopping
-        try:
-            # Where the kernel did not kill its nodes, the next start needs their process ids.
-            if read_json(self._places.state_file) is not None and sys.platform == "linux":
-                self._places.state_file.unlink(missing_ok=True)
-            self._places.socket_path().unlink(missing_ok=True)
-        finally:
-            os.close(lock)
-
-    def _wait_until_released(self) -> None:
-        """So that after `stop` the same name can start at once."""
-        deadline = time.monotonic() + STOP_WAIT_S
-        while self._places.lock_file.exists() and time.monotonic() < deadline:
-            lock = try_lock(self._places)
-            if lock is not None:
-                os.close(lock)
-                return
-            time.sleep(0.02)

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from kvnode.cluster.errors import ClusterError, StartFailed, from_wire
-from kvnode.cluster.places import Places, make_private
+from kvnode.cluster.lifetimes import kernel_ties_children
+from kvnode.cluster.places import Places, make_private, try_lock
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
@@ -117,6 +118,33 @@ def wait_for_end(places: Places) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_TIMEOUT_S)
         _end(process)
+
+
+def clean_up_if_stale(places: Places) -> None:
+    """Remove state.json and the socket of a supervisor that was killed: nobody holds the lock any more."""
+    if not places.lock_file.exists():
+        return
+    lock = try_lock(places)
+    if lock is None:
+        return  # it is starting or stopping
+    try:
+        # Where the kernel did not kill its nodes with it, the next start needs their process ids.
+        if kernel_ties_children():
+            places.state_file.unlink(missing_ok=True)
+        places.socket_path().unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+def wait_until_released(places: Places) -> None:
+    """After the end of a supervisor: so that the same name can start at once."""
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while places.lock_file.exists() and time.monotonic() < deadline:
+        lock = try_lock(places)
+        if lock is not None:
+            os.close(lock)
+            return
+        time.sleep(0.02)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
