@@ -181,6 +181,18 @@ class FakeLab:
             refresh()
 
 
+@pytest.fixture(name="stats_at")
+def stats_at_fixture() -> Callable[..., dict[str, Any]]:
+    """`stats_at` for tests that make samples themselves."""
+    return stats_at
+
+
+@pytest.fixture
+def make_lab() -> Callable[[int], FakeLab]:
+    """A lab of any size."""
+    return FakeLab
+
+
 @pytest.fixture
 def lab() -> FakeLab:
     """A lab in which half a minute has passed."""

@@ -95,6 +95,15 @@ class CommandButton(Reachable, ipywidgets.Button):  # type: ignore[misc]
             self.disabled = self._wanted_disabled
 
 
+def _make_room(widget: Any, value: Any) -> bool:
+    """Let `widget` be able to show `value` (somebody may have set a rate beyond the slider's end)."""
+    if hasattr(widget, "options"):
+        return value in widget.options
+    if value > widget.max:
+        widget.max = value
+    return bool(value >= widget.min)
+
+
 class Setting:
     """A slider or row of choices for a setting that lives elsewhere: sends changes, follows others' ones."""
 
@@ -117,6 +126,8 @@ class Setting:
         with self._lock:
             settling = self._sending or time.monotonic() - self._sent_at < SETTLE_S
             if settling or value == self._known:
+                return
+            if not _make_room(self.widget, value):
                 return
             self._known = value
         self.widget.value = value

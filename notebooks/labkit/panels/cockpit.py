@@ -144,13 +144,13 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
 
         def slider(label: str, value: float, high: int, step: int) -> Any:
             return ReachableSlider(
-                value=int(value), min=0, max=high, step=step, description=label,
+                value=int(value), min=0, max=max(high, int(value)), step=step, description=label,
                 continuous_update=False, style=LABEL, layout=SLIDER,
             )  # fmt: skip
 
         def choice(value: float) -> Any:
             return ReachableChoice(
-                options=list(range(1, lab.replicas + 1)), value=int(value),
+                options=list(range(1, lab.replicas + 1)), value=min(int(value), lab.replicas),
                 style={"button_width": "40px"}, layout={"flex": "0 0 auto", "width": "auto"},
             )  # fmt: skip
 

@@ -1,0 +1,154 @@
+"""Rows in, figures out: the numbers drawn are the numbers measured, and the visual language holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy
+import plotly.graph_objects as plotly
+import pytest
+
+from labkit import figures
+from labkit.figures.style import DARK_FOR_LIGHT, NODE_COLOURS, NODE_DASHES, nice_ceiling
+from labkit.figures.timeline import ages, decades
+from labkit.figures.traffic import rates_of_kind
+from labkit.live.chart import split_arrays
+from labkit.samples import Mark, sample_from_stats
+
+TIME_FIGURES = [
+    figures.rate_figure,
+    figures.latency_figure,
+    figures.load_figure,
+    figures.agreement_figure,
+    figures.lag_figure,
+    figures.hints_figure,
+]
+
+
+def trace(figure: dict[str, Any], name: str) -> dict[str, Any]:
+    """The trace of that name."""
+    return next(one for one in figure["data"] if one.get("name") == name)
+
+
+@pytest.fixture
+def samples(stats_at) -> list[Any]:
+    """Half a minute of measurements, node-2 dead at the end."""
+    return [
+        sample_from_stats(stats_at(n / 4, dead="node-2" if n > 80 else None), n / 4) for n in range(1, 121)
+    ]
+
+
+@pytest.mark.parametrize("figure", TIME_FIGURES)
+def test_every_time_figure_is_valid_plotly_has_units_a_question_and_readable_text(figure, samples) -> None:
+    drawn = figure(samples, [Mark(20.0, "node-2 killed")])
+    plotly.Figure(drawn)  # raises on any unknown or misplaced attribute
+    layout = drawn["layout"]
+    assert layout["title"]["text"].endswith("?")
+    assert layout["title"]["font"]["size"] >= 17
+    for name in ("xaxis", "yaxis"):
+        assert layout[name]["title"]["text"]
+        assert layout[name]["tickfont"]["size"] >= 14
+
+
+@pytest.mark.parametrize("figure", TIME_FIGURES)
+def test_a_mark_stands_at_the_moment_of_the_fault(figure, samples) -> None:
+    layout = figure(samples, [Mark(20.0, "node-2 killed"), Mark(-500.0, "long ago")])["layout"]
+    assert [note["text"] for note in layout["annotations"]] == ["node-2 killed"]
+    assert layout["shapes"][0]["x0"] == pytest.approx(20.0 - samples[-1].at_s)
+
+
+@pytest.mark.parametrize("figure", TIME_FIGURES)
+def test_without_samples_a_figure_is_empty_and_whole(figure) -> None:
+    plotly.Figure(figure([]))
+
+
+@pytest.mark.parametrize("figure", TIME_FIGURES)
+def test_samples_without_measurements_draw_gaps(figure) -> None:
+    plotly.Figure(figure([sample_from_stats({}, 1.0), sample_from_stats({}, 2.0)]))
+
+
+def test_a_node_has_one_colour_and_dash_in_every_figure(samples) -> None:
+    for figure in (figures.load_figure(samples), figures.lag_figure(samples)):
+        line = trace(figure, "node-2")["line"]
+        assert line["color"] == figures.node_colour("node-2") == "#E69F00"
+        assert line["dash"] == figures.node_dash("node-2") == "dash"
+
+
+def test_nine_nodes_have_nine_colours_and_nine_dashes_in_either_theme() -> None:
+    assert len(set(NODE_COLOURS)) == 9
+    assert len(set(NODE_DASHES)) == 9
+    dark = [DARK_FOR_LIGHT.get(colour, colour).lower() for colour in NODE_COLOURS]
+    assert len(set(dark)) == 9
+    assert DARK_FOR_LIGHT["#0072B2"] == "#56B4E9"
+
+
+def test_rates_are_the_growth_of_the_real_counters(stats_at) -> None:
+    samples = [sample_from_stats(stats_at(n / 4), n / 4) for n in range(1, 41)]
+    likes = rates_of_kind(samples, "like")
+    assert numpy.isnan(likes[0])
+    assert likes[-1] == pytest.approx(0.3 * 50, abs=1.0)
+
+
+def test_a_counter_that_restarts_is_a_gap_and_no_negative_rate(stats_at) -> None:
+    samples = [sample_from_stats(stats_at(100.0), 1.0), sample_from_stats(stats_at(1.0), 2.0)]
+    assert numpy.isnan(rates_of_kind(samples, "view")[-1])
+
+
+def test_the_dead_node_is_drawn_at_zero_and_its_lag_as_a_gap(samples) -> None:
+    assert trace(figures.load_figure(samples), "node-2")["y"][-1] == 0
+    assert numpy.isnan(trace(figures.lag_figure(samples), "node-2")["y"][-1])
+
+
+def test_agreement_is_drawn_in_percent(samples) -> None:
+    y = trace(figures.agreement_figure(samples), "agreeing keys")["y"]
+    assert y[0] == 100
+    assert y[-1] == 0
+
+
+def test_latency_has_a_logarithmic_axis_of_whole_decades(samples) -> None:
+    axis = figures.latency_figure(samples)["layout"]["yaxis"]
+    assert axis["type"] == "log"
+    assert axis["range"] == [0, 2]
+    assert axis["ticktext"] == ["1", "10", "100"]
+
+
+def test_age_counts_back_from_the_newest_sample(samples) -> None:
+    assert ages(samples)[-1] == 0
+    assert ages(samples)[0] == pytest.approx(0.25 - 30.0)
+
+
+@pytest.mark.parametrize(
+    ("highest", "ceiling"), [(0, 10), (9, 10), (9.5, 20), (48, 80), (95, 200), (float("nan"), 10)]
+)
+def test_an_axis_ends_at_a_round_number(highest: float, ceiling: float) -> None:
+    assert nice_ceiling(highest, least=10) == ceiling
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(2, 50, [0, 2]), (0.2, 50, [-1, 2]), (2, 1500, [0, 4]), (float("nan"), float("nan"), [0, 2])],
+)
+def test_decades_hold_all_values(low: float, high: float, expected: list[int]) -> None:
+    assert decades(low, high, least=1, most=100) == expected
+
+
+def test_arrivals_say_who_has_it_when_and_who_has_not() -> None:
+    drawn = figures.arrival_figure(
+        {"node-3": None, "node-1": 0.0, "node-2": 4.2},
+        acknowledged_by=["node-1", "node-2"],
+        coordinator="node-1",
+    )
+    plotly.Figure(drawn)
+    bars = drawn["data"][0]
+    assert list(bars["y"]) == ["node-1", "node-2", "node-3"]
+    assert "coordinator" in bars["text"][0]
+    assert "4.2 ms" in bars["text"][1]
+    assert "not got it yet" in bars["text"][2]
+
+
+def test_the_part_that_is_not_data_stays_the_same_while_time_passes(samples) -> None:
+    marks = [Mark(20.0, "node-2 killed")]
+    skeletons = [split_arrays(figures.load_figure(samples[:n], marks), []) for n in (100, 101)]
+    assert skeletons[0] == skeletons[1]
+    json.dumps(skeletons[0])

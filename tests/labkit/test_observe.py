@@ -1,0 +1,56 @@
+"""What the supervisor's table means: lights and marks, whoever did it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from labkit.observe import is_cut_off, link_delay_ms, moments, node_facts
+
+
+@dataclass(frozen=True)
+class Info:
+    """A row of the supervisor's table."""
+
+    name: str
+    state: str = "running"
+    reason: str = ""
+    http_port: int = 9999
+    pid: int | None = 100
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def facts(**second: Any):
+    """Facts about two nodes, the second one as given."""
+    return node_facts([Info("node-1"), Info("node-2", **second)], None)
+
+
+def test_each_change_has_its_own_words() -> None:
+    running, dead = facts(), facts(state="dead", reason="killed", pid=None)
+    assert moments(running, dead) == ["node-2 killed"]
+    assert moments(dead, facts(state="starting", pid=101)) == []
+    assert moments(facts(state="starting", pid=101), facts(pid=101)) == ["node-2 restarted"]
+    assert moments(running, facts(state="paused")) == ["node-2 paused"]
+    assert moments(facts(state="paused"), running) == ["node-2 resumed"]
+    assert moments(facts(state="paused"), facts(pid=101)) == ["node-2 restarted"]
+    assert moments(running, facts(state="dead", reason="was ended by SIGSEGV", pid=None)) == ["node-2 dead"]
+    assert moments(running, facts(state="failed", reason="port busy", pid=None)) == ["node-2 failed"]
+    assert moments(running, facts(pid=101)) == ["node-2 restarted"], "down and up between two looks"
+    assert moments(running, running) == []
+    assert moments([], running) == [], "the first look is no event"
+
+
+def test_a_node_is_cut_off_when_all_its_links_are() -> None:
+    nodes = [Info("node-1", rules={"node-2": {"cut": True}}), Info("node-2"), Info("node-3")]
+    assert not is_cut_off("node-1", nodes)
+    alone = [Info("node-1", rules={"node-2": {"cut": True}, "node-3": {"cut": True}}), *nodes[1:]]
+    assert is_cut_off("node-1", alone)
+    assert not is_cut_off("node-2", alone)
+    assert not is_cut_off("node-1", [Info("node-1")]), "a single node has nobody to be cut off from"
+    assert moments(node_facts(nodes, None), node_facts(alone, None)) == ["node-1 cut off"]
+    assert moments(node_facts(alone, None), node_facts(nodes, None)) == ["node-1 healed"]
+
+
+def test_the_delay_of_the_slowest_link_is_shown() -> None:
+    assert link_delay_ms([Info("node-1")]) == 0
+    assert link_delay_ms([Info("node-1", rules={"node-2": {"delay_ms": 40.0}}), Info("node-2")]) == 40
