@@ -1,0 +1,107 @@
+"""A simulated network: messages take time, arrive out of order, twice or not at all; links obey kvnode.faults.
+
+Every message is encoded and decoded as on a real wire, so what is not encodable fails here too. What is delivered is
+folded into the trace digest: two runs are the same if and only if their digests are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from hashlib import blake2b
+
+from kvnode.faults import NO_FAULT, LinkRule
+from kvnode.messages import Message, decode, encode
+
+OnMessage = Callable[[str, Message], None]
+_DELAY_MS = 0.4
+_DOUBLED_SHARE = 0.01
+
+
+class Trace:
+    """A running digest of all that happened, and the story of the last of it for people."""
+
+    def __init__(self) -> None:
+        self._digest = blake2b(digest_size=16)
+        self.event_count = 0
+        self.story: list[str] = []
+
+    def add(self, time_s: float, what: str, payload: bytes = b"") -> None:
+        """One event."""
+        self._digest.update(f"{time_s:.9f} {what} ".encode())
+        self._digest.update(payload)
+        self.event_count += 1
+
+    def tell(self, time_s: float, what: str) -> None:
+        """One event that people want to read."""
+        self.add(time_s, what)
+        self.story.append(f"{time_s:9.3f} s  {what}")
+
+    @property
+    def digest(self) -> str:
+        """The digest so far, in hex."""
+        return self._digest.hexdigest()
+
+
+class SimNetwork:
+    """All links of one cluster."""
+
+    def __init__(self, chance: random.Random, trace: Trace) -> None:
+        self._chance = chance
+        self._trace = trace
+        self._loop = asyncio.get_running_loop()
+        self._receivers: dict[str, OnMessage] = {}
+        self.rules: dict[tuple[str, str], LinkRule] = {}
+        self.lost_count = 0
+        self.doubled_count = 0
+
+    def attach(self, node: str, on_message: OnMessage) -> None:
+        """From now on this node receives."""
+        self._receivers[node] = on_message
+
+    def detach(self, node: str) -> None:
+        """The node is gone; what is on its way to it is lost."""
+        self._receivers.pop(node, None)
+
+    def door(self, node: str) -> SimDoor:
+        """runtime.Network for one node."""
+        return SimDoor(self, node)
+
+    def send(self, sender: str, receiver: str, message: Message) -> None:
+        """Send under the rule of this link."""
+        delay_ms = self.rules.get((sender, receiver), NO_FAULT).delay_of_next(self._chance)
+        if delay_ms is None:
+            self.lost_count += 1
+            return
+        payload = encode(message)
+        copies = 1 + (self._chance.random() < _DOUBLED_SHARE)
+        self.doubled_count += copies - 1
+        for _ in range(copies):
+            total_ms = delay_ms + self._chance.expovariate(1.0 / _DELAY_MS)
+            self._loop.call_later(
+                total_ms / 1000.0, self._deliver, sender, receiver, payload, self._receivers.get(receiver)
+            )
+
+    def _deliver(self, sender: str, receiver: str, payload: bytes, addressee: OnMessage | None) -> None:
+        """Deliver, unless the receiver has crashed since: its successor has other connections."""
+        on_message = self._receivers.get(receiver)
+        if on_message is None or on_message is not addressee:
+            self.lost_count += 1
+            return
+        self._trace.add(self._loop.time(), f"{sender}>{receiver}", payload)
+        on_message(sender, decode(payload))
+
+
+class SimDoor:
+    """runtime.Network of one node in one life."""
+
+    def __init__(self, network: SimNetwork, node: str) -> None:
+        self._network = network
+        self._node = node
+        self.open = True
+
+    def send(self, peer: str, message: Message) -> None:
+        """See runtime.Network."""
+        if self.open:
+            self._network.send(self._node, peer, message)
