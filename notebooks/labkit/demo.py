@@ -62,8 +62,12 @@ def main(argv: list[str] | None = None) -> int:
             status = 0
         except Stop:
             status = 0
-        except (LabError, ClusterError) as error:
-            tell(f"\nstart_demo_ui: {error}")
+        except LabError as error:
+            tell(f"\n{error.what}")
+            tell("".join(f"  {part}\n" for part in (error.why, error.do) if part), end="")
+            status = 1
+        except ClusterError as error:
+            tell(f"\nThe cluster could not be started: {error}")
             status = 1
         finally:
             for number in STOP_SIGNALS:  # a second Ctrl-C must not leave half of it behind
