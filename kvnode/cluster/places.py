@@ -89,7 +89,7 @@ def make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = folder.stat().st_uid
     except OSError as error:
-        raise ClusterError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise ClusterError(f"no folder {folder}: {error.strerror}; set QUORUM_LAB_STATE") from error
     if owner != os.getuid():
         raise ClusterError(f"the folder {folder} belongs to another user; set QUORUM_LAB_STATE")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -1,0 +1,107 @@
+"""What the command line makes of its words; LocalCluster is replaced by a recorder."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvnode.cluster import commandline
+from kvnode.cluster.errors import NotRunning
+
+COMMANDS = (
+    *("start", "status", "list", "stop", "kill", "pause", "resume", "restart", "wipe"),
+    *("partition", "isolate", "cut", "heal", "delay", "reset"),
+)
+
+
+class Recorder:
+    """Stands in for LocalCluster: notes each call."""
+
+    calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]]
+    nodes: tuple[()] = ()
+    sidecars: tuple[()] = ()
+    name = "lab"
+    folder = Path("/lab")
+
+    def faults(self) -> dict[str, Any]:
+        return {}
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *words, **options: self.calls.append((name, words, options))
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    recorder = Recorder()
+    recorder.calls = []
+
+    class Found:
+        @staticmethod
+        def attach(name: str) -> Recorder:
+            recorder.calls.append(("attach", (name,), {}))
+            return recorder
+
+    monkeypatch.setattr(commandline, "LocalCluster", Found)
+    return recorder.calls
+
+
+@pytest.mark.parametrize(
+    ("line", "call"),
+    [
+        ("kill 2", ("kill", ("2",), {})),
+        ("restart node-1 3", ("restart", ("node-1", "3"), {})),
+        ("pause 1", ("pause", ("1",), {})),
+        ("resume 1", ("resume", ("1",), {})),
+        ("wipe 1", ("wipe", ("1",), {})),
+        ("partition 1,2 / 3", ("partition", ([["1", "2"], ["3"]],), {})),
+        ("partition node-1,node-2 / node-3", ("partition", ([["node-1", "node-2"], ["node-3"]],), {})),
+        ("isolate 2", ("isolate", ("2",), {})),
+        ("cut 1 2", ("cut", ("1", "2"), {"both_ways": True})),
+        ("cut 1 2 --one-way", ("cut", ("1", "2"), {"both_ways": False})),
+        ("heal", ("heal", (None,), {})),
+        ("heal 2", ("heal", ("2",), {})),
+        ("delay 50", ("delay", (50.0,), {"jitter_ms": 0.0, "loss": 0.0, "nodes": None})),
+        (
+            "delay 50 1 2 --jitter 5 --loss 0.1",
+            ("delay", (50.0,), {"jitter_ms": 5.0, "loss": 0.1, "nodes": ("1", "2")}),
+        ),
+        ("reset", ("reset", (), {})),
+        ("stop", ("stop", (), {"force": True})),
+    ],
+)
+def test_each_command_is_one_method(
+    calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]], line: str, call: tuple[Any, ...]
+) -> None:
+    assert commandline.main([*line.split(), "--name", "lab"]) == 0
+    assert calls == [("attach", ("lab",), {}), call]
+
+
+def test_an_error_is_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def attach(name: str) -> None:
+        raise NotRunning(f"cluster {name} is not running; start it")
+
+    monkeypatch.setattr(commandline.LocalCluster, "attach", attach)
+    assert commandline.main(["status"]) == 1
+    assert capsys.readouterr().err == "error: cluster quorum-lab is not running; start it\n"
+
+
+@pytest.mark.parametrize("line", ["", "bogus", "kill", "delay", "delay fast", "cut 1", "start --nodes three"])
+def test_a_bad_command_line_is_exit_code_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        commandline.main(line.split())
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_a_delay_between_three_nodes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commandline.main(["delay", "5", "1", "2", "3"]) == 1
+    assert "expected no node or a pair" in capsys.readouterr().err
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        commandline.main(["--help"])
+    shown = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"\n    {command} " in shown or f"\n    {command}\n" in shown

@@ -1,0 +1,111 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvnode.cluster.errors import BadCommand
+from kvnode.cluster.faults import FaultPlan, Slow, parse_groups
+
+NODES = ("node-1", "node-2", "node-3")
+CUT = {"cut": True}
+
+
+@pytest.fixture
+def plan() -> FaultPlan:
+    return FaultPlan(NODES)
+
+
+def test_without_faults_nobody_has_rules(plan: FaultPlan) -> None:
+    assert plan.all_rules() == {}
+
+
+def test_a_partition_cuts_both_ways_between_groups_and_not_within(plan: FaultPlan) -> None:
+    assert plan.partitioned([["node-1", "node-2"], ["node-3"]]).all_rules() == {
+        "node-1": {"node-3": CUT},
+        "node-2": {"node-3": CUT},
+        "node-3": {"node-1": CUT, "node-2": CUT},
+    }
+
+
+def test_one_group_alone_is_cut_off_from_the_rest(plan: FaultPlan) -> None:
+    assert plan.partitioned([["node-3"]]) == plan.partitioned([["node-1", "node-2"], ["node-3"]])
+
+
+def test_a_node_in_two_groups_is_a_bridge(plan: FaultPlan) -> None:
+    bridged = plan.partitioned([["node-1", "node-2"], ["node-2", "node-3"]])
+    assert bridged.all_rules() == {"node-1": {"node-3": CUT}, "node-3": {"node-1": CUT}}
+
+
+def test_a_partition_replaces_the_one_before(plan: FaultPlan) -> None:
+    again = plan.partitioned([["node-1"]]).partitioned([["node-2"]])
+    assert again == plan.partitioned([["node-2"]])
+
+
+def test_isolations_add_up_and_heal_one_by_one(plan: FaultPlan) -> None:
+    both = plan.isolated("node-1").isolated("node-2")
+    assert len(both.cuts) == 6
+    assert both.healed("node-1") == FaultPlan(NODES, frozenset({("node-2", "node-3"), ("node-3", "node-2")}))
+    assert both.healed().all_rules() == {}
+
+
+def test_a_one_way_cut_is_a_rule_of_the_sender_alone(plan: FaultPlan) -> None:
+    assert plan.cut("node-1", "node-2", both_ways=False).all_rules() == {"node-1": {"node-2": CUT}}
+    assert len(plan.cut("node-1", "node-2").cuts) == 2
+
+
+def test_cuts_and_delays_are_told_together_and_healed_apart(plan: FaultPlan) -> None:
+    slow = plan.delayed(Slow(50, 10)).partitioned([["node-1"]])
+    delay = {"delay_ms": 50, "jitter_ms": 10}
+    assert slow.rules_of("node-1") == {"node-2": {**delay, **CUT}, "node-3": {**delay, **CUT}}
+    assert slow.rules_of("node-2") == {"node-1": {**delay, **CUT}, "node-3": delay}
+    assert slow.healed().rules_of("node-2") == {"node-1": delay, "node-3": delay}
+    assert slow.delayed(Slow()).rules_of("node-2") == {"node-1": CUT}
+
+
+def test_a_delay_between_a_pair_leaves_the_others_alone(plan: FaultPlan) -> None:
+    slow = plan.delayed(Slow(20)).delayed(Slow(loss=0.5), ("node-1", "node-3"))
+    assert slow.rules_of("node-1") == {"node-2": {"delay_ms": 20}, "node-3": {"loss": 0.5}}
+    assert slow.rules_of("node-3") == {"node-1": {"loss": 0.5}, "node-2": {"delay_ms": 20}}
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([["node-9"]], "no node called 'node-9'; there are node-1, node-2, node-3"),
+        ([["node-1"], ["node-2"]], "node-3 stands in no group"),
+        ([[], []], "a partition needs groups"),
+    ],
+)
+def test_a_partition_that_makes_no_sense_is_refused(
+    plan: FaultPlan, groups: list[list[str]], message: str
+) -> None:
+    with pytest.raises(BadCommand, match=message):
+        plan.partitioned(groups)
+
+
+@pytest.mark.parametrize("slow", [Slow(-1), Slow(60_001), Slow(float("nan")), Slow(1, -1), Slow(loss=1.5)])
+def test_a_delay_beyond_its_bounds_is_refused(plan: FaultPlan, slow: Slow) -> None:
+    with pytest.raises(BadCommand, match="from 0 to"):
+        plan.delayed(slow)
+
+
+def test_a_link_needs_two_nodes(plan: FaultPlan) -> None:
+    with pytest.raises(BadCommand, match="two different nodes"):
+        plan.cut("node-1", "node-1")
+
+
+@pytest.mark.parametrize(
+    "words", [["node-1,node-2", "/", "node-3"], ["node-1,node-2/node-3"], ["node-1", "node-2", "/", "node-3"]]
+)
+def test_groups_are_read_with_or_without_spaces(words: list[str]) -> None:
+    assert parse_groups(words) == [["node-1", "node-2"], ["node-3"]]
+
+
+@given(st.lists(st.sampled_from(range(5)), min_size=5, max_size=5))
+def test_two_nodes_reach_each_other_if_and_only_if_they_share_a_group(group_of: list[int]) -> None:
+    nodes = tuple(f"node-{i + 1}" for i in range(5))
+    groups = [[nodes[i] for i in range(5) if group_of[i] == group] for group in sorted(set(group_of))]
+    plan = FaultPlan(nodes).partitioned(groups)
+    for i, one in enumerate(nodes):
+        for j, other in enumerate(nodes):
+            if i != j:
+                assert (other in plan.rules_of(one)) == (group_of[i] != group_of[j])

@@ -1,0 +1,38 @@
+from kvnode.cluster.faults import FaultPlan, Slow
+from kvnode.cluster.state import NodeInfo
+from kvnode.cluster.table import faults_lines, status_table
+
+NODES = ("node-1", "node-2", "node-3")
+
+
+def info(name: str, **changes: object) -> NodeInfo:
+    where = {"name": name, "url": "http://127.0.0.1:9999", "host": "127.0.0.1", "http_port": 9999}
+    process = {
+        "peer_port": 19999,
+        "pid": 17,
+        "state": "running",
+        "data_dir": "/d",
+        "log_file": "/d/log.jsonl",
+    }
+    return NodeInfo.of({**where, **process, **changes})
+
+
+def test_columns_line_up_and_a_dead_node_says_why() -> None:
+    table = status_table([info("node-1"), info("node-2", state="dead", pid=None, reason="killed")], [])
+    assert table.splitlines() == [
+        "NAME    STATE    PID  URL                    NOTE",
+        "node-1  running  17   http://127.0.0.1:9999",
+        "node-2  dead     -    http://127.0.0.1:9999  killed",
+    ]
+
+
+def test_a_link_with_the_same_fault_both_ways_is_one_line() -> None:
+    plan = (
+        FaultPlan(NODES)
+        .delayed(Slow(50, 5, 0.1), ("node-1", "node-3"))
+        .cut("node-2", "node-3", both_ways=False)
+    )
+    assert faults_lines(plan.all_rules()) == [
+        "node-1 <-> node-3: 50 ms each way, ± 5 ms, 10% lost",
+        "node-2 --> node-3: cut",
+    ]

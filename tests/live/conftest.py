@@ -1,0 +1,113 @@
+"""Clusters for tests that start processes. Each has a name, a state folder and ports of its own.
+
+`fake_cluster` makes clusters of stand-in nodes (tests/kvnode/cluster/fake_node.py): fast, and about processes only.
+`live_cluster` makes clusters of real nodes. Both are functions: call them to start one; whatever they started is
+stopped at the end of the test, and then nothing of it may be left.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from kvnode.cluster import LocalCluster
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKE_NODE = [sys.executable, "-P", str(ROOT / "tests/kvnode/cluster/fake_node.py")]
+
+# Every start asks for a new range, so that tests do not wait for each other's ports; a busy one is stepped over.
+_base_ports = itertools.cycle(range(12_300 + os.getpid() % 40 * 10, 12_990, 20))
+
+StartCluster = Callable[..., LocalCluster]
+
+
+def poll_until(condition: Callable[[], object], *, within_s: float, what: str) -> None:
+    """Poll until the condition holds; fail with `what` if it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(0.01)
+
+
+def find_processes(text: str) -> list[psutil.Process]:
+    """The living processes (no zombies) whose command line holds this text."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            is_ours = process.pid != os.getpid() and text in " ".join(process.cmdline())
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """until(condition, within_s=…, what=…) polls, and fails with `what` if the condition does not hold in time."""
+    return poll_until
+
+
+@pytest.fixture(scope="session")
+def processes_mentioning() -> Callable[[str], list[psutil.Process]]:
+    """The living processes whose command line holds a text."""
+    return find_processes
+
+
+@pytest.fixture(scope="session")
+def fake_node() -> list[str]:
+    """The command of a stand-in node."""
+    return FAKE_NODE
+
+
+@pytest.fixture
+def next_base_port() -> Callable[[], int]:
+    """A base port that no other test of this run asks for."""
+    return lambda: next(_base_ports)
+
+
+@pytest.fixture
+def cluster_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder of this test's own; at the end nothing that mentions it may be alive."""
+    monkeypatch.setenv("QUORUM_LAB_STATE", str(tmp_path))
+    yield tmp_path
+    poll_until(
+        lambda: not find_processes(str(tmp_path)),
+        within_s=3.0,
+        what=f"everything of this test is gone: {find_processes(str(tmp_path))}",
+    )
+
+
+@pytest.fixture
+def live_cluster(cluster_state: Path, next_base_port: Callable[[], int]) -> Iterator[StartCluster]:
+    """Start clusters of real nodes: live_cluster(nodes=3, …) as LocalCluster.start."""
+    yield from _starter("exp-cluster-live", next_base_port, {})
+
+
+@pytest.fixture
+def fake_cluster(cluster_state: Path, next_base_port: Callable[[], int]) -> Iterator[StartCluster]:
+    """Start clusters of stand-in nodes: fake_cluster(nodes=3, …) as LocalCluster.start."""
+    yield from _starter("exp-cluster-fake", next_base_port, {"node_command": FAKE_NODE})
+
+
+def _starter(name: str, next_base_port: Callable[[], int], fixed: dict[str, Any]) -> Iterator[StartCluster]:
+    started: list[LocalCluster] = []
+
+    def start(name: str = name, **options: Any) -> LocalCluster:
+        if "base_port" not in options:
+            options["base_port"] = next_base_port()
+        cluster = LocalCluster.start(name, **{**fixed, **options})
+        started.append(cluster)
+        return cluster
+
+    yield start
+    for cluster in started:
+        cluster.stop(force=True)
