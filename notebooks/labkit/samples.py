@@ -148,3 +148,44 @@ def sample_from_stats(stats: Mapping[str, Any], at_s: float, workload: str = "tw
         hints_pending_total=number(convergence.get("hints_pending_total")),
         longest_gap_s=number(load.get("longest_gap_s")),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What happened between two looks at the service."""
+
+    seconds: float
+    operations: int
+    failed: int
+    counts: Mapping[str, int]
+    by_node: Mapping[str, int]
+
+    @property
+    def per_second(self) -> float:
+        """Acknowledged operations/s."""
+        return self.operations / self.seconds
+
+    def __repr__(self) -> str:
+        """One sentence."""
+        parts = ", ".join(f"{count} {kind}s" for kind, count in self.counts.items())
+        return (
+            f"{self.operations} operations acknowledged in {self.seconds:.1f} s "
+            f"({self.per_second:.0f}/s), {self.failed} failed: {parts}"
+        )
+
+
+def measured_between(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float) -> Measured:
+    """What was acknowledged from one answer of the service to the next."""
+    loads = [_part(_part(stats, "workloads"), "twitter") for stats in (before, after)]
+    counts = [_part(load, "counts") for load in loads]
+    nodes = [_part(stats, "nodes") for stats in (before, after)]
+    return Measured(
+        seconds=seconds,
+        operations=int(loads[1]["operations_total"] - loads[0]["operations_total"]),
+        failed=int(loads[1]["errors_total"] - loads[0]["errors_total"]),
+        counts={kind: int(counts[1].get(kind, 0) - counts[0].get(kind, 0)) for kind in reversed(KINDS)},
+        by_node={
+            name: int(node.get("operations_total", 0) - _part(nodes[0], name).get("operations_total", 0))
+            for name, node in nodes[1].items()
+        },
+    )

@@ -27,7 +27,7 @@ from labkit.lab import NodeFacts
 from labkit.live.ticker import Ticker
 from labkit.observe import link_delay_ms, moments, node_facts
 from labkit.panels import Cockpit, PostTweet, ReplicaView
-from labkit.samples import History, sample_from_stats
+from labkit.samples import History, Measured, measured_between, sample_from_stats
 from labkit.service import TrafficService
 from labkit.waiting import wait_until
 from labkit.worker import Worker
@@ -178,6 +178,13 @@ class Session:
         """The first true answer of `ask`; a clear Timeout otherwise."""
         return wait_until(ask, what=what, timeout_s=timeout_s)
 
+    def measure(self, seconds: float) -> Measured:
+        """Watch the traffic for that long: what was acknowledged meanwhile, by all and by each node."""
+        before, began = self.traffic.stats(), time.monotonic()
+        time.sleep(seconds)
+        after, took_s = self.traffic.stats(), time.monotonic() - began
+        return measured_between(before, after, took_s)
+
     def wait_agreement(
         self, *, percent: float = 99.0, in_a_row: int = 3, timeout_s: float = 30.0
     ) -> list[float]:
@@ -202,6 +209,10 @@ class Session:
             agreed, what=f"{in_a_row} checks in a row with {percent:g} % agreement", timeout_s=timeout_s
         )
         return shares
+
+    def check(self) -> dict[str, Any]:
+        """Read back every acknowledged write and every counter: the ledger's verdict."""
+        return self.traffic.check()
 
     # --- the verbs behind the buttons --------------------------------------------------------------------
 

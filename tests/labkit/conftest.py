@@ -153,10 +153,11 @@ class FakeLab:
         self.stored[key] = [
             {
                 "node": f"node-{number}", "reachable": True, "digest": "ab12",
+                "stored_at": 1_700_000_000_000.0 + number,
                 "siblings": [
                     {
                         "value": value, "dot": dot, "vector_clock": {"node-2.3f2a91c205d8b7aa": 7},
-                        "timestamp": 1_700_000_000_000, "stored_at": 1_700_000_000_000 + number,
+                        "timestamp": 1_700_000_000_000.0,
                     }
                 ],
             }

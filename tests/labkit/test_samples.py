@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from labkit.samples import History, sample_from_stats
+from labkit.samples import History, measured_between, sample_from_stats
 
 
 def test_stats_of_the_service_become_a_sample(stats_at) -> None:
@@ -54,3 +54,12 @@ def test_samples_out_of_order_are_a_programmers_error(stats_at) -> None:
     history.add(sample_from_stats(stats_at(2.0), 2.0))
     with pytest.raises(AssertionError, match="time ran backwards"):
         history.add(sample_from_stats(stats_at(1.0), 1.0))
+
+
+def test_a_measurement_is_the_difference_of_two_looks(stats_at) -> None:
+    measured = measured_between(stats_at(10.0), stats_at(14.0), 4.0)
+    assert measured.operations == 200
+    assert measured.per_second == 50
+    assert measured.counts["view"] == 100
+    assert sum(measured.by_node.values()) == pytest.approx(200, abs=3)
+    assert "200 operations acknowledged in 4.0 s (50/s), 0 failed" in repr(measured)

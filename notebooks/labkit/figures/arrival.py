@@ -1,4 +1,4 @@
-"""When did one write reach each replica? A bar a replica, from the coordinator's clock to the stored copy."""
+"""When did one write reach each replica? A bar a replica, from the coordinator's start to the stored copy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def arrival_figure(
     acknowledged_by: Sequence[str] = (),
     coordinator: str = "",
 ) -> Figure:
-    """Milliseconds from the coordinator's copy to each replica's; None is "not yet"."""
+    """Milliseconds from when the coordinator took the write to each stored copy; None is "not yet"."""
     names = by_node_number(arrivals_ms)
     known = [value for value in arrivals_ms.values() if value is not None]
     top = nice_ceiling(max(known, default=math.nan), least=5)
@@ -42,7 +42,7 @@ def arrival_figure(
         ],
         "layout": layout(
             "When did the write reach each replica?",
-            xaxis=axis("ms after the coordinator stored it", range=[0, top * 1.9], tickvals=_ticks(top)),
+            xaxis=axis("ms after the coordinator took the write", range=[0, top * 1.9], tickvals=_ticks(top)),
             yaxis=axis("", autorange="reversed", showgrid=False, type="category"),
             showlegend=False,
             height=118 + 46 * max(1, len(names)),
@@ -59,5 +59,5 @@ def _label(value: float | None, name: str, acknowledged_by: Sequence[str], coord
     if value is None:
         return " has not got it yet"
     role = " (coordinator)" if name == coordinator else ""
-    counted = ", counted for the acknowledgement" if name in acknowledged_by else ""
+    counted = ", before the answer" if name in acknowledged_by else ""
     return f" {value:,.1f} ms{role}{counted}".replace(",0", ",0")

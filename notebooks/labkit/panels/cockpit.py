@@ -69,6 +69,13 @@ def status_html(text: str, failed: bool) -> str:
     return f'<div class="lab-status"><span class="{kind}">{sign}{escape(text)}</span></div>'
 
 
+def _grid(charts: list[LiveChart]) -> Any:
+    columns = "repeat(auto-fit, minmax(min(360px, 100%), 1fr))"
+    grid = ipywidgets.GridBox(charts, layout={"grid_template_columns": columns, "grid_gap": "4px 12px"})
+    grid.add_class("lab-charts")
+    return grid
+
+
 class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
     """Lights, buttons, sliders, counters and live charts of one lab."""
 
@@ -86,13 +93,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         self.rows = {facts.name: NodeRow(lab, facts) for facts in lab.nodes()}
         self._make_controls()
         shown = [self.chart(name) for name in FIGURES] if charts else []
-        grid = ipywidgets.GridBox(
-            shown,
-            layout={
-                "grid_template_columns": "repeat(auto-fit, minmax(min(360px, 100%), 1fr))",
-                "grid_gap": "4px 12px",
-            },
-        )
+        grid = _grid(shown)
         super().__init__(
             [
                 style_sheet(),
@@ -117,6 +118,10 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
             chart.add_class(f"lab-chart-{name}")
             self.charts[name] = chart
         return self.charts[name]
+
+    def show(self, *names: str) -> Any:
+        """Some of the live charts once more, side by side, to have them near the cell that needs them."""
+        return _grid([self.chart(name) for name in names])
 
     def refresh(self) -> None:
         """Show what the last tick brought; called on the ticker's thread."""

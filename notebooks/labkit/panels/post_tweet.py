@@ -1,7 +1,7 @@
 """Post a tweet of your own and watch when each replica has it.
 
 The times are the database's: each replica remembers when it had made the write durable. They are shown in
-milliseconds after the coordinator's own copy; on one machine all nodes share one clock, so they compare.
+milliseconds after the coordinator took the write; on one machine all nodes share one clock, so they compare.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def stored_times(replicas: list[Mapping[str, Any]], dot: str) -> dict[str, float
     times: dict[str, float | None] = {}
     for replica in replicas:
         held = [one for one in replica.get("siblings") or [] if one.get("dot") == dot]
-        stored = held[0].get("stored_at") if held else None
+        stored = held[0].get("stored_at", replica.get("stored_at")) if held else None
         times[str(replica["node"])] = float(stored) if stored is not None else None
     return times
 
@@ -97,7 +97,7 @@ class PostTweet(ipywidgets.VBox):  # type: ignore[misc]
     def _show(self, took_ms: float) -> None:
         times = stored_times(self.lab.replicas_of(str(self.key)), str(self.answer["dot"]))
         coordinator = str(self.answer["node"])
-        start = times.get(coordinator) or float(self.answer["timestamp"])
+        start = float(self.answer["timestamp"])
         arrivals = {name: None if stored is None else stored - start for name, stored in times.items()}
         acknowledged = [str(name) for name in self.answer.get("acknowledged_by", [])]
         self.arrivals_ms = arrivals
@@ -106,7 +106,7 @@ class PostTweet(ipywidgets.VBox):  # type: ignore[misc]
         )
         self._said.value = (
             f'<div class="lab-status">Acknowledged to you after {took_ms:.1f} ms, '
-            f"when W={self.answer.get('w')} replicas had it on disk: {who}. "
+            f"when at least W={self.answer.get('w')} replicas had it on disk (by then: {who}). "
             f"Key <code>{key}</code>, dot <code>{dot}</code>.</div>"
         )
         self._chart.show(arrival_figure(arrivals, acknowledged_by=acknowledged, coordinator=coordinator))

@@ -73,7 +73,7 @@ def replica_rows(replicas: list[Mapping[str, Any]]) -> list[dict[str, str]]:
                     "dot": short_dot(str(sibling.get("dot", ""))),
                     "clock": short_clock(sibling.get("vector_clock") or {}),
                     "written": clock_time(sibling.get("timestamp")),
-                    "stored": clock_time(sibling.get("stored_at")),
+                    "stored": clock_time(sibling.get("stored_at", replica.get("stored_at"))),
                 }
             )
     return rows
@@ -121,8 +121,8 @@ class ReplicaView(ipywidgets.VBox):  # type: ignore[misc]
         """Whether every replica answered and all hold the same."""
         return all_agree(self.replicas)
 
-    def look(self) -> None:
-        """Ask each replica for its own copy: no quorum, no repair."""
+    def look(self) -> bool:
+        """Ask each replica for its own copy, without quorum and repair; whether they agree."""
         self.replicas = self.lab.replicas_of(self.key)
         verdict = (
             '<span class="lab-good">✓ all replicas hold the same</span>'
@@ -133,3 +133,4 @@ class ReplicaView(ipywidgets.VBox):  # type: ignore[misc]
             f'<div class="lab-head"><code>{escape(self.key)}</code>{verdict}</div>'
             + table_html(replica_rows(self.replicas))
         )
+        return self.agree

@@ -12,7 +12,7 @@ def test_posting_shows_when_each_replica_had_it(lab) -> None:
     panel = PostTweet(lab, "Hello <b>class</b>")
     assert panel.key is None
     panel.button.click()
-    assert panel.arrivals_ms == {"node-1": -1.0, "node-2": 0.0, "node-3": 1.0}
+    assert panel.arrivals_ms == {"node-1": 1.0, "node-2": 2.0, "node-3": 3.0}
     assert panel.arrived_everywhere
     assert json.loads(lab.stored[panel.key][0]["siblings"][0]["value"])["text"] == "Hello <b>class</b>"
 
@@ -38,9 +38,9 @@ def test_a_tweet_has_the_seeds_shape_and_its_own_key() -> None:
 
 def test_a_replica_without_the_write_or_with_another_one_counts_as_not_there() -> None:
     replicas = [
-        {"node": "node-1", "siblings": [{"dot": "a:1", "stored_at": 5}]},
-        {"node": "node-2", "siblings": [{"dot": "a:0", "stored_at": 4}]},
+        {"node": "node-1", "stored_at": 5, "siblings": [{"dot": "a:1"}]},
+        {"node": "node-2", "stored_at": 4, "siblings": [{"dot": "a:0"}]},
         {"node": "node-3", "siblings": []},
-        {"node": "node-4", "siblings": [{"dot": "a:1", "stored_at": None}]},
+        {"node": "node-4", "stored_at": None, "siblings": [{"dot": "a:1"}]},
     ]
     assert stored_times(replicas, "a:1") == {"node-1": 5.0, "node-2": None, "node-3": None, "node-4": None}
