@@ -76,7 +76,7 @@ class Arrivals:
     def change(self, *, now_s: float, rate: Rate | None = None, pattern: Pattern | None = None) -> None:
         """From `now_s` on another rate or pattern; what fell due before stays due, the gap under way goes
         on."""
-        self._backlog.extend(self.due(now_s))
+        self._backlog = list(self.due(now_s))
         if rate is not None:
             self._rate = rate
         if pattern is not None:

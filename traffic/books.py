@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from kvnode.checkers import CounterRead, Ledger, SiblingRead, Status, Verdict
 from traffic.nodes import NodeTable
-from traffic.stores.base import NotFound, PutReply, Store, StoreError
+from traffic.stores.base import NotFound, PutReply, Sibling, Store, StoreError
 from traffic.totals import CounterTotals, RunningTotals
 
 KEYS_PER_LEDGER_MAX = 50_000
@@ -142,11 +142,11 @@ class Books:
             try:
                 reply = await self._store.get(node, key, r=self.read_quorum)
             except NotFound as error:  # nothing there, or tombstones: somebody has deleted it
-                return [SiblingRead(one.dot, one.vector_clock, deleted=one.deleted) for one in error.siblings]
+                return _siblings(error.siblings)
             except StoreError:
                 await asyncio.sleep(READ_RETRY_S)
                 continue
-            return [SiblingRead(one.dot, one.vector_clock, deleted=one.deleted) for one in reply.siblings]
+            return _siblings(reply.siblings)
         return None
 
     async def _read_counter(self, key: str) -> CounterRead | None:
@@ -185,6 +185,10 @@ class Books:
             counters_wrong=sum(verdict.counters_wrong for verdict in verdicts),
             evidence=tuple(evidence[:EVIDENCE_MAX]),
         )
+
+
+def _siblings(siblings: Sequence[Sibling]) -> list[SiblingRead]:
+    return [SiblingRead(one.dot, one.vector_clock, one.issued_under, one.deleted) for one in siblings]
 
 
 async def _read_all(keys: Sequence[str], read: Callable[[str], Awaitable[T]], at_once: int) -> dict[str, T]:

@@ -19,7 +19,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from traffic.arrivals import Arrivals, Pattern
@@ -43,7 +43,7 @@ IDLE_S = 0.05
 
 @dataclass(slots=True)
 class Settings:
-    """What people may change while traffic runs."""
+    """What people may change while traffic runs. `r` and `w` are cut down to N where a cluster is smaller."""
 
     rate: float = 50.0
     pattern: Pattern = "poisson"
@@ -81,7 +81,9 @@ class Driver:
         self._in_flight_max = in_flight_max
         self._queue_max = queue_max
         self.workload = workload
-        self.settings = settings
+        self.settings = replace(
+            settings, r=min(settings.r, store.replicas), w=min(settings.w, store.replicas)
+        )
         self.running = False
         self.recorder = Recorder(workload.kinds, store.nodes, self._clock())
         self._arrivals = Arrivals(

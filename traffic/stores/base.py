@@ -47,7 +47,8 @@ class Sibling(Struct, frozen=True):
     dot: str
     vector_clock: dict[str, int]
     node: str
-    timestamp: int = 0
+    timestamp: float = 0  # wall clock of its coordinator, ms
+    issued_under: dict[str, int] | None = None
     deleted: bool = False
 
 

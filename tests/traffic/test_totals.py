@@ -1,0 +1,50 @@
+"""Running totals never fall, whatever is forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from traffic.totals import RunningTotals, fresh_actor
+
+
+def test_two_processes_never_share_an_actor() -> None:
+    assert len({fresh_actor() for _ in range(1000)}) == 1000
+    assert fresh_actor().startswith("traffic-")
+
+
+def test_totals_grow_and_a_late_answer_changes_nothing() -> None:
+    counter = RunningTotals("a").of("k")
+    assert [counter.add(1), counter.add(2), counter.add(1)] == [1, 3, 4]
+    counter.acknowledge(4)
+    counter.acknowledge(1)
+    assert counter.acknowledged == 4
+    assert counter.settled
+
+
+def test_an_answer_for_what_was_never_sent_is_a_bug() -> None:
+    with pytest.raises(AssertionError, match="only 0 sent"):
+        RunningTotals("a").of("k").acknowledge(1)
+
+
+def test_a_forgotten_counter_comes_back_under_a_new_actor() -> None:
+    totals = RunningTotals("a", counters_max=10)
+    for index in range(10):
+        counter = totals.of(f"k{index}")
+        counter.acknowledge(counter.add(1))
+    unsettled = totals.of("k9")
+    unsettled.add(1)
+    totals.of("new")
+    assert len(totals) <= 10
+    assert totals.known("k0") is None
+    assert totals.of("k9") is unsettled  # never forgotten while an answer is open
+    again = totals.of("k0")
+    assert again.actor != unsettled.actor
+    assert again.add(1) == 1
+
+
+def test_memory_is_bounded_by_what_is_open() -> None:
+    totals = RunningTotals("a", counters_max=100)
+    for index in range(10_000):
+        counter = totals.of(f"k{index}")
+        counter.acknowledge(counter.add(1))
+    assert len(totals) <= 100

@@ -1,0 +1,121 @@
+"""The command line: arguments in, exit status out.
+
+Here: parsing, choosing an event loop, one-line errors. Not here: the service (service/) and the run (run.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from traffic.arrivals import PATTERNS
+from traffic.discovery import Address, NoCluster, from_cluster, from_urls
+from traffic.driver import Settings
+from traffic.rates import checked_rate
+from traffic.run import run_workload
+from traffic.service.serve import CannotServe, serve
+
+NODES_DEFAULT = "http://127.0.0.1:9999,http://127.0.0.1:10000,http://127.0.0.1:10001"
+BAD_ARGUMENTS = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 good, 1 a verdict is violated (run) or the generator broke, 2 bad arguments, 3 port
+    busy."""
+    options = _parser().parse_args(arguments)
+    try:
+        addresses = _addresses(options)
+        settings = _settings(options)
+    except (NoCluster, ValueError) as error:
+        return _complain(error, BAD_ARGUMENTS)
+    work: Coroutine[Any, Any, int]
+    if options.command == "serve":
+        work = serve(
+            addresses,
+            settings,
+            port=options.port,
+            start=not options.no_start,
+            exit_with_stdin=options.exit_with_stdin,
+            seed=options.seed,
+        )
+    else:
+        work = run_workload(addresses, settings, duration_s=options.duration, seed=options.seed)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(work)
+    except CannotServe as error:
+        return _complain(error, error.exit_status)
+    except NoCluster as error:
+        return _complain(error, BAD_ARGUMENTS)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m traffic", description="Real traffic for a real cluster.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve_command = commands.add_parser("serve", help="the traffic service and its status page")
+    serve_command.add_argument("--port", type=_port, default=7342, help="default 7342")
+    serve_command.add_argument("--no-start", action="store_true", help="wait for somebody to press start")
+    serve_command.add_argument(
+        "--exit-with-stdin", action="store_true", help="end when standard input ends (the parent is gone)"
+    )
+    run_command = commands.add_parser("run", help="one run without the service")
+    run_command.add_argument("workload", choices=["twitter"])
+    run_command.add_argument("--duration", type=_positive, default=30.0, metavar="SECONDS")
+    for command in (serve_command, run_command):
+        where = command.add_mutually_exclusive_group()
+        where.add_argument("--nodes", metavar="URL,URL,…", help=f"default {NODES_DEFAULT}")
+        where.add_argument("--cluster", metavar="NAME", help="the nodes of this local cluster")
+        command.add_argument("--rate", type=float, default=50.0, help="operations/s, default 50")
+        command.add_argument("--pattern", choices=PATTERNS, default="poisson")
+        command.add_argument("--r", type=int, default=2, help="read quorum, default 2")
+        command.add_argument("--w", type=int, default=2, help="write quorum, default 2")
+        command.add_argument("--seed", type=int, help="play the same traffic again")
+    return parser
+
+
+def _addresses(options: argparse.Namespace) -> list[Address]:
+    if options.cluster is not None:
+        return from_cluster(options.cluster)
+    return from_urls(options.nodes if options.nodes is not None else NODES_DEFAULT)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    for name in ("r", "w"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
+    return Settings(rate=checked_rate(options.rate), pattern=options.pattern, r=options.r, w=options.w)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port between 1 and 65535, got {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return value
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one: about half the CPU for each operation."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _complain(error: Exception, status: int) -> int:
+    print(f"traffic: {error}", file=sys.stderr)
+    return status

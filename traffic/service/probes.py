@@ -1,0 +1,80 @@
+"""One real write, and one real read, through every node: the quickest proof that the cluster is there.
+
+Here: the probes. Not here: HTTP. The writes go one after another, each with the context of the one
+before, so that they replace each other instead of becoming siblings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from traffic.generator import Generator
+from traffic.stores.base import NotFound, StoreError
+
+
+async def write_through_every_node(generator: Generator) -> dict[str, Any]:
+    """{success, test_key, results}; success if every node took the write."""
+    key = f"write-test-{int(time.time() * 1000)}"
+    loop = asyncio.get_running_loop()
+    w = generator.drivers["twitter"].settings.w
+    context: str | None = None
+    results: list[dict[str, Any]] = []
+    for node in generator.store.nodes:
+        began_s = loop.time()
+        value = f"written through {node}"
+        try:
+            reply = await generator.store.put(node, key, value, w=w, context=context)
+        except StoreError as error:
+            results.append({"node": node, **_failed(error), "latency_ms": _since_ms(began_s)})
+            continue
+        context = reply.context
+        generator.books.acknowledged_put(reply, w=w)
+        results.append(
+            {
+                "node": node,
+                "status": "ok",
+                "latency_ms": _since_ms(began_s),
+                "coordinator": reply.node,
+                "dot": reply.dot,
+                "acknowledged_by": reply.acknowledged_by,
+            }
+        )
+    success = all(result["status"] == "ok" for result in results)
+    return {"success": success, "test_key": key, "w": w, "results": results}
+
+
+async def read_through_every_node(generator: Generator, key: str) -> dict[str, Any]:
+    """{success, key, results}; success if every node found it."""
+    loop = asyncio.get_running_loop()
+    r = generator.drivers["twitter"].settings.r
+
+    async def read(node: str) -> dict[str, Any]:
+        began_s = loop.time()
+        try:
+            reply = await generator.store.get(node, key, r=r)
+        except NotFound:
+            return {"node": node, "status": "not found", "latency_ms": _since_ms(began_s)}
+        except StoreError as error:
+            return {"node": node, **_failed(error), "latency_ms": _since_ms(began_s)}
+        return {
+            "node": node,
+            "status": "ok",
+            "latency_ms": _since_ms(began_s),
+            "value": reply.value,
+            "conflict": reply.conflict,
+            "vector_clock": reply.vector_clock,
+        }
+
+    results = await asyncio.gather(*(read(node) for node in generator.store.nodes))
+    success = all(result["status"] == "ok" for result in results)
+    return {"success": success, "key": key, "r": r, "results": list(results)}
+
+
+def _failed(error: StoreError) -> dict[str, Any]:
+    return {"status": "failed", "detail": error.detail, "definite": error.definite}
+
+
+def _since_ms(began_s: float) -> float:
+    return round((asyncio.get_running_loop().time() - began_s) * 1000, 3)

@@ -1,0 +1,163 @@
+"""The service as a process: its port, its signals, its end.
+
+Here: binding, the ready line, a graceful stop, ending with the parent. Not here: endpoints (api.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import http.client
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import uvicorn
+
+from traffic.discovery import Address
+from traffic.driver import Settings
+from traffic.generator import Generator
+from traffic.service.api import Api
+from traffic.stores.kvnode import connect
+
+HOST = "127.0.0.1"
+PORT_BUSY = 3
+BROKEN = 1
+GRACE_S = 2
+CONNECTIONS_MAX = 256
+PROBE_TIMEOUT_S = 2.0
+
+
+class CannotServe(Exception):
+    """Why the service does not start, in one line."""
+
+    def __init__(self, reason: str, exit_status: int) -> None:
+        super().__init__(reason)
+        self.exit_status = exit_status
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: it would raise the signal again at the end, and exit would not
+    be 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    addresses: Sequence[Address],
+    settings: Settings,
+    *,
+    port: int,
+    start: bool,
+    exit_with_stdin: bool,
+    seed: int | None,
+) -> int:
+    """Serve until a signal or, if asked, the end of standard input; 0, or 1 if the generator broke."""
+    listener = bind(port)
+    generator = Generator(await connect(addresses), settings=settings, seed=seed)
+    api = Api(generator)
+    server = _Server(
+        uvicorn.Config(
+            api.application(),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+            limit_concurrency=CONNECTIONS_MAX,
+        )
+    )
+
+    def stop() -> None:
+        api.closing.set()
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    generator.failed.add_done_callback(lambda _: stop())
+    await generator.begin()
+    if start:
+        generator.start()
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(_stop_at_end_of_stdin(stop)) if exit_with_stdin else None
+        serving = group.create_task(server.serve(sockets=[listener]))
+        while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
+            await asyncio.sleep(0.005)
+        print(f"ready traffic http://{HOST}:{port}", flush=True)
+        await serving
+        if watching is not None:
+            watching.cancel()
+    return await _close(generator)
+
+
+async def _close(generator: Generator) -> int:
+    failure = None
+    if generator.failed.done() and not generator.failed.cancelled():
+        failure = generator.failed.exception()
+    await generator.close()
+    if failure is None:
+        return 0
+    cause = failure.__cause__ or failure
+    print(f"traffic: the generator broke: {type(cause).__name__}: {cause}", file=sys.stderr)
+    return BROKEN
+
+
+def bind(port: int) -> socket.socket:
+    """The listening socket; CannotServe says who has the port if it is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        if error.errno != errno.EADDRINUSE:
+            raise CannotServe(f"cannot listen on {HOST}:{port}: {error.strerror}", PORT_BUSY) from None
+        if is_own_service(port):
+            reason = (
+                f"a traffic service of Quorum Lab runs at http://{HOST}:{port} already; use it, or --port"
+            )
+        else:
+            reason = f"port {port} is taken by another program; choose another one with --port"
+        raise CannotServe(reason, PORT_BUSY) from None
+    listener.listen(128)
+    listener.setblocking(False)
+    return listener
+
+
+def is_own_service(port: int) -> bool:
+    """Whether what answers there is this service."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=PROBE_TIMEOUT_S)
+    try:
+        connection.request("GET", "/api/real/traffic/stats")
+        return connection.getresponse().headers.get("X-Quorum-Lab") == "traffic"
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+async def _stop_at_end_of_stdin(stop: Callable[[], None]) -> None:
+    """The portable way to end with the parent: its end of the pipe closes, however it died."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    descriptor = sys.stdin.fileno()
+    os.set_blocking(descriptor, False)
+
+    def readable() -> None:
+        with contextlib.suppress(BlockingIOError):
+            if not os.read(descriptor, 4096):
+                loop.remove_reader(descriptor)
+                ended.set()
+
+    loop.add_reader(descriptor, readable)
+    await ended.wait()
+
+    stop()
