@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = ("view", "like", "comment", "retweet", "tweet")
+KINDS = ("tweet", "comment", "retweet", "like", "view", "read", "tally")
 PERCENTILES = ("p50", "p95", "p99")
 
 
@@ -167,7 +167,7 @@ class Measured:
 
     def __repr__(self) -> str:
         """One sentence."""
-        parts = ", ".join(f"{count} {kind}s" for kind, count in self.counts.items())
+        parts = ", ".join(f"{count} {kind}s" for kind, count in self.counts.items() if kind != "tally")
         return (
             f"{self.operations} operations acknowledged in {self.seconds:.1f} s "
             f"({self.per_second:.0f}/s), {self.failed} failed: {parts}"
@@ -183,7 +183,7 @@ def measured_between(before: Mapping[str, Any], after: Mapping[str, Any], second
         seconds=seconds,
         operations=int(loads[1]["operations_total"] - loads[0]["operations_total"]),
         failed=int(loads[1]["errors_total"] - loads[0]["errors_total"]),
-        counts={kind: int(counts[1].get(kind, 0) - counts[0].get(kind, 0)) for kind in reversed(KINDS)},
+        counts={kind: int(counts[1].get(kind, 0) - counts[0].get(kind, 0)) for kind in KINDS},
         by_node={
             name: int(node.get("operations_total", 0) - _part(nodes[0], name).get("operations_total", 0))
             for name, node in nodes[1].items()

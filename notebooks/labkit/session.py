@@ -306,9 +306,9 @@ class Session:
             self._cockpit = Cockpit(self)
         return self._cockpit
 
-    def post_tweet(self) -> PostTweet:
-        """A box to post a tweet of your own."""
-        return PostTweet(self)
+    def post_tweet(self, text: str = "") -> PostTweet:
+        """A box to post a tweet of your own, with a first proposal."""
+        return PostTweet(self, text)
 
     def replica_view(self, key: str) -> ReplicaView:
         """The same key on every replica."""

@@ -31,7 +31,8 @@ def stats_at(second: float, *, nodes: int = 3, dead: str | None = None, rate: fl
                 "latency_ms": latency, "service_latency_ms": latency, "longest_gap_s": 0.08,
                 "counts": {
                     "tweet": int(total * 0.02), "retweet": int(total * 0.08), "comment": int(total * 0.1),
-                    "like": int(total * 0.3), "view": int(total * 0.5),
+                    "like": int(total * 0.3), "view": int(total * 0.2),
+                    "read": int(total * 0.25), "tally": int(total * 0.05),
                 },
             }
         },

@@ -22,13 +22,7 @@ MUTED = "#5f6b7a"
 GRID = "#dfe3e8"
 PAPER = "rgba(255,255,255,0.8)"
 FAULT = "#b42318"
-KIND_TINTS = {
-    "view": "#cfd6df",
-    "like": "#9fadbd",
-    "comment": "#728399",
-    "retweet": "#4a5b70",
-    "tweet": "#26323f",
-}
+WORK_TINTS = ("#cfd6df", "#8496a9", "#4a5b70")
 DARK_FOR_LIGHT = {
     INK: "#e8eaed",
     MUTED: "#a9b2bd",
@@ -39,11 +33,9 @@ DARK_FOR_LIGHT = {
     "#009E73": "#1FC79A",
     "#882255": "#E07BB0",
     "#332288": "#B3A6E8",
-    "#cfd6df": "#3b4653",
-    "#9fadbd": "#5b6b7d",
-    "#728399": "#8496a9",
-    "#4a5b70": "#b3c0ce",
-    "#26323f": "#e6ebf1",
+    WORK_TINTS[0]: "#3b4653",
+    WORK_TINTS[1]: "#6f8196",
+    WORK_TINTS[2]: "#b3c0ce",
 }
 
 TITLE_PX, TEXT_PX, TICK_PX = 18, 15, 14

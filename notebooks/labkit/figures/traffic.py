@@ -9,7 +9,7 @@ import numpy
 
 from labkit.figures.style import (
     INK,
-    KIND_TINTS,
+    WORK_TINTS,
     Figure,
     axis,
     by_node_number,
@@ -30,21 +30,27 @@ from labkit.figures.timeline import (
     mark_layout,
     time_axis,
 )
-from labkit.samples import KINDS, Mark, Sample
+from labkit.samples import Mark, Sample
 
 RATE_SPAN_S = 2.0
-PLURALS = {"view": "views", "like": "likes", "comment": "comments", "retweet": "retweets", "tweet": "tweets"}
+# What a request does to the database -> the kinds of operation that do it, from the bottom of the stack up.
+WORK = {
+    "reads": ("read",),
+    "counts (views, likes, …)": ("view", "like", "retweet", "tally"),
+    "tweets, comments": ("tweet", "comment"),
+}
 
 
-def rates_of_kind(samples: Sequence[Sample], kind: str, span_s: float = RATE_SPAN_S) -> Array:
-    """Acknowledged operations/s of one kind: growth of its real counter over the last `span_s`."""
+def rate_of(samples: Sequence[Sample], kinds: Sequence[str], span_s: float = RATE_SPAN_S) -> Array:
+    """Acknowledged operations/s of some kinds: growth of their real counters over the last `span_s`."""
     rates = numpy.full(len(samples), numpy.nan)
     first = 0
     for place, sample in enumerate(samples):
         while first < place - 1 and sample.at_s - samples[first].at_s > span_s:
             first += 1
         earlier = samples[first]
-        grown, took = sample.counts[kind] - earlier.counts[kind], sample.at_s - earlier.at_s
+        grown = sum(sample.counts[kind] - earlier.counts[kind] for kind in kinds)
+        took = sample.at_s - earlier.at_s
         if took > 0 and grown >= 0:
             rates[place] = grown / took
     return rates
@@ -57,15 +63,14 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
     achieved = column(samples, lambda sample: sample.achieved_rate)
     data: list[dict[str, Any]] = []
     stack = numpy.zeros(len(samples))
-    for kind in KINDS:
-        part = rates_of_kind(samples, kind)
-        stack = stack + numpy.nan_to_num(part)
+    for (name, kinds), tint in zip(WORK.items(), WORK_TINTS, strict=True):
+        part = numpy.nan_to_num(rate_of(samples, kinds))
+        stack = stack + part
         data.append(
             {
-                "type": "scatter", "mode": "lines", "name": PLURALS[kind],
-                "x": x, "y": numpy.nan_to_num(part), "stackgroup": "kinds",
-                "fillcolor": KIND_TINTS[kind], "line": {"width": 0, "color": KIND_TINTS[kind]},
-                "hovertemplate": "%{y:.0f}/s<extra>" + PLURALS[kind] + "</extra>",
+                "type": "scatter", "mode": "lines", "name": name, "x": x, "y": part, "stackgroup": "work",
+                "fillcolor": tint, "line": {"width": 0, "color": tint},
+                "hovertemplate": "%{y:.0f}/s<extra>" + name + "</extra>",
             }
         )  # fmt: skip
     data.append(line("asked for", x, target, style={"color": INK, "width": 3, "dash": "dash"}))

@@ -54,6 +54,7 @@ def tiles_html(sample: Sample | None) -> str:
         ("likes", sample.counts["like"] if sample else nan),
         ("comments", sample.counts["comment"] if sample else nan),
         ("views", sample.counts["view"] if sample else nan),
+        ("reads", sample.counts["read"] if sample else nan),
         ("failed", sample.errors_total if sample else nan),
     ]
     tiles = [f'<div class="lab-tile"><b>{count(value)}</b><span>{name}</span></div>' for name, value in rows]

@@ -12,9 +12,9 @@ import pytest
 from labkit import figures
 from labkit.figures.style import DARK_FOR_LIGHT, NODE_COLOURS, NODE_DASHES, nice_ceiling
 from labkit.figures.timeline import ages, decades
-from labkit.figures.traffic import rates_of_kind
+from labkit.figures.traffic import WORK, rate_of
 from labkit.live.chart import split_arrays
-from labkit.samples import Mark, sample_from_stats
+from labkit.samples import KINDS, Mark, sample_from_stats
 
 TIME_FIGURES = [
     figures.rate_figure,
@@ -85,14 +85,19 @@ def test_nine_nodes_have_nine_colours_and_nine_dashes_in_either_theme() -> None:
 
 def test_rates_are_the_growth_of_the_real_counters(stats_at) -> None:
     samples = [sample_from_stats(stats_at(n / 4), n / 4) for n in range(1, 41)]
-    likes = rates_of_kind(samples, "like")
+    likes = rate_of(samples, ["like"])
     assert numpy.isnan(likes[0])
     assert likes[-1] == pytest.approx(0.3 * 50, abs=1.0)
 
 
+def test_every_kind_of_operation_is_part_of_the_stack_once() -> None:
+    stacked = [kind for kinds in WORK.values() for kind in kinds]
+    assert sorted(stacked) == sorted(KINDS)
+
+
 def test_a_counter_that_restarts_is_a_gap_and_no_negative_rate(stats_at) -> None:
     samples = [sample_from_stats(stats_at(100.0), 1.0), sample_from_stats(stats_at(1.0), 2.0)]
-    assert numpy.isnan(rates_of_kind(samples, "view")[-1])
+    assert numpy.isnan(rate_of(samples, ["view"])[-1])
 
 
 def test_the_dead_node_is_drawn_at_zero_and_its_lag_as_a_gap(samples) -> None:
