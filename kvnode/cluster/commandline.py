@@ -132,26 +132,26 @@ def _start(options: argparse.Namespace) -> None:
     if options.detach:
         print(f"runs in the background; to stop it: python -m kvnode.cluster stop{_named(options.name)}")
         return
+    signals = _note_signals()
     print("Ctrl-C stops it", flush=True)
-    why = _wait_for_signal_or_end(cluster)
+    while not signals and not cluster.supervisor_ended(within_s=0.5):
+        pass
+    why = f"got {signals[0].name}" if signals else "stopped from outside"
     cluster.stop()
     print(f"\n{why}; cluster {cluster.name} is stopped, its data is in {cluster.folder}")
 
 
-def _wait_for_signal_or_end(cluster: LocalCluster) -> str:
-    """Wait for Ctrl-C, SIGTERM or a closed terminal, or until somebody else stops the cluster."""
-    got: list[int] = []
+def _note_signals() -> list[signal.Signals]:
+    """From now on Ctrl-C, SIGTERM and a closed terminal do not end us but land in this list."""
+    noted: list[signal.Signals] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame
-        got.append(number)
+        noted.append(signal.Signals(number))
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, note)
-    while not got:
-        if cluster.supervisor_ended(within_s=0.5):
-            return "stopped from outside"
-    return f"got {signal.Signals(got[0]).name}"
+    return noted
 
 
 def _stop(options: argparse.Namespace) -> None:

@@ -79,11 +79,15 @@ def cluster_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     """A state folder of this test's own; at the end nothing that mentions it may be alive."""
     monkeypatch.setenv("QUORUM_LAB_STATE", str(tmp_path))
     yield tmp_path
-    poll_until(
-        lambda: not find_processes(str(tmp_path)),
-        within_s=3.0,
-        what=f"everything of this test is gone: {find_processes(str(tmp_path))}",
-    )
+    try:
+        poll_until(
+            lambda: not find_processes(str(tmp_path)),
+            within_s=3.0,
+            what=f"everything of this test is gone: {find_processes(str(tmp_path))}",
+        )
+    finally:
+        for left in find_processes(str(tmp_path)):
+            left.kill()
 
 
 @pytest.fixture
