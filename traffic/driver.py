@@ -39,6 +39,7 @@ IN_FLIGHT_MAX = 512
 QUEUE_MAX = 5_000
 RESENDING_MAX = 50_000
 IDLE_S = 0.05
+TICK_S_MIN = 0.001  # uvloop rounds a shorter sleep to none, and the pacer would spin
 
 
 @dataclass(slots=True)
@@ -165,7 +166,8 @@ class Driver:
             self.recorder.tick(
                 now_s, target_rate=self.settings.rate if self.running else 0.0, in_flight=self.in_flight
             )
-            await asyncio.sleep(self._arrivals.wait_s(now_s) if self.running else IDLE_S)
+            wait_s = self._arrivals.wait_s(now_s) if self.running else IDLE_S
+            await asyncio.sleep(max(wait_s, TICK_S_MIN))
         raise RuntimeError("the generator has a bug") from self._broken
 
     async def drained(self, timeout_s: float) -> bool:

@@ -1,0 +1,99 @@
+"""The convergence estimate: quiet keys only, and nothing that was written while we asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from traffic.convergence import REMEMBERED_MAX, SAMPLE_COUNT, Convergence
+from traffic.nodes import NodeTable
+from traffic.stores.memory import MemoryStore
+
+Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
+
+
+def estimate(store: MemoryStore) -> Convergence:
+    nodes = NodeTable(store.nodes, random=Random(1), has_room=store.has_room)
+    return Convergence(store, nodes, random=Random(2))
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_all_agree(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        convergence = estimate(MemoryStore())
+        for index in range(100):
+            convergence.touched(f"k{index}", now_s(), counter=False)
+        await convergence.look()
+        assert convergence.summary(now_s(), 0)["share"] is None  # written a moment ago: nothing to say yet
+        await asyncio.sleep(2.1)
+        await convergence.look()
+        summary = convergence.summary(now_s(), 0)
+        assert (summary["sampled_keys"], summary["share"]) == (SAMPLE_COUNT, 1.0)
+        assert summary["oldest_disagreement_s"] is None
+
+    in_virtual_time(main)
+
+
+def test_a_disagreement_is_seen_aged_and_forgotten_when_healed(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        convergence = estimate(store)
+        for index in range(4):
+            convergence.touched(f"k{index}", now_s(), counter=index % 2 == 0)
+        store.disagreeing = {"k1"}
+        await asyncio.sleep(2.1)
+        await convergence.look()
+        assert convergence.summary(now_s(), 0)["share"] == 0.75
+        await asyncio.sleep(5)
+        await convergence.look()
+        assert convergence.summary(now_s(), 0)["oldest_disagreement_s"] >= 5
+        store.disagreeing = set()
+        await convergence.look()
+        summary = convergence.summary(now_s(), 0)
+        assert (summary["share"], summary["oldest_disagreement_s"]) == (1.0, None)
+
+    in_virtual_time(main)
+
+
+def test_a_key_written_while_we_ask_does_not_count(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        store = MemoryStore(latency_s=0.5)
+        store.disagreeing = {"k"}
+        convergence = estimate(store)
+        convergence.touched("k", now_s(), counter=False)
+        await asyncio.sleep(2.1)
+        asking = asyncio.create_task(convergence.look())
+        await asyncio.sleep(0.01)
+        convergence.touched("k", now_s(), counter=False)
+        await asking
+        assert convergence.summary(now_s(), 0)["sampled_keys"] == 0
+
+    in_virtual_time(main)
+
+
+def test_memory_is_bounded(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        convergence = estimate(MemoryStore())
+        for index in range(REMEMBERED_MAX + 500):
+            convergence.touched(f"k{index}", now_s(), counter=False)
+        assert len(convergence._written) == REMEMBERED_MAX
+
+    in_virtual_time(main)
+
+
+def test_nobody_answers_means_nothing_is_known(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        convergence = estimate(store)
+        convergence.touched("k", now_s(), counter=False)
+        await asyncio.sleep(2.1)
+        store.dead = set(store.nodes)
+        await convergence.look()
+        assert convergence.summary(now_s(), 0)["share"] is None
+
+    in_virtual_time(main)
