@@ -169,11 +169,7 @@ class Records:
         Raises msgspec.MsgspecError if the record is not one of this kind.
         """
         known = self.latest(kind, key)
-        if known is not None and known != record:
-            codec = KINDS[kind]
-            merged = encode_state(_merge(codec.decode(known), codec.decode(record)))
-        else:
-            merged = record
+        merged = record if known is None else merge_records(kind, known, record)
         if merged != known:
             self.write(kind, key, merged, then, known=known)
         elif f"{kind}/{key}" in self._unsynced:
@@ -242,7 +238,11 @@ def merge_records(kind: str, one: bytes, other: bytes) -> bytes:
     if one == other:
         return one
     decode = KINDS[kind].decode
-    return encode_state(_merge(decode(one), decode(other)))
+    first, second = decode(one), decode(other)
+    merged = _merge(first, second)
+    if merged is second:
+        return other
+    return one if merged is first else encode_state(merged)
 
 
 def _is_deleted(kind: str, record: bytes) -> bool:

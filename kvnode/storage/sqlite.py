@@ -1,9 +1,10 @@
 """A durable disk on one SQLite file, with group commit: one sync for all the writes that are waiting.
 
-While one sync runs, the writes that arrive gather in the next transaction; when it ends they are committed together.
-SQLite writes its log (WAL) on the event loop's thread, which takes microseconds since nothing is synced there; the
-sync itself (fdatasync, or F_FULLFSYNC on macOS, where fsync does not reach the platter) runs on a thread of its own,
-so that a slow disk delays acknowledgements but never probes and reads. Checkpoints run on another thread.
+The writes of one turn of the event loop, and those that arrive while a sync runs, are committed together. SQLite
+writes its log (WAL) without syncing it; the sync is ours: fdatasync, or F_FULLFSYNC on macOS, where fsync does not
+reach the platter. On a fast disk it is done at once, since handing it to another thread takes longer than the sync.
+As soon as one takes longer than INLINE_SYNC_MS_MAX the next ones run on a thread of their own, so that a slow disk
+delays acknowledgements but never probes and reads. Checkpoints always run on another thread.
 
 A sync that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate", 2018). A
 full disk is an ordinary error: those writes fail, reads go on.
@@ -30,6 +31,7 @@ from kvnode.runtime import Row
 
 TABLES = ("records", "hints", "meta")
 _CHECKPOINT_ROWS = 8192  # each row dirties about one page of 4 kB
+INLINE_SYNC_MS_MAX = 2.0
 UNSAFE_NO_SYNC = "QUORUM_LAB_UNSAFE_NO_SYNC"
 """Test-only switch: acknowledge without syncing, so that a test can show that it would notice."""
 
@@ -56,6 +58,7 @@ class SqliteDisk:
         self._group: asyncio.Future[None] | None = None
         self._group_rows = 0
         self._syncing = False
+        self._disk_is_fast = True
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run_syncs, name="sync", daemon=True)
         self._thread.start()
@@ -159,29 +162,32 @@ class SqliteDisk:
         self._syncing = True
         self.commit_count += 1
         self.record_count += self._group_rows
-        self._work.put(lambda: self._sync(group))
+        if self._disk_is_fast and not self._delay_ms():
+            self._synced(group, self._sync())
+        else:
+            self._work.put(lambda: self._sync_on_thread(group))
 
-    def _sync(self, group: asyncio.Future[None]) -> None:
-        """On the sync thread."""
-        delay_ms = self._delay_ms()
-        if delay_ms:
-            time.sleep(delay_ms / 1000.0)
+    def _sync(self) -> float:
+        """Make everything committed so far durable; returns how long that took (ms)."""
         started = time.monotonic()
         try:
             self._sync_file(self._wal)
         except OSError as error:
-            print(
-                f"kvnode: sync of {self._path} failed: {error}; stopping, since nothing is certain now",
-                file=sys.stderr,
-            )
+            why = f"kvnode: sync of {self._path} failed: {error}; stopping, since nothing is certain now"
+            print(why, file=sys.stderr, flush=True)
             os._exit(70)
-        ended = time.monotonic()
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: the process is ending
-            self._loop.call_soon_threadsafe(self._synced, group, ended * 1000.0, (ended - started) * 1000.0)
+        return (time.monotonic() - started) * 1000.0
 
-    def _synced(self, group: asyncio.Future[None], now_ms: float, duration_ms: float) -> None:
+    def _sync_on_thread(self, group: asyncio.Future[None]) -> None:
+        time.sleep(self._delay_ms() / 1000.0)
+        duration_ms = self._sync()
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: the process is ending
+            self._loop.call_soon_threadsafe(self._synced, group, duration_ms)
+
+    def _synced(self, group: asyncio.Future[None], duration_ms: float) -> None:
         self._syncing = False
-        self.sync_ms.add(now_ms, duration_ms)
+        self._disk_is_fast = duration_ms < INLINE_SYNC_MS_MAX
+        self.sync_ms.add(time.monotonic() * 1000.0, duration_ms)
         group.set_result(None)
         if self._group is not None:
             self._loop.call_soon(self._flush)

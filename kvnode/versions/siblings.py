@@ -90,9 +90,11 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
 
     def supersedes(self, other: Version) -> bool:
         """Whether this write made `other` obsolete."""
-        if self.past.covers(other):
+        if self.past.vector.covers_event(other.store, other.counter):
             return True
-        return self.lww and other.lww and other.stamp < self.stamp
+        if not other.lww:
+            return False
+        return self.past.covers(other) or (self.lww and other.stamp < self.stamp)
 
 
 class Siblings(msgspec.Struct, frozen=True, array_like=True):
@@ -146,6 +148,10 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
             return self
         if not self.versions:
             return other
+        if len(other.versions) == 1 and all(
+            other.versions[0].supersedes(version) for version in self.versions
+        ):
+            return other  # the common case: a newer write arrives
         together = {version.dot: version for version in self.versions}
         for version in other.versions:
             together.setdefault(version.dot, version)

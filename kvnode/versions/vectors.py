@@ -31,9 +31,13 @@ class VersionVector(msgspec.Struct, frozen=True, array_like=True):
 
     def covers(self, dot: Dot) -> bool:
         """Whether the event `dot` is among those seen."""
-        for store, count in self.entries:
-            if store == dot[0]:
-                return count >= dot[1]
+        return self.covers_event(dot.store, dot.counter)
+
+    def covers_event(self, store: StoreId, counter: int) -> bool:
+        """The same for a dot given by its parts (the hot path makes no Dot for it)."""
+        for known, count in self.entries:
+            if known == store:
+                return count >= counter
         return False
 
     def descends(self, other: VersionVector) -> bool:
