@@ -53,20 +53,18 @@ class GetAnswer(TypedDict):
     answered_by: list[str]
 
 
-class ReplicaSibling(Sibling):
-    """A sibling at one replica. stored_at: wall clock in ms when this replica made it durable."""
-
-    stored_at: NotRequired[float | None]
-
-
 class Replica(TypedDict):
-    """What one replica holds. Replicas agree if all are reachable and their digests are equal."""
+    """What one replica holds. Replicas agree if all are reachable and their digests are equal.
+
+    stored_at: wall clock in ms when this replica made it durable; None if it is not known.
+    """
 
     node: str
     reachable: bool
-    siblings: list[ReplicaSibling]
+    siblings: list[Sibling]
     vector_clock: NotRequired[Vector]
     digest: NotRequired[str | None]
+    stored_at: NotRequired[float | None]
 
 
 class ReplicasAnswer(TypedDict):
