@@ -7,6 +7,7 @@ request as it is. Field names are the API's.
 from __future__ import annotations
 
 from base64 import b64decode, urlsafe_b64encode
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -73,7 +74,7 @@ class SiblingView(msgspec.Struct, frozen=True, omit_defaults=True):
             value=None if version.deleted else msgspec.Raw(version.value),
             dot=str(version.dot),
             vector_clock=version.clock.as_dict(),
-            issued_under=version.past.vector.as_dict(),
+            issued_under=version.past.as_vector().as_dict(),
             node=version.node,
             timestamp=version.timestamp,
             deleted=version.deleted,
@@ -176,4 +177,8 @@ def unpack_context(text: str) -> Context:
 
 def _tidy(context: Context) -> Context:
     """Clients may send anything: bring the vector into canonical form."""
-    return Context(VersionVector.of(dict(context.vector.entries)), context.floor)
+    floor = context.floor
+    if floor is not None and not isfinite(floor[0]):
+        raise ValueError("not a context: its floor is no time")
+    dots = tuple(dot for dot in context.dots if dot.counter > 0)
+    return Context.of(VersionVector.of(dict(context.vector.entries)), floor, dots)

@@ -26,14 +26,23 @@ Stamp = tuple[float, StoreId, int]
 
 
 class Context(msgspec.Struct, frozen=True, array_like=True):
-    """What a writer has seen: a version vector, and the floor of the last-writer-wins versions."""
+    """What a writer has seen: a version vector, the floor of the last-writer-wins versions, and single dots.
+
+    dots: writes seen without all the earlier ones of their store; a client's own blind write beside siblings.
+    Invariant: dots are sorted, differ, and none is covered by the vector.
+    """
 
     vector: VersionVector = VersionVector()
     floor: Stamp | None = None
+    dots: tuple[Dot, ...] = ()
+
+    def covers_dot(self, dot: Dot) -> bool:
+        """Whether the write event `dot` was seen."""
+        return self.vector.covers(dot) or (bool(self.dots) and dot in self.dots)
 
     def covers(self, version: Version) -> bool:
         """Whether `version` was seen, so that a write under this context supersedes it."""
-        if self.vector.covers(version.dot):
+        if self.covers_dot(version.dot):
             return True
         return version.lww and self.floor is not None and version.stamp <= self.floor
 
@@ -42,7 +51,21 @@ class Context(msgspec.Struct, frozen=True, array_like=True):
         floor = self.floor
         if floor is None or (other.floor is not None and other.floor > floor):
             floor = other.floor
-        return Context(self.vector.merge(other.vector), floor)
+        return Context.of(self.vector.merge(other.vector), floor, self.dots + other.dots)
+
+    @classmethod
+    def of(cls, vector: VersionVector, floor: Stamp | None, dots: tuple[Dot, ...] = ()) -> Context:
+        """The context of these parts, in canonical form."""
+        if dots:
+            dots = tuple(sorted({dot for dot in dots if not vector.covers(dot)}))
+        return cls(vector, floor, dots)
+
+    def as_vector(self) -> VersionVector:
+        """The least vector that covers all that was seen: for showing; it may cover a little more."""
+        vector = self.vector
+        for dot in self.dots:
+            vector = vector.with_dot(dot)
+        return vector
 
 
 class Version(msgspec.Struct, frozen=True, array_like=True):
@@ -78,19 +101,29 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     @property
     def clock(self) -> VersionVector:
         """The vector of this write: its past and its own dot."""
-        return self.past.vector.with_dot(self.dot)
+        return self.past.as_vector().with_dot(self.dot)
+
+    @property
+    def floor(self) -> Stamp | None:
+        """The greatest last-writer-wins stamp among this version and its past."""
+        floor = self.past.floor
+        return self.stamp if self.lww and (floor is None or self.stamp > floor) else floor
 
     @property
     def seen(self) -> Context:
-        """What somebody has seen who has seen this version."""
-        floor = self.past.floor
-        if self.lww and (floor is None or self.stamp > floor):
-            floor = self.stamp
-        return Context(self.clock, floor)
+        """What a reader has seen who was shown this version with all its siblings."""
+        return Context.of(self.past.vector.with_dot(self.dot), self.floor, self.past.dots)
+
+    @property
+    def seen_alone(self) -> Context:
+        """What its writer has seen, who was shown none of its siblings: nothing that is not in `past`."""
+        return Context.of(self.past.vector, self.floor, (*self.past.dots, self.dot))
 
     def supersedes(self, other: Version) -> bool:
         """Whether this write made `other` obsolete."""
         if self.past.vector.covers_event(other.store, other.counter):
+            return True
+        if self.past.dots and other.dot in self.past.dots:
             return True
         if not other.lww:
             return False
@@ -137,10 +170,18 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
 
         Raises ValueError if the dot is not new to this state (a programmer's error: dots are never reused).
         """
-        if any(version.dot == dot for version in self.versions) or context.vector.covers(dot):
+        if any(version.dot == dot for version in self.versions) or context.covers_dot(dot):
             raise ValueError(f"dot {dot} was issued before")
         version = Version(dot.store, dot.counter, context, value, timestamp, deleted, lww)
         return Siblings(_without_obsolete([*self.versions, version])), version
+
+    def context_for_writer(self, version: Version) -> Context:
+        """What a client may pass on that has just written `version` into this state.
+
+        Not `version.seen` if siblings remain: that covers the earlier dots of its store, and among them may be a
+        sibling that the client was never shown.
+        """
+        return version.seen if len(self.versions) == 1 else version.seen_alone
 
     def merge(self, other: Siblings) -> Siblings:
         """The state that has seen both: commutative, associative, idempotent."""

@@ -60,7 +60,19 @@ class VersionVector(msgspec.Struct, frozen=True, array_like=True):
 
     def with_dot(self, dot: Dot) -> VersionVector:
         """This vector after it has also seen `dot` and all earlier events of its store."""
-        return self if self.covers(dot) else self.merge(VersionVector(((dot.store, dot.counter),)))
+        return self.with_event(dot.store, dot.counter)
+
+    def with_event(self, store: StoreId, counter: int) -> VersionVector:
+        """The same for a dot given by its parts."""
+        others = []
+        for entry in self.entries:
+            if entry[0] != store:
+                others.append(entry)
+            elif entry[1] >= counter:
+                return self
+        others.append((store, counter))
+        others.sort()
+        return VersionVector(tuple(others))
 
     def as_dict(self) -> dict[StoreId, int]:
         """A plain dictionary, for showing."""
