@@ -72,7 +72,7 @@ class SiblingView(msgspec.Struct, frozen=True, omit_defaults=True):
         """The view of one version."""
         return cls(
             value=None if version.deleted else msgspec.Raw(version.value),
-            dot=str(version.dot),
+            dot=f"{version.store}:{version.counter}",
             vector_clock=version.clock.as_dict(),
             issued_under=version.past.as_vector().as_dict(),
             node=version.node,

@@ -22,7 +22,7 @@ LEVELS = (1, FANOUT, LEAF_COUNT)
 
 def checksum(disk_key: str, record: bytes) -> int:
     """64 bits over a key and its record (signed, as SQLite keeps integers)."""
-    digest = blake2b(record, digest_size=8, key=key_hash(disk_key).to_bytes(8, "big")).digest()
+    digest = blake2b(record, digest_size=8, salt=key_hash(disk_key).to_bytes(8, "big")).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 

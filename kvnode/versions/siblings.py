@@ -101,7 +101,7 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     @property
     def clock(self) -> VersionVector:
         """The vector of this write: its past and its own dot."""
-        return self.past.as_vector().with_dot(self.dot)
+        return self.past.as_vector().with_event(self.store, self.counter)
 
     @property
     def floor(self) -> Stamp | None:
@@ -112,7 +112,7 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     @property
     def seen(self) -> Context:
         """What a reader has seen who was shown this version with all its siblings."""
-        return Context.of(self.past.vector.with_dot(self.dot), self.floor, self.past.dots)
+        return Context.of(self.past.vector.with_event(self.store, self.counter), self.floor, self.past.dots)
 
     @property
     def seen_alone(self) -> Context:
@@ -141,8 +141,10 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
     @property
     def context(self) -> Context:
         """What a reader of this state has seen."""
-        context = Context()
-        for version in self.versions:
+        if not self.versions:
+            return Context()
+        context = self.versions[0].seen
+        for version in self.versions[1:]:
             context = context.merge(version.seen)
         return context
 
@@ -170,9 +172,13 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
 
         Raises ValueError if the dot is not new to this state (a programmer's error: dots are never reused).
         """
-        if any(version.dot == dot for version in self.versions) or context.covers_dot(dot):
+        if context.covers_dot(dot):
             raise ValueError(f"dot {dot} was issued before")
         version = Version(dot.store, dot.counter, context, value, timestamp, deleted, lww)
+        if all(version.supersedes(older) for older in self.versions):
+            return Siblings((version,)), version
+        if any(older.store == dot.store and older.counter == dot.counter for older in self.versions):
+            raise ValueError(f"dot {dot} was issued before")
         return Siblings(_without_obsolete([*self.versions, version])), version
 
     def context_for_writer(self, version: Version) -> Context:
@@ -185,7 +191,7 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
 
     def merge(self, other: Siblings) -> Siblings:
         """The state that has seen both: commutative, associative, idempotent."""
-        if self.versions == other.versions or not other.versions:
+        if not other.versions:
             return self
         if not self.versions:
             return other
@@ -193,6 +199,8 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
             other.versions[0].supersedes(version) for version in self.versions
         ):
             return other  # the common case: a newer write arrives
+        if self.versions == other.versions:
+            return self
         together = {version.dot: version for version in self.versions}
         for version in other.versions:
             together.setdefault(version.dot, version)
@@ -200,9 +208,7 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
 
 
 def _without_obsolete(versions: Iterable[Version]) -> tuple[Version, ...]:
-    candidates = sorted(versions, key=lambda version: version.dot)
-    if len(candidates) == 1:
-        return tuple(candidates)
+    candidates = sorted(versions, key=lambda version: (version.store, version.counter))
     return tuple(
         version
         for version in candidates
