@@ -131,31 +131,32 @@ def broken_promises(
 ) -> list[str]:
     """Who said too early that a write was safe. answers: key -> acknowledged_by."""
     found = []
+    asked = [
+        (message.key, message.id)
+        for _, message in messages(traces[coordinator], SENDS)
+        if isinstance(message, StoreRecord) and message.id
+    ]
+    to_coordinator = {other_end(call.target) for call in traces[coordinator]}
+    said = {
+        node: [
+            (message.id, call.entered)
+            for call, message in messages(calls, SENDS)
+            if isinstance(message, Stored) and call.target in to_coordinator
+        ]
+        for node, calls in traces.items()
+    }
     for key, acknowledged_by in answers.items():
-        safe = {node: synced_at(calls, key) for node, calls in traces.items()}
-        body = f'"key":"{key}"'.encode()
-        answered = next(c for c in traces[coordinator] if c.name in SENDS and body in c.data)
-        for node in acknowledged_by:
-            if (at := safe[node]) is None or at > answered.entered:
-                found.append(f"{key}: answered, naming {node}, which had not synced it")
-        asked = {
-            (other_end(call.target), message.id)
-            for call, message in messages(traces[coordinator], SENDS)
-            if isinstance(message, StoreRecord) and message.key == key
-        }
-        ids = {number for _, number in asked if number}
-        known = {other_end(call.target) for call in traces[coordinator]}
+        body, ids = f'"key":"{key}"'.encode(), {number for asked_key, number in asked if asked_key == key}
+        answered = next(call for call in traces[coordinator] if call.name in SENDS and body in call.data)
         for node, calls in traces.items():
-            if node == coordinator:
-                continue
-            said = [
-                call
-                for call, message in messages(calls, SENDS)
-                if isinstance(message, Stored) and message.id in ids and call.target in known
-            ]
-            if said and ((at := safe[node]) is None or at > said[0].entered):
+            safe_at = synced_at(calls, key)
+            named = node in acknowledged_by
+            said_at = next((at for number, at in said[node] if number in ids), None)
+            if named and (safe_at is None or safe_at > answered.entered):
+                found.append(f"{key}: answered, naming {node}, which had not synced it")
+            if said_at is not None and (safe_at is None or safe_at > said_at):
                 found.append(f"{key}: {node} said stored and had not synced it")
-            if not said and node in acknowledged_by:
+            if named and node != coordinator and said_at is None:
                 found.append(f"{key}: {node} is named but never said stored")
     return found
 
