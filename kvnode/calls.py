@@ -60,7 +60,9 @@ class Calls:
         self._runtime = runtime
         self._rounds: dict[int, Round] = {}
         self._deadlines: list[tuple[float, int]] = []
-        self._last_id = 0
+        self._last_id = runtime.random.getrandbits(
+            52
+        )  # a late answer to an earlier life of this node fits none
         self._sweeping = False
 
     def __len__(self) -> int:

@@ -25,6 +25,7 @@ from kvnode.messages import (
     Fetched,
     Forward,
     Forwarded,
+    Hello,
     Message,
     Ping,
     PingRequest,
@@ -86,6 +87,7 @@ class Node:
             CompareRoots: self.exchange.on_roots,
             CompareNodes: self.exchange.on_nodes,
             CompareLeaves: self.exchange.on_leaves,
+            Hello: lambda peer, message: None,  # said once, when the connection began
         }
 
     async def open(self) -> None:
@@ -178,7 +180,12 @@ class Node:
         self.runtime.spawn(self._answer_forward(peer, message), "forwarded request")
 
     async def _answer_forward(self, peer: str, message: Forward) -> None:
-        status, body = await self._coordinate(requests.decode_request(message.request), message.cause)
+        try:
+            status, body = await self._coordinate(requests.decode_request(message.request), message.cause)
+        except Exception as error:  # noqa: BLE001 - a request that finds a fault in us must not end every node in turn
+            self.runtime.log("internal_error", level="error", forwarded_by=peer, error=repr(error))
+            problem = InternalError(f"{self.name} found a fault in itself; its log says more").problem()
+            status, body = InternalError.status, _encode_json(problem)
         self.runtime.network.send(peer, Forwarded(message.id, status, body))
 
     async def replicas(self, kind: str, key: str) -> list[tuple[str, Fetched | None]]:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NoReturn
 
 import msgspec
 
 from kvnode.calls import Calls, Round
 from kvnode.config import (
     ACTOR_COUNT_MAX,
+    COUNTER_TOTAL_MAX,
     REQUEST_TIMEOUT_MS,
     REQUESTS_IN_FLIGHT_MAX,
     SIBLING_COUNT_MAX,
@@ -26,7 +28,7 @@ from kvnode.config import (
 from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet, TooBusy
 from kvnode.messages import COUNTER, KV, Answer, Fetch, Fetched, Stored, StoreRecord
 from kvnode.observe import Samples
-from kvnode.replication.dots import DotSource
+from kvnode.replication.dots import DotSource, NoDots
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state, merge_records
@@ -45,7 +47,7 @@ from kvnode.requests import (
 )
 from kvnode.ring import Ring
 from kvnode.runtime import Runtime
-from kvnode.versions import Context, PnCounter
+from kvnode.versions import Context, Dot, PnCounter
 
 
 class _QuorumRound(Round):
@@ -186,12 +188,18 @@ class Coordinator:
     async def put(self, request: Put, cause: int) -> PutAnswer:
         """Write one version. Raises Conflict, TooBusy, QuorumUnmet."""
         w, live, dead = self._quorum_for("W", request.key, request.w)
-        dot = await self._dots.next()
+        try:
+            dot = await self._dots.next()
+        except NoDots as error:
+            n = 1 + len(live) + len(dead)
+            raise QuorumUnmet("W", need=w, got=0, n=n, definite=True, why=str(error)) from error
         known = self._records.latest(KV, request.key)
         held = KVS.empty if known is None else KVS.decode(known)
         context = request.context
         if context is None:
             context = held.context if request.mode == "replace" else Context()
+        if context.covers_dot(dot):
+            _refuse_future(request, dot)
         siblings, version = held.write(
             dot,
             request.value or b"",
@@ -200,7 +208,7 @@ class Coordinator:
             deleted=request.value is None,
             lww=request.mode == "lww",
         )
-        if len(siblings.versions) > SIBLING_COUNT_MAX:
+        if len(siblings.versions) > max(SIBLING_COUNT_MAX, len(held.versions)):
             raise Conflict(
                 f"key has {len(held.versions)} siblings, at most {SIBLING_COUNT_MAX} are kept: "
                 "resolve them with a PUT under the context of a GET"
@@ -255,7 +263,11 @@ class Coordinator:
             before = held.totals(actor)
             increments, decrements = before[0] + increments, before[1] + decrements
         merged = held.merge(PnCounter.of(actor, increments, decrements))
-        if len(merged.entries) > ACTOR_COUNT_MAX:
+        if max(increments, decrements) > COUNTER_TOTAL_MAX:
+            raise Conflict(
+                f"the totals of {actor} would exceed {COUNTER_TOTAL_MAX}, the most a counter holds"
+            )
+        if len(merged.entries) > max(ACTOR_COUNT_MAX, len(held.entries)):
             raise Conflict(
                 f"counter has {len(held.entries)} actors, at most {ACTOR_COUNT_MAX} are kept: "
                 "an actor is a process, not a person"
@@ -376,3 +388,15 @@ class Coordinator:
             if isinstance(round_, _WriteRound) and peer in round_.waiting_for:
                 return self.now_ms() - round_.started_ms
         return 0.0
+
+
+def _refuse_future(request: Put, dot: Dot) -> NoReturn:
+    """A context claims to have seen writes that this store has not issued: somebody made it up."""
+    if request.context is not None:
+        raise BadRequest(
+            f"context: it covers {dot}, which was not issued yet; pass on only what a GET or PUT answered"
+        )
+    raise Conflict(
+        f"the key was written under a context that covers dots not issued yet, such as {dot}: "
+        "resolve it with a PUT through another node"
+    )

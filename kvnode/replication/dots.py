@@ -15,6 +15,10 @@ _STORE_ID = "store-id"
 _RESERVED = "dots-reserved"
 
 
+class NoDots(Exception):
+    """The reserved dots are used up, and no more can be reserved: the disk takes no writes."""
+
+
 class DotSource:
     """Issues this store's dots. Invariant: every dot issued is within a block that is durably reserved."""
 
@@ -40,11 +44,18 @@ class DotSource:
         await self._reserve()
 
     async def next(self) -> Dot:
-        """A dot that was never issued before; waits only if a whole block was used up during one sync."""
+        """A dot that was never issued before; waits only if a whole block was used up during one sync.
+
+        Raises NoDots if no more can be reserved.
+        """
         if self._reserved - self._last < DOT_BLOCK // 2 and not self._reserving:
             self._reserving = True
             self._runtime.spawn(self._reserve(), "reserve dots")
         while self._last >= self._reserved:
+            if not self._reserving:
+                raise NoDots(
+                    f"all {self._last} dots that were reserved on disk are used, and it takes no writes"
+                )
             await self._runtime.clock.sleep_ms(1.0)
         self._last += 1
         return Dot(self.store, self._last)

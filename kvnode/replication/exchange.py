@@ -52,10 +52,9 @@ class Exchange:
 
     async def run(self) -> None:
         """Compare with one peer after the other, for ever."""
-        while True:
-            for peer in self._ring.nodes:
-                if peer == self._node:
-                    continue
+        others = [node for node in self._ring.nodes if node != self._node]
+        while others:
+            for peer in others:
                 jitter = 0.5 + self._runtime.random.random()
                 await self._runtime.clock.sleep_ms(EXCHANGE_PERIOD_MS * jitter)
                 if self._is_alive(peer):
