@@ -15,6 +15,7 @@ from collections import OrderedDict
 from random import Random
 from typing import Any
 
+from traffic.clock import Clock, monotonic
 from traffic.nodes import NodeTable
 from traffic.stores.base import Observer, StoreError
 
@@ -29,7 +30,10 @@ ROUND_EVERY_S = 1.0
 class Convergence:
     """Remembers what was written lately and asks the replicas about a sample of it."""
 
-    def __init__(self, observer: Observer, nodes: NodeTable, *, random: Random) -> None:
+    def __init__(
+        self, observer: Observer, nodes: NodeTable, *, random: Random, clock: Clock = monotonic
+    ) -> None:
+        self._clock = clock
         self._observer = observer
         self._nodes = nodes
         self._random = random
@@ -57,8 +61,7 @@ class Convergence:
 
     async def look(self) -> None:
         """One round: a fresh sample, and the keys that disagreed before."""
-        loop = asyncio.get_running_loop()
-        now_s = loop.time()
+        now_s = self._clock()
         quiet: list[tuple[str, bool]] = []
         for entry, written_s in self._written.items():
             if now_s - written_s < QUIET_S:
@@ -71,7 +74,7 @@ class Convergence:
         counted = [answer for answer in answers[: len(sample)] if answer is not None]
         self._sampled = len(counted)
         self._agreeing = sum(counted)
-        self._checked_s = loop.time()
+        self._checked_s = self._clock()
 
     def summary(self, now_s: float, now_wall_ms: int) -> dict[str, Any]:
         age_s = None if self._checked_s is None else now_s - self._checked_s

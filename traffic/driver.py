@@ -24,6 +24,7 @@ from random import Random
 
 from traffic.arrivals import Arrivals, Pattern
 from traffic.books import Books
+from traffic.clock import Clock, monotonic
 from traffic.convergence import Convergence
 from traffic.nodes import NodeTable
 from traffic.operations import Add, Get, Operation, Put
@@ -69,10 +70,10 @@ class Driver:
         settings: Settings,
         in_flight_max: int = IN_FLIGHT_MAX,
         queue_max: int = QUEUE_MAX,
+        clock: Clock = monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        self._clock = loop.time
+        self._clock = clock
         self._wall = wall
         self._store = store
         self._nodes = nodes
@@ -96,6 +97,7 @@ class Driver:
             books,
             self.recorder,
             random=random,
+            clock=clock,
             w=lambda: self.settings.w,
             settled=self._resend_settled,
         )

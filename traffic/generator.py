@@ -18,6 +18,7 @@ from typing import Any
 
 from kvnode.checkers import Verdict
 from traffic.books import Books
+from traffic.clock import monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.nodes import NodeTable
@@ -97,10 +98,10 @@ class Generator:
     def reset(self) -> None:
         """Begin the measured gap anew."""
         for driver in self.drivers.values():
-            driver.recorder.reset_gap(asyncio.get_running_loop().time())
+            driver.recorder.reset_gap(monotonic())
 
     def longest_gap_s(self) -> float:
-        now_s = asyncio.get_running_loop().time()
+        now_s = monotonic()
         return max(driver.recorder.longest_gap_s(now_s) for driver in self.drivers.values())
 
     async def check(self) -> Verdict:
@@ -115,7 +116,7 @@ class Generator:
     def stats(self) -> dict[str, Any]:
         """The state of everything, as GET /api/real/traffic/stats answers it. Rates in operations/s over
         the last two seconds, latencies in ms over the last five."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = monotonic()
         now_ms = int(time.time() * 1000)
         hints = [node.hints_pending for node in self.nodes.nodes.values() if node.hints_pending is not None]
         drivers = self.drivers.values()

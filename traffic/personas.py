@@ -47,7 +47,7 @@ KINDS: tuple[PersonaKind, ...] = (
     _kind("casual", share=0.70, activity=1, appeal=1, view=52, like=35, retweet=6, comment=4, tweet=3),
     _kind("power", share=0.20, activity=5, appeal=2, view=36, like=38, retweet=12, comment=9, tweet=5),
     _kind("bot", share=0.05, activity=6, appeal=0.5, view=22, like=50, retweet=26, tweet=2),
-    _kind("influencer", share=0.05, activity=2, appeal=6, view=44, like=22, retweet=6, comment=14, tweet=14),
+    _kind("influencer", share=0.05, activity=2, appeal=3, view=44, like=22, retweet=6, comment=14, tweet=14),
 )
 
 

@@ -23,6 +23,7 @@ from random import Random
 from msgspec import Struct
 
 from traffic.books import Books
+from traffic.clock import Clock
 from traffic.nodes import NodeTable
 from traffic.operations import Add
 from traffic.recorder import Recorder
@@ -54,6 +55,7 @@ class Resender:
         recorder: Recorder,
         *,
         random: Random,
+        clock: Clock,
         w: Callable[[], int],
         settled: Callable[[Unanswered], None],
     ) -> None:
@@ -62,6 +64,7 @@ class Resender:
         self._books = books
         self._recorder = recorder
         self._random = random
+        self._clock = clock
         self._w = w
         self._settled = settled
         self._waiting: dict[str, deque[Unanswered]] = {}
@@ -104,7 +107,6 @@ class Resender:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _resend(self, counter: CounterTotals) -> None:
-        loop = asyncio.get_running_loop()
         queue = self._waiting[counter.key]
         pause_s = PAUSE_S_MIN
         try:
@@ -121,14 +123,14 @@ class Resender:
                 except StoreError as error:
                     self._recorder.attempt_failed(node)
                     if not error.status:
-                        self._nodes.no_answer(node, loop.time())
+                        self._nodes.no_answer(node, self._clock())
                     elif refused(error):
                         self._give_up(queue)
                         return
                     continue
                 self._books.acknowledged_counter(counter, total, w=w)
                 counter.acknowledge(total)
-                self.settle(counter, node, loop.time())
+                self.settle(counter, node, self._clock())
         finally:
             self.count -= len(queue)
             del self._waiting[counter.key]

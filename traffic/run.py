@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from traffic.clock import monotonic
 from traffic.discovery import Address
 from traffic.driver import Driver, Settings
 from traffic.generator import Generator
@@ -40,18 +41,18 @@ async def _run(generator: Generator, duration_s: float) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     print(f"seed {generator.seed}: {driver.settings.rate:g} operations/s for {duration_s:g} s", flush=True)
-    began_s, began_cpu_s = loop.time(), _cpu_s()
+    began_s, began_cpu_s = monotonic(), _cpu_s()
     generator.start()
-    while (left_s := duration_s - (loop.time() - began_s)) > 0 and not stopped.is_set():
+    while (left_s := duration_s - (monotonic() - began_s)) > 0 and not stopped.is_set():
         if generator.failed.done():
             generator.failed.result()
-        _progress(driver, loop.time() - began_s, loop.time())
+        _progress(driver, monotonic() - began_s, monotonic())
         waiting = asyncio.ensure_future(stopped.wait())
         await asyncio.wait([waiting], timeout=min(PROGRESS_EVERY_S, left_s))
         waiting.cancel()
     generator.stop()
     cpu_s = _cpu_s() - began_cpu_s
-    _progress(driver, loop.time() - began_s, loop.time(), last=True)
+    _progress(driver, monotonic() - began_s, monotonic(), last=True)
     if not await driver.drained(DRAIN_S):
         print(f"{driver.in_flight + driver.resending} operations are still unanswered", flush=True)
     return await _summary(generator, driver, cpu_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from traffic.clock import Clock, monotonic
 from traffic.nodes import NodeTable
 from traffic.stores.base import Observer, StoreError
 
@@ -18,7 +19,8 @@ STATS_EVERY_S = 1.0
 class Watch:
     """Keeps a NodeTable up to date until it is cancelled."""
 
-    def __init__(self, observer: Observer, table: NodeTable) -> None:
+    def __init__(self, observer: Observer, table: NodeTable, *, clock: Clock = monotonic) -> None:
+        self._clock = clock
         self._observer = observer
         self._table = table
 
@@ -38,13 +40,12 @@ class Watch:
             await asyncio.sleep(HEALTH_EVERY_S)
 
     async def _ask_health(self, name: str) -> None:
-        loop = asyncio.get_running_loop()
         try:
             members = await self._observer.health(name)
         except StoreError:
-            self._table.refresh(loop.time())
+            self._table.refresh(self._clock())
         else:
-            self._table.answered(name, members, loop.time())
+            self._table.answered(name, members, self._clock())
 
     async def _stats(self, name: str) -> None:
         node = self._table.nodes[name]

@@ -16,7 +16,7 @@ Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 
 def estimate(store: MemoryStore) -> Convergence:
     nodes = NodeTable(store.nodes, random=Random(1), has_room=store.has_room)
-    return Convergence(store, nodes, random=Random(2))
+    return Convergence(store, nodes, random=Random(2), clock=now_s)
 
 
 def now_s() -> float:

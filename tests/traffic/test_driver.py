@@ -61,6 +61,7 @@ class Bench:
     """A driver with all its parts, on the running loop."""
 
     def __init__(self, workload: OnlyLikes, store: MemoryStore, *, rate: float = 100, **bounds: int) -> None:
+        clock = asyncio.get_running_loop().time
         self.store = store
         self.workload = workload
         self.nodes = NodeTable(store.nodes, random=Random(1), has_room=store.has_room)
@@ -72,16 +73,17 @@ class Bench:
             nodes=self.nodes,
             totals=self.totals,
             books=self.books,
-            convergence=Convergence(store, self.nodes, random=Random(2)),
+            convergence=Convergence(store, self.nodes, random=Random(2), clock=clock),
             random=Random(3),
             settings=Settings(rate=rate, pattern="even"),
+            clock=clock,
             **bounds,
         )
         self.recorder = self.driver.recorder
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Bench:
-        watch = Watch(self.store, self.nodes)
+        watch = Watch(self.store, self.nodes, clock=asyncio.get_running_loop().time)
         await watch.look_once()
         self._tasks = [asyncio.create_task(watch.run()), asyncio.create_task(self.driver.run())]
         self.driver.start()

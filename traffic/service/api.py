@@ -21,8 +21,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from traffic.arrivals import Pattern
+from traffic.clock import monotonic
 from traffic.generator import Generator
-from traffic.service.feed import active_tweets
+from traffic.service.feed import ORDERS, Order, active_tweets
 from traffic.service.guards import Guards
 from traffic.service.probes import read_through_every_node, write_through_every_node
 from traffic.service.problems import Problem, from_bug, from_http_exception, from_problem
@@ -108,9 +109,9 @@ class Api:
         )
 
     async def tweets(self, request: Request) -> Response:
-        limit = _limit(request)
+        limit, order = _limit(request), _order(request)
         try:
-            tweets = await active_tweets(self._generator, limit)
+            tweets = await active_tweets(self._generator, limit, order)
         except StoreError as error:
             raise Problem(503, f"the database cannot be read now: {error}", definite=True) from None
         total = max(self._generator.twitter.active, len(tweets))
@@ -196,7 +197,7 @@ class Api:
 
     def _stats(self) -> bytes:
         """The picture, at most STATS_AGE_S_MAX old: many watchers cost as much as one."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = monotonic()
         if now_s - self._pictured_s > STATS_AGE_S_MAX:
             self._picture = msgspec.json.encode(self._generator.stats())
             self._pictured_s = now_s
@@ -246,6 +247,14 @@ def _limit(request: Request) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= TWEETS_MAX):
         raise Problem(400, f"limit must be a number between 1 and {TWEETS_MAX}, got {text[:40]!r}")
     return int(text)
+
+
+def _order(request: Request) -> Order:
+    text = request.query_params.get("order", ORDERS[0])
+    for order in ORDERS:
+        if order == text:
+            return order
+    raise Problem(400, f"order must be one of {', '.join(ORDERS)}, got {text[:40]!r}")
 
 
 def _but_success(report: dict[str, Any]) -> dict[str, Any]:

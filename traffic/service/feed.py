@@ -12,25 +12,33 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any
+from typing import Any, Literal, get_args
 
+from traffic.clock import monotonic
 from traffic.generator import Generator
 from traffic.service.reading import through_any
 from traffic.stores.base import GetReply, NotFound, StoreError
 
+Order = Literal["newest", "popular"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 WINDOWS_S = (60, 3600, None)  # None: since ever
 KEYS_PER_LIST = 1000
 READS_AT_ONCE = 16
 COUNTERS = ("likes", "retweets", "comments", "views")
 
 
-async def active_tweets(generator: Generator, limit: int) -> list[dict[str, Any]]:
-    """Newest first. StoreError if the database cannot be read."""
-    ids = await _ids(generator, limit)
+async def active_tweets(generator: Generator, limit: int, order: Order = "newest") -> list[dict[str, Any]]:
+    """Newest first, or most liked first among the live ones of this process. StoreError if the database
+    cannot be read."""
+    popular = order == "popular" and generator.twitter.active > 0
+    hottest = [tweet.tweet_id for tweet in generator.twitter.timeline.hottest(limit)]
+    ids = hottest if popular else await _ids(generator, limit)
     room = asyncio.Semaphore(READS_AT_ONCE)
     tweets = await asyncio.gather(*(_tweet(generator, tweet_id, room) for tweet_id in ids))
     found = [tweet for tweet in tweets if tweet is not None]
-    return sorted(found, key=lambda tweet: str(tweet["created_at"]), reverse=True)[:limit]
+    if popular:
+        return sorted(found, key=lambda tweet: int(tweet["likes"]), reverse=True)
+    return sorted(found, key=lambda tweet: str(tweet["created_at"]), reverse=True)
 
 
 async def _ids(generator: Generator, limit: int) -> list[str]:
@@ -48,7 +56,7 @@ async def _ids(generator: Generator, limit: int) -> list[str]:
 
 async def _listed(generator: Generator, node: str, after: str) -> list[str] | None:
     """Tweet and comment keys that this node holds; None if it does not say."""
-    if not generator.nodes.nodes[node].believed(asyncio.get_running_loop().time()):
+    if not generator.nodes.nodes[node].believed(monotonic()):
         return None
     try:
         return await generator.store.keys(node, prefix="tweet/", after=after, limit=KEYS_PER_LIST)

@@ -10,6 +10,7 @@ import asyncio
 import time
 from typing import Any
 
+from traffic.clock import monotonic
 from traffic.generator import Generator
 from traffic.stores.base import NotFound, StoreError
 
@@ -17,12 +18,11 @@ from traffic.stores.base import NotFound, StoreError
 async def write_through_every_node(generator: Generator) -> dict[str, Any]:
     """{success, test_key, results}; success if every node took the write."""
     key = f"write-test-{int(time.time() * 1000)}"
-    loop = asyncio.get_running_loop()
     w = generator.drivers["twitter"].settings.w
     context: str | None = None
     results: list[dict[str, Any]] = []
     for node in generator.store.nodes:
-        began_s = loop.time()
+        began_s = monotonic()
         value = f"written through {node}"
         try:
             reply = await generator.store.put(node, key, value, w=w, context=context)
@@ -47,11 +47,10 @@ async def write_through_every_node(generator: Generator) -> dict[str, Any]:
 
 async def read_through_every_node(generator: Generator, key: str) -> dict[str, Any]:
     """{success, key, results}; success if every node found it."""
-    loop = asyncio.get_running_loop()
     r = generator.drivers["twitter"].settings.r
 
     async def read(node: str) -> dict[str, Any]:
-        began_s = loop.time()
+        began_s = monotonic()
         try:
             reply = await generator.store.get(node, key, r=r)
         except NotFound:
@@ -77,4 +76,4 @@ def _failed(error: StoreError) -> dict[str, Any]:
 
 
 def _since_ms(began_s: float) -> float:
-    return round((asyncio.get_running_loop().time() - began_s) * 1000, 3)
+    return round((monotonic() - began_s) * 1000, 3)

@@ -2,7 +2,7 @@
 
 Here: a bounded list of tweets and a weighted draw from it. Not here: operations, personas, stores.
 
-How popularity arises, as on a real timeline: a tweet's weight is recency × appeal × (1 + engagement)^0.8.
+How popularity arises, as on a real timeline: a tweet's weight is recency × appeal × (1 + engagement)^0.5.
 The last factor is preferential attachment (Barabási and Albert, 1999): what is seen is liked, what is
 liked is seen. With appeals from a Pareto distribution the result is a Zipf-like skew: few tweets take
 most of the engagement, so the database meets hot keys.
@@ -17,7 +17,7 @@ from random import Random
 LIVE_TWEETS_MAX = 200
 RECENCY_HALF_LIFE_S = 45.0
 RECENCY_FLOOR = 0.01
-ATTACHMENT_EXPONENT = 0.8
+ATTACHMENT_EXPONENT = 0.5
 REWEIGH_EVERY_S = 0.5
 
 
@@ -58,6 +58,12 @@ class Timeline:
     def newest(self, limit: int) -> list[LiveTweet]:
         """Live tweets, newest first."""
         return sorted(self._tweets, key=lambda tweet: (tweet.created_s, tweet.tweet_id), reverse=True)[:limit]
+
+    def hottest(self, limit: int) -> list[LiveTweet]:
+        """Live tweets, the most engaged with first."""
+        return sorted(self._tweets, key=lambda tweet: (tweet.engagement, tweet.created_s), reverse=True)[
+            :limit
+        ]
 
     def add(self, tweet: LiveTweet, now_s: float) -> None:
         if len(self._tweets) >= self._tweets_max:

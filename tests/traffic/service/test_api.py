@@ -131,6 +131,14 @@ def test_a_tweet_that_somebody_else_wrote_is_listed_too(client: TestClient, stor
     assert tweets["number"]["text"] == "17"
 
 
+def test_popular_tweets_come_most_liked_first(client: TestClient) -> None:
+    started(client, 400)
+    tweets = client.get("/api/real/twitter/active_tweets?order=popular&limit=5").json()["tweets"]
+    likes = [tweet["likes"] for tweet in tweets]
+    assert likes == sorted(likes, reverse=True)
+    assert likes[0] > 0
+
+
 def test_write_test_and_read_test(client: TestClient) -> None:
     report = client.post("/api/real/cluster/write_test").json()
     assert report["success"] is True
@@ -232,6 +240,7 @@ BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/api/real/traffic/start", {"content": b'{"workload": 3}'}, 400, "$.workload"),
     ("PUT", "/api/real/traffic/twitter", {"content": b"{}" + b" " * 70_000}, 413, "65536 bytes"),
     ("GET", "/api/real/twitter/active_tweets?limit=0", {}, 400, "between 1 and 200"),
+    ("GET", "/api/real/twitter/active_tweets?order=odd", {}, 400, "one of newest, popular"),
     ("GET", "/api/real/twitter/active_tweets?limit=abc", {}, 400, "got 'abc'"),
     ("GET", "/api/real/twitter/active_tweets?limit=99999999999999999999", {}, 400, "between 1 and 200"),
     ("GET", "/api/real/cluster/read_test/" + "k" * 600, {}, 400, "got 600"),
