@@ -187,11 +187,19 @@ install_environment() { # kind
     wanted_state "$1" >"$VENV/.installed-$1"
     if [ "$1" = test ]; then wanted_state runtime >"$VENV/.installed-runtime"; fi
     rm -f "$INSTALLING" "$SETUP_LOG"
-    trap - INT TERM HUP
+    quick_end
     exec 9<&-
 }
 
+# A bash whose child was not interrupted itself goes on after SIGINT unless it is told not to.
+quick_end() {
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+}
+
 environment() { # runtime|test
+    quick_end
     case "$1" in
         runtime | test) ;;
         *) fail "environment.sh: expected runtime or test, got '$1'" ;;

@@ -5,8 +5,8 @@ traffic (demo.py).
 
 Its settings are handed over, never written: defaults come from lab_settings/ beside this file, and what a
 person has changed in their own Jupyter still wins. Its run-time files and its window layout are kept in the
-cluster's folder. It runs under kvnode.cluster.leash, which holds a pipe to this process: when this process
-ends, even by kill -9, the pipe closes and the server is killed; its kernels notice within a second.
+cluster's folder. It runs on a tether (tether.py) that this process holds: when this process ends, even by
+kill -9, the server and its kernels are killed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PORTS_TRIED_MAX = 50
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 6.0
 POLL_S = 0.1
-LEASH = (sys.executable, "-P", "-m", "kvnode.cluster.leash", "--")
+TETHER = (sys.executable, "-P", "-m", "labkit.tether", "--")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class NotebookServer:
         self._port = free_port(port)
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                [*LEASH, *self._command(folder)],
+                [*TETHER, *self._command(folder)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -129,14 +129,11 @@ class NotebookServer:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            self._process.stdin.close()  # the tether's end: whatever is left is killed
+        self._process.wait()
         shutil.rmtree(self._runtime, ignore_errors=True)
 
     def _last_words(self) -> str:

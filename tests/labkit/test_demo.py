@@ -1,0 +1,51 @@
+"""The demo's command line, and the table that says what runs where."""
+
+from pathlib import Path
+
+import pytest
+
+from labkit import demo, launcher, opening
+
+
+def test_the_demo_and_the_notebooks_read_the_same_variables() -> None:
+    for name in ("CLUSTER_VARIABLE", "BASE_PORT_VARIABLE", "TRAFFIC_PORT_VARIABLE", "TRAFFIC_PORT"):
+        assert getattr(demo, name) == getattr(opening, name)
+
+
+def test_the_defaults_are_those_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (demo.CLUSTER_VARIABLE, demo.BASE_PORT_VARIABLE, demo.TRAFFIC_PORT_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    options = demo.read_arguments([])
+    assert (options.cluster, options.port, options.rate, options.lab_port) == ("quorum-lab", 7342, 50.0, 8888)
+    assert options.nodes is None and options.base_port is None
+
+
+def test_the_environment_gives_defaults_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(demo.CLUSTER_VARIABLE, "class-2")
+    monkeypatch.setenv(demo.TRAFFIC_PORT_VARIABLE, "7400")
+    monkeypatch.setenv(demo.BASE_PORT_VARIABLE, "12000")
+    options = demo.read_arguments(["--port", "7500"])
+    assert (options.cluster, options.port, options.base_port) == ("class-2", 7500, 12000)
+
+
+def test_a_wrong_port_in_the_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(demo.TRAFFIC_PORT_VARIABLE, "seven")
+    with pytest.raises(SystemExit):
+        demo.read_arguments([])
+    assert "expected a number from 1 to 65535, got 'seven'" in capsys.readouterr().err
+
+
+def test_the_table_lines_up_and_shortens_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/nowhere/ada")
+    rows = [
+        launcher.Row(
+            "node-1", "http://127.0.0.1:9999", "database node (running)", Path("/nowhere/ada/state/log.jsonl")
+        ),
+        launcher.Row("traffic", "http://127.0.0.1:7342", "traffic and status page", Path("/elsewhere/log")),
+    ]
+    lines = launcher.table(rows).splitlines()
+    assert len({line.index("http") for line in lines[1:]} | {lines[0].index("address")}) == 1
+    assert lines[1].endswith("  ~/state/log.jsonl")
+    assert lines[2].endswith("  /elsewhere/log")
