@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -28,7 +29,7 @@ from labkit.opening import CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
 from labkit.service import TrafficService
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "00-start-here.ipynb"
-WATCH_S = 0.5
+WATCH_S = 1.0
 TRAFFIC_READY_TIMEOUT_S = 30.0
 
 
@@ -68,6 +69,7 @@ def run(options: argparse.Namespace, *, stop_signals: Sequence[signal.Signals]) 
 def watch(running: contextlib.ExitStack, options: argparse.Namespace) -> None:
     """Start everything, say so, and wait until something ends; what must be stopped goes on `running`."""
     began = time.monotonic()
+    check_port(options.port)
     server = None if options.no_lab else start_server(running, options)
     cluster = start_cluster(running, options)
     traffic = start_traffic(running, cluster, options)
@@ -89,6 +91,17 @@ def watch(running: contextlib.ExitStack, options: argparse.Namespace) -> None:
             cluster.status()
         except NotRunning:
             raise LabError(f"The cluster {cluster.name} was stopped from elsewhere.") from None
+        except ClusterError:
+            continue  # its supervisor is busy: ask again
+
+
+def check_port(port: int) -> None:
+    """Fail before anything is started if another program holds the traffic service's port."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        is_taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    if is_taken and not TrafficService(f"http://127.0.0.1:{port}").is_answering():
+        raise LabError(f"Port {port} is held by another program.", do=f"name another one: --port {port + 1}")
 
 
 def start_server(running: contextlib.ExitStack, options: argparse.Namespace) -> NotebookServer:
