@@ -28,6 +28,7 @@ from labkit.figures.timeline import (
     lowest_positive,
     mark_layout,
     time_axis,
+    visible,
 )
 from labkit.samples import Mark, Sample
 
@@ -38,6 +39,7 @@ def agreement_figure(
     samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0
 ) -> Figure:
     """Do all replicas agree? (share of sampled keys, written no longer ago than a moment left out)"""
+    samples = visible(samples, window_s)
     x = ages(samples)
     percent = column(samples, lambda sample: sample.agreeing_share * 100)
     data = [
@@ -64,6 +66,7 @@ def agreement_figure(
 
 def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
     """How late is each replica?"""
+    samples = visible(samples, window_s)
     x = ages(samples)
     names = by_node_number(samples[-1].nodes) if samples else []
     columns = [column(samples, lambda sample, name=name: _lag(sample, name)) for name in names]  # type: ignore[misc]
@@ -83,6 +86,7 @@ def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_
 
 def hints_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
     """What waits for an absent node?"""
+    samples = visible(samples, window_s)
     x = ages(samples)
     waiting = column(samples, lambda sample: sample.hints_pending_total)
     data = [

@@ -19,6 +19,11 @@ Array = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
 MARK_LEVELS = 3
 
 
+def visible(samples: Sequence[Sample], window_s: float) -> list[Sample]:
+    """The samples that the time axis shows: an axis end must not follow what is out of sight."""
+    return [sample for sample in samples if samples[-1].at_s - sample.at_s <= window_s]
+
+
 def ages(samples: Sequence[Sample]) -> Array:
     """Seconds before the newest sample, as negative numbers."""
     if not samples:

@@ -29,15 +29,17 @@ from labkit.figures.timeline import (
     lowest_positive,
     mark_layout,
     time_axis,
+    visible,
 )
 from labkit.samples import Mark, Sample
 
 RATE_SPAN_S = 2.0
-# What a request does to the database -> the kinds of operation that do it, from the bottom of the stack up.
+# What a request does to the database -> the kinds of operation that do it, from the bottom of the stack up:
+# reads a tweet, counts something (a view, a like, …), or writes a text (a tweet, a comment).
 WORK = {
     "reads": ("read",),
-    "counts (views, likes, …)": ("view", "like", "retweet", "tally"),
-    "tweets, comments": ("tweet", "comment"),
+    "counts": ("view", "like", "retweet", "tally"),
+    "texts": ("tweet", "comment"),
 }
 
 
@@ -58,6 +60,7 @@ def rate_of(samples: Sequence[Sample], kinds: Sequence[str], span_s: float = RAT
 
 def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
     """Does the database keep up with what is asked of it?"""
+    samples = visible(samples, window_s)
     x = ages(samples)
     target = column(samples, lambda sample: sample.target_rate if sample.running else 0.0)
     achieved = column(samples, lambda sample: sample.achieved_rate)
@@ -83,7 +86,6 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
             xaxis=time_axis(window_s),
             yaxis=axis("operations/s", range=[0, top], nticks=5),
             **mark_layout(marks, now_s=now_s, window_s=window_s),
-            margin={"l": 68, "r": 18, "t": 84, "b": 48},
         ),
     }
 
@@ -92,6 +94,7 @@ def latency_figure(
     samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0
 ) -> Figure:
     """How long does a user wait?"""
+    samples = visible(samples, window_s)
     x = ages(samples)
     columns = {
         name: column(samples, lambda sample, name=name: sample.latency_ms[name])  # type: ignore[misc]
@@ -115,6 +118,7 @@ def latency_figure(
 
 def load_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
     """Which node does the work?"""
+    samples = visible(samples, window_s)
     x = ages(samples)
     names = by_node_number(samples[-1].nodes) if samples else []
     columns = [column(samples, lambda sample, name=name: _rate(sample, name)) for name in names]  # type: ignore[misc]

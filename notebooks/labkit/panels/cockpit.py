@@ -30,7 +30,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
 }
 RATE_MAX = 1000
 DELAY_MAX_MS = 300
-SLIDER = {"width": "356px", "flex": "0 0 auto"}
+SLIDER = {"width": "330px", "flex": "0 0 auto"}
 LABEL = {"description_width": "120px"}
 
 
@@ -161,7 +161,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
             )  # fmt: skip
 
         def labelled(label: str, widget: Any) -> Any:
-            words = ipywidgets.Label(label, layout={"width": "66px", "flex": "0 0 auto"})
+            words = ipywidgets.Label(label, layout={"width": "76px", "flex": "0 0 auto"})
             return ipywidgets.HBox([words, widget], layout={"flex": "0 0 auto", "align_items": "center"})
 
         rate = slider("operations/s", settings.get("rate", 50), RATE_MAX, 10)
@@ -187,12 +187,12 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         )  # fmt: skip
         self.heal = CommandButton(
             lab, "Heal network", "healing the network", lab.heal,
-            css_class="lab-heal", hint="take back every cut and delay", width="150px", icon="medkit",
+            css_class="lab-heal", hint="take back every cut and delay", width="140px", icon="medkit",
         )  # fmt: skip
         self.reset = CommandButton(
-            lab, "Reset for the next class", "resetting for the next class", lab.reset,
+            lab, "Reset for next class", "resetting for the next class", lab.reset,
             css_class="lab-reset", hint="all nodes up, no faults, standard traffic, empty charts",
-            width="235px", icon="refresh",
+            width="195px", icon="refresh",
         )  # fmt: skip
         row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px"}
         self._controls = ipywidgets.VBox(

@@ -105,6 +105,14 @@ def test_the_dead_node_is_drawn_at_zero_and_its_lag_as_a_gap(samples) -> None:
     assert numpy.isnan(trace(figures.lag_figure(samples), "node-2")["y"][-1])
 
 
+def test_an_axis_ends_by_what_is_in_sight(stats_at) -> None:
+    old = [sample_from_stats(stats_at(n / 4, rate=900), n / 4) for n in range(1, 41)]
+    new = [sample_from_stats(stats_at(100 + n / 4), 100 + n / 4) for n in range(1, 41)]
+    drawn = figures.rate_figure([*old, *new])
+    assert drawn["layout"]["yaxis"]["range"] == [0, 80]
+    assert len(drawn["data"][0]["x"]) == 40
+
+
 def test_agreement_is_drawn_in_percent(samples) -> None:
     y = trace(figures.agreement_figure(samples), "agreeing keys")["y"]
     assert y[0] == 100
