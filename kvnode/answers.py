@@ -19,6 +19,7 @@ class Sibling(TypedDict):
     dot: str
     vector_clock: Vector
     issued_under: NotRequired[Vector]
+    issued_under_dots: NotRequired[list[str]]
     node: str
     timestamp: float
     deleted: NotRequired[bool]
@@ -32,6 +33,7 @@ class PutAnswer(TypedDict):
     node: str
     context: str
     issued_under: Vector
+    issued_under_dots: NotRequired[list[str]]
     vector_clock: Vector
     timestamp: float
     w: int

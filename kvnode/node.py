@@ -68,6 +68,7 @@ class Node:
         )
         self.exchange = Exchange(runtime, name, self.ring, self.calls, self.records, self._is_alive)
         self.replica = Replica(runtime, self.records)
+        self.forwarded_count = 0
         self.request_counts: dict[str, int] = {
             "put": 0,
             "get": 0,
@@ -157,6 +158,7 @@ class Node:
         self, request: requests.Request, cause: int, replicas: tuple[str, ...]
     ) -> tuple[int, bytes]:
         """Ask the first replica that is believed to be there. Once it was asked, the outcome is its own to tell."""
+        self.forwarded_count += 1
         reachable = [replica for replica in replicas if not self._is_dead(replica)]
         if not reachable:
             error: KvError = GatewayTimeout(

@@ -66,6 +66,7 @@ class SiblingView(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str
     timestamp: float
     deleted: bool = False
+    issued_under_dots: list[str] = []
 
     @classmethod
     def of(cls, version: Version) -> SiblingView:
@@ -74,14 +75,15 @@ class SiblingView(msgspec.Struct, frozen=True, omit_defaults=True):
             value=None if version.deleted else msgspec.Raw(version.value),
             dot=f"{version.store}:{version.counter}",
             vector_clock=version.clock.as_dict(),
-            issued_under=version.past.as_vector().as_dict(),
+            issued_under=version.past.vector.as_dict(),
+            issued_under_dots=[str(dot) for dot in version.past.dots],
             node=version.node,
             timestamp=version.timestamp,
             deleted=version.deleted,
         )
 
 
-class PutAnswer(msgspec.Struct, frozen=True):
+class PutAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A write was acknowledged by w replicas. `context` covers it: pass it to the next PUT."""
 
     key: str
@@ -94,6 +96,7 @@ class PutAnswer(msgspec.Struct, frozen=True):
     w: int
     acknowledged_by: list[str]
     cause: str
+    issued_under_dots: list[str] = []
 
 
 class GetAnswer(msgspec.Struct, frozen=True):

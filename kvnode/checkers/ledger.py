@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvnode.checkers.verdict import Status, Verdict, shortened
 from kvnode.versions.dots import Dot
@@ -37,12 +37,13 @@ Totals = tuple[int, int]
 @dataclass(frozen=True)
 class SiblingRead:
     """One sibling of a final quorum read. vector_clock: with its own dot; issued_under: without, if it is
-    known."""
+    known; issued_under_dots: single writes that its writer had seen beside that."""
 
     dot: str
     vector_clock: Mapping[str, int]
     issued_under: Mapping[str, int] | None = None
     deleted: bool = False
+    issued_under_dots: Sequence[str] = ()
 
     @classmethod
     def of(cls, sibling: Mapping[str, Any]) -> SiblingRead:
@@ -52,6 +53,7 @@ class SiblingRead:
             vector_clock=sibling["vector_clock"],
             issued_under=sibling.get("issued_under"),
             deleted=bool(sibling.get("deleted", False)),
+            issued_under_dots=sibling.get("issued_under_dots", ()),
         )
 
 
@@ -72,9 +74,16 @@ class CounterRead:
         )
 
 
+class _Past(NamedTuple):
+    """What a writer had seen."""
+
+    vector: Mapping[str, int]
+    dots: frozenset[Dot]
+
+
 @dataclass
 class _Put:
-    past: Mapping[str, int]
+    past: _Past
     w: int
     safe: bool
     deleted: bool
@@ -126,12 +135,14 @@ class Ledger:
         w: int = 2,
         n: int = 3,
         issued_under: Mapping[str, int] | None = None,
+        issued_under_dots: Sequence[str] = (),
         deleted: bool = False,
     ) -> None:
         """A PUT or DELETE was answered with 200, with this dot and vectors, by w of n replicas."""
         self.acknowledged_puts += 1
         own = Dot.parse(dot)
-        put = _Put(_past(own, vector_clock, issued_under), w, self._is_safe(w, n), deleted)
+        past = _past(own, vector_clock, issued_under, issued_under_dots)
+        put = _Put(past, w, self._is_safe(w, n), deleted)
         live = self._puts.setdefault(key, {})
         for other_dot, other in list(live.items()):
             if _covers(put.past, other_dot) and (put.safe or not other.safe):
@@ -151,6 +162,7 @@ class Ledger:
             w=answer["w"],
             n=n,
             issued_under=answer.get("issued_under"),
+            issued_under_dots=answer.get("issued_under_dots", ()),
             deleted=deleted,
         )
 
@@ -237,11 +249,15 @@ class Ledger:
             findings.unread += len(puts)
             findings.evidence.append(f"{key!r} could not be read")
             return
-        held: dict[Dot, Mapping[str, int]] = {}
+        held: dict[Dot, _Past] = {}
         for sibling in siblings:
             dot = Dot.parse(sibling.dot)
             known = puts.get(dot)
-            held[dot] = known.past if known else _past(dot, sibling.vector_clock, sibling.issued_under)
+            held[dot] = (
+                known.past
+                if known
+                else _past(dot, sibling.vector_clock, sibling.issued_under, sibling.issued_under_dots)
+            )
         for dot, put in puts.items():
             if dot in held or any(_covers(past, dot) for past in held.values()):
                 continue
@@ -252,7 +268,8 @@ class Ledger:
             else:
                 findings.lost_at_risk += 1
             found = (
-                ", ".join(f"{other} issued under {dict(past)}" for other, past in held.items()) or "nothing"
+                ", ".join(f"{other} issued under {dict(past.vector)}" for other, past in held.items())
+                or "nothing"
             )
             findings.evidence.append(
                 f"{key!r}: {dot} was acknowledged with w={put.w}, the read holds {found}"
@@ -284,16 +301,20 @@ class Ledger:
 
 
 def _past(
-    dot: Dot, vector_clock: Mapping[str, int], issued_under: Mapping[str, int] | None
-) -> Mapping[str, int]:
+    dot: Dot,
+    vector_clock: Mapping[str, int],
+    issued_under: Mapping[str, int] | None,
+    issued_under_dots: Sequence[str],
+) -> _Past:
+    dots = frozenset(map(Dot.parse, issued_under_dots))
     if issued_under is not None:
-        return issued_under
+        return _Past(issued_under, dots)
     own = min(vector_clock.get(dot.store, 0), dot.counter - 1)
-    return {**vector_clock, dot.store: own}
+    return _Past({**vector_clock, dot.store: own}, dots)
 
 
-def _covers(past: Mapping[str, int], dot: Dot) -> bool:
-    return past.get(dot.store, 0) >= dot.counter
+def _covers(past: _Past, dot: Dot) -> bool:
+    return past.vector.get(dot.store, 0) >= dot.counter or dot in past.dots
 
 
 def _most(one: Totals, other: Totals) -> Totals:

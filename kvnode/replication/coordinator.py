@@ -21,6 +21,7 @@ from kvnode.calls import Calls, Round
 from kvnode.config import (
     ACTOR_COUNT_MAX,
     COUNTER_TOTAL_MAX,
+    RECORD_BYTES_MAX,
     REQUEST_TIMEOUT_MS,
     REQUESTS_IN_FLIGHT_MAX,
     SIBLING_COUNT_MAX,
@@ -214,13 +215,19 @@ class Coordinator:
                 "resolve them with a PUT under the context of a GET"
             )
         record = encode_state(siblings)
+        if len(record) > max(RECORD_BYTES_MAX, 0 if known is None else len(known)):
+            raise Conflict(
+                f"the siblings of this key would have {len(record)} bytes, at most {RECORD_BYTES_MAX} are kept: "
+                "resolve them with a PUT under the context of a GET"
+            )
         acknowledged_by = await self._write(KV, request.key, record, known, w, live, dead, cause)
         return PutAnswer(
             key=request.key,
             dot=str(dot),
             node=self.node,
             context=pack_context(siblings.context_for_writer(version)),
-            issued_under=context.as_vector().as_dict(),
+            issued_under=context.vector.as_dict(),
+            issued_under_dots=[str(dot) for dot in context.dots],
             vector_clock=version.clock.as_dict(),
             timestamp=version.timestamp,
             w=w,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kvnode.runtime import Row
+from kvnode.sim.gate import Gate
 from kvnode.storage.memory import Tables
 
 _SYNC_MS = 0.3
@@ -27,19 +28,26 @@ class Platter:
 
 
 class SimDisk(Tables):
-    """runtime.Disk on a platter, from one start of the node to its crash."""
+    """runtime.Disk on a platter, from one start of the node to its crash.
 
-    def __init__(self, platter: Platter, chance: random.Random, *, forgets_to_sync: bool = False) -> None:
+    acknowledges_early plants a bug: a commit is called durable when its sync begins.
+    """
+
+    def __init__(
+        self, platter: Platter, chance: random.Random, gate: Gate, *, acknowledges_early: bool = False
+    ) -> None:
         super().__init__()
         self.__dict__.update(platter.tables.copy().__dict__)
         self._platter = platter
         self._chance = chance
+        self._gate = gate
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Row] = []
         self._group: asyncio.Future[None] | None = None
-        self._syncing = False
-        self._crashed = False
-        self._forgets_to_sync = forgets_to_sync
+        self._syncing: list[Row] = []
+        self._is_syncing = False
+        self._acknowledges_early = acknowledges_early
+        self.delay_ms = 0.0
         self.sync_count = 0
 
     def commit(self, rows: Sequence[Row]) -> asyncio.Future[None]:
@@ -48,38 +56,36 @@ class SimDisk(Tables):
         self._waiting.extend(rows)
         if self._group is None:
             self._group = self._loop.create_future()
-            if not self._syncing:
-                self._loop.call_soon(self._start_sync)
+            if not self._is_syncing:
+                self._loop.call_soon(self._gate.run, self._start_sync)
         return self._group
 
-    def crash(self) -> int:
-        """Power off: the future of an unfinished sync never resolves. Returns how many rows were lost."""
-        self._crashed = True
-        return len(self._waiting)
+    @property
+    def unsynced_count(self) -> int:
+        """How many rows a crash would lose now."""
+        return len(self._waiting) + len(self._syncing)
 
     def describe(self) -> dict[str, Any]:
         """See runtime.Disk."""
         return {"commits_total": self.sync_count}
 
     def _start_sync(self) -> None:
-        group, rows = self._group, self._waiting
-        if group is None or self._syncing or self._crashed:
+        group = self._group
+        if group is None or self._is_syncing:
             return
-        self._group, self._waiting, self._syncing = None, [], True
-        if self._forgets_to_sync:  # the planted bug: acknowledged, and still only in memory
-            self._end_sync(group, [])
-            self._waiting = rows + self._waiting
-            return
+        self._group, self._syncing, self._waiting, self._is_syncing = None, self._waiting, [], True
         slow = self._chance.random() < _SLOW_SHARE
-        duration_ms = self._chance.expovariate(1.0 / (_SLOW_SYNC_MS if slow else _SYNC_MS))
-        self._loop.call_later(duration_ms / 1000.0, self._end_sync, group, rows)
+        duration_ms = self.delay_ms + self._chance.expovariate(1.0 / (_SLOW_SYNC_MS if slow else _SYNC_MS))
+        if self._acknowledges_early:
+            group.set_result(None)
+            duration_ms += _SLOW_SYNC_MS
+        self._loop.call_later(duration_ms / 1000.0, self._gate.run, self._end_sync, group)
 
-    def _end_sync(self, group: asyncio.Future[None], rows: list[Row]) -> None:
-        if self._crashed:
-            return
-        self._platter.tables.apply(rows)
-        self._syncing = False
+    def _end_sync(self, group: asyncio.Future[None]) -> None:
+        self._platter.tables.apply(self._syncing)
+        self._syncing, self._is_syncing = [], False
         self.sync_count += 1
-        group.set_result(None)
+        if not group.done():
+            group.set_result(None)
         if self._group is not None:
-            self._loop.call_soon(self._start_sync)
+            self._loop.call_soon(self._gate.run, self._start_sync)

@@ -13,6 +13,7 @@ from hashlib import blake2b
 
 from kvnode.faults import NO_FAULT, LinkRule
 from kvnode.messages import Message, decode, encode
+from kvnode.sim.gate import Gate
 
 OnMessage = Callable[[str, Message], None]
 _DELAY_MS = 0.4
@@ -51,14 +52,16 @@ class SimNetwork:
         self._chance = chance
         self._trace = trace
         self._loop = asyncio.get_running_loop()
-        self._receivers: dict[str, OnMessage] = {}
+        self._receivers: dict[str, tuple[Gate, OnMessage]] = {}
         self.rules: dict[tuple[str, str], LinkRule] = {}
         self.lost_count = 0
         self.doubled_count = 0
+        self.reordered_count = 0
+        self._last_arrival_s: dict[tuple[str, str], float] = {}
 
-    def attach(self, node: str, on_message: OnMessage) -> None:
-        """From now on this node receives."""
-        self._receivers[node] = on_message
+    def attach(self, node: str, gate: Gate, on_message: OnMessage) -> None:
+        """From now on this node receives, through its gate."""
+        self._receivers[node] = (gate, on_message)
 
     def detach(self, node: str) -> None:
         """The node is gone; what is on its way to it is lost."""
@@ -78,17 +81,24 @@ class SimNetwork:
         copies = 1 + (self._chance.random() < _DOUBLED_SHARE)
         self.doubled_count += copies - 1
         for _ in range(copies):
-            total_ms = delay_ms + self._chance.expovariate(1.0 / _DELAY_MS)
-            self._loop.call_later(
-                total_ms / 1000.0, self._deliver, sender, receiver, payload, self._receivers.get(receiver)
-            )
+            total_s = (delay_ms + self._chance.expovariate(1.0 / _DELAY_MS)) / 1000.0
+            arrival_s, last_s = self._loop.time() + total_s, self._last_arrival_s.get((sender, receiver), 0.0)
+            self.reordered_count += arrival_s < last_s
+            self._last_arrival_s[sender, receiver] = max(arrival_s, last_s)
+            addressee = self._receivers.get(receiver)
+            self._loop.call_later(total_s, self._arrive, sender, receiver, payload, addressee)
 
-    def _deliver(self, sender: str, receiver: str, payload: bytes, addressee: OnMessage | None) -> None:
+    def _arrive(
+        self, sender: str, receiver: str, payload: bytes, addressee: tuple[Gate, OnMessage] | None
+    ) -> None:
         """Deliver, unless the receiver has crashed since: its successor has other connections."""
-        on_message = self._receivers.get(receiver)
-        if on_message is None or on_message is not addressee:
+        if addressee is None or self._receivers.get(receiver) is not addressee:
             self.lost_count += 1
             return
+        gate, on_message = addressee
+        gate.run(self._deliver, sender, receiver, payload, on_message)
+
+    def _deliver(self, sender: str, receiver: str, payload: bytes, on_message: OnMessage) -> None:
         self._trace.add(self._loop.time(), f"{sender}>{receiver}", payload)
         on_message(sender, decode(payload))
 

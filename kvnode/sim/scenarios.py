@@ -1,19 +1,20 @@
-"""Stories that run on a World: each a coroutine from a seed to a Report."""
+"""Stories that run on a World: each from a seed to a Report."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
-from kvnode.checkers import CounterRead, Ledger, SiblingRead
-from kvnode.messages import COUNTER, KV
-from kvnode.requests import Add, Count, Get, Put, Request
+from kvnode.sim.agreement import differing_records
+from kvnode.sim.bugs import HINTS_ALONE, only_hints, planted
+from kvnode.sim.client import Client
 from kvnode.sim.loop import run
+from kvnode.sim.nemesis import Nemesis
 from kvnode.sim.world import World
 
-_KEY_COUNT = 12
+_WORKER_COUNT = 5
+_RATE = 30.0
 _AGREE_S_MAX = 30.0
 
 
@@ -29,120 +30,110 @@ class Report:
     refused: int = 0
     violations: list[str] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
 
-async def crash_and_restart(seed: int, *, forgets_to_sync: bool = False) -> Report:
-    """Writes through all nodes; one node crashes in the middle and comes back; then all replicas must agree.
-
-    Promises checked: each acknowledged value is read back or was superseded by a write that had seen it; each
-    counter holds at least what was acknowledged and at most what was sent; all replicas hold the same records.
-    forgets_to_sync plants a bug: writes are acknowledged before they are synced, and all nodes crash at once.
-    """
+async def crash_and_restart(seed: int, bug: str | None = None) -> Report:
+    """The shortest story: writes, one crash in the middle, a restart, sometimes a crash of all; then agreement."""
     world = World(seed)
-    world.forgets_to_sync = forgets_to_sync
-    report = Report(seed)
-    await world.start()
-    client = _Client(world, report)
-    writing = [asyncio.ensure_future(client.write_for(8.0, worker)) for worker in range(3)]
-    await asyncio.sleep(1.0 + world.chance.random() * 2.0)
-    victim = world.chance.choice(world.names)
-    world.crash(victim)
-    await asyncio.sleep(1.0 + world.chance.random() * 3.0)
-    await world.start(victim)
-    await asyncio.gather(*writing)
-    if forgets_to_sync or world.chance.random() < 0.5:
-        for name in world.names:
-            world.crash(name)
+    client = Client(world)
+    with planted(bug, world):
         await world.start()
-    await _until_agreement(world, report)
-    await client.check()
-    report.violations += [f"a node failed: {error!r}" for error in world.failures]
-    report.digest, report.events = world.trace.digest, world.trace.event_count
-    report.virtual_s, report.story = world.loop.time(), world.trace.story
-    return report
+        work = [
+            asyncio.ensure_future(client.work(8.0, worker, rate=_RATE / _WORKER_COUNT)) for worker in range(5)
+        ]
+        await asyncio.sleep(1.0 + world.chance.random() * 2.0)
+        victim = world.chance.choice(world.names)
+        world.crash(victim)
+        await asyncio.sleep(1.0 + world.chance.random() * 3.0)
+        await world.start(victim)
+        await asyncio.gather(*work)
+        if world.chance.random() < 0.5:
+            for name in world.names:
+                world.crash(name)
+            await world.start()
+        violations = await _until_agreement(world)
+        await client.judge(world.names[0])
+    return _report(seed, world, client, violations)
 
 
-class _Client:
-    """Writes values and counters, keeps a ledger of what was acknowledged, and reads it back."""
+async def storm(seed: int, bug: str | None = None) -> Report:
+    """Twenty seconds of everything: crashes, pauses, partitions, loss, delay, skew, slow and lost disks.
 
-    def __init__(self, world: World, report: Report) -> None:
-        self._world = world
-        self._report = report
-        self._ledger = Ledger()
-        self._totals: dict[tuple[str, str], int] = {}
-
-    async def write_for(self, duration_s: float, worker: int) -> None:
-        """Write about 20 times a second through random nodes."""
-        chance, loop = self._world.chance, self._world.loop
-        end_s, actor, number = loop.time() + duration_s, f"actor-{worker}", 0
-        while loop.time() < end_s:
-            await asyncio.sleep(chance.expovariate(20.0))
-            key, number = f"key-{chance.randrange(_KEY_COUNT)}", number + 1
-            node = chance.choice(self._world.names)
-            if chance.random() < 0.5:
-                await self._put(node, key, f"{actor} {number}")
-            else:
-                await self._add(node, key, actor)
-
-    async def _put(self, node: str, key: str, text: str) -> None:
-        answer = await self._ask(node, Put(key, json.dumps(text).encode()))
-        if answer is None:
-            self._ledger.indefinite_put(key)
-        else:
-            self._ledger.acknowledged(answer)
-
-    async def _add(self, node: str, key: str, actor: str) -> None:
-        total = self._totals[key, actor] = self._totals.get((key, actor), 0) + 1
-        self._ledger.unanswered_counter(key, actor, total)
-        if await self._ask(node, Add(key, actor, total, 0)) is not None:
-            self._ledger.acknowledged_counter(key, actor, total)
-
-    async def _ask(self, node: str, request: Request) -> dict[str, Any] | None:
-        answer = await self._world.ask(node, request)
-        if answer is None or answer[0] != 200:
-            self._report.refused += 1
-            return None
-        self._report.acknowledged += 1
-        parsed: dict[str, Any] = json.loads(answer[1])
-        return parsed
-
-    async def check(self) -> None:
-        """Read everything back by quorum and let the ledger judge."""
-        reader = self._world.names[0]
-        kv_reads: dict[str, list[SiblingRead] | None] = {}
-        for key in self._ledger.keys:
-            answer = await self._world.ask(reader, Get(key))
-            if answer is not None and answer[0] in (200, 404):
-                siblings = json.loads(answer[1]).get("siblings", [])
-                kv_reads[key] = [SiblingRead.of(sibling) for sibling in siblings]
-        counter_reads: dict[str, CounterRead | None] = {}
-        for key in self._ledger.counters:
-            answer = await self._world.ask(reader, Count(key))
-            if answer is not None and answer[0] == 200:
-                counter_reads[key] = CounterRead.of(json.loads(answer[1]))
-        verdict = self._ledger.check(kv_reads, counter_reads)
-        if not verdict.ok:
-            self._report.violations += [f"{verdict.claim}: {verdict}", *verdict.evidence]
+    Three nodes, or (in a third of the seeds) five with N=3, so that requests are forwarded too. In one seed of eight
+    hints are the only repair, and no disk is lost.
+    """
+    world = World(seed, node_count=5 if seed % 3 == 0 else 3)
+    client, nemesis = Client(world), Nemesis(world)
+    hints_alone = seed % 8 == 5 or bug in HINTS_ALONE
+    if hints_alone:
+        world.on_start = only_hints
+        nemesis.spare("lost disk", "one-way cut", "loss")
+    with planted(bug, world):
+        await world.start()
+        work = [
+            asyncio.ensure_future(client.work(20.0, worker, rate=_RATE / _WORKER_COUNT))
+            for worker in range(_WORKER_COUNT)
+        ]
+        await nemesis.work(20.0)
+        await asyncio.gather(*work)
+        violations = await _until_agreement(world)
+        await client.judge(world.chance.choice(world.names))
+    world.counts["hints alone"] += hints_alone
+    return _report(seed, world, client, nemesis.violations + violations)
 
 
-async def _until_agreement(world: World, report: Report) -> None:
-    """Wait, in virtual time and within a bound, until all replicas hold the same records."""
-    keys = [f"key-{number}" for number in range(_KEY_COUNT)]
+async def _until_agreement(world: World) -> list[str]:
+    """Wait, in virtual time and within a bound, until the disks agree and nothing is left to do."""
     end_s = world.loop.time() + _AGREE_S_MAX
     while world.loop.time() < end_s:
         await asyncio.sleep(0.25)
-        differing = [
-            f"{kind}/{key}"
-            for kind in (KV, COUNTER)
-            for key in keys
-            if len({world.node(name).records.durable(kind, key) for name in world.names}) > 1
-        ]
-        if not differing:
-            world.trace.tell(world.loop.time(), "all replicas agree")
-            return
-    report.violations.append(f"replicas still differ after {_AGREE_S_MAX:.0f} s: {', '.join(differing)}")
+        differing, waiting = differing_records(world), _waiting(world)
+        if not differing and not waiting:
+            world.tell("all replicas agree")
+            return []
+    if differing:
+        return [f"replicas still differ after {_AGREE_S_MAX:.0f} s of peace: {', '.join(differing)}"]
+    return [f"after {_AGREE_S_MAX:.0f} s of peace there still wait: {', '.join(waiting)}"]
 
 
-def replay(seed: int, *, forgets_to_sync: bool = False) -> Report:
-    """Run the scenario of one seed; the same seed gives the same report, digest and all."""
-    return run(crash_and_restart(seed, forgets_to_sync=forgets_to_sync))
+def _waiting(world: World) -> list[str]:
+    """Queues that should be empty once nobody asks for anything any more."""
+    waiting = []
+    for name in world.running:
+        hints = sum(world.node(name).hints.pending().values())
+        if hints:
+            waiting.append(f"{hints} hints at {name}")
+    return waiting
+
+
+def _report(seed: int, world: World, client: Client, violations: list[str]) -> Report:
+    violations = violations + client.violations + [f"a node failed: {error!r}" for error in world.failures]
+    counts = world.counts
+    counts["message doubled"] = world.network.doubled_count
+    counts["message lost"] = world.network.lost_count
+    counts["message overtaken"] = world.network.reordered_count
+    for name in world.running:
+        node = world.node(name)
+        counts["hint delivered"] += node.hints.delivered_count
+        counts["read repair"] += node.coordinator.read_repair_count
+        counts["request forwarded"] += node.forwarded_count
+    return Report(
+        seed=seed,
+        digest=world.trace.digest,
+        events=world.trace.event_count,
+        virtual_s=world.loop.time(),
+        acknowledged=client.acknowledged,
+        refused=client.refused,
+        violations=violations,
+        story=world.trace.story,
+        counts=counts,
+    )
+
+
+SCENARIOS = {"storm": storm, "crash-and-restart": crash_and_restart}
+
+
+def replay(seed: int, *, scenario: str = "storm", bug: str | None = None) -> Report:
+    """Run one seed of a scenario; the same seed gives the same report, digest and all."""
+    return run(SCENARIOS[scenario](seed, bug))

@@ -1,29 +1,36 @@
-"""A cluster in virtual time: starts, crashes, wipes and restarts nodes, and serves clients' requests."""
+"""A cluster in virtual time: starts, crashes, pauses, wipes and restarts nodes, and serves clients' requests."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from kvnode import requests
 from kvnode.config import ClusterConfig, NodeAddress
+from kvnode.faults import LinkRule
 from kvnode.node import Node
 from kvnode.runtime import Cancellable, Runtime
 from kvnode.sim.disk import Platter, SimDisk
+from kvnode.sim.gate import Gate
 from kvnode.sim.network import SimDoor, SimNetwork, Trace
 
 _EPOCH_MS = 1_700_000_000_000.0
+_CLIENT_PATIENCE_S = 5.0
+Answer = tuple[int, dict[str, Any]]
+"""An HTTP status and a JSON body."""
 
 
 class SimClock:
-    """runtime.Clock of one node in one life: after a crash its timers never ring. skew_ms moves its wall clock."""
+    """runtime.Clock of one node in one life, behind its gate. skew_ms moves its wall clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate) -> None:
         self._loop = asyncio.get_running_loop()
+        self._gate = gate
         self.skew_ms = 0.0
-        self.stopped = False
 
     def now_ms(self) -> float:
         """See runtime.Clock."""
@@ -35,32 +42,32 @@ class SimClock:
 
     def sleep_ms(self, duration_ms: float) -> Awaitable[None]:
         """See runtime.Clock."""
-        return asyncio.sleep(duration_ms / 1000.0)
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.call_later_ms(duration_ms, lambda: None if future.done() else future.set_result(None))
+        return future
 
     def call_later_ms(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
         """See runtime.Clock."""
-        return self._loop.call_later(delay_ms / 1000.0, self._ring, callback)
-
-    def _ring(self, callback: Callable[[], None]) -> None:
-        if not self.stopped:
-            callback()
+        return self._loop.call_later(delay_ms / 1000.0, self._gate.run, callback)
 
 
 class _Life:
     """One run of one node, from start to crash."""
 
-    def __init__(self, node: Node, clock: SimClock, door: SimDoor, disk: SimDisk) -> None:
+    def __init__(self, node: Node, clock: SimClock, gate: Gate, disk: SimDisk, door: SimDoor) -> None:
         self.node = node
         self.clock = clock
-        self.door = door
+        self.gate = gate
         self.disk = disk
+        self.door = door
         self.tasks: dict[asyncio.Task[Any], None] = {}
 
 
 class World:
-    """N nodes, one network, one disk each, one seeded generator.
+    """Some nodes, one network, one disk each, one seeded generator.
 
     Everything random draws from `chance`, in an order fixed by the event loop: a run is a function of the seed.
+    counts: how often each fault and each rare event happened.
     """
 
     def __init__(self, seed: int, *, node_count: int = 3, replicas: int = 3, partitions: int = 16) -> None:
@@ -74,58 +81,140 @@ class World:
         self.platters = {name: Platter() for name in names}
         self.lives: dict[str, _Life] = {}
         self.failures: list[BaseException] = []
-        self.forgets_to_sync = False
+        self.counts: Counter[str] = Counter()
+        self.acknowledges_early = False
+        self.on_start: Callable[[Node], None] = lambda node: None
 
     @property
     def names(self) -> tuple[str, ...]:
         """All nodes, running or not."""
         return self.config.names
 
+    @property
+    def running(self) -> list[str]:
+        """The nodes that have not crashed (some may be paused), sorted."""
+        return sorted(self.lives)
+
     def node(self, name: str) -> Node:
         """A running node."""
         return self.lives[name].node
 
+    def tell(self, what: str) -> None:
+        """Put one event into the story."""
+        self.trace.tell(self.loop.time(), what)
+
+    # --- nodes --------------------------------------------------------------------------------------------
+
     async def start(self, *names: str) -> None:
         """Start these nodes (all if none is named) on whatever their disks hold."""
         for name in names or self.names:
-            clock, door = SimClock(), self.network.door(name)
-            disk = SimDisk(self.platters[name], self.chance, forgets_to_sync=self.forgets_to_sync)
+            gate, door = Gate(), self.network.door(name)
+            clock = SimClock(gate)
+            disk = SimDisk(self.platters[name], self.chance, gate, acknowledges_early=self.acknowledges_early)
             tasks: dict[asyncio.Task[Any], None] = {}
             runtime = Runtime(clock, door, disk, self.chance, self._spawner(name, tasks), self._logger(name))
-            life = _Life(Node(runtime, self.config, name), clock, door, disk)
+            life = _Life(Node(runtime, self.config, name), clock, gate, disk, door)
             life.tasks = tasks
+            self.on_start(life.node)
             self.lives[name] = life
-            self.network.attach(name, life.node.on_message)
-            self.trace.tell(self.loop.time(), f"{name} starts")
+            self.network.attach(name, gate, life.node.on_message)
+            self.tell(f"{name} starts")
             await life.node.open()
 
     def crash(self, name: str) -> None:
         """kill -9 and a power cut at once: tasks, timers, messages and unsynced commits are gone."""
         life = self.lives.pop(name)
-        lost = life.disk.crash()
-        life.clock.stopped = True
+        lost = life.disk.unsynced_count
+        life.gate.close()
         life.door.open = False
         self.network.detach(name)
-        for task in life.tasks:
+        for task in list(life.tasks):
             task.cancel()
-        self.trace.tell(self.loop.time(), f"{name} crashes, {lost} rows not yet synced")
+        self.counts["crash"] += 1
+        self.counts["crash that lost unsynced rows"] += lost > 0
+        self.tell(f"{name} crashes, {lost} rows not yet synced")
 
     def wipe(self, name: str) -> None:
         """A dead node's disk is lost."""
         assert name not in self.lives, f"{name} is running"
         self.platters[name] = Platter()
-        self.trace.tell(self.loop.time(), f"{name} loses its disk")
+        self.counts["lost disk"] += 1
+        self.tell(f"{name} loses its disk")
 
-    async def ask(self, name: str, request: requests.Request) -> tuple[int, bytes] | None:
-        """A client's request through one node; None if the node is down or crashes before it answers."""
+    def pause(self, name: str) -> None:
+        """SIGSTOP."""
+        self.lives[name].gate.pause()
+        self.counts["pause"] += 1
+        self.tell(f"{name} is paused")
+
+    def resume(self, name: str) -> None:
+        """SIGCONT; nothing if it is dead or was not paused."""
+        life = self.lives.get(name)
+        if life is not None and life.gate.paused:
+            self.tell(f"{name} is resumed")
+            life.gate.resume()
+
+    def skew(self, name: str, skew_ms: float) -> None:
+        """Set a node's wall clock wrong."""
+        self.lives[name].clock.skew_ms = skew_ms
+        self.counts["clock skew"] += 1
+        self.tell(f"{name}: wall clock is {skew_ms:+.0f} ms off")
+
+    def slow_disk(self, name: str, delay_ms: float) -> None:
+        """Each sync takes so much longer (0: as before)."""
+        self.lives[name].disk.delay_ms = delay_ms
+        self.counts["slow disk"] += delay_ms > 0
+        self.tell(f"{name}: each sync takes {delay_ms:.0f} ms more")
+
+    def set_rule(self, senders: Iterable[str], receivers: Iterable[str], rule: LinkRule, what: str) -> None:
+        """Put the links from these to those under a rule."""
+        targets = list(receivers)
+        for sender in senders:
+            for receiver in targets:
+                if sender != receiver:
+                    self.network.rules[sender, receiver] = rule
+        self.counts[what] += 1
+        self.tell(f"links: {what}")
+
+    def heal(self) -> None:
+        """Take all link rules away."""
+        if self.network.rules:
+            self.network.rules.clear()
+            self.tell("links: healed")
+
+    # --- clients ------------------------------------------------------------------------------------------
+
+    async def ask(self, name: str, request: requests.Request) -> Answer | None:
+        """A client's request through one node; None if no answer came in time (it crashed, or is paused)."""
         life = self.lives.get(name)
         if life is None:
             return None
-        task = self.loop.create_task(life.node.serve(request))
-        life.tasks[task] = None
-        await asyncio.wait([task])
-        life.tasks.pop(task, None)
-        return None if task.cancelled() else task.result()
+        future: asyncio.Future[tuple[int, bytes]] = self.loop.create_future()
+
+        def serve() -> None:
+            task = self.loop.create_task(life.node.serve(request))
+            life.tasks[task] = None
+            task.add_done_callback(answered)
+
+        def answered(task: asyncio.Task[tuple[int, bytes]]) -> None:
+            life.tasks.pop(task, None)
+            if task.cancelled() or life.gate.shut:
+                return
+            error = task.exception()
+            if error is not None:
+                self.failures.append(error)
+            elif not future.done():
+                life.gate.run(lambda: None if future.done() else future.set_result(task.result()))
+
+        life.gate.run(serve)
+        await asyncio.wait([future], timeout=_CLIENT_PATIENCE_S)
+        if not future.done():
+            future.cancel()
+            return None
+        status, body = future.result()
+        return status, json.loads(body)
+
+    # --- for the runtime ----------------------------------------------------------------------------------
 
     def _spawner(
         self, name: str, tasks: dict[asyncio.Task[Any], None]
@@ -135,7 +224,7 @@ class World:
             error = None if task.cancelled() else task.exception()
             if error is not None:
                 self.failures.append(error)
-                self.trace.tell(self.loop.time(), f"{name}: {task.get_name()} failed: {error!r}")
+                self.tell(f"{name}: {task.get_name()} failed: {error!r}")
 
         def spawn(work: Coroutine[Any, Any, None], what: str) -> None:
             task = self.loop.create_task(work, name=what)
@@ -147,6 +236,10 @@ class World:
     def _logger(self, name: str) -> Callable[..., None]:
         def log(event: str, *, level: str = "info", **facts: Any) -> None:
             told = " ".join(f"{fact}={value}" for fact, value in sorted(facts.items()))
-            self.trace.tell(self.loop.time(), f"{name}: {event} {told}")
+            self.tell(f"{name}: {event} {told}")
+            if event == "member":
+                self.counts[f"member {facts['before']} to {facts['after']}"] += 1
+            elif event == "exchange":
+                self.counts["exchange found a difference"] += 1
 
         return log

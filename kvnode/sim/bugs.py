@@ -1,0 +1,74 @@
+"""Deliberate bugs, planted in one simulated world to show that the checkers find them. Never part of a real node."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from kvnode.node import Node
+from kvnode.replication import records
+from kvnode.replication.dots import DotSource
+from kvnode.replication.hints import Hints
+from kvnode.sim.world import World
+from kvnode.versions import VersionVector
+
+BUGS = {
+    "acknowledge-early": "a write is acknowledged when its sync begins, not when it ends",
+    "forget-hints": "a replica that missed a write gets no hint",
+    "merge-clocks-wrongly": "merging two version vectors takes the minimum of each entry",
+    "reissue-dots": "dots are not reserved durably, so a restarted node issues some again",
+    "adopt-blindly": "a replica takes what it is sent for the whole truth instead of merging it",
+}
+HINTS_ALONE = frozenset({"forget-hints"})
+"""Bugs that other repairs would cover up: they are looked for in runs where hints are the only repair."""
+
+
+@contextlib.contextmanager
+def planted(bug: str | None, world: World) -> Iterator[None]:
+    """The world with this bug in it; None for none."""
+    if bug is None:
+        yield
+    elif bug == "acknowledge-early":
+        world.acknowledges_early = True
+        yield
+    elif bug == "forget-hints":
+        with mock.patch.object(Hints, "add", lambda *_: False):
+            yield
+    elif bug == "merge-clocks-wrongly":
+        with (
+            mock.patch.object(VersionVector, "merge", _minimum),
+            mock.patch.object(
+                VersionVector, "with_event", lambda self, store, counter: VersionVector(((store, counter),))
+            ),
+        ):
+            yield
+    elif bug == "reissue-dots":
+        with mock.patch.object(DotSource, "_reserve", _reserve_in_memory):
+            yield
+    elif bug == "adopt-blindly":
+        with mock.patch.object(records, "merge_records", lambda kind, one, other: other):
+            yield
+    else:
+        raise ValueError(f"unknown bug {bug!r}; known: {', '.join(BUGS)}")
+
+
+def _minimum(self: VersionVector, other: VersionVector) -> VersionVector:
+    theirs = dict(other.entries)
+    return VersionVector.of({store: min(count, theirs.get(store, 0)) for store, count in self.entries})
+
+
+async def _reserve_in_memory(self: Any) -> None:
+    self._reserved += 10**9
+    self._reserving = False
+
+
+def only_hints(node: Node) -> None:
+    """Switch the other repairs off in this node: what converges then converges by hints."""
+
+    async def nothing() -> None:
+        return None
+
+    node.exchange.run = nothing  # type: ignore[method-assign]
+    node.coordinator.repair = lambda *_: None  # type: ignore[method-assign]

@@ -1,0 +1,140 @@
+"""A client in the simulation: writes and reads at random, keeps the ledger, and judges at the end.
+
+Promises judged: no acknowledged write is lost; each counter holds at least what was acknowledged and at most what was
+sent; no dot is answered twice; nothing comes back that an acknowledged write or delete had seen; what is refused as
+definite is nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from kvnode.checkers import CounterRead, Ledger, SiblingRead
+from kvnode.requests import Add, Count, Get, Put, Request, unpack_context
+from kvnode.sim.world import World
+
+KEY_COUNT = 12
+
+
+class Client:
+    """All the workers of one run share one ledger."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._ledger = Ledger()
+        self._totals: dict[tuple[str, str], int] = {}
+        self._contexts: dict[str, str] = {}
+        self._dots: dict[str, str] = {}
+        self._pasts: dict[str, tuple[dict[str, int], list[str]]] = {}
+        self._refused_values: dict[str, set[str]] = {}
+        self.acknowledged = 0
+        self.refused = 0
+        self.violations: list[str] = []
+
+    async def work(self, until_s: float, worker: int, *, rate: float) -> None:
+        """About `rate` operations a second through random nodes, each waiting for its answer."""
+        chance, loop = self._world.chance, self._world.loop
+        number = 0
+        while loop.time() < until_s:
+            await asyncio.sleep(chance.expovariate(rate))
+            key, number = f"key-{chance.randrange(KEY_COUNT)}", number + 1
+            node = chance.choice(self._world.names)
+            dice = chance.random()
+            if dice < 0.4:
+                await self._put(node, key, f"worker {worker} value {number}")
+            elif dice < 0.48:
+                await self._delete(node, key)
+            elif dice < 0.75:
+                await self._add(node, f"count-{key}", f"actor-{worker}")
+            else:
+                await self._get(node, key)
+
+    # --- operations ---------------------------------------------------------------------------------------
+
+    async def _put(self, node: str, key: str, text: str) -> None:
+        chance = self._world.chance
+        context = self._contexts.get(key) if chance.random() < 0.4 else None
+        mode = "siblings" if context is None and chance.random() < 0.2 else "replace"
+        unpacked = None if context is None else unpack_context(context)
+        answer = await self._ask(node, Put(key, f'"{text}"'.encode(), unpacked, mode))
+        self._written(key, answer, deleted=False)
+        if answer is not None and answer.get("definite"):
+            self._refused_values.setdefault(key, set()).add(text)
+
+    async def _delete(self, node: str, key: str) -> None:
+        context = self._contexts.get(key)
+        unpacked = None if context is None else unpack_context(context)
+        self._written(key, await self._ask(node, Put(key, None, unpacked)), deleted=True)
+
+    def _written(self, key: str, answer: dict[str, Any] | None, *, deleted: bool) -> None:
+        if answer is None or "dot" not in answer:
+            self._ledger.indefinite_put(key)
+            return
+        self._ledger.acknowledged(answer, deleted=deleted)
+        self._contexts[key] = answer["context"]
+        before = self._dots.setdefault(answer["dot"], key)
+        if before != key or answer["dot"] in self._pasts:
+            self.violations.append(f"dot {answer['dot']} was answered twice, for {before} and {key}")
+        self._pasts[answer["dot"]] = (answer["issued_under"], answer.get("issued_under_dots", []))
+
+    async def _add(self, node: str, key: str, actor: str) -> None:
+        total = self._totals[key, actor] = self._totals.get((key, actor), 0) + 1
+        self._ledger.unanswered_counter(key, actor, total)
+        answer = await self._ask(node, Add(key, actor, total, 0))
+        if answer is not None and "value" in answer:
+            self._ledger.acknowledged_counter(key, actor, total)
+
+    async def _get(self, node: str, key: str) -> None:
+        answer = await self._ask(node, Get(key))
+        if answer is not None and "context" in answer:
+            self._contexts[key] = answer["context"]
+            self._world.counts["siblings read"] += answer.get("conflict", False)
+
+    async def _ask(self, node: str, request: Request) -> dict[str, Any] | None:
+        """The body of the answer, a problem document included; None if there was none."""
+        answer = await self._world.ask(node, request)
+        if answer is None:
+            self.refused += 1
+            self._world.counts["request without an answer"] += 1
+            return None
+        status, body = answer
+        if status >= 500:
+            self.refused += 1
+            self._world.counts["definite refusal" if body["definite"] else "indefinite refusal"] += 1
+        else:
+            self.acknowledged += 1
+        return body
+
+    # --- the end ------------------------------------------------------------------------------------------
+
+    async def judge(self, reader: str) -> None:
+        """Read everything back by quorum through one node."""
+        kv_reads: dict[str, list[SiblingRead] | None] = {}
+        for key in self._ledger.keys:
+            answer = await self._world.ask(reader, Get(key))
+            if answer is not None and answer[0] in (200, 404):
+                siblings = answer[1].get("siblings", [])
+                kv_reads[key] = [SiblingRead.of(sibling) for sibling in siblings]
+                self._look_for_revenants(key, siblings)
+        counter_reads: dict[str, CounterRead | None] = {}
+        for key in self._ledger.counters:
+            answer = await self._world.ask(reader, Count(key))
+            if answer is not None and answer[0] == 200:
+                counter_reads[key] = CounterRead.of(answer[1])
+        verdict = self._ledger.check(kv_reads, counter_reads)
+        if verdict.status != "ok":
+            self.violations += [f"{verdict.claim}: {verdict}", *verdict.evidence]
+
+    def _look_for_revenants(self, key: str, siblings: list[Mapping[str, Any]]) -> None:
+        for sibling in siblings:
+            store, _, counter = sibling["dot"].rpartition(":")
+            for dot, (past, dots) in sorted(self._pasts.items()):
+                seen = past.get(store, 0) >= int(counter) or sibling["dot"] in dots
+                if self._dots[dot] == key and seen:
+                    self.violations.append(
+                        f"{key}: {sibling['dot']} is back, which {dot} had seen and replaced"
+                    )
+            if sibling.get("value") in self._refused_values.get(key, ()):
+                self.violations.append(f"{key}: {sibling['value']!r} was refused as definite, and is there")

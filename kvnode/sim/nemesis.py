@@ -1,0 +1,178 @@
+"""The nemesis: breaks things at random while clients work, within what the promises allow, and ends in peace.
+
+A disk is lost only while no other node is down or paused and all replicas agree, and nothing else happens until the
+wiped node holds again what the others hold: the promise is about fewer than w disks between full repairs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from kvnode.faults import LinkRule
+from kvnode.sim.agreement import differing_records
+from kvnode.sim.world import World
+
+Trouble = Callable[[], Awaitable[None]]
+_REBUILD_S_MAX = 40.0
+
+
+class Nemesis:
+    """One run's troublemaker."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._troubles: dict[str, tuple[Trouble, int]] = {
+            "crash": (self._crash, 4),
+            "crash of all": (self._crash_all, 1),
+            "pause": (self._pause, 3),
+            "partition": (self._partition, 3),
+            "one-way cut": (self._one_way_cut, 2),
+            "loss": (self._bad_links, 3),
+            "delay": (self._slow_links, 2),
+            "skew": (self._skew, 1),
+            "slow disk": (self._slow_disk, 1),
+            "lost disk": (self._lose_disk, 2),
+        }
+        self.violations: list[str] = []
+
+    def spare(self, *troubles: str) -> None:
+        """Leave these out."""
+        for trouble in troubles:
+            del self._troubles[trouble]
+
+    async def work(self, until_s: float) -> None:
+        """One trouble after the other, some at the same time; then peace."""
+        chance, loop = self._world.chance, self._world.loop
+        troubles = [trouble for trouble, _ in self._troubles.values()]
+        weights = [weight for _, weight in self._troubles.values()]
+        while loop.time() < until_s:
+            await asyncio.sleep(chance.uniform(0.1, 1.5))
+            [trouble] = chance.choices(troubles, weights)
+            if chance.random() < 0.3:  # two at the same time
+                [other] = chance.choices(troubles, weights)
+                if self._lose_disk not in (trouble, other):
+                    await asyncio.gather(trouble(), other())
+                    continue
+            await trouble()
+        await self.make_peace()
+
+    async def make_peace(self) -> None:
+        """Heal the links, wake and restart everybody."""
+        world = self._world
+        world.heal()
+        for name in world.names:
+            world.resume(name)
+            if name not in world.lives:
+                await world.start(name)
+            world.lives[name].disk.delay_ms = 0.0
+        world.tell("peace")
+
+    # --- troubles -----------------------------------------------------------------------------------------
+
+    def _pick(self) -> str | None:
+        awake = [name for name in self._world.running if not self._world.lives[name].gate.paused]
+        return self._world.chance.choice(awake) if awake else None
+
+    async def _for_a_while(self) -> None:
+        await asyncio.sleep(self._world.chance.uniform(0.05, 4.0))
+
+    async def _crash(self) -> None:
+        victim = self._pick()
+        if victim is not None:
+            self._world.crash(victim)
+            await self._for_a_while()
+            if victim not in self._world.lives:
+                await self._world.start(victim)
+
+    async def _crash_all(self) -> None:
+        world = self._world
+        for name in world.running:
+            world.crash(name)
+        world.counts["all crash at once"] += 1
+        await asyncio.sleep(world.chance.uniform(0.0, 0.5))
+        for name in world.names:
+            if name not in world.lives:
+                await world.start(name)
+
+    async def _pause(self) -> None:
+        victim = self._pick()
+        if victim is not None:
+            self._world.pause(victim)
+            await self._for_a_while()
+            self._world.resume(victim)
+
+    async def _partition(self) -> None:
+        world = self._world
+        names = list(world.names)
+        world.chance.shuffle(names)
+        size = world.chance.randrange(1, len(names))
+        world.set_rule(names[:size], names[size:], LinkRule(cut=True), "partition")
+        world.set_rule(names[size:], names[:size], LinkRule(cut=True), "partition, the other way")
+        await self._for_a_while()
+        world.heal()
+
+    async def _one_way_cut(self) -> None:
+        world = self._world
+        sender, receiver = world.chance.sample(world.names, 2)
+        world.set_rule([sender], [receiver], LinkRule(cut=True), "one-way cut")
+        await self._for_a_while()
+        world.heal()
+
+    async def _bad_links(self) -> None:
+        world = self._world
+        loss = world.chance.choice((0.02, 0.1, 0.4))
+        world.set_rule(world.names, world.names, LinkRule(loss=loss, jitter_ms=20.0, delay_ms=20.0), "loss")
+        await self._for_a_while()
+        world.heal()
+
+    async def _slow_links(self) -> None:
+        world = self._world
+        rule = LinkRule(delay_ms=world.chance.choice((20.0, 100.0, 400.0)), jitter_ms=10.0)
+        world.set_rule([world.chance.choice(world.names)], world.names, rule, "delay")
+        await self._for_a_while()
+        world.heal()
+
+    async def _skew(self) -> None:
+        victim = self._pick()
+        if victim is not None:
+            self._world.skew(victim, self._world.chance.uniform(-60_000.0, 60_000.0))
+
+    async def _slow_disk(self) -> None:
+        victim = self._pick()
+        if victim is not None:
+            life = self._world.lives[victim]
+            self._world.slow_disk(victim, self._world.chance.choice((20.0, 200.0)))
+            await self._for_a_while()
+            life.disk.delay_ms = 0.0
+
+    async def _lose_disk(self) -> None:
+        world = self._world
+        await self.make_peace()
+        if not await self._agreed(5.0):
+            return
+        victim = world.chance.choice(world.names)
+        world.crash(victim)
+        world.wipe(victim)
+        await world.start(victim)
+        if not await self._agreed(_REBUILD_S_MAX, held_by=victim):
+            self.violations.append(
+                f"{victim} was not rebuilt within {_REBUILD_S_MAX:.0f} s of losing its disk"
+            )
+
+    async def _agreed(self, seconds: float, *, held_by: str | None = None) -> bool:
+        """Wait until all replicas agree (or the rebuilt one holds all that was there when it was wiped)."""
+        world = self._world
+        end_s = world.loop.time() + seconds
+        wanted = None
+        if held_by is not None:
+            other = next(name for name in world.names if name != held_by)
+            wanted = set(world.platters[other].tables.keys_of("records"))
+        while world.loop.time() < end_s:
+            if wanted is not None and held_by is not None:
+                if wanted <= set(world.platters[held_by].tables.keys_of("records")):
+                    return True
+            elif not differing_records(world):
+                return True
+            await asyncio.sleep(0.1)
+        return False
