@@ -96,7 +96,8 @@ class Child:
         self._gone.clear()
         self.starts += 1
         try:
-            with self.log_file.open("wb") as log:
+            self.log_file.write_bytes(b"")
+            with self.log_file.open("ab") as log:  # we append what it prints to the same file
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL if tied else subprocess.PIPE,

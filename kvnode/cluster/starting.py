@@ -184,11 +184,15 @@ def _size(path: Path) -> int:
         return 0
 
 
+_of_our_parent: list[subprocess.Popen[bytes]] = []
+
+
 def _forget_in_child() -> None:
     for process in _owned.values():
         if process.stdin is not None:
             with contextlib.suppress(OSError):
-                os.close(process.stdin.fileno())
+                process.stdin.close()
+    _of_our_parent.extend(_owned.values())  # kept, since a dropped Popen warns of a process left running
     _owned.clear()
 
 

@@ -29,7 +29,7 @@ StartCluster = Callable[..., LocalCluster]
 RATE_PER_S = float(os.environ.get("QUORUM_LAB_STORM_RATE", "100"))
 BEFORE_S = float(os.environ.get("QUORUM_LAB_STORM_BEFORE_S", "1.5"))
 DOWN_S = float(os.environ.get("QUORUM_LAB_STORM_DOWN_S", "2"))
-AFTER_S = float(os.environ.get("QUORUM_LAB_STORM_AFTER_S", "1.5"))
+AFTER_S = float(os.environ.get("QUORUM_LAB_STORM_AFTER_S", "3"))
 THREADS = 8
 HOT_KEYS = 20
 COUNTERS = 10
@@ -216,14 +216,17 @@ def test_no_acknowledged_write_is_lost_by_kill_9(
         time.sleep(DOWN_S)
         during = storm.done - before
         cluster.restart(*victims)
+        before = storm.done
         time.sleep(AFTER_S)
+        after = storm.done - before
     agreed_after_s = seconds_until_replicas_agree(client, storm)
     verdict = final_reads(client, storm)
-    print(f"\n{storm.report()}; {during} while {', '.join(victims)} was dead")
+    print(f"\n{storm.report()}; {during} while {', '.join(victims)} was dead, {after} after the restart")
     print(f"{verdict}; {verdict.counters_checked} counters; replicas agreed after {agreed_after_s:.1f} s")
     assert storm.surprises == []
     assert verdict.ok, verdict
-    assert verdict.acknowledged == storm.done > RATE_PER_S * (BEFORE_S + AFTER_S) / 4
+    assert verdict.acknowledged == storm.done
+    assert after > 0, "writes go on once the nodes are back"
     assert storm.ledger.forgotten > 0, "overwritten keys were part of the storm"
     if len(victims) == 1:
         assert during > RATE_PER_S * DOWN_S / 4, "two of three nodes carry on"
