@@ -14,6 +14,7 @@ import msgspec
 # --- bounds on what clients may send -----------------------------------------------------------------------
 KEY_BYTES_MAX = 512
 VALUE_BYTES_MAX = 1024 * 1024
+RECORD_BYTES_MAX = 3 * 1024 * 1024  # all siblings of a key as one coordinator knows them
 BODY_BYTES_MAX = VALUE_BYTES_MAX + 8 * 1024  # the value, the context and the JSON around them
 CONTEXT_BYTES_MAX = 4 * 1024
 SIBLING_COUNT_MAX = 32
@@ -37,11 +38,13 @@ STAT_WINDOW_MS = 10_000.0
 
 # --- queues -------------------------------------------------------------------------------------------------
 HINT_COUNT_MAX = 100_000
-HINT_BATCH_MAX = 256
+HINT_BYTES_MAX = 256 * 1024 * 1024
 LINK_QUEUE_BYTES_MAX = 8 * 1024 * 1024
-FRAME_BYTES_MAX = 8 * 1024 * 1024
+FRAME_BYTES_MAX = 32 * 1024 * 1024  # more than nine coordinators' siblings of one key, and a batch
+HELLO_BYTES_MAX = 4096
 REQUESTS_IN_FLIGHT_MAX = 10_000
-EXCHANGE_RECORDS_MAX = 512  # records in one answer of an exchange
+BATCH_RECORDS_MAX = 512  # records in one message of hints or of an exchange
+BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
 DOT_BLOCK = 4096  # dots reserved durably at once
 SAMPLE_COUNT_MAX = 4096
 

@@ -62,8 +62,8 @@ class Disk(Protocol):
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
         """Rows of one partition in key order, from the first key beyond `after`."""
 
-    def checksums(self, table: str) -> Iterator[tuple[int, str, int]]:
-        """(partition, key, checksum) of every row, in order; cheap enough to run at every start."""
+    def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
+        """(partition, key, checksum) of every row (of one partition), in order, without reading the records."""
 
     def commit(self, rows: Sequence[Row]) -> Future[None]: ...
 

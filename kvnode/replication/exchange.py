@@ -7,10 +7,12 @@ what it lacks. (DeCandia et al., "Dynamo", 2007, section 4.7.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
 
 from kvnode.calls import Calls
-from kvnode.config import EXCHANGE_PERIOD_MS, EXCHANGE_RECORDS_MAX
+from kvnode.config import BATCH_RECORDS_MAX, EXCHANGE_PERIOD_MS
 from kvnode.messages import (
     CompareLeaves,
     CompareNodes,
@@ -20,7 +22,8 @@ from kvnode.messages import (
     Refused,
     StoreMany,
 )
-from kvnode.replication.merkle import FANOUT, leaf_of
+from kvnode.replication.batches import Carried, first_batch
+from kvnode.replication.merkle import FANOUT
 from kvnode.replication.records import Records
 from kvnode.ring import Ring
 from kvnode.runtime import Runtime
@@ -99,22 +102,23 @@ class Exchange:
         return answer.indices if isinstance(answer, Differing) else ()
 
     async def _leaves(self, peer: str, partition: int, leaves: tuple[int, ...], cause: int) -> None:
-        entries = tuple(
-            (row.key, row.checksum)
-            for row in self._records.entries_under(partition, frozenset(leaves), leaf_of)
-        )
+        entries = tuple(self._records.entries_under(partition, frozenset(leaves)))
         answer = await self._calls.ask(
             peer, lambda id_: CompareLeaves(id_, cause, partition, leaves, entries)
         )
         if not isinstance(answer, LeafAnswer):
             return
         self.received_count += len(answer.records)
-        for kind, key, record in answer.records:
-            self._records.merge_in(kind, key, record, lambda ok: None)
-        wanted = self._records_of(answer.wanted)
+        try:
+            for kind, key, record in answer.records:
+                self._records.merge_in(kind, key, record, lambda ok: None)
+        except msgspec.MsgspecError as error:
+            self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
+            return
+        wanted = first_batch(self._records_of(answer.wanted))
         if wanted:
             self.sent_count += len(wanted)
-            await self._calls.ask(peer, lambda id_: StoreMany(id_, cause, "exchange", tuple(wanted)))
+            await self._calls.ask(peer, lambda id_: StoreMany(id_, cause, "exchange", wanted))
 
     # --- the side that answers ----------------------------------------------------------------------------
 
@@ -136,28 +140,24 @@ class Exchange:
     def on_leaves(self, peer: str, question: CompareLeaves) -> None:
         """Send what the peer lacks or holds otherwise, ask for the rest; both bounded: the next round goes on."""
         theirs = dict(question.entries)
-        records: list[tuple[str, str, bytes]] = []
+        differing: list[str] = []
         wanted: list[str] = []
-        for row in self._records.entries_under(question.partition, frozenset(question.leaves), leaf_of):
-            their_checksum = theirs.pop(row.key, None)
-            if their_checksum == row.checksum:
+        for disk_key, known in self._records.entries_under(question.partition, frozenset(question.leaves)):
+            their_checksum = theirs.pop(disk_key, None)
+            if their_checksum == known:
                 continue
-            if len(records) < EXCHANGE_RECORDS_MAX:
-                kind, _, key = row.key.partition("/")
-                if row.record is not None:
-                    records.append((kind, key, row.record))
+            differing.append(disk_key)
             if their_checksum is not None:
-                wanted.append(row.key)
+                wanted.append(disk_key)
         wanted.extend(sorted(theirs))
+        records = first_batch(self._records_of(differing))
         self.sent_count += len(records)
-        answer = LeafAnswer(question.id, tuple(records), tuple(wanted[:EXCHANGE_RECORDS_MAX]))
-        self._runtime.network.send(peer, answer)
+        self._runtime.network.send(peer, LeafAnswer(question.id, records, tuple(wanted[:BATCH_RECORDS_MAX])))
 
-    def _records_of(self, disk_keys: tuple[str, ...]) -> list[tuple[str, str, bytes]]:
-        found = []
-        for disk_key in disk_keys[:EXCHANGE_RECORDS_MAX]:
+    def _records_of(self, disk_keys: Iterable[str]) -> Iterator[Carried]:
+        """Those of them that are held, durably and whole."""
+        for disk_key in disk_keys:
             kind, _, key = disk_key.partition("/")
             record = self._records.durable(kind, key)
             if record is not None:
-                found.append((kind, key, record))
-        return found
+                yield kind, key, record

@@ -12,8 +12,10 @@ from collections.abc import Callable
 import msgspec
 
 from kvnode.calls import Calls
-from kvnode.config import HINT_AGE_MS_MAX, HINT_BATCH_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
+from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
 from kvnode.messages import Stored, StoreMany
+from kvnode.replication.batches import first_batch
+from kvnode.replication.merkle import checksum
 from kvnode.replication.records import merge_records
 from kvnode.ring import Ring
 from kvnode.runtime import Row, Runtime
@@ -45,6 +47,7 @@ class Hints:
         self._is_alive = is_alive
         self._pending: dict[str, dict[tuple[str, str], Hint]] = {}
         self._count = 0
+        self._bytes = 0
         self.stored_count = 0
         self.delivered_count = 0
         self.expired_count = 0
@@ -53,14 +56,18 @@ class Hints:
     def open(self) -> None:
         """Load the hints that were kept before a restart."""
         found: list[Hint] = []
-        for partition in range(self._ring.partitions):
-            after = ""
-            while rows := self._runtime.disk.scan(_TABLE, partition, after=after, limit=1000):
-                found.extend(_decode(row.record) for row in rows if row.record is not None)
-                after = rows[-1].key
+        disk = self._runtime.disk
+        for partition, disk_key, known in list(disk.checksums(_TABLE)):
+            row = disk.get(_TABLE, partition, disk_key)
+            if row is not None and checksum(disk_key, row[0]) == known:
+                found.append(_decode(row[0]))
+            else:
+                self._runtime.log("hint_corrupt", level="error", partition=partition, key=disk_key)
+                disk.commit([Row(_TABLE, partition, disk_key, None)])
         for hint in sorted(found, key=lambda hint: (hint.since_ms, hint.peer, hint.key)):
             self._pending.setdefault(hint.peer, {})[hint.kind, hint.key] = hint
             self._count += 1
+            self._bytes += len(hint.record)
 
     def pending(self) -> dict[str, int]:
         """How many hints wait for each peer."""
@@ -76,17 +83,21 @@ class Hints:
         """Keep a record for a peer that missed it; False if there is no room."""
         hints = self._pending.setdefault(peer, {})
         known = hints.get((kind, key))
-        if known is None and self._count >= HINT_COUNT_MAX:
+        if known is None and (self._count >= HINT_COUNT_MAX or self._bytes + len(record) > HINT_BYTES_MAX):
             self.dropped_count += 1
             return False
         if known is not None:
             hint = Hint(peer, kind, key, merge_records(kind, known.record, record), known.since_ms)
+            self._bytes -= len(known.record)
         else:
             self._count += 1
             hint = Hint(peer, kind, key, record, round(self._runtime.clock.wall_ms(), 3))
         hints[kind, key] = hint
         self.stored_count += 1
-        self._runtime.disk.commit([Row(_TABLE, self._ring.partition_of(key), _disk_key(hint), _encode(hint))])
+        self._bytes += len(hint.record)
+        disk_key, row = _disk_key(hint), _encode(hint)
+        partition = self._ring.partition_of(key)
+        self._runtime.disk.commit([Row(_TABLE, partition, disk_key, row, checksum(disk_key, row))])
         return True
 
     async def run(self) -> None:
@@ -100,8 +111,9 @@ class Hints:
 
     async def _deliver(self, peer: str) -> bool:
         """Send one batch; True if the peer has stored it."""
-        batch = list(self._pending[peer].values())[:HINT_BATCH_MAX]
-        records = tuple((hint.kind, hint.key, hint.record) for hint in batch)
+        waiting = self._pending[peer]
+        records = first_batch((hint.kind, hint.key, hint.record) for hint in waiting.values())
+        batch = [waiting[kind, key] for kind, key, _ in records]
         try:
             answer = await self._calls.ask(peer, lambda id_: StoreMany(id_, 0, "hint", records))
         except TimeoutError:
@@ -123,6 +135,7 @@ class Hints:
             return
         for hint in hints:
             del self._pending[hint.peer][hint.kind, hint.key]
+            self._bytes -= len(hint.record)
         self._count -= len(hints)
         rows = [Row(_TABLE, self._ring.partition_of(hint.key), _disk_key(hint), None) for hint in hints]
         self._runtime.disk.commit(rows)

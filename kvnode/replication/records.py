@@ -12,13 +12,15 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Iterator
 from functools import partial
+from heapq import merge
+from itertools import islice
 from typing import Generic, TypeVar
 
 import msgspec
 
 from kvnode.config import SAMPLE_COUNT_MAX
 from kvnode.messages import COUNTER, KV
-from kvnode.replication.merkle import MerkleForest, checksum
+from kvnode.replication.merkle import MerkleForest, checksum, leaf_of
 from kvnode.ring import Ring
 from kvnode.runtime import Row, Runtime
 from kvnode.versions import PnCounter, Siblings
@@ -51,14 +53,19 @@ encode_state = msgspec.msgpack.Encoder().encode
 
 
 class _Unsynced:
-    """A key with writes on their way to disk. Invariant: write_count of them are not durable yet."""
+    """A key with writes on their way to disk. Invariant: write_count of them are not durable yet.
 
-    __slots__ = ("durable", "latest", "write_count")
+    group, writes: the group of its last write, and all that is told when that group is synced.
+    """
+
+    __slots__ = ("durable", "group", "latest", "write_count", "writes")
 
     def __init__(self, durable: bytes | None) -> None:
         self.durable = durable
         self.latest: bytes = b""
         self.write_count = 0
+        self.group: Future[None] | None = None
+        self.writes: list[tuple[str, bytes, Then]] = []
 
 
 class Records:
@@ -72,6 +79,7 @@ class Records:
         self._group: Future[None] | None = None
         self._group_writes: list[tuple[str, bytes, Then]] = []
         self._stored_at: dict[str, float] = {}
+        self._refused: set[str] = set()
         self.forest = MerkleForest(ring.partitions)
         self.row_count = 0
         self.corrupt_count = 0
@@ -106,41 +114,35 @@ class Records:
 
     def keys(self, kind: str, *, prefix: str, after: str, limit: int) -> list[str]:
         """The first `limit` keys beyond `after` that start with `prefix`, sorted; deleted ones left out."""
-        found: list[str] = []
-        for partition in range(self._ring.partitions):
-            found.extend(self._keys_in(kind, partition, prefix, after, limit))
-        return sorted(found)[:limit]
+        chunk = max(16, 2 * limit // self._ring.partitions)
+        each = [self._keys_in(kind, p, prefix, after, chunk) for p in range(self._ring.partitions)]
+        return list(islice(merge(*each), limit))
 
-    def _keys_in(self, kind: str, partition: int, prefix: str, after: str, limit: int) -> Iterator[str]:
+    def _keys_in(self, kind: str, partition: int, prefix: str, after: str, chunk: int) -> Iterator[str]:
+        """The same of one partition, all of them, read `chunk` rows at a time."""
         head = f"{kind}/"
-        start, count = max(head + after, head + prefix), 0
+        start = max(head + after, head + prefix)
         # scan() is exclusive: a key equal to the prefix itself is looked up apart.
-        if prefix and after < prefix and self._disk.get(_TABLE, partition, head + prefix) is not None:
-            count += 1
+        found = self._disk.get(_TABLE, partition, head + prefix) if after < prefix else None
+        if found is not None and _is_shown(kind, Row(_TABLE, partition, head + prefix, *found)):
             yield prefix
-        while count < limit:
-            rows = self._disk.scan(_TABLE, partition, after=start, limit=limit)
+        while True:
+            rows = self._disk.scan(_TABLE, partition, after=start, limit=chunk)
             for row in rows:
                 key = row.key[len(head) :]
                 if not (row.key.startswith(head) and key.startswith(prefix)):
                     return
-                if row.record is not None and not _is_deleted(kind, row.record):
-                    count += 1
+                if _is_shown(kind, row):
                     yield key
-            if len(rows) < limit:
+            if len(rows) < chunk:
                 return
             start = rows[-1].key
 
-    def entries_under(
-        self, partition: int, leaves: frozenset[int], leaf_of: Callable[[str], int]
-    ) -> Iterator[Row]:
-        """The rows of one partition that stand under these Merkle leaves, in key order."""
-        after = ""
-        while rows := self._disk.scan(_TABLE, partition, after=after, limit=1000):
-            for row in rows:
-                if leaf_of(row.key) in leaves:
-                    yield row
-            after = rows[-1].key
+    def entries_under(self, partition: int, leaves: frozenset[int]) -> Iterator[tuple[str, int]]:
+        """(disk key, checksum) of all that stands under these Merkle leaves of one partition, in key order."""
+        for _, disk_key, known in self._disk.checksums(_TABLE, partition):
+            if leaf_of(disk_key) in leaves:
+                yield disk_key, known
 
     def _read(self, key: str, disk_key: str) -> bytes | None:
         partition = self._ring.partition_of(key)
@@ -155,11 +157,19 @@ class Records:
 
     def _refuse_corrupt(self, partition: int, disk_key: str, known: int) -> None:
         """A row that is not what was written is no record: report it, drop it, let the other replicas rebuild it."""
+        if disk_key in self._refused:
+            return  # it could not be deleted yet: the disk is full
         self.corrupt_count += 1
         self._runtime.log("record_corrupt", level="error", partition=partition, key=disk_key)
         self.forest.change(partition, disk_key, known, 0)
         self.row_count -= 1
-        self._disk.commit([Row(_TABLE, partition, disk_key, None)])
+        self._refused.add(disk_key)
+
+        def deleted(future: Future[None]) -> None:
+            if future.exception() is None:
+                self._refused.discard(disk_key)
+
+        self._disk.commit([Row(_TABLE, partition, disk_key, None)]).add_done_callback(deleted)
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -172,10 +182,14 @@ class Records:
         merged = record if known is None else merge_records(kind, known, record)
         if merged != known:
             self.write(kind, key, merged, then, known=known)
-        elif f"{kind}/{key}" in self._unsynced:
-            self._group_writes.append((f"{kind}/{key}", b"", then))  # wait for the sync that is on its way
-        else:
+            return
+        unsynced = self._unsynced.get(f"{kind}/{key}")
+        if unsynced is None:
             then(True)
+        elif unsynced.group is not None and unsynced.group.done() and unsynced.group.exception():
+            self.write(kind, key, merged, then, known=known)  # that write failed: try again
+        else:
+            unsynced.writes.append((f"{kind}/{key}", b"", then))  # wait for the sync that is on its way
 
     def write(self, kind: str, key: str, record: bytes, then: Then, *, known: bytes | None) -> None:
         """Make `record` the latest state, where `known` was; `then` is called when it is durable."""
@@ -194,6 +208,7 @@ class Records:
             self._group, self._group_writes = future, []
             future.add_done_callback(partial(self._synced, self._group_writes))
         self._group_writes.append((disk_key, record, then))
+        unsynced.group, unsynced.writes = future, self._group_writes
 
     def _synced(self, writes: list[tuple[str, bytes, Then]], future: Future[None]) -> None:
         ok = not future.cancelled() and future.exception() is None
@@ -245,5 +260,8 @@ def merge_records(kind: str, one: bytes, other: bytes) -> bytes:
     return one if merged is first else encode_state(merged)
 
 
-def _is_deleted(kind: str, record: bytes) -> bool:
-    return kind == KV and not KVS.decode(record).values
+def _is_shown(kind: str, row: Row) -> bool:
+    """Whether a row is listed: whole, and not deleted."""
+    if row.record is None or checksum(row.key, row.record) != row.checksum:
+        return False
+    return kind != KV or bool(KVS.decode(row.record).values)

@@ -28,12 +28,12 @@ class Tables:
         rows = self._rows.get((table, partition), {})
         return [Row(table, partition, key, *rows[key]) for key in keys[first : first + limit]]
 
-    def checksums(self, table: str) -> Iterator[tuple[int, str, int]]:
+    def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
         """See runtime.Disk."""
-        for known_table, partition in sorted(self._keys):
-            if known_table == table:
-                for key in self._keys[known_table, partition]:
-                    yield partition, key, self._rows[known_table, partition][key][1]
+        for place in sorted(self._keys):
+            if place[0] == table and partition in (None, place[1]):
+                for key in self._keys[place]:
+                    yield place[1], key, self._rows[place][key][1]
 
     def apply(self, rows: Sequence[Row]) -> None:
         """Put or delete these rows."""
@@ -47,6 +47,17 @@ class Tables:
                 if row.key not in held:
                     insort(keys, row.key)
                 held[row.key] = (row.record, row.checksum)
+
+    def rows_of(self, table: str) -> Iterator[tuple[int, str, bytes]]:
+        """(partition, key, record) of every row of one table, in order."""
+        for known_table, partition in sorted(self._keys):
+            if known_table == table:
+                for key in self._keys[known_table, partition]:
+                    yield partition, key, self._rows[known_table, partition][key][0]
+
+    def keys_of(self, table: str) -> list[str]:
+        """All keys of one table."""
+        return [key for _, key, _ in self.rows_of(table)]
 
     def copy(self) -> Tables:
         """A second set of tables with the same rows."""

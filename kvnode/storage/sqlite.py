@@ -100,10 +100,11 @@ class SqliteDisk:
         )
         return [Row(table, partition, key, record, checksum) for key, record, checksum in found.fetchall()]
 
-    def checksums(self, table: str) -> Iterator[tuple[int, str, int]]:
+    def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
         """See runtime.Disk."""
+        where, values = ("", ()) if partition is None else ("where partition=?", (partition,))
         found = self._database.execute(
-            f"select partition, key, checksum from {table} order by partition, key"
+            f"select partition, key, checksum from {table} {where} order by partition, key", values
         )
         while rows := found.fetchmany(1000):
             yield from rows

@@ -171,11 +171,12 @@ class Rooms:
             assert asyncio.get_running_loop().time() < end_s, "it did not come to hold in time"
             await asyncio.sleep(0.05)
 
-    def key_of(self, *owners: str) -> str:
-        """A key whose first replicas are these nodes, in this order."""
+    def key_of(self, *owners: str, without: str = "") -> str:
+        """A key whose first replicas are these nodes, in this order, and of which one node has no replica."""
         ring = next(iter(self.nodes.values())).ring
         keys = (f"key-{number}" for number in range(10_000))
-        return next(key for key in keys if ring.preference_list(key)[: len(owners)] == owners)
+        lists = ((key, ring.preference_list(key)) for key in keys)
+        return next(key for key, list_ in lists if list_[: len(owners)] == owners and without not in list_)
 
     def _spawner(self, tasks: set[asyncio.Task[Any]]) -> Callable[[Coroutine[Any, Any, None], str], None]:
         def ended(task: asyncio.Task[Any]) -> None:

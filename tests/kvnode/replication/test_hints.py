@@ -1,0 +1,153 @@
+"""Hints: stored, merged, delivered, expired, bounded, and there again after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import kvnode.replication.hints as hints_module
+from kvnode.config import BATCH_BYTES_MAX, FRAME_BYTES_MAX, HINT_AGE_MS_MAX
+from kvnode.messages import KV, StoreMany
+from kvnode.replication.hints import Hint
+from kvnode.replication.records import KVS, encode_state
+from kvnode.requests import Put
+from kvnode.runtime import Row
+from kvnode.versions import Context, Dot, Siblings
+
+Play = Callable[..., None]
+
+
+def record(counter: int, size: int = 1, *, blind: bool = True) -> bytes:
+    """A key's state with one version of so many bytes."""
+    state, _ = Siblings().write(
+        Dot("node-9.1", counter), b"1" * size, context=Context(), timestamp=float(counter)
+    )
+    return encode_state(state)
+
+
+def test_what_a_dead_replica_missed_is_delivered_when_it_is_back(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        rooms.isolate("node-3")
+        node = rooms.nodes["node-1"]
+        await rooms.until(lambda: node.members.state("node-3") == "dead")
+        node.exchange._is_alive = lambda peer: False
+        rooms.nodes["node-2"].exchange._is_alive = lambda peer: False
+        for number in range(20):
+            assert (await rooms.ask("node-1", Put(f"k{number}", b"1")))[0] == 200
+        assert node.hints.pending() == {"node-3": 20}
+        assert node.hints.oldest_ms("node-3") > 0.0
+        rooms.heal()
+        await rooms.until(lambda: node.hints.pending() == {})
+        assert all(rooms.nodes["node-3"].records.durable(KV, f"k{number}") for number in range(20))
+        assert node.hints.delivered_count == 20
+        assert list(rooms.disks["node-1"].checksums("hints")) == []
+
+    play(story)
+
+
+def test_there_is_one_hint_for_a_replica_and_a_key_and_records_merge_in_it(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        hints = rooms.nodes["node-1"].hints
+        hints._is_alive = lambda peer: False
+        for counter in (1, 2):
+            state, _ = Siblings().write(
+                Dot(f"node-9.{counter}", 1), b"1", context=Context(), timestamp=float(counter)
+            )
+            assert hints.add("node-3", KV, "k", encode_state(state))
+        assert hints.pending() == {"node-3": 1}
+        (hint,) = hints._pending["node-3"].values()
+        assert len(KVS.decode(hint.record).versions) == 2
+
+    play(story)
+
+
+def test_hints_are_there_again_after_a_restart_and_a_corrupt_one_is_reported_and_dropped(play: Play) -> None:
+    """1. A hint's row is damaged. 2. `Hints.open` could not decode it, and every start ended with a traceback."""
+
+    async def story(rooms: Any) -> None:
+        rooms.isolate("node-3")
+        node, disk = rooms.nodes["node-1"], rooms.disks["node-1"]
+        await rooms.until(lambda: node.members.state("node-3") == "dead")
+        for number in range(3):
+            await rooms.ask("node-1", Put(f"k{number}", b"1"))
+        rooms.stop("node-1")
+        partition, key, known = next(iter(disk.checksums("hints")))
+        disk.apply([Row("hints", partition, key, b"\xff garbage", known)])
+        await rooms.start("node-1")
+        assert rooms.nodes["node-1"].hints.pending() == {"node-3": 2}
+        assert [event for name, event, _ in rooms.events if name == "node-1" and event == "hint_corrupt"]
+        assert len(list(disk.checksums("hints"))) == 2
+        rooms.heal()
+        await rooms.until(lambda: rooms.nodes["node-1"].hints.pending() == {})
+
+    play(story)
+
+
+def test_old_hints_expire(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        hints = rooms.nodes["node-1"].hints
+        hints._is_alive = lambda peer: False
+        hints.add("node-3", KV, "k", record(1))
+        old = hints._pending["node-3"][KV, "k"]
+        since_ms = old.since_ms - HINT_AGE_MS_MAX - 1.0
+        hints._pending["node-3"][KV, "k"] = Hint(old.peer, old.kind, old.key, old.record, since_ms)
+        await rooms.until(lambda: hints.expired_count == 1, 1.0)
+        assert hints.pending() == {}
+        assert list(rooms.disks["node-1"].checksums("hints")) == []
+
+    play(story)
+
+
+def test_hints_are_bounded_in_number_and_bytes_and_what_does_not_fit_is_counted(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. Hints were bounded in number alone: 100,000 records of a megabyte would have filled memory and disk."""
+    monkeypatch.setattr(hints_module, "HINT_COUNT_MAX", 3)
+    monkeypatch.setattr(hints_module, "HINT_BYTES_MAX", 5000)
+
+    async def story(rooms: Any) -> None:
+        hints = rooms.nodes["node-1"].hints
+        hints._is_alive = lambda peer: False
+        assert [hints.add("node-3", KV, f"k{n}", record(n + 1)) for n in range(4)] == [
+            True,
+            True,
+            True,
+            False,
+        ]
+        assert hints.dropped_count == 1
+        assert hints.add("node-3", KV, "k0", record(99)), "a known key merges, it takes no more room"
+        hints._remove(list(hints._pending["node-3"].values()))
+        assert hints._bytes == 0
+        assert [hints.add("node-3", KV, f"k{n}", record(n + 1, 2400)) for n in range(3)] == [
+            True,
+            True,
+            False,
+        ]
+
+    play(story)
+
+
+def test_batches_of_large_hints_stay_below_a_frame_and_all_arrive(play: Play) -> None:
+    """1. A batch was 256 hints, whatever their size: with megabyte values a frame of 256 MB.
+
+    2. The peer refused the frame and cut the connection. 3. The same batch was sent again, for ever.
+    """
+
+    async def story(rooms: Any) -> None:
+        rooms.isolate("node-3")
+        node = rooms.nodes["node-1"]
+        await rooms.until(lambda: node.members.state("node-3") == "dead")
+        for name in ("node-1", "node-2"):
+            rooms.nodes[name].exchange._is_alive = lambda peer: False
+        value = b'"' + b"x" * 900_000 + b'"'
+        for number in range(12):
+            await rooms.ask("node-1", Put(f"k{number}", value))
+        rooms.heal()
+        await rooms.until(lambda: node.hints.pending() == {})
+        sent = [m for _, _, m in rooms.wire.carried if isinstance(m, StoreMany)]
+        assert len(sent) == 6
+        assert rooms.wire.frame_bytes_max < BATCH_BYTES_MAX + 100_000 < FRAME_BYTES_MAX
+
+    play(story)
