@@ -41,13 +41,22 @@ def run_with(
     command = [sys.executable, "-m", "traffic", "run", "twitter", "--nodes", ",".join(cluster.urls)]
     command += ["--rate", str(rate), "--duration", str(duration_s)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    lines: list[str] = []
     disturbing = threading.Thread(target=disturb)
-    disturbing.start()
+    watchdog = threading.Timer(duration_s + 120, process.kill)
+    watchdog.start()
     try:
-        output, _ = process.communicate(timeout=duration_s + 120)
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("seed "):  # the load begins now, however long the start took
+                disturbing.start()
+        process.wait()
     finally:
+        watchdog.cancel()
         process.kill()
         disturbing.join()
+    output = "".join(lines)
     print(output)
     return process.returncode, output
 
@@ -108,6 +117,7 @@ def test_kill_one_node_under_load_and_restart_it(live_cluster: StartCluster) -> 
 
     status, output = run_with(cluster, disturb, duration_s=BEFORE_S + ABSENT_S + AFTER_S)
     assert_nothing_lost(status, output)
+    assert number(r"resent (\d+)", output) > 0  # the death was really met
     assert number(r"longest gap without a successful operation: ([\d.]+) s", output) < 3
     assert_agreement(cluster)
 
