@@ -12,6 +12,7 @@ import contextlib
 import os
 import random
 import signal
+import stat
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -50,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = read_cluster_file(arguments.cluster_file)
         address = config.address(arguments.name)
+        if arguments.exit_with_stdin:
+            _check_stdin()
         with contextlib.suppress(ImportError):
             import uvloop
 
@@ -76,7 +79,10 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     sys.setswitchinterval(0.0005)  # the sync thread must not wait long for the interpreter
     disk_delay_ms = 0.0
     disk = SqliteDisk(data_dir, delay_ms=lambda: disk_delay_ms)
-    log = JsonLog(data_dir / "log.jsonl", address.name)
+    try:
+        log = JsonLog(data_dir / "log.jsonl", address.name)
+    except OSError as error:
+        raise StorageError(f"cannot write to {data_dir / 'log.jsonl'}: {error.strerror}") from error
     clock = WallClock()
     chance = random.Random()
     network = PeerNetwork(config, address.name, chance, log.write)
@@ -118,6 +124,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     await stop.wait()
     await server.stop()
     await network.stop()
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # work that is cut off now may complain
     await disk.close()
     log.write("stopped")
     return 0
@@ -130,6 +137,11 @@ def _spawner(log: JsonLog) -> Any:
 
     def crash(context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if isinstance(
+            error, OSError
+        ):  # a socket's trouble, or no file descriptor left to accept with: not ours
+            log.write("os_error", level="error", message=context.get("message"), error=repr(error))
+            return
         log.write("crashed", level="error", message=context.get("message"), error=repr(error))
         print(f"kvnode: stopping: {context.get('message')}: {error!r}", file=sys.stderr, flush=True)
         os._exit(EXIT_FAULT)
@@ -146,6 +158,15 @@ def _spawner(log: JsonLog) -> Any:
 
     loop.set_exception_handler(lambda _, context: crash(context) if "exception" in context else None)
     return spawn
+
+
+def _check_stdin() -> None:
+    """--exit-with-stdin watches a pipe, socket or terminal; the end of a file says nothing."""
+    kind = os.fstat(0).st_mode
+    if stat.S_ISREG(kind) or (stat.S_ISCHR(kind) and not os.isatty(0)):
+        raise ConfigError(
+            "--exit-with-stdin needs a pipe as standard input; a file or /dev/null never closes"
+        )
 
 
 def _end_when_told(stop: asyncio.Event, exit_with_stdin: bool) -> None:

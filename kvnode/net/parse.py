@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -194,24 +195,19 @@ def faults_of(body: bytes, peers: tuple[str, ...]) -> FaultsBody:
     return faults
 
 
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
 def _depth(value: bytes) -> int:
     """How deeply JSON is nested; brackets within strings do not count."""
     depth = deepest = 0
-    in_string = escaped = False
-    for byte in value:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"[{":
+    for byte in _STRINGS.sub(b"", value).translate(None, _NO_BRACKETS):
+        if byte in b"[{":
             depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
+            if depth > deepest:
+                deepest = depth
+        else:
             depth -= 1
     return deepest
 

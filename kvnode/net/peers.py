@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from kvnode.config import LINK_QUEUE_BYTES_MAX, ClusterConfig
+from kvnode.config import FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINK_QUEUE_BYTES_MAX, ClusterConfig
 from kvnode.faults import NO_FAULT, LinkRule
 from kvnode.messages import Hello, Message, decode, encode
 from kvnode.net.frames import FrameError, FrameReader, frame
@@ -22,6 +22,7 @@ from kvnode.runtime import Random
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 0.5
 _HELLO_S_MAX = 5.0
+_REFUSED_S = 1.0  # a connection that ends sooner was refused: do not knock on that door all the time
 OnMessage = Callable[[str, Message], None]
 Log = Callable[..., None]
 
@@ -96,13 +97,16 @@ class Link:
                     await asyncio.wait_for(self._wake.wait(), retry_s)
                 retry_s = min(_RETRY_S_MAX, retry_s * 2)
                 continue
-            retry_s = _RETRY_S_MIN
+            connected_s = self._loop.time()
             transport.set_write_buffer_limits(high=LINK_QUEUE_BYTES_MAX)
             transport.write(self._hello)
             self._transport = transport
             await outgoing.lost
             self._transport = None
-            await asyncio.sleep(_RETRY_S_MIN)
+            if self._loop.time() - connected_s > _REFUSED_S:
+                retry_s = _RETRY_S_MIN
+            await asyncio.sleep(retry_s)
+            retry_s = min(_RETRY_S_MAX, retry_s * 2)
 
 
 class _Outgoing(asyncio.Protocol):
@@ -119,7 +123,7 @@ class _Incoming(asyncio.Protocol):
 
     def __init__(self, network: PeerNetwork) -> None:
         self._network = network
-        self._frames = FrameReader()
+        self._frames = FrameReader(HELLO_BYTES_MAX)
         self._peer: str | None = None
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
@@ -148,6 +152,7 @@ class _Incoming(asyncio.Protocol):
             self._refuse(f"calls itself {message.node!r}, which is no member")
         else:
             self._peer = message.node
+            self._frames.bytes_max = FRAME_BYTES_MAX
             self._network.links[message.node].wake()
             if self._patience is not None:
                 self._patience.cancel()
