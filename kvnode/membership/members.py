@@ -79,6 +79,8 @@ class Members:
         if news.name == self._node:
             if news.state != ALIVE and news.incarnation >= known.incarnation:
                 self._become(known, ALIVE, news.incarnation + 1)  # refute
+            elif news.state != ALIVE:
+                self._spread[self._node] = 0  # refuted before, but not everybody has heard it
             return
         newer = news.incarnation > known.incarnation
         stronger = news.incarnation == known.incarnation and _STRENGTH[news.state] > _STRENGTH[known.state]

@@ -152,27 +152,29 @@ class Nemesis:
         if not await self._agreed(5.0):
             return
         victim = world.chance.choice(world.names)
+        held = set(world.platters[victim].tables.keys_of("records"))
         world.crash(victim)
         world.wipe(victim)
         await world.start(victim)
-        if not await self._agreed(_REBUILD_S_MAX, held_by=victim):
+        if not await self._rebuilt(victim, held):
             self.violations.append(
                 f"{victim} was not rebuilt within {_REBUILD_S_MAX:.0f} s of losing its disk"
             )
 
-    async def _agreed(self, seconds: float, *, held_by: str | None = None) -> bool:
-        """Wait until all replicas agree (or the rebuilt one holds all that was there when it was wiped)."""
-        world = self._world
-        end_s = world.loop.time() + seconds
-        wanted = None
-        if held_by is not None:
-            other = next(name for name in world.names if name != held_by)
-            wanted = set(world.platters[other].tables.keys_of("records"))
-        while world.loop.time() < end_s:
-            if wanted is not None and held_by is not None:
-                if wanted <= set(world.platters[held_by].tables.keys_of("records")):
-                    return True
-            elif not differing_records(world):
+    async def _agreed(self, seconds: float) -> bool:
+        """Wait until all replicas agree."""
+        end_s = self._world.loop.time() + seconds
+        while self._world.loop.time() < end_s:
+            if not differing_records(self._world):
+                return True
+            await asyncio.sleep(0.1)
+        return False
+
+    async def _rebuilt(self, name: str, held: set[str]) -> bool:
+        """Wait until a wiped node holds again the keys that it held."""
+        end_s = self._world.loop.time() + _REBUILD_S_MAX
+        while self._world.loop.time() < end_s:
+            if held <= set(self._world.platters[name].tables.keys_of("records")):
                 return True
             await asyncio.sleep(0.1)
         return False
