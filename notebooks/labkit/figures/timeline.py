@@ -17,11 +17,14 @@ from labkit.samples import Mark, Sample
 
 Array = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
 MARK_LEVELS = 3
+POINTS_MAX = 120
 
 
 def visible(samples: Sequence[Sample], window_s: float) -> list[Sample]:
-    """The samples that the time axis shows: an axis end must not follow what is out of sight."""
-    return [sample for sample in samples if samples[-1].at_s - sample.at_s <= window_s]
+    """The samples that the time axis shows, at most POINTS_MAX or so, the newest always among them."""
+    shown = [sample for sample in samples if samples[-1].at_s - sample.at_s <= window_s]
+    step = max(1, round(len(shown) / POINTS_MAX))
+    return shown[::-1][::step][::-1]
 
 
 def ages(samples: Sequence[Sample]) -> Array:

@@ -1,4 +1,5 @@
 // Draws the figure that the kernel sent. Plotly comes from the kernel too, once a page (see chart.py).
+const REST = 8; // a chart rests eight times as long as it drew: a slow or busy computer stays responsive
 const isDark = () => document.body.dataset.jpThemeLight === "false";
 
 async function unpack(script) {
@@ -15,7 +16,7 @@ async function render({ model, el }) {
   const Plotly = await (globalThis.quorumLabPlotly ??= unpack(script));
   const darkForLight = script.get("dark_for_light");
   const place = el.appendChild(document.createElement("div"));
-  let seen = false, behind = true, queued = 0;
+  let seen = false, behind = true, queued = 0, restUntil = 0, gone = false;
 
   const build = (part) => {
     if (typeof part === "string") return isDark() ? darkForLight[part] ?? part : part;
@@ -30,12 +31,15 @@ async function render({ model, el }) {
   };
   const draw = () => {
     queued = 0;
+    const began = performance.now();
     behind = !seen || place.clientWidth === 0;      // out of sight: drawn when it is scrolled into view
+    if (gone || behind) return;
     const { data, layout } = build(model.get("skeleton"));
-    if (behind || !data) return;
+    if (!data) return;
     Plotly.react(place, data, { ...layout, width: place.clientWidth }, { displayModeBar: false });
+    restUntil = performance.now() + REST * (performance.now() - began);
   };
-  const soon = () => { queued ||= requestAnimationFrame(draw); };
+  const soon = () => { queued ||= setTimeout(() => requestAnimationFrame(draw), Math.max(0, restUntil - performance.now())); };
 
   const sight = new IntersectionObserver((entries) => { seen = entries.at(-1).isIntersecting; if (seen && behind) soon(); });
   const size = new ResizeObserver(soon);
@@ -49,7 +53,8 @@ async function render({ model, el }) {
     model.off("change:arrays", soon);
     model.off("change:skeleton", soon);
     [sight, size, theme].forEach((observer) => observer.disconnect());
-    cancelAnimationFrame(queued);
+    clearTimeout(queued);
+    gone = true;
     Plotly.purge(place);
   };
 }
