@@ -23,7 +23,7 @@ TOP_LEVEL = {
 }
 LINES_MAX = 400
 PICTURE_BYTES_MAX = 200_000
-CODE = {".py", ".sh", ".js", ".css", ".html"}
+CODE = {".py", ".sh", ".js", ".css"}  # a page that must stand alone holds all three of its parts
 PICTURES = {".png", ".jpg", ".svg"}
 
 # name -> what no text of the project may contain, and why it would be wrong
