@@ -1,22 +1,22 @@
 """The ledger: keeps every acknowledged write and, at the end, asks whether the database still has it.
 
-Not here: sending and reading. Whoever writes tells the ledger what was answered, and brings the final quorum
-reads; the ledger only judges. It is not thread-safe: writers in several threads share a lock.
+Not here: sending and reading. Whoever writes tells the ledger what was answered, and brings the final
+quorum reads; the ledger only judges. It is not thread-safe: writers in several threads share a lock.
 
 An acknowledged put is lost if the final quorum read neither holds its dot nor a version whose *past* (the
-context it was issued under) covers the dot. The past, not the printed vector clock, decides: a clock {a: 17}
-includes the version's own dot a:17, and would seem to cover a sibling a:16 that its writer never saw. That
-hole in plain version vectors is what dots are for (Preguiça et al., "Dotted Version Vectors", 2010, section
-3). Where the past's own entry is not told, it is taken as one less than the dot, which is what a put without
-a context means.
+context it was issued under) covers the dot. The past, not the printed vector clock, decides: a clock {a:
+17} includes the version's own dot a:17, and would seem to cover a sibling a:16 that its writer never saw.
+That hole in plain version vectors is what dots are for (Preguiça et al., "Dotted Version Vectors", 2010,
+section 3). A past is a vector and, beside it, single dots. Where it is not told, the vector clock stands
+for it with its own entry one less than the dot, which is what a put without a context means.
 
 So that memory is bounded by the keys and not by the writes, a dot is forgotten as soon as another
 acknowledged put covers it: from then on the later put answers for both. A put at risk (w + r <= n) never
 takes over from a safe one.
 
 A counter keeps running totals of each actor. At the end an actor's totals must be at least the last
-acknowledged and at most the last sent ones (so exactly those, if everything was answered), and the value must
-be their sum.
+acknowledged and at most the last sent ones (so exactly those, if everything was answered), and the value
+must be their sum.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ class Storm:
         self.surprises: list[BaseException] = []
         self.done = 0
         self.longest_gap_s = 0.0
+        self.took_s = 0.0
         self._last_success = time.monotonic()
         self._w = w
         self._lock = threading.Lock()
@@ -57,7 +58,7 @@ class Storm:
         ]
 
     def __enter__(self) -> Storm:
-        self._last_success = time.monotonic()
+        self._last_success = self._started = time.monotonic()
         for thread in self._threads:
             thread.start()
         return self
@@ -68,6 +69,7 @@ class Storm:
             thread.join(timeout=30)
         assert not any(thread.is_alive() for thread in self._threads)
         self._note_gap()
+        self.took_s = time.monotonic() - self._started
 
     def _note_gap(self) -> None:
         now = time.monotonic()
@@ -147,7 +149,7 @@ class Storm:
 
     def report(self) -> str:
         return (
-            f"{self.done} writes acknowledged, errors {self.errors or 'none'}, "
+            f"{self.done} writes acknowledged ({self.done / self.took_s:.0f}/s), errors {self.errors or 'none'}, "
             f"longest gap without a success {self.longest_gap_s:.2f} s"
         )
 

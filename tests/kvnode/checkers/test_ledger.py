@@ -69,6 +69,22 @@ def test_a_siblings_own_dot_covers_no_other_write_of_its_store() -> None:
     assert f"{A}:16" in verdict.evidence[0]
 
 
+def test_a_past_of_single_dots_covers_just_those() -> None:
+    ledger = Ledger()
+    put(ledger, f"{A}:5")
+    put(ledger, f"{A}:7")
+    seen_one = SiblingRead(f"{B}:1", {A: 7, B: 1}, issued_under={}, issued_under_dots=[f"{A}:7"])
+    verdict = ledger.check({"k": [seen_one]})
+    assert (verdict.status, verdict.lost) == ("violated", 1)
+    assert f"{A}:5" in verdict.evidence[0]
+    seen_both = SiblingRead(f"{B}:1", {A: 7, B: 1}, issued_under={}, issued_under_dots=[f"{A}:5", f"{A}:7"])
+    assert ledger.check({"k": [seen_both]}).ok
+    answer = {"key": "k", "dot": f"{B}:1", "vector_clock": {A: 7, B: 1}, "issued_under": {}, "w": 2}
+    ledger.acknowledged({**answer, "issued_under_dots": [f"{A}:7"]})
+    assert ledger.forgotten == 1
+    assert ledger.check({"k": [seen_one]}).lost == 1
+
+
 def test_without_the_past_the_clock_stands_for_everything_before_the_dot() -> None:
     ledger = Ledger()
     ledger.acknowledged_put("k", f"{A}:16", {A: 16}, w=2, n=3)
