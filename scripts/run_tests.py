@@ -35,6 +35,7 @@ SYSTEM_PACKAGES = {
     "chromium": "the browser tests",
     "strace": "the test that a write is synced before its answer",
 }
+OTHER_NAMES = {"chromium": ("chromium-browser",)}
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def main() -> int:
     in_ci = os.environ.get("CI") == "true"
     if options.install or in_ci:
         install_system_packages()
-    missing = [package for package in SYSTEM_PACKAGES if not shutil.which(package)]
+    missing = missing_packages()
 
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir()
@@ -140,8 +141,16 @@ def chosen_stages(options: argparse.Namespace) -> list[Stage]:
     return [stage for stage in STAGES if not (options.fast and stage.name in STARTS_PROCESSES)]
 
 
+def missing_packages() -> list[str]:
+    return [
+        package
+        for package in SYSTEM_PACKAGES
+        if not any(shutil.which(name) for name in (package, *OTHER_NAMES.get(package, ())))
+    ]
+
+
 def install_system_packages() -> None:
-    absent = [package for package in SYSTEM_PACKAGES if not shutil.which(package)]
+    absent = missing_packages()
     if not absent:
         return
     if not shutil.which("apt-get"):
