@@ -53,6 +53,7 @@ class GetAnswer(TypedDict):
     node: str
     r: int
     answered_by: list[str]
+    cause: str
 
 
 class Replica(TypedDict):
@@ -108,6 +109,7 @@ class CounterAnswer(TypedDict):
     node: str
     r: int
     answered_by: list[str]
+    cause: str
 
 
 class CounterReplica(TypedDict):

@@ -16,6 +16,7 @@ KEY_BYTES_MAX = 512
 VALUE_BYTES_MAX = 1024 * 1024
 RECORD_BYTES_MAX = 3 * 1024 * 1024  # all siblings of a key as one coordinator knows them
 BODY_BYTES_MAX = VALUE_BYTES_MAX + 8 * 1024  # the value, the context and the JSON around them
+HEAD_BYTES_MAX = 64 * 1024  # the request line and the headers
 CONTEXT_BYTES_MAX = 4 * 1024
 SIBLING_COUNT_MAX = 32
 ACTOR_BYTES_MAX = 128
@@ -47,6 +48,9 @@ BATCH_RECORDS_MAX = 512  # records in one message of hints or of an exchange
 BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
 DOT_BLOCK = 4096  # dots reserved durably at once
 SAMPLE_COUNT_MAX = 4096
+TRACE_TIMEOUT_MS = 500.0
+TRACE_COUNT_MAX = 4096
+TRACE_EVENTS_MAX = 64
 
 # --- the cluster --------------------------------------------------------------------------------------------
 NODE_COUNT_MAX = 9

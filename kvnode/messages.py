@@ -88,6 +88,20 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True, tag="forwarded"):
     body: bytes
 
 
+class AskTrace(msgspec.Struct, frozen=True, array_like=True, tag="ask-trace"):
+    """What is your part in the story of this request? Answered by Trace."""
+
+    id: int
+    cause: int
+
+
+class Trace(msgspec.Struct, frozen=True, array_like=True, tag="trace"):
+    """(wall ms, what happened, the peer it concerns) in order."""
+
+    id: int
+    events: tuple[tuple[float, str, str], ...]
+
+
 # --- anti-entropy --------------------------------------------------------------------------------------------
 
 
@@ -167,9 +181,9 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
     news: tuple[MemberNews, ...]
 
 
-Question = StoreRecord | StoreMany | Fetch | Forward | CompareRoots | CompareNodes | CompareLeaves
+Question = StoreRecord | StoreMany | Fetch | Forward | AskTrace | CompareRoots | CompareNodes | CompareLeaves
 """What is answered under its id (calls.py)."""
-Answer = Stored | Refused | Fetched | Forwarded | Differing | LeafAnswer
+Answer = Stored | Refused | Fetched | Forwarded | Trace | Differing | LeafAnswer
 Probe = Ping | PingRequest | Ack
 Message = Hello | Question | Answer | Probe
 

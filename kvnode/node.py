@@ -13,11 +13,12 @@ import msgspec
 
 from kvnode import requests
 from kvnode.calls import Calls
-from kvnode.config import FORWARD_TIMEOUT_MS, ClusterConfig
+from kvnode.config import FORWARD_TIMEOUT_MS, TRACE_TIMEOUT_MS, ClusterConfig
 from kvnode.errors import GatewayTimeout, InternalError, KvError
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
     Ack,
+    AskTrace,
     CompareLeaves,
     CompareNodes,
     CompareRoots,
@@ -31,7 +32,9 @@ from kvnode.messages import (
     PingRequest,
     StoreMany,
     StoreRecord,
+    Trace,
 )
+from kvnode.observe import Event, Traces
 from kvnode.replication.coordinator import Coordinator
 from kvnode.replication.dots import DotSource
 from kvnode.replication.exchange import Exchange
@@ -60,14 +63,23 @@ class Node:
         )
         self.swim = Swim(runtime, name, self.members)
         self.calls = Calls(runtime)
+        self.traces = Traces(runtime.clock.wall_ms)
         self.records = Records(runtime, self.ring)
         self.dots = DotSource(runtime, name)
         self.hints = Hints(runtime, self.ring, self.calls, self._is_alive)
         self.coordinator = Coordinator(
-            runtime, name, self.ring, self.calls, self.records, self.dots, self.hints, self._is_dead
+            runtime,
+            name,
+            self.ring,
+            self.calls,
+            self.records,
+            self.dots,
+            self.hints,
+            self.traces,
+            self._is_dead,
         )
         self.exchange = Exchange(runtime, name, self.ring, self.calls, self.records, self._is_alive)
-        self.replica = Replica(runtime, self.records)
+        self.replica = Replica(runtime, self.records, self.traces)
         self.forwarded_count = 0
         self.request_counts: dict[str, int] = {
             "put": 0,
@@ -82,6 +94,7 @@ class Node:
             StoreMany: self.replica.on_store_many,
             Fetch: self.replica.on_fetch,
             Forward: self._on_forward,
+            AskTrace: self._on_ask_trace,
             Ping: self.swim.on_ping,
             PingRequest: self.swim.on_ping_request,
             Ack: self.swim.on_ack,
@@ -134,6 +147,7 @@ class Node:
 
     async def _coordinate(self, request: requests.Request, cause: int) -> tuple[int, bytes]:
         coordinator = self.coordinator
+        self.traces.note(cause, f"coordinates a {type(request).__name__.lower()}")
         answer: requests.Answer
         try:
             match request:
@@ -166,6 +180,7 @@ class Node:
             )
             return error.status, _encode_json(error.problem())
         packed = requests.encode_request(request)
+        self.traces.note(cause, "forwarded the request to", reachable[0])
         try:
             answer = await self.calls.ask(
                 reachable[0], lambda id_: Forward(id_, cause, packed), FORWARD_TIMEOUT_MS
@@ -211,3 +226,25 @@ class Node:
         except TimeoutError:
             return None
         return answer if isinstance(answer, Fetched) else None
+
+    def _on_ask_trace(self, peer: str, message: AskTrace) -> None:
+        self.runtime.network.send(peer, Trace(message.id, self.traces.story(message.cause)))
+
+    async def trace(self, cause: int) -> list[tuple[str, Event]]:
+        """The story of one request from all nodes that answer, in the order of their wall clocks."""
+
+        async def part(peer: str) -> tuple[Event, ...]:
+            if peer == self.name:
+                return self.traces.story(cause)
+            try:
+                answer = await self.calls.ask(peer, lambda id_: AskTrace(id_, cause), TRACE_TIMEOUT_MS)
+            except TimeoutError:
+                return ()
+            return answer.events if isinstance(answer, Trace) else ()
+
+        nodes = [name for name in self.ring.nodes if not self._is_dead(name)]
+        parts = await asyncio.gather(*(part(name) for name in nodes))
+        return sorted(
+            ((name, event) for name, events in zip(nodes, parts, strict=True) for event in events),
+            key=lambda told: told[1][0],
+        )

@@ -111,6 +111,7 @@ class GetAnswer(msgspec.Struct, frozen=True):
     node: str
     r: int
     answered_by: list[str]
+    cause: str
 
 
 class AddAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -124,6 +125,7 @@ class AddAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str
     w: int
     acknowledged_by: list[str]
+    cause: str
     idempotent: bool
     note: str | None = None
 
@@ -137,6 +139,7 @@ class CountAnswer(msgspec.Struct, frozen=True):
     node: str
     r: int
     answered_by: list[str]
+    cause: str
 
 
 Answer = PutAnswer | GetAnswer | AddAnswer | CountAnswer

@@ -51,6 +51,7 @@ class Api:
         self._data: dict[bytes, Callable[[str, bytes, bytes, bytes], Awaitable[Result]]] = {
             b"kv": self._kv,
             b"counter": self._counter,
+            b"trace": self._trace,
         }
         self._plain: dict[str, dict[str, Callable[[bytes, bytes], Any]]] = {
             "/health": {"GET": lambda body, query: self._no_query(query, views.health)},
@@ -59,7 +60,9 @@ class Api:
             "/stats": {"GET": lambda body, query: self._no_query(query, views.stats)},
             "/ring": {"GET": self._ring},
             "/keys": {"GET": self._keys},
+            "/merkle": {"GET": self._merkle},
             "/faults": {"POST": self._faults},
+            "/repair": {"POST": self._repair},
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,7 +103,8 @@ class Api:
         serve = methods.get(method)
         if serve is None:
             raise MethodNotAllowed(f"{method} {scope['path']}: expected {' or '.join(methods)}")
-        return 200, parse.as_json(serve(body, scope["query_string"]))
+        view = serve(body, scope["query_string"])
+        return 200, parse.as_json(await view if isinstance(view, Awaitable) else view)
 
     def _guard(self, method: str, headers: list[tuple[bytes, bytes]]) -> None:
         host = origin = content_type = b""
@@ -157,6 +161,12 @@ class Api:
         key = parse.key_of(rest.removesuffix(b"/replicas"))
         return 200, parse.as_json(await self._views.replicas(kind, key))
 
+    async def _trace(self, method: str, rest: bytes, body: bytes, raw_query: bytes) -> Result:
+        parse.query_of(raw_query, ())
+        if method != "GET":
+            raise MethodNotAllowed(f"{method} /trace/{{id}}: expected GET")
+        return 200, parse.as_json(await self._views.trace(parse.cause_of(rest)))
+
     # --- the rest -----------------------------------------------------------------------------------------
 
     def _no_query(self, query: bytes, view: Callable[[], Any]) -> Any:
@@ -181,12 +191,29 @@ class Api:
         peers = tuple(name for name in self._node.ring.nodes if name != self._node.name)
         return self._set_faults(parse.faults_of(body, peers))
 
+    def _merkle(self, body: bytes, raw_query: bytes) -> Awaitable[Any]:
+        query = parse.query_of(raw_query, ("partition", "peer"))
+        partition = parse.number_of(query, "partition", 0, self._node.ring.partitions - 1)
+        peer = query.get("peer")
+        if peer is not None and (peer == self._node.name or peer not in self._node.ring.nodes):
+            raise BadRequest(
+                f"peer={peer[:64]}: no peer of this node; nodes: {', '.join(self._node.ring.nodes)}"
+            )
+        if peer is not None and partition is None:
+            raise BadRequest("a comparison with a peer needs ?partition= as well")
+        return self._views.merkle(partition, peer)
+
+    async def _repair(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        return {"node": self._node.name, "differing_partitions": await self._node.exchange.with_all()}
+
     def _metrics(self, scope: Scope) -> bytes:
         from kvnode.net.metrics import exposition
 
         self._guard(scope["method"], scope["headers"])
         if scope["method"] != "GET":
             raise MethodNotAllowed(f"{scope['method']} /metrics: expected GET")
+        parse.query_of(scope["query_string"], ())
         return exposition(self._views.stats())
 
 

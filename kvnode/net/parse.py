@@ -120,6 +120,16 @@ def number_of(query: Query, name: str, low: int, high: int) -> int | None:
     return int(text)
 
 
+def cause_of(raw: bytes) -> int:
+    """A trace id: the hex digits that an answer gave as `cause`."""
+    try:
+        if not 1 <= len(raw) <= 16:
+            raise ValueError
+        return int(raw.decode("ascii"), 16)
+    except ValueError as error:
+        raise BadRequest("trace id: expected up to 16 hex digits, the `cause` of an answer") from error
+
+
 def context_of(text: str | None) -> Context | None:
     """An opaque context, unpacked."""
     if text is None:

@@ -133,6 +133,38 @@ class Views:
         oldest_ms = max(coordinator.oldest_unacknowledged_ms(peer), self._node.hints.oldest_ms(peer))
         return coordinator.lag_of(peer).summary(now_ms) | {"oldest_unacknowledged_ms": round(oldest_ms, 3)}
 
+    async def trace(self, cause: int) -> dict[str, Any]:
+        """GET /trace/{id}: who did what, in the order of the nodes' wall clocks; ms since the first event."""
+        story = await self._node.trace(cause)
+        first_ms = story[0][1][0] if story else 0.0
+        events = [
+            {
+                "node": node,
+                "at_ms": round(time_ms - first_ms, 3),
+                "event": what,
+                **({"peer": peer} if peer else {}),
+            }
+            for node, (time_ms, what, peer) in story
+        ]
+        return {"cause": f"{cause:016x}", "began": round(first_ms, 3) if story else None, "events": events}
+
+    async def merkle(self, partition: int | None, peer: str | None) -> dict[str, Any]:
+        """GET /merkle: the roots; with ?partition= one tree, with ?peer= also where the peer's differs."""
+        node = self._node
+        forest = node.records.forest
+        if partition is None:
+            roots = [_hex(forest.root(number)) for number in range(node.ring.partitions)]
+            return {"node": node.name, "roots": roots}
+        view: dict[str, Any] = {
+            "node": node.name,
+            "partition": partition,
+            "levels": [[_hex(known) for known in forest.hashes(partition, level)] for level in range(3)],
+        }
+        if peer is not None:
+            view["peer"] = peer
+            view["differing"] = await node.exchange.compare(peer, partition)
+        return view
+
     async def replicas(self, kind: str, key: str) -> dict[str, Any]:
         """GET /kv/{key}/replicas and /counter/{key}/replicas: agreement is: all reachable, equal digests."""
         replicas = []
@@ -140,10 +172,14 @@ class Views:
             view: dict[str, Any] = {"node": name, "reachable": fetched is not None, "digest": None}
             record = None if fetched is None else fetched.record
             if record is not None:
-                view["digest"] = f"{checksum(key, record) & (2**64 - 1):016x}"
+                view["digest"] = _hex(checksum(key, record))
             view |= _record_view(kind, record, None if fetched is None else fetched.stored_at or None)
             replicas.append(view)
         return {"key": key, "partition": self._node.ring.partition_of(key), "replicas": replicas}
+
+
+def _hex(signed: int) -> str:
+    return f"{signed & (2**64 - 1):016x}"
 
 
 def _record_view(kind: str, record: bytes | None, stored_at: float | None) -> dict[str, Any]:

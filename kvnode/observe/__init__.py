@@ -1,5 +1,6 @@
 """What a node tells about itself: samples of recent durations, and counts. Knows no room."""
 
 from kvnode.observe.samples import Samples
+from kvnode.observe.traces import Event, Traces
 
-__all__ = ["Samples"]
+__all__ = ["Event", "Samples", "Traces"]

@@ -11,28 +11,27 @@ coordinator are serial. Whole merged sibling sets are sent, never the new versio
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import NoReturn
 
 import msgspec
 
-from kvnode.calls import Calls, Round
+from kvnode.calls import Calls
 from kvnode.config import (
     ACTOR_COUNT_MAX,
     COUNTER_TOTAL_MAX,
     RECORD_BYTES_MAX,
-    REQUEST_TIMEOUT_MS,
     REQUESTS_IN_FLIGHT_MAX,
     SIBLING_COUNT_MAX,
 )
 from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet, TooBusy
-from kvnode.messages import COUNTER, KV, Answer, Fetch, Fetched, Stored, StoreRecord
-from kvnode.observe import Samples
+from kvnode.messages import COUNTER, KV, Fetch, StoreRecord
+from kvnode.observe import Samples, Traces
 from kvnode.replication.dots import DotSource, NoDots
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
-from kvnode.replication.records import COUNTERS, KVS, Records, encode_state, merge_records
+from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
+from kvnode.replication.rounds import ReadRound, WriteRound
 from kvnode.requests import (
     Add,
     AddAnswer,
@@ -51,103 +50,6 @@ from kvnode.runtime import Runtime
 from kvnode.versions import Context, Dot, PnCounter
 
 
-class _QuorumRound(Round):
-    """A round of which a client waits for the first `need` answers. `future` resolves, or raises QuorumUnmet."""
-
-    __slots__ = ("future", "letter", "quorum")
-
-    def __init__(self, letter: str, quorum: Quorum, peers: list[str], started_ms: float) -> None:
-        super().__init__(peers, started_ms)
-        self.letter = letter
-        self.quorum = quorum
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def count(self, replica: str) -> None:
-        self.quorum.add(replica)
-        if self.quorum.met and not self.future.done():
-            self.future.set_result(None)
-
-    def fail(self, why: str, count: int = 1) -> None:
-        self.quorum.fail(count)
-        if self.quorum.lost and not self.future.done():
-            quorum = self.quorum
-            self.future.set_exception(
-                QuorumUnmet(
-                    self.letter,
-                    need=quorum.need,
-                    got=len(quorum.got),
-                    n=quorum.n,
-                    definite=self.letter == "R",
-                    why=why,
-                )
-            )
-
-
-class _WriteRound(_QuorumRound):
-    __slots__ = ("coordinator", "key", "kind", "record")
-
-    def __init__(
-        self, coordinator: Coordinator, kind: str, key: str, record: bytes, quorum: Quorum, peers: list[str]
-    ) -> None:
-        super().__init__("W", quorum, peers, coordinator.now_ms())
-        self.coordinator = coordinator
-        self.kind = kind
-        self.key = key
-        self.record = record
-
-    def answered(self, peer: str, answer: Answer) -> None:
-        if isinstance(answer, Stored):
-            now_ms = self.coordinator.now_ms()
-            self.coordinator.lag_of(peer).add(now_ms, now_ms - self.started_ms)
-            self.count(peer)
-        else:
-            self.coordinator.hints.add(peer, self.kind, self.key, self.record)
-            self.fail(f"{peer} refused")
-
-    def stored_here(self, ok: bool) -> None:
-        if ok:
-            self.count(self.coordinator.node)
-        else:
-            self.fail("this node could not store it")
-
-    def ended(self, missing: list[str]) -> None:
-        for peer in missing:
-            self.coordinator.hints.add(peer, self.kind, self.key, self.record)
-        if missing:
-            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", len(missing))
-
-
-class _ReadRound(_QuorumRound):
-    __slots__ = ("coordinator", "key", "kind", "merged", "records")
-
-    def __init__(
-        self, coordinator: Coordinator, kind: str, key: str, quorum: Quorum, peers: list[str]
-    ) -> None:
-        super().__init__("R", quorum, peers, coordinator.now_ms())
-        self.coordinator = coordinator
-        self.kind = kind
-        self.key = key
-        self.merged: bytes | None = None
-        self.records: dict[str, bytes | None] = {}
-
-    def add(self, replica: str, record: bytes | None) -> None:
-        self.records[replica] = record
-        if record is not None and record != self.merged:
-            self.merged = record if self.merged is None else merge_records(self.kind, self.merged, record)
-        self.count(replica)
-
-    def answered(self, peer: str, answer: Answer) -> None:
-        if isinstance(answer, Fetched):
-            self.add(peer, answer.record)
-        else:
-            self.fail(f"{peer} refused")
-
-    def ended(self, missing: list[str]) -> None:
-        if missing:
-            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", len(missing))
-        self.coordinator.repair(self.kind, self.key, self.merged, self.records)
-
-
 class Coordinator:
     """Serves the requests whose key this node holds a replica of."""
 
@@ -160,6 +62,7 @@ class Coordinator:
         records: Records,
         dots: DotSource,
         hints: Hints,
+        traces: Traces,
         is_dead: Callable[[str], bool],
     ) -> None:
         self._runtime = runtime
@@ -171,6 +74,7 @@ class Coordinator:
         self._lags: dict[str, Samples] = {}
         self.node = node
         self.hints = hints
+        self.traces = traces
         self.read_repair_count = 0
 
     def now_ms(self) -> float:
@@ -255,6 +159,7 @@ class Coordinator:
             node=self.node,
             r=r,
             answered_by=answered_by,
+            cause=f"{cause:016x}",
         )
 
     # --- counters -----------------------------------------------------------------------------------------
@@ -291,6 +196,7 @@ class Coordinator:
             node=self.node,
             w=w,
             acknowledged_by=acknowledged_by,
+            cause=f"{cause:016x}",
             idempotent=request.actor is not None,
             note=None if request.actor is not None else "a retry of this request may count twice",
         )
@@ -310,6 +216,7 @@ class Coordinator:
             node=self.node,
             r=r,
             answered_by=answered_by,
+            cause=f"{cause:016x}",
         )
 
     # --- the two rounds -----------------------------------------------------------------------------------
@@ -346,7 +253,7 @@ class Coordinator:
     ) -> list[str]:
         quorum = Quorum(w, 1 + len(live) + len(dead))
         quorum.fail(len(dead))
-        round_ = _WriteRound(self, kind, key, record, quorum, list(live))
+        round_ = WriteRound(self, cause, kind, key, record, quorum, list(live))
         if record == known:
             self._records.merge_in(kind, key, record, round_.stored_here)
         else:
@@ -354,10 +261,13 @@ class Coordinator:
         if live:
             question = StoreRecord(self._calls.begin(round_), cause, kind, key, record)
             for peer in live:
+                self.traces.note(cause, "sent the record to", peer)
                 self._runtime.network.send(peer, question)
         for peer in dead:
+            self.traces.note(cause, "kept a hint for", peer)
             self.hints.add(peer, kind, key, record)
         await round_.future
+        self.traces.note(cause, "answered the client")
         return list(quorum.got)
 
     async def _read(
@@ -365,13 +275,15 @@ class Coordinator:
     ) -> tuple[bytes | None, list[str]]:
         quorum = Quorum(r, 1 + len(live) + len(dead))
         quorum.fail(len(dead))
-        round_ = _ReadRound(self, kind, key, quorum, list(live))
+        round_ = ReadRound(self, kind, key, quorum, list(live))
         if live:
             question = Fetch(self._calls.begin(round_), cause, kind, key)
             for peer in live:
+                self.traces.note(cause, "asked", peer)
                 self._runtime.network.send(peer, question)
         round_.add(self.node, self._records.durable(kind, key))
         await round_.future
+        self.traces.note(cause, "answered the client")
         return round_.merged, list(quorum.got)
 
     def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None:
@@ -392,7 +304,7 @@ class Coordinator:
     def oldest_unacknowledged_ms(self, peer: str) -> float:
         """How long the oldest write on its way to `peer` has been waiting for its acknowledgement; 0 if none."""
         for round_ in self._calls.rounds:
-            if isinstance(round_, _WriteRound) and peer in round_.waiting_for:
+            if isinstance(round_, WriteRound) and peer in round_.waiting_for:
                 return self.now_ms() - round_.started_ms
         return 0.0
 

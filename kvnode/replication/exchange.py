@@ -84,6 +84,21 @@ class Exchange:
             self._runtime.log("exchange", peer=peer, partitions=len(differing))
         return len(differing)
 
+    async def with_all(self) -> dict[str, int]:
+        """One exchange with every live peer, now: how many partitions differed from each."""
+        peers = [peer for peer in self._ring.nodes if peer != self._node and self._is_alive(peer)]
+        return {peer: await self.with_peer(peer) for peer in peers}
+
+    async def compare(self, peer: str, partition: int) -> dict[str, tuple[int, ...]] | None:
+        """Which branches and leaves of one tree differ from the peer's; None if it does not answer. Mends nothing."""
+        cause = self._runtime.random.getrandbits(64)
+        try:
+            branches = await self._differing(peer, partition, 1, range(FANOUT), cause)
+            below = [branch * FANOUT + child for branch in branches for child in range(FANOUT)]
+            return {"branches": branches, "leaves": await self._differing(peer, partition, 2, below, cause)}
+        except TimeoutError:
+            return None
+
     async def _partition(self, peer: str, partition: int, cause: int) -> None:
         branches = await self._differing(peer, partition, 1, range(FANOUT), cause)
         below = [branch * FANOUT + child for branch in branches for child in range(FANOUT)]

@@ -179,6 +179,8 @@ class Records:
         Raises msgspec.MsgspecError if the record is not one of this kind.
         """
         known = self.latest(kind, key)
+        if known is None:
+            _check(kind, record)
         merged = record if known is None else merge_records(kind, known, record)
         if merged != known:
             self.write(kind, key, merged, then, known=known)
@@ -246,6 +248,12 @@ def _merge(one: State, other: State) -> State:
         return one.merge(other)
     assert isinstance(other, PnCounter)
     return one.merge(other)
+
+
+def _check(kind: str, record: bytes) -> None:
+    if kind not in KINDS:
+        raise msgspec.ValidationError(f"no such kind of record: {kind[:32]!r}")
+    KINDS[kind].decode(record)
 
 
 def merge_records(kind: str, one: bytes, other: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kvnode.messages import Fetch, Fetched, Message, Refused, Stored, StoreMany, StoreRecord
+from kvnode.observe import Traces
 from kvnode.replication.records import Records
 from kvnode.runtime import Runtime
 
@@ -10,16 +11,19 @@ from kvnode.runtime import Runtime
 class Replica:
     """The passive side of replication."""
 
-    def __init__(self, runtime: Runtime, records: Records) -> None:
+    def __init__(self, runtime: Runtime, records: Records, traces: Traces) -> None:
         self._runtime = runtime
         self._records = records
+        self._traces = traces
 
     def on_store(self, peer: str, question: StoreRecord) -> None:
         """Merge one record; acknowledge once it is durable."""
-        send, id_ = self._runtime.network.send, question.id
+        send, id_, cause = self._runtime.network.send, question.id, question.cause
+        self._traces.note(cause, "received the record from", peer)
 
         def then(ok: bool) -> None:
             if id_:
+                self._traces.note(cause, "stored" if ok else "could not store")
                 send(peer, Stored(id_) if ok else Refused(id_, "could not store it"))
 
         self._records.merge_in(question.kind, question.key, question.record, then)
@@ -44,6 +48,7 @@ class Replica:
 
     def on_fetch(self, peer: str, question: Fetch) -> None:
         """Tell what is durable here."""
+        self._traces.note(question.cause, "was asked by", peer)
         record = self._records.durable(question.kind, question.key)
         stored_at = self._records.stored_at(question.kind, question.key) or 0.0
         self._runtime.network.send(peer, Fetched(question.id, record, stored_at))

@@ -127,7 +127,7 @@ def test_a_corrupt_row_is_never_sent_to_a_peer(play: Play) -> None:
 def test_a_peers_record_that_cannot_be_decoded_ends_that_exchange_only(play: Play) -> None:
     async def story(rooms: Any) -> None:
         put_at(rooms, "node-1", "k", b"1")
-        rooms.nodes["node-2"].records.merge_in(KV, "k", b"\xff\xff", lambda ok: None)
+        rooms.nodes["node-2"].records.write(KV, "k", b"\xff\xff", lambda ok: None, known=None)
         await rooms.nodes["node-1"].exchange.with_peer("node-2")
         assert [facts for name, event, facts in rooms.events if event == "exchange_refused"]
 

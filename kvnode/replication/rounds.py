@@ -1,0 +1,140 @@
+"""Rounds of a quorum: what an answer, a refusal and the end of time mean for a write and for a read.
+
+Not here: who is asked, and what the client is told (coordinator.py); counting (quorum.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from kvnode.calls import Round
+from kvnode.config import REQUEST_TIMEOUT_MS
+from kvnode.errors import QuorumUnmet
+from kvnode.messages import Answer, Fetched, Stored
+from kvnode.observe import Samples, Traces
+from kvnode.replication.hints import Hints
+from kvnode.replication.quorum import Quorum
+from kvnode.replication.records import merge_records
+
+
+class RoundOwner(Protocol):
+    """What a round needs of the coordinator that began it."""
+
+    node: str
+    hints: Hints
+    traces: Traces
+
+    def now_ms(self) -> float: ...
+
+    def lag_of(self, peer: str) -> Samples: ...
+
+    def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None: ...
+
+
+class QuorumRound(Round):
+    """A round of which a client waits for the first `need` answers. `future` resolves, or raises QuorumUnmet."""
+
+    __slots__ = ("future", "letter", "quorum")
+
+    def __init__(self, letter: str, quorum: Quorum, peers: list[str], started_ms: float) -> None:
+        super().__init__(peers, started_ms)
+        self.letter = letter
+        self.quorum = quorum
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def count(self, replica: str) -> None:
+        self.quorum.add(replica)
+        if self.quorum.met and not self.future.done():
+            self.future.set_result(None)
+
+    def fail(self, why: str, count: int = 1) -> None:
+        self.quorum.fail(count)
+        if self.quorum.lost and not self.future.done():
+            quorum = self.quorum
+            self.future.set_exception(
+                QuorumUnmet(
+                    self.letter,
+                    need=quorum.need,
+                    got=len(quorum.got),
+                    n=quorum.n,
+                    definite=self.letter == "R",
+                    why=why,
+                )
+            )
+
+
+class WriteRound(QuorumRound):
+    __slots__ = ("cause", "coordinator", "key", "kind", "record")
+
+    def __init__(
+        self,
+        coordinator: RoundOwner,
+        cause: int,
+        kind: str,
+        key: str,
+        record: bytes,
+        quorum: Quorum,
+        peers: list[str],
+    ) -> None:
+        super().__init__("W", quorum, peers, coordinator.now_ms())
+        self.cause = cause
+        self.coordinator = coordinator
+        self.kind = kind
+        self.key = key
+        self.record = record
+
+    def answered(self, peer: str, answer: Answer) -> None:
+        if isinstance(answer, Stored):
+            now_ms = self.coordinator.now_ms()
+            self.coordinator.lag_of(peer).add(now_ms, now_ms - self.started_ms)
+            self.coordinator.traces.note(self.cause, "heard stored from", peer)
+            self.count(peer)
+        else:
+            self.coordinator.hints.add(peer, self.kind, self.key, self.record)
+            self.fail(f"{peer} refused")
+
+    def stored_here(self, ok: bool) -> None:
+        if ok:
+            self.coordinator.traces.note(self.cause, "stored")
+            self.count(self.coordinator.node)
+        else:
+            self.fail("this node could not store it")
+
+    def ended(self, missing: list[str]) -> None:
+        for peer in missing:
+            self.coordinator.traces.note(self.cause, "kept a hint for", peer)
+            self.coordinator.hints.add(peer, self.kind, self.key, self.record)
+        if missing:
+            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", len(missing))
+
+
+class ReadRound(QuorumRound):
+    __slots__ = ("coordinator", "key", "kind", "merged", "records")
+
+    def __init__(
+        self, coordinator: RoundOwner, kind: str, key: str, quorum: Quorum, peers: list[str]
+    ) -> None:
+        super().__init__("R", quorum, peers, coordinator.now_ms())
+        self.coordinator = coordinator
+        self.kind = kind
+        self.key = key
+        self.merged: bytes | None = None
+        self.records: dict[str, bytes | None] = {}
+
+    def add(self, replica: str, record: bytes | None) -> None:
+        self.records[replica] = record
+        if record is not None and record != self.merged:
+            self.merged = record if self.merged is None else merge_records(self.kind, self.merged, record)
+        self.count(replica)
+
+    def answered(self, peer: str, answer: Answer) -> None:
+        if isinstance(answer, Fetched):
+            self.add(peer, answer.record)
+        else:
+            self.fail(f"{peer} refused")
+
+    def ended(self, missing: list[str]) -> None:
+        if missing:
+            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", len(missing))
+        self.coordinator.repair(self.kind, self.key, self.merged, self.records)
