@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ BAD_ARGUMENTS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 good, 1 a verdict is violated (run) or the generator broke, 2 bad arguments, 3 port
     busy."""
+    _open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         addresses = _addresses(options)
@@ -52,6 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, BAD_ARGUMENTS)
     except KeyboardInterrupt:
         return 130
+
+
+def _open_standard_streams() -> None:
+    """A parent may have closed descriptors 0 to 2; a socket that got such a number would crash uvloop."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -83,6 +83,14 @@ class Generator:
             self.failed.cancel()
         await self.store.close()
 
+    def why_broken(self) -> str | None:
+        """One line about the bug that ended one of our tasks; None while all is well."""
+        if not self.failed.done() or self.failed.cancelled():
+            return None
+        failure = self.failed.exception()
+        cause = (failure and failure.__cause__) or failure
+        return f"the generator broke: {type(cause).__name__}: {cause}"
+
     @property
     def running(self) -> bool:
         return any(driver.running for driver in self.drivers.values())
@@ -170,8 +178,10 @@ class Generator:
             self.failed.set_exception(task.exception() or RuntimeError("a task of the generator ended"))
 
     async def _upkeep(self) -> None:
+        learned = False
         while True:
             await asyncio.sleep(UPKEEP_EVERY_S)
+            learned = learned or await self.store.learn()
             if self.books.full:
                 await self.books.verify_quietly()
 

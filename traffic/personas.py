@@ -37,10 +37,17 @@ class PersonaKind:
     activity: float  # actions for each action of a casual user
     appeal: float  # how much more their tweets attract than a casual user's
     actions: Mapping[str, float]  # relative weights; a missing action is never done
+    _names: tuple[str, ...]
+    _cumulative: tuple[float, ...]
+
+    def pick_action(self, random: Random) -> str:
+        """What somebody of this kind does next."""
+        return self._names[bisect(self._cumulative, random.random() * self._cumulative[-1])]
 
 
 def _kind(name: str, *, share: float, activity: float, appeal: float, **actions: float) -> PersonaKind:
-    return PersonaKind(name, share, activity, appeal, MappingProxyType(actions))
+    cumulative = tuple(accumulate(actions.values()))
+    return PersonaKind(name, share, activity, appeal, MappingProxyType(actions), tuple(actions), cumulative)
 
 
 KINDS: tuple[PersonaKind, ...] = (

@@ -44,8 +44,9 @@ async def _run(generator: Generator, duration_s: float) -> int:
     began_s, began_cpu_s = monotonic(), _cpu_s()
     generator.start()
     while (left_s := duration_s - (monotonic() - began_s)) > 0 and not stopped.is_set():
-        if generator.failed.done():
-            generator.failed.result()
+        if (broken := generator.why_broken()) is not None:
+            print(f"traffic: {broken}", file=sys.stderr)
+            return 1
         _progress(driver, monotonic() - began_s, monotonic())
         waiting = asyncio.ensure_future(stopped.wait())
         await asyncio.wait([waiting], timeout=min(PROGRESS_EVERY_S, left_s))

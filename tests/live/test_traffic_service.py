@@ -207,6 +207,41 @@ def test_it_ends_with_its_parent(live_cluster: StartCluster, serve: Callable[...
     assert service.process.wait(3) == 0
 
 
+@pytest.mark.parametrize("standard_input", ["</dev/null", "<&-"])
+def test_it_ends_at_once_when_there_is_no_standard_input(standard_input: str) -> None:
+    command = f"{sys.executable} -m traffic serve --port {free_port()} --nodes http://127.0.0.1:1 --no-start"
+    done = subprocess.run(
+        ["sh", "-c", f"{command} --exit-with-stdin {standard_input}"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_kill_9_of_the_service_spoils_no_counter(
+    live_cluster: StartCluster, serve: Callable[..., Service], until: Until
+) -> None:
+    """1. The service dies in the middle of increments. 2. The next one is a new actor. 3. Acknowledged <=
+    value."""
+    cluster = live_cluster(nodes=3)
+    first = serve(cluster, "--rate", "300")
+    until(lambda: first.stats["operations_total"] > 300, within_s=20, what="operations")
+    first.post("/api/real/traffic/stop")
+    first.post("/api/real/traffic/start")
+    told = first.stats["workloads"]["twitter"]["counts"]
+    first.process.kill()
+    first.process.wait()
+    second = serve(cluster, "--rate", "100")
+    until(lambda: second.stats["operations_total"] > 100, within_s=20, what="operations of the next service")
+    second.post("/api/real/traffic/stop")
+    assert second.post("/api/real/traffic/check")["status"] == "ok"
+    total = cluster.client().counter("twitter/tweets_total")
+    assert len(total["actors"]) == 2
+    listed = second.get("/api/real/twitter/active_tweets?limit=200")["tweets"]
+    assert sum(tweet["likes"] for tweet in listed) >= told["like"]
+
+
 def test_a_second_service_names_the_first(live_cluster: StartCluster, serve: Callable[..., Service]) -> None:
     cluster = live_cluster(nodes=1)
     service = serve(cluster, "--no-start")

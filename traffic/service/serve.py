@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
@@ -86,27 +87,22 @@ async def serve(
     await generator.begin()
     if start:
         generator.start()
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(_stop_at_end_of_stdin(stop)) if exit_with_stdin else None
-        serving = group.create_task(server.serve(sockets=[listener]))
-        while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
-            await asyncio.sleep(0.005)
-        print(f"ready traffic http://{HOST}:{port}", flush=True)
-        await serving
-        if watching is not None:
-            watching.cancel()
+    if exit_with_stdin:
+        _stop_at_end_of_stdin(stop)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
+        await asyncio.sleep(0.005)
+    print(f"ready traffic http://{HOST}:{port}", flush=True)
+    await serving
     return await _close(generator)
 
 
 async def _close(generator: Generator) -> int:
-    failure = None
-    if generator.failed.done() and not generator.failed.cancelled():
-        failure = generator.failed.exception()
+    broken = generator.why_broken()
     await generator.close()
-    if failure is None:
+    if broken is None:
         return 0
-    cause = failure.__cause__ or failure
-    print(f"traffic: the generator broke: {type(cause).__name__}: {cause}", file=sys.stderr)
+    print(f"traffic: {broken}", file=sys.stderr)
     return BROKEN
 
 
@@ -144,20 +140,16 @@ def is_own_service(port: int) -> bool:
         connection.close()
 
 
-async def _stop_at_end_of_stdin(stop: Callable[[], None]) -> None:
-    """The portable way to end with the parent: its end of the pipe closes, however it died."""
+def _stop_at_end_of_stdin(stop: Callable[[], None]) -> None:
+    """The portable way to end with the parent: its end of the pipe closes, however it died. A thread,
+    because an event loop cannot watch every kind of standard input (a file, /dev/null)."""
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    descriptor = sys.stdin.fileno()
-    os.set_blocking(descriptor, False)
 
-    def readable() -> None:
-        with contextlib.suppress(BlockingIOError):
-            if not os.read(descriptor, 4096):
-                loop.remove_reader(descriptor)
-                ended.set()
+    def watch() -> None:
+        with contextlib.suppress(OSError):  # no standard input at all: it has ended, too
+            while os.read(0, 4096):
+                pass
+        with contextlib.suppress(RuntimeError):  # the loop is closed: we are ending anyway
+            loop.call_soon_threadsafe(stop)
 
-    loop.add_reader(descriptor, readable)
-    await ended.wait()
-
-    stop()
+    threading.Thread(target=watch, name="end of stdin", daemon=True).start()

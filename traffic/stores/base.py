@@ -103,6 +103,10 @@ class Store(Protocol):
         """N: how many replicas each key has."""
         ...
 
+    async def learn(self) -> bool:
+        """Ask the database for its N; whether it has told. Until then N is a guess."""
+        ...
+
     def url(self, node: str) -> str:
         """Where `node` is, for people to read."""
         ...

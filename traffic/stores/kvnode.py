@@ -115,6 +115,16 @@ class KvnodeStore:
     def replicas(self) -> int:
         return self._replicas
 
+    async def learn(self) -> bool:
+        for node in self._nodes:
+            try:
+                answer = await self._ask(self._watch, node, "GET", "/info")
+                self._replicas = _decoded(node, answer, _Info).replicas
+            except StoreError:
+                continue
+            return True
+        return False
+
     def url(self, node: str) -> str:
         return self.urls[node]
 

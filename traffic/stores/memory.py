@@ -52,6 +52,9 @@ class MemoryStore:
     def replicas(self) -> int:
         return min(3, len(self._nodes))
 
+    async def learn(self) -> bool:
+        return True
+
     def url(self, node: str) -> str:
         return f"memory://{node}"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from dataclasses import dataclass
+from itertools import accumulate
 from random import Random
 
 LIVE_TWEETS_MAX = 200
@@ -48,7 +49,9 @@ class Timeline:
     def __init__(self, random: Random, tweets_max: int = LIVE_TWEETS_MAX) -> None:
         self._random = random
         self._tweets_max = tweets_max
+        # Invariant: the three lists belong together; weights are as of `_weighed_s`, or younger.
         self._tweets: list[LiveTweet] = []
+        self._weights: list[float] = []
         self._cumulative: list[float] = []
         self._weighed_s = float("-inf")
 
@@ -67,23 +70,18 @@ class Timeline:
 
     def add(self, tweet: LiveTweet, now_s: float) -> None:
         if len(self._tweets) >= self._tweets_max:
-            dullest = min(range(len(self._tweets)), key=lambda index: self._tweets[index].weight(now_s))
-            del self._tweets[dullest]
+            dullest = self._weights.index(min(self._weights))
+            del self._tweets[dullest], self._weights[dullest]
         self._tweets.append(tweet)
-        self._weigh(now_s)
+        self._weights.append(tweet.weight(now_s))
+        self._cumulative = list(accumulate(self._weights))
 
     def pick(self, now_s: float) -> LiveTweet:
         """A tweet that somebody looks at now. Weights are as of the last half second: a draw costs one
         bisection."""
         if now_s - self._weighed_s >= REWEIGH_EVERY_S or now_s < self._weighed_s:
-            self._weigh(now_s)
+            self._weights = [tweet.weight(now_s) for tweet in self._tweets]
+            self._cumulative = list(accumulate(self._weights))
+            self._weighed_s = now_s
         index = bisect(self._cumulative, self._random.random() * self._cumulative[-1])
         return self._tweets[min(index, len(self._tweets) - 1)]
-
-    def _weigh(self, now_s: float) -> None:
-        total = 0.0
-        self._cumulative = cumulative = []
-        for tweet in self._tweets:
-            total += tweet.weight(now_s)
-            cumulative.append(total)
-        self._weighed_s = now_s

@@ -65,8 +65,7 @@ class Twitter:
         if len(self.timeline) < TWEETS_AT_START:
             # An empty timeline has nothing to like yet; and no tweet is liked before it is acknowledged.
             return self._tweet(persona, now_s)
-        actions = persona.kind.actions
-        action = self._random.choices(tuple(actions), tuple(actions.values()))[0]
+        action = persona.kind.pick_action(self._random)
         if action == "tweet":
             return self._tweet(persona, now_s)
         tweet = self.timeline.pick(now_s)
