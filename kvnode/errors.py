@@ -13,6 +13,7 @@ In doubt an error is indefinite.
     ├── TooLarge              413  a body, key, value or context beyond its bound
     ├── UnsupportedMediaType  415  a body that is not application/json
     ├── TooBusy               429  a bounded queue is full
+    ├── HeadersTooLarge       431  the head of a request beyond its bound
     ├── InternalError         500  the node found a fault in itself
     ├── QuorumUnmet           503  fewer replicas answered than asked for: need and got
     ├── GatewayTimeout        504  the replica that was asked to coordinate did not answer in time
@@ -100,6 +101,12 @@ class TooBusy(KvError):
     definite_default = True
 
 
+class HeadersTooLarge(KvError):
+    status = 431
+    title = "Request header fields too large"
+    definite_default = True
+
+
 class InternalError(KvError):
     status = 500
     title = "Internal error"
@@ -142,6 +149,7 @@ _BY_STATUS: dict[int, type[KvError]] = {
         TooLarge,
         UnsupportedMediaType,
         TooBusy,
+        HeadersTooLarge,
         InternalError,
         GatewayTimeout,
     )

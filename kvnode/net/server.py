@@ -9,19 +9,42 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kvnode.errors import BadRequest
+from kvnode.config import HEAD_BYTES_MAX
+from kvnode.errors import BadRequest, HeadersTooLarge, KvError
 from kvnode.net.parse import as_json
 
 _BACKLOG = 512
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn answers what is no HTTP in plain text; ours is a problem document like every other error."""
+    """uvicorn answers what is no HTTP in plain text, and gathers headers without a bound; ours does neither."""
+
+    _in_head = True
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse(HeadersTooLarge(f"the head of the request has more than {HEAD_BYTES_MAX} bytes"))
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        body = as_json(BadRequest(f"this is no HTTP request that the node understands: {msg}").problem())
+        self._refuse(BadRequest(f"this is no HTTP request that the node understands: {msg}"))
+
+    def _refuse(self, error: KvError) -> None:
+        body = as_json(error.problem())
         head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
+            f"HTTP/1.1 {error.status} {error.title}\r\ncontent-type: application/problem+json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

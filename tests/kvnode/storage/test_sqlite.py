@@ -1,0 +1,296 @@
+"""The durable disk: order, groups, atomicity, a full disk, restarts, and that the right file is synced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kvnode.storage.sqlite as sqlite_module
+from kvnode.runtime import Row
+from kvnode.storage import MemoryDisk, SqliteDisk, StorageError
+
+Story = Callable[[SqliteDisk], Coroutine[Any, Any, None]]
+
+
+def row(key: str, record: bytes | None = b"1", *, partition: int = 0, table: str = "records") -> Row:
+    return Row(table, partition, key, record, 0 if record is None else len(record))
+
+
+def python(code: str, argument: Path) -> str:
+    """What another process that runs this code says."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(argument)], capture_output=True, text=True, timeout=20
+    )
+    return (done.stdout + done.stderr).strip()
+
+
+def on_disk(directory: Path, story: Story) -> None:
+    async def whole() -> None:
+        disk = SqliteDisk(directory)
+        try:
+            await asyncio.wait_for(story(disk), 20.0)
+        finally:
+            await disk.close()
+
+    asyncio.run(whole())
+
+
+# --- commits ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["synced inline", "synced on the thread"])
+def test_commits_become_durable_in_the_order_in_which_they_were_made(tmp_path: Path, fast: bool) -> None:
+    async def story(disk: SqliteDisk) -> None:
+        done: list[int] = []
+        for number in range(60):
+            disk._disk_is_fast = fast
+            disk.commit([row(f"k{number}")]).add_done_callback(lambda _, number=number: done.append(number))
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+        await disk.commit([])
+        await asyncio.sleep(0)
+        assert done == list(range(60))
+        assert disk.record_count == 60
+        assert disk.commit_count < 60
+
+    on_disk(tmp_path, story)
+
+
+def test_writes_of_one_turn_share_one_sync_and_one_future(tmp_path: Path) -> None:
+    async def story(disk: SqliteDisk) -> None:
+        futures = {id(disk.commit([row(f"k{number}")])) for number in range(20)}
+        assert len(futures) == 1
+        await disk.commit([])
+        assert disk.commit_count == 1
+
+    on_disk(tmp_path, story)
+
+
+def test_a_commit_is_read_back_at_once_and_acknowledged_only_after_the_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(disk: SqliteDisk) -> None:
+        order: list[str] = []
+        real_sync = disk._sync_file
+        disk._sync_file = lambda descriptor: (order.append("synced"), real_sync(descriptor))[1]
+        future = disk.commit([row("k", b"new")])
+        future.add_done_callback(lambda _: order.append("acknowledged"))
+        assert disk.get("records", 0, "k") == (b"new", 3)
+        assert not future.done()
+        await future
+        await asyncio.sleep(0)
+        assert order == ["synced", "acknowledged"]
+
+    on_disk(tmp_path, story)
+
+
+def test_nothing_is_acknowledged_while_the_sync_does_not_end(tmp_path: Path) -> None:
+    async def story(disk: SqliteDisk) -> None:
+        import threading
+
+        gate = threading.Event()
+        real_sync = disk._sync_file
+        disk._disk_is_fast = False
+        disk._sync_file = lambda descriptor: (gate.wait(5.0), real_sync(descriptor))[1]
+        first, later = disk.commit([row("a")]), None
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+            later = disk.commit([row("b")])
+        assert not first.done()
+        assert later is not None and later is not first and not later.done()
+        gate.set()
+        await later
+        assert first.done()
+
+    on_disk(tmp_path, story)
+
+
+def test_scan_goes_on_from_a_key_within_one_partition_and_checksums_tell_all(tmp_path: Path) -> None:
+    async def story(disk: SqliteDisk) -> None:
+        memory = MemoryDisk()
+        rows = [row(f"k{n:02}", b"x" * n, partition=n % 2) for n in range(1, 12)]
+        rows += [
+            row("é", partition=1),
+            row("😀", partition=1),
+            row("\U0000ffff", partition=1),
+            row("h", table="hints"),
+        ]
+        rows.append(row("k02", None))
+        for each in (disk, memory):
+            await each.commit(rows)
+        for kind in ("records", "hints", "meta"):
+            assert list(disk.checksums(kind)) == list(memory.checksums(kind))
+            for partition in (0, 1, 2):
+                assert list(disk.checksums(kind, partition)) == list(memory.checksums(kind, partition))
+                for after in ("", "k03", "k04", "zzz", "é"):
+                    for limit in (1, 3, 1000):
+                        found = disk.scan(kind, partition, after=after, limit=limit)
+                        assert found == memory.scan(kind, partition, after=after, limit=limit)
+        assert disk.get("records", 0, "k02") is None
+
+    on_disk(tmp_path, story)
+
+
+# --- a full disk --------------------------------------------------------------------------------------------
+
+
+def fill(disk: SqliteDisk) -> None:
+    pages = disk._database.execute("pragma page_count").fetchone()[0]
+    disk._database.execute(f"pragma max_page_count={pages + 4}")
+
+
+def test_a_full_disk_fails_the_whole_group_keeps_what_was_and_serves_again_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    async def story(disk: SqliteDisk) -> None:
+        await disk.commit([row("old", b"old")])
+        fill(disk)
+        small, large = (
+            disk.commit([row("small"), row("old", b"changed")]),
+            disk.commit([row("large", b"x" * 100_000)]),
+        )
+        assert small is large
+        with pytest.raises(StorageError, match=r"cannot write to .*full"):
+            await large
+        assert disk.get("records", 0, "small") is None
+        assert disk.get("records", 0, "old") == (b"old", 3)
+        await disk.commit([row("small")])
+        disk._database.execute("pragma max_page_count=1000000")
+        await disk.commit([row("large", b"x" * 100_000)])
+        assert disk.get("records", 0, "large") is not None
+
+    on_disk(tmp_path, story)
+
+
+# --- restarts and owners -------------------------------------------------------------------------------------
+
+
+def test_a_restart_reads_everything_back(tmp_path: Path) -> None:
+    async def write(disk: SqliteDisk) -> None:
+        for number in range(300):
+            disk.commit([row(f"k{number}", b"x" * number, partition=number % 256)])
+        await disk.commit([row("k7", None, partition=7)])
+
+    async def read(disk: SqliteDisk) -> None:
+        assert len(list(disk.checksums("records"))) == 299
+        assert disk.get("records", 299 % 256, "k299") == (b"x" * 299, 299)
+
+    on_disk(tmp_path, write)
+    on_disk(tmp_path, read)
+
+
+def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    async def story(disk: SqliteDisk) -> None:
+        code = (
+            "import asyncio, pathlib, sys\nfrom kvnode.storage import SqliteDisk, StorageError\n"
+            "async def main():\n    SqliteDisk(pathlib.Path(sys.argv[1]))\n"
+            "try:\n    asyncio.run(main())\nexcept StorageError as error:\n    print(error)\n"
+        )
+        assert python(code, tmp_path) == f"{tmp_path} is in use by another process"
+
+    on_disk(tmp_path, story)
+    on_disk(tmp_path, story)
+
+
+def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data.sqlite").write_bytes(b"this is no database, but long enough to look at" * 100)
+    with pytest.raises(StorageError, match=r"cannot use .*file is not a database"):
+        on_disk(tmp_path, lambda disk: asyncio.sleep(0))
+
+
+def test_a_row_committed_before_a_crash_of_the_process_is_there_after_it(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, os, pathlib, sys\nfrom kvnode.runtime import Row\nfrom kvnode.storage import SqliteDisk\n"
+        "async def main():\n    disk = SqliteDisk(pathlib.Path(sys.argv[1]))\n"
+        "    await disk.commit([Row('records', 0, 'k', b'kept', 4)])\n    os._exit(9)\n"
+        "asyncio.run(main())\n"
+    )
+    python(code, tmp_path)
+
+    async def read(disk: SqliteDisk) -> None:
+        assert disk.get("records", 0, "k") == (b"kept", 4)
+
+    on_disk(tmp_path, read)
+
+
+# --- what is synced -----------------------------------------------------------------------------------------
+
+
+def wal_holds(directory: Path, text: bytes) -> bool:
+    return text in (directory / "data.sqlite-wal").read_bytes()
+
+
+def assert_syncs_the_log(disk: SqliteDisk, directory: Path) -> None:
+    held, named = os.fstat(disk._wal), (directory / "data.sqlite-wal").stat()
+    assert (held.st_dev, held.st_ino) == (named.st_dev, named.st_ino)
+
+
+def test_the_file_that_is_synced_is_the_log_that_sqlite_writes_whatever_happened_before(
+    tmp_path: Path,
+) -> None:
+    """A sync of the wrong file would be silent: everything would look acknowledged and durable.
+
+    So after a start, a checkpoint, a restart of the log and a reader of another process, the synced descriptor must
+    be the very file that receives the next commit.
+    """
+    synced: list[int] = []
+
+    async def story(disk: SqliteDisk) -> None:
+        real_sync = disk._sync_file
+        disk._sync_file = lambda descriptor: (
+            synced.append(os.fstat(descriptor).st_ino),
+            real_sync(descriptor),
+        )[1]
+
+        async def write(text: bytes) -> None:
+            await disk.commit([row("k", text)])
+            assert_syncs_the_log(disk, tmp_path)
+            assert wal_holds(tmp_path, text), "the commit went to the log that is synced"
+            assert synced[-1] == (tmp_path / "data.sqlite-wal").stat().st_ino
+
+        await write(b"after the start")
+        disk._run_checkpoint()
+        await write(b"after a checkpoint, when the log begins anew")
+        reader = (
+            "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('select * from records').fetchall()"
+        )
+        assert python(reader, tmp_path / "data.sqlite") == ""
+        await write(b"after a reader of another process came and went")
+        with sqlite3.connect(tmp_path / "data.sqlite") as other:
+            other.execute("pragma wal_checkpoint(truncate)").fetchall()
+        other.close()
+        await write(b"after the log was truncated from outside")
+
+    on_disk(tmp_path, story)
+    on_disk(tmp_path, story)
+
+
+def test_the_log_stays_bounded_under_writes_that_never_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. Passive checkpoints ran beside the writer, which always was a few commits ahead. 2. The log begins anew only
+
+    if a checkpoint caught up wholly, which never happened. 3. Under load the log grew without a bound.
+    """
+    monkeypatch.setattr(sqlite_module, "_CHECKPOINT_ROWS", 500)
+    monkeypatch.setattr(sqlite_module, "_LOG_PAGES_MAX", 1000)
+
+    async def story(disk: SqliteDisk) -> None:
+        sizes = []
+        for number in range(5_000):
+            future = disk.commit([row(f"k{number % 50}", b"x" * 1000, partition=number % 256)])
+            if number % 4 == 0:
+                await future
+            if number % 500 == 0:
+                sizes.append((tmp_path / "data.sqlite-wal").stat().st_size)
+        assert max(sizes) < 24_000_000, sizes
+
+    on_disk(tmp_path, story)
