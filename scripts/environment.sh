@@ -136,11 +136,11 @@ install_packages() { # kind python
     local lock="$ROOT/scripts/lock/$1.txt" count
     count=$(grep -c '^[a-z0-9].*==' "$lock")
     if command -v uv >/dev/null 2>&1; then
-        if step "installing up to $count packages with uv" \
+        if step "installing $count packages with uv" \
             uv pip install --python "$PYTHON" --require-hashes -r "$lock"; then return 0; fi
         say "  uv could not do it; trying pip"
     fi
-    step "installing up to $count packages with pip (a minute or two the first time)" \
+    step "installing $count packages with pip (1-2 minutes)" \
         pip_install "$2" --require-hashes -r "$lock"
 }
 
