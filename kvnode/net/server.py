@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from typing import Any
 
@@ -14,6 +15,7 @@ from kvnode.errors import BadRequest, HeadersTooLarge, KvError
 from kvnode.net.parse import as_json
 
 _BACKLOG = 512
+_GRACE_S = 3  # longer than any request may take (config.FORWARD_TIMEOUT_MS)
 
 
 class _Protocol(HttpToolsProtocol):
@@ -82,8 +84,9 @@ class HttpServer:
             date_header=False,
             proxy_headers=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=_GRACE_S,
         )
+        logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # its warnings are no message to people
         self._listener = listener
         self._server = uvicorn.Server(config)
         self._task: asyncio.Task[None] | None = None
@@ -96,7 +99,7 @@ class HttpServer:
         self._task = asyncio.get_running_loop().create_task(self._server.main_loop(), name="http")
 
     async def stop(self) -> None:
-        """Answer what is under way (at most two seconds), then close."""
+        """Answer what is under way (at most three seconds), then close."""
         self._server.should_exit = True
         if self._task is not None:
             await self._task

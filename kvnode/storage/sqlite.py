@@ -214,7 +214,7 @@ class SqliteDisk:
 
     def _run_checkpoint(self) -> None:
         """Move the log into the database file. Passive: it never makes a reader or a writer wait."""
-        with contextlib.closing(sqlite3.connect(self._path)) as database, contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self._path)) as database:
             _, pages, moved = database.execute("pragma wal_checkpoint(passive)").fetchone()
             self._log_is_long = pages > _LOG_PAGES_MAX and moved > 0
 
