@@ -8,16 +8,15 @@ read would look lost. So `check` first *seals* the current ledger (new writes go
 all keys that sealed ledgers know, and last tells them what was sent meanwhile, which is the upper bound
 for each counter.
 
-Memory. When the current ledger knows KEYS_PER_LEDGER_MAX keys it is sealed and read back quietly; if
-nothing is missing it is let go and only its count remains. One that could not be verified is kept, up to
-LEDGERS_MAX.
+Memory. When the ledgers know KEYS_MAX keys they are read back quietly; a ledger on which there is a
+verdict is let go and the verdict is remembered, so that keys may come and go for hours. One that could
+not be read is kept, up to LEDGERS_MAX.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from kvnode.checkers import CounterRead, Ledger, SiblingRead, Status, Verdict
@@ -25,7 +24,7 @@ from traffic.nodes import NodeTable
 from traffic.stores.base import NotFound, PutReply, Sibling, Store, StoreError
 from traffic.totals import CounterTotals, RunningTotals
 
-KEYS_PER_LEDGER_MAX = 50_000
+KEYS_MAX = 20_000
 LEDGERS_MAX = 4
 READS_AT_ONCE = 32
 READS_AT_ONCE_QUIETLY = 4
@@ -43,7 +42,7 @@ class Books:
     """All acknowledged writes of this process."""
 
     def __init__(
-        self, store: Store, nodes: NodeTable, totals: RunningTotals, *, keys_max: int = KEYS_PER_LEDGER_MAX
+        self, store: Store, nodes: NodeTable, totals: RunningTotals, *, keys_max: int = KEYS_MAX
     ) -> None:
         self._store = store
         self._nodes = nodes
@@ -52,8 +51,7 @@ class Books:
         self._current = Ledger(r=self.read_quorum)
         self._keys = 0
         self._sealed: list[Ledger] = []
-        self._verified = 0  # acknowledged writes of ledgers that were verified and let go
-        self._given_up = 0  # acknowledged writes of ledgers that could not be kept
+        self._past: Verdict | None = None  # of all ledgers that were let go, together
         self._checking = asyncio.Lock()
 
     @property
@@ -63,7 +61,7 @@ class Books:
 
     @property
     def full(self) -> bool:
-        """Whether the current ledger should be sealed and verified."""
+        """Whether it is time to verify and let go."""
         return self._keys >= self._keys_max
 
     # --- what happened ------------------------------------------------------------------------------------
@@ -97,29 +95,34 @@ class Books:
         async with self._checking:
             self._seal()
             verdicts = await self._verify(self._sealed, reads_at_once)
-            return self._merged(verdicts)
+            if self._past is not None:
+                verdicts.append(self._past)
+            return merged(verdicts) if verdicts else self._current.check({})
 
     async def verify_quietly(self) -> None:
-        """Seal the full ledger, read it back with little load, and let it go if it is right."""
+        """Seal the current ledger, read back all with little load, and let go those on which there is a
+        verdict.
+
+        One that could not be read is kept for the next time; beyond LEDGERS_MAX the oldest goes as
+        unknown."""
         async with self._checking:
             self._seal()
+            self._keys = 0
             verdicts = await self._verify(self._sealed, READS_AT_ONCE_QUIETLY)
+            unread = sum(verdict.status == "unknown" for verdict in verdicts)
             kept: list[Ledger] = []
             for ledger, verdict in zip(self._sealed, verdicts, strict=True):
-                if verdict.status == "ok":
-                    self._verified += verdict.acknowledged
-                else:
+                if verdict.status == "unknown" and unread <= LEDGERS_MAX:
                     kept.append(ledger)
-            while len(kept) > LEDGERS_MAX:
-                gone = kept.pop(0)
-                self._given_up += gone.acknowledged_puts + gone.acknowledged_counter_updates
+                else:
+                    unread -= verdict.status == "unknown"
+                    self._past = merged([self._past, verdict] if self._past else [verdict])
             self._sealed = kept
 
     def _seal(self) -> None:
         if self._current.acknowledged_puts or self._current.acknowledged_counter_updates:
             self._sealed.append(self._current)
             self._current = Ledger(r=self.read_quorum)
-            self._keys = 0
 
     async def _verify(self, ledgers: Sequence[Ledger], reads_at_once: int) -> list[Verdict]:
         keys = sorted({key for ledger in ledgers for key in ledger.keys})
@@ -132,8 +135,8 @@ class Books:
                 counter = self._totals.known(key)
                 if counter is not None:
                     ledger.unanswered_counter(key, counter.actor, counter.sent)
-            verdicts.append(ledger.check(kv_reads, counter_reads))
-            await asyncio.sleep(0)
+            # In a thread: judging thousands of keys takes long enough to be seen in the latencies.
+            verdicts.append(await asyncio.to_thread(ledger.check, kv_reads, counter_reads))
         return verdicts
 
     async def _read(self, key: str) -> list[SiblingRead] | None:
@@ -163,28 +166,21 @@ class Books:
             )
         return None
 
-    def _merged(self, verdicts: list[Verdict]) -> Verdict:
-        if not verdicts:
-            if not self._verified:
-                return Ledger(r=self.read_quorum).check({})
-            verdicts = [replace(Ledger(r=self.read_quorum).check({}), status="ok", evidence=())]
-        evidence = [line for verdict in verdicts for line in verdict.evidence]
-        status: Status = next(one for one in _WORST_FIRST if any(v.status == one for v in verdicts))
-        if self._given_up and status in ("ok", "at risk"):
-            status = "unknown"
-            evidence.append(
-                f"{self._given_up} earlier writes could not be verified and are no longer remembered"
-            )
-        return Verdict(
-            status=status,
-            claim=verdicts[0].claim,
-            acknowledged=self._verified + self._given_up + sum(verdict.acknowledged for verdict in verdicts),
-            lost=sum(verdict.lost for verdict in verdicts),
-            at_risk=sum(verdict.at_risk for verdict in verdicts),
-            counters_checked=sum(verdict.counters_checked for verdict in verdicts),
-            counters_wrong=sum(verdict.counters_wrong for verdict in verdicts),
-            evidence=tuple(evidence[:EVIDENCE_MAX]),
-        )
+
+def merged(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict over several ledgers: the worst status, all counts, the first evidence."""
+    status: Status = next(one for one in _WORST_FIRST if any(v.status == one for v in verdicts))
+    evidence = [line for verdict in verdicts for line in verdict.evidence]
+    return Verdict(
+        status=status,
+        claim=verdicts[0].claim,
+        acknowledged=sum(verdict.acknowledged for verdict in verdicts),
+        lost=sum(verdict.lost for verdict in verdicts),
+        at_risk=sum(verdict.at_risk for verdict in verdicts),
+        counters_checked=sum(verdict.counters_checked for verdict in verdicts),
+        counters_wrong=sum(verdict.counters_wrong for verdict in verdicts),
+        evidence=tuple(evidence[:EVIDENCE_MAX]),
+    )
 
 
 def _siblings(siblings: Sequence[Sibling]) -> list[SiblingRead]:

@@ -32,6 +32,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.jumping.now_s
 
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """At once, on this thread: a real thread would end at a moment of its own."""
+        future = self.create_future()
+        future.set_result(func(*args))
+        return future
+
 
 @pytest.fixture
 def in_virtual_time() -> Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]:

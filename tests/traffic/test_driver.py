@@ -351,6 +351,55 @@ def test_the_books_stay_small_and_still_count(in_virtual_time: Run) -> None:
     in_virtual_time(main)
 
 
+def test_a_loss_is_not_forgotten_with_its_ledger(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with Bench(OnlyPuts(), store, rate=100) as bench:
+            store.forgetful = True
+            await asyncio.sleep(1)
+            store.forgetful = False
+            for _ in range(10):
+                await asyncio.sleep(1)
+                await bench.books.verify_quietly()
+            verdict = await bench.books.check()
+            assert verdict.status == "violated"
+            assert verdict.lost >= 99
+            assert verdict.evidence
+
+    in_virtual_time(main)
+
+
+def test_what_could_not_be_read_is_verified_later(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with Bench(OnlyPuts(), store, rate=100) as bench:
+            await asyncio.sleep(1)
+            bench.driver.stop()
+            await bench.driver.drained(5)
+            store.dead = set(store.nodes)
+            await bench.books.verify_quietly()
+            assert (await bench.books.check()).status == "unknown"
+            store.dead = set()
+            await asyncio.sleep(1)
+            verdict = await bench.books.check()
+            assert (verdict.status, verdict.acknowledged) == ("ok", bench.recorder.operations)
+
+    in_virtual_time(main)
+
+
+def test_writes_at_risk_stay_at_risk(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        async with Bench(OnlyPuts(), MemoryStore(), rate=100) as bench:
+            bench.driver.change(w=1)
+            await asyncio.sleep(1)
+            bench.driver.change(w=2)
+            await bench.books.verify_quietly()
+            await asyncio.sleep(1)
+            assert (await bench.books.check()).status == "at risk"
+
+    in_virtual_time(main)
+
+
 def test_a_refusal_is_not_repeated_for_ever(in_virtual_time: Run) -> None:
     async def main() -> None:
         from traffic.stores.base import StoreError
