@@ -25,12 +25,11 @@ class _Protocol(HttpToolsProtocol):
     _head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
+        super().data_received(data)
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX:
+            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
                 self._refuse(HeadersTooLarge(f"the head of the request has more than {HEAD_BYTES_MAX} bytes"))
-                return
-        super().data_received(data)
 
     def on_message_begin(self) -> None:
         self._in_head, self._head_bytes = True, 0
@@ -86,7 +85,9 @@ class HttpServer:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # its warnings are no message to people
+        logging.getLogger("uvicorn").addHandler(
+            logging.NullHandler()
+        )  # its warnings are no message to people
         self._listener = listener
         self._server = uvicorn.Server(config)
         self._task: asyncio.Task[None] | None = None
