@@ -23,6 +23,7 @@ from kvnode.errors import (
 )
 from kvnode.messages import COUNTER, KV
 from kvnode.net import parse
+from kvnode.net.openapi import describe
 from kvnode.net.views import Views
 from kvnode.node import Node
 from kvnode.requests import Count, Get
@@ -63,6 +64,7 @@ class Api:
             "/merkle": {"GET": self._merkle},
             "/faults": {"POST": self._faults},
             "/repair": {"POST": self._repair},
+            "/openapi.json": {"GET": self._openapi},
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +100,7 @@ class Api:
             return await data(method, rest, body, scope["query_string"])
         methods = self._plain.get(scope["path"])
         if methods is None:
-            known = "/kv/{key}, /counter/{key}, /metrics, " + ", ".join(self._plain)
+            known = "/kv/{key}, /counter/{key}, /trace/{id}, /metrics, " + ", ".join(self._plain)
             raise NotFound(f"no such path {scope['path'][:128]!r}; known: {known}")
         serve = methods.get(method)
         if serve is None:
@@ -202,6 +204,12 @@ class Api:
         if peer is not None and partition is None:
             raise BadRequest("a comparison with a peer needs ?partition= as well")
         return self._views.merkle(partition, peer)
+
+    def _openapi(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        ring = self._node.ring
+        peers = [name for name in ring.nodes if name != self._node.name]
+        return describe(self._n, peers, ring.partitions)
 
     async def _repair(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())

@@ -21,6 +21,9 @@ from kvnode.net.frames import FrameError, FrameReader, frame
 from kvnode.runtime import Random
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 0.5
+_PATIENCE_S = (
+    1.0  # what is sent so soon after a link was lost (or at the start) waits for the next connection
+)
 _HELLO_S_MAX = 5.0
 _REFUSED_S = 1.0  # a connection that ends sooner was refused: do not knock on that door all the time
 OnMessage = Callable[[str, Message], None]
@@ -37,6 +40,8 @@ class Link:
         self._random = random
         self._transport: asyncio.Transport | None = None
         self._queue: list[bytes] = []
+        self._queued_bytes = 0
+        self._lost_s = asyncio.get_running_loop().time()
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.rule = NO_FAULT
@@ -50,8 +55,9 @@ class Link:
 
     @property
     def queued_bytes(self) -> int:
-        """What was written but has not left this process."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        """What has not left this process."""
+        written = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._queued_bytes + written
 
     def send(self, payload: bytes) -> None:
         """Send under the link's rule."""
@@ -67,19 +73,27 @@ class Link:
             self._enqueue(payload)
 
     def _enqueue(self, payload: bytes) -> None:
-        if self._transport is None or self.queued_bytes > LINK_QUEUE_BYTES_MAX or self.rule.cut:
+        waits_too_long = self._transport is None and self._loop.time() - self._lost_s > _PATIENCE_S
+        if waits_too_long or self.rule.cut or self.queued_bytes > LINK_QUEUE_BYTES_MAX:
             self.dropped_count += 1
             return
-        if not self._queue:
+        if not self._queue and self._transport is not None:
             self._loop.call_soon(self._flush)
         self._queue.append(len(payload).to_bytes(4, "big"))
         self._queue.append(payload)
+        self._queued_bytes += len(payload) + 4
         self.sent_count += 1
 
     def _flush(self) -> None:
         if self._transport is not None:
             self._transport.write(b"".join(self._queue))
+            self._queue.clear()
+            self._queued_bytes = 0
+
+    def _drop_queue(self) -> None:
+        self.dropped_count += len(self._queue) // 2
         self._queue.clear()
+        self._queued_bytes = 0
 
     def wake(self) -> None:
         """The peer is known to be there: do not wait for the next try."""
@@ -101,8 +115,13 @@ class Link:
             transport.set_write_buffer_limits(high=LINK_QUEUE_BYTES_MAX)
             transport.write(self._hello)
             self._transport = transport
+            if connected_s - self._lost_s > _PATIENCE_S:
+                self._drop_queue()
+            self._flush()
             await outgoing.lost
             self._transport = None
+            self._lost_s = self._loop.time()
+            self._drop_queue()
             if self._loop.time() - connected_s > _REFUSED_S:
                 retry_s = _RETRY_S_MIN
             await asyncio.sleep(retry_s)
@@ -197,7 +216,7 @@ class PeerNetwork:
     def send(self, peer: str, message: Message) -> None:
         """See runtime.Network."""
         link = self.links.get(peer)
-        if link is not None and link.connected:
+        if link is not None:
             link.send(encode(message))
 
     def set_rules(self, rules: Mapping[str, LinkRule]) -> None:

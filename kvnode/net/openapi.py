@@ -1,0 +1,210 @@
+"""GET /openapi.json: the API of a node, described for tools (OpenAPI 3.1).
+
+Written by hand beside net/http.py: a test compares its paths and methods with what the node serves, and
+schemathesis holds the answers against it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kvnode
+from kvnode.config import ACTOR_BYTES_MAX, CONTEXT_BYTES_MAX, COUNTER_TOTAL_MAX, KEYS_LIMIT_MAX
+from kvnode.faults import DELAY_MS_MAX
+from kvnode.requests import MODES
+
+Schema = dict[str, Any]
+
+_PROBLEMS = {
+    400: "What was sent makes no sense; the detail says what and where, and what was expected",
+    403: "A foreign Host or Origin",
+    404: "No such key, path or story (after a DELETE still with a context)",
+    405: "No such method here",
+    409: "Too many siblings or actors: resolve them first",
+    413: "A body or value beyond its bound",
+    415: "A body that is not application/json",
+    429: "A bounded queue is full",
+    431: "The head of the request is beyond its bound",
+    503: "Fewer replicas answered than asked for: need and got",
+    504: "The replica that was asked to coordinate did not answer",
+}
+_ALWAYS = (400, 403, 405, 431)
+
+
+def _string(**more: Any) -> Schema:
+    return {"type": "string", **more}
+
+
+def _whole(low: int, high: int) -> Schema:
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def _query(name: str, schema: Schema, text: str) -> Schema:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": text}
+
+
+def _body(properties: Schema, required: list[str] | None = None) -> Schema:
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    if required:
+        schema["required"] = required
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _operation(
+    summary: str,
+    *,
+    problems: tuple[int, ...] = (),
+    parameters: list[Schema] | None = None,
+    body: Schema | None = None,
+    media_type: str = "application/json",
+    answer: Schema | None = None,
+) -> Schema:
+    responses: dict[str, Schema] = {
+        "200": {"description": "As asked", "content": {media_type: {"schema": answer or {"type": "object"}}}}
+    }
+    for status in sorted({*_ALWAYS, *problems}):
+        content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        responses[str(status)] = {"description": _PROBLEMS[status], "content": content}
+    operation: Schema = {"summary": summary, "responses": responses}
+    if parameters:
+        operation["parameters"] = parameters
+    if body:
+        operation["requestBody"] = body
+    return operation
+
+
+def describe(n: int, peers: list[str], partitions: int) -> Schema:
+    """The document of a node whose keys have n replicas."""
+    key = {"name": "key", "in": "path", "required": True, "schema": _string(minLength=1, maxLength=128)}
+    trace = {"name": "id", "in": "path", "required": True, "schema": _string(pattern="^[0-9a-f]{1,16}$")}
+    r = _query("r", _whole(1, n), "how many replicas must answer")
+    w = _query("w", _whole(1, n), "how many replicas must make it durable")
+    mode = _query("mode", _string(enum=list(MODES)), "what a PUT without a context supersedes")
+    context = _string(maxLength=CONTEXT_BYTES_MAX)
+    totals = _whole(0, COUNTER_TOTAL_MAX)
+    number = {"type": "number", "minimum": 0, "maximum": DELAY_MS_MAX}
+    rule = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "delay_ms": number,
+            "jitter_ms": number,
+            "loss": {"type": "number", "minimum": 0, "maximum": 1},
+            "cut": {"type": "boolean"},
+        },
+    }
+    rules = {"type": "object", "properties": dict.fromkeys(peers, rule), "additionalProperties": False}
+    quorum = (404, 409, 413, 415, 429, 503, 504)
+    paths: Schema = {
+        "/kv/{key}": {
+            "parameters": [key],
+            "get": _operation("Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r]),
+            "put": _operation(
+                "Write a key to all replicas, acknowledged by w",
+                problems=quorum,
+                parameters=[w, mode],
+                body=_body({"value": {}, "context": context}, ["value"]),
+            ),
+            "delete": _operation(
+                "Delete a key; a tombstone stays",
+                problems=quorum,
+                parameters=[w, _query("context", context, "what the deleter had seen")],
+            ),
+        },
+        "/kv/{key}/replicas": {
+            "parameters": [key],
+            "get": _operation("What each replica holds now: no quorum, no merging, no repair"),
+        },
+        "/counter/{key}": {
+            "parameters": [key],
+            "get": _operation("Read a counter from r replicas", problems=(429, 503, 504), parameters=[r]),
+            "post": _operation(
+                "Raise an actor's running totals, or add one step of the node's own",
+                problems=quorum,
+                parameters=[w],
+                body=_body(
+                    {
+                        "actor": _string(minLength=1, maxLength=ACTOR_BYTES_MAX),
+                        "increments": totals,
+                        "decrements": totals,
+                        "increment": totals,
+                        "decrement": totals,
+                    }
+                ),
+            ),
+        },
+        "/counter/{key}/replicas": {
+            "parameters": [key],
+            "get": _operation("What each replica holds now of a counter"),
+        },
+        "/keys": {
+            "get": _operation(
+                "This node's keys in order",
+                parameters=[
+                    _query("prefix", _string(), "only keys that start so"),
+                    _query("after", _string(), "only keys beyond this one"),
+                    _query("limit", _whole(1, KEYS_LIMIT_MAX), "at most so many"),
+                    _query("kind", _string(enum=["kv", "counter"]), "values or counters"),
+                ],
+            )
+        },
+        "/health": {"get": _operation("Is it there, and whom does it believe to be there")},
+        "/info": {"get": _operation("Who this node is")},
+        "/ring": {
+            "get": _operation(
+                "Who holds what", parameters=[_query("key", _string(), "also where this key lives")]
+            )
+        },
+        "/members": {"get": _operation("What this node believes of every member, and since when")},
+        "/stats": {"get": _operation("Counts, lags, links, hints, repairs, storage")},
+        "/metrics": {
+            "get": _operation("The same for Prometheus", media_type="text/plain", answer=_string()),
+        },
+        "/merkle": {
+            "get": _operation(
+                "Merkle roots, one tree, or where it differs from a peer's",
+                parameters=[
+                    _query("partition", _whole(0, partitions - 1), "which tree"),
+                    _query("peer", _string(enum=peers) if peers else _string(), "compare with this node's"),
+                ],
+            )
+        },
+        "/trace/{id}": {"parameters": [trace], "get": _operation("The story of one request, from all nodes")},
+        "/repair": {"post": _operation("Compare with every live peer now, and mend", problems=(415,))},
+        "/faults": {
+            "post": _operation(
+                "Replace the faults of this node: its outgoing links, clock and disk",
+                problems=(413, 415),
+                body=_body(
+                    {
+                        "rules": rules,
+                        "clock_skew_ms": {"type": "number", "minimum": -86_400_000, "maximum": 86_400_000},
+                        "disk_delay_ms": number,
+                    },
+                    ["rules"],
+                ),
+            )
+        },
+        "/openapi.json": {"get": _operation("This document")},
+    }
+    problem = {
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "definite"],
+        "properties": {
+            "type": _string(),
+            "title": _string(),
+            "status": {"type": "integer"},
+            "detail": _string(),
+            "definite": {"type": "boolean", "description": "true: no replica can have applied the write"},
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "kvnode",
+            "version": kvnode.__version__,
+            "description": "One node of a Dynamo-style teaching database.",
+        },
+        "paths": paths,
+        "components": {"schemas": {"Problem": problem}},
+    }
