@@ -7,6 +7,7 @@ With QUORUM_LAB_KEEP_PICTURE=1 the README's picture is made anew.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class Desk:
     stats_url: str = ""
     received_bytes: int = 0
     problems: list[str] = field(default_factory=list)
+    ready: bool = False
 
     def stats(self) -> dict[str, Any]:
         """The service's own numbers, asked beside the notebook."""
@@ -60,11 +62,20 @@ class Desk:
         """The service's numbers about the Twitter workload."""
         return self.stats()["workloads"]["twitter"]
 
+    def finished_cells(self) -> int:
+        """How many cells have run; a cell that failed fails the test at once."""
+        cells = self.page.evaluate(CELLS)
+        errors = [error for cell in cells for error in cell["errors"]]
+        assert not errors, errors
+        return sum(cell["count"] is not None for cell in cells)
+
     def until(self, ask: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
         """The first true answer, while the page goes on working."""
         deadline = time.monotonic() + timeout_s
         while not (answer := ask()):
-            assert time.monotonic() < deadline, f"waited {timeout_s:g} s for: {what}; last answer {answer!r}"
+            if time.monotonic() > deadline:
+                self.shot("failed")
+                pytest.fail(f"waited {timeout_s:g} s for: {what}; last answer {answer!r}")
             self.page.wait_for_timeout(50)
         return answer
 
@@ -82,6 +93,14 @@ class Desk:
         """Keep what is on the screen."""
         OUTPUT.mkdir(exist_ok=True)
         self.page.screenshot(path=OUTPUT / f"notebook-00-{name}.png")
+
+
+@pytest.fixture
+def at_work(desk: Desk) -> Desk:
+    """The desk after Run All; without it there is nothing to try by hand."""
+    if not desk.ready:
+        pytest.fail("Run All did not succeed, see the first test")
+    return desk
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +121,10 @@ def desk(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     }
     (home / "config").mkdir()
     (home / "config" / "jupyter_lab_config.json").write_text('{"LabApp": {"expose_app_in_browser": true}}')
+    notebook = tmp_path_factory.mktemp("notebooks") / NOTEBOOK.name
+    shutil.copy(NOTEBOOK, notebook)  # JupyterLab saves by itself, and the project keeps no outputs
     kept = {name: os.environ.get(name) for name in environment}
-    server = NotebookServer(NOTEBOOK, port=LAB_PORT, folder=home / "lab", environment=environment)
+    server = NotebookServer(notebook, port=LAB_PORT, folder=home / "lab", environment=environment)
     context = browser.new_context(viewport=SIZE)
     try:
         address = server.wait_ready()
@@ -158,18 +179,11 @@ def _wait_gone(state: Path) -> None:
 def test_run_all_runs_every_cell_without_an_error(desk: Desk) -> None:
     began = time.monotonic()
     desk.page.evaluate(RUN_ALL)
-    desk.page.wait_for_selector(".lab-chart-rate", state="attached", timeout=60_000)
+    desk.until(lambda: desk.finished_cells() >= 4, "the cell with the cockpit to have run", timeout_s=60)
     desk.see("lab-chart-rate").locator(".main-svg").first.wait_for(timeout=30_000)
     print(f"first chart {time.monotonic() - began:.1f} s after Run All")
     total = len(desk.page.evaluate(CELLS))
-
-    def finished() -> bool:
-        cells = desk.page.evaluate(CELLS)
-        errors = [error for cell in cells for error in cell["errors"]]
-        assert not errors, errors
-        return [cell["count"] for cell in cells] == list(range(1, total + 1))
-
-    desk.until(finished, "all cells to have run", timeout_s=120)
+    desk.until(lambda: desk.finished_cells() == total, "all cells to have run", timeout_s=120)
     print(f"all {total} cells {time.monotonic() - began:.1f} s after Run All")
     cluster = LocalCluster.attach(CLUSTER)
     ready = next(sidecar.ready_line for sidecar in cluster.sidecars if sidecar.name == "traffic")
@@ -177,9 +191,11 @@ def test_run_all_runs_every_cell_without_an_error(desk: Desk) -> None:
     desk.see("lab-counters")
     desk.shot("cockpit")
     assert desk.problems == []
+    desk.ready = True
 
 
-def test_the_measured_rate_follows_the_slider(desk: Desk) -> None:
+def test_the_measured_rate_follows_the_slider(at_work: Desk) -> None:
+    desk = at_work
     handle = desk.see("lab-rate").locator(".noUi-handle")
     handle.focus()
     pressed = time.monotonic()
@@ -201,7 +217,8 @@ def test_the_measured_rate_follows_the_slider(desk: Desk) -> None:
     desk.until(lambda: desk.load()["target_rate"] == 50, "the service to be asked for 50/s again")
 
 
-def test_a_killed_node_goes_dark_writes_continue_and_it_catches_up(desk: Desk) -> None:
+def test_a_killed_node_goes_dark_writes_continue_and_it_catches_up(at_work: Desk) -> None:
+    desk = at_work
     desk.see("lab-kill-node-2").click()
     desk.until(lambda: "dead" in desk.light("node-2"), "the light of node-2 to say dead")
     before = desk.load()["counts"]
@@ -227,7 +244,8 @@ def test_a_killed_node_goes_dark_writes_continue_and_it_catches_up(desk: Desk) -
     desk.shot("node-2-back")
 
 
-def test_a_click_comes_through_while_a_cell_computes(desk: Desk) -> None:
+def test_a_click_comes_through_while_a_cell_computes(at_work: Desk) -> None:
+    desk = at_work
     desk.see("lab-pause-node-3")
     desk.page.evaluate(COMPUTE, 10)
     desk.page.wait_for_timeout(500)
@@ -241,7 +259,8 @@ def test_a_click_comes_through_while_a_cell_computes(desk: Desk) -> None:
     desk.until(lambda: desk.page.evaluate("() => window.computed"), "the cell to end")
 
 
-def test_charts_cost_little_and_follow_the_theme(desk: Desk) -> None:
+def test_charts_cost_little_and_follow_the_theme(at_work: Desk) -> None:
+    desk = at_work
     chart = desk.see("lab-chart-rate").locator(".js-plotly-plot")
     worked_s = _meter(desk.page)
     before, worked_before_s, began = desk.received_bytes, worked_s(), time.monotonic()
@@ -261,7 +280,8 @@ def test_charts_cost_little_and_follow_the_theme(desk: Desk) -> None:
     desk.until(lambda: chart.evaluate(FIRST_LINE) == light, "the chart to follow the light theme")
 
 
-def test_nothing_is_wider_than_a_narrow_page(desk: Desk) -> None:
+def test_nothing_is_wider_than_a_narrow_page(at_work: Desk) -> None:
+    desk = at_work
     desk.page.set_viewport_size({"width": 1000, "height": 900})
     desk.see("lab-counters")
     desk.page.wait_for_timeout(1000)
@@ -274,7 +294,9 @@ def test_nothing_is_wider_than_a_narrow_page(desk: Desk) -> None:
     desk.page.set_viewport_size(SIZE)
 
 
-def test_charts_draw_on_after_the_page_is_reloaded(desk: Desk) -> None:
+def test_charts_draw_on_after_the_page_is_reloaded(at_work: Desk) -> None:
+    desk = at_work
+    desk.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     desk.page.reload()
     desk.page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
     desk.page.wait_for_selector(".lab-chart-rate", state="attached", timeout=60_000)
@@ -290,7 +312,8 @@ def test_charts_draw_on_after_the_page_is_reloaded(desk: Desk) -> None:
 @pytest.mark.skipif(
     not os.environ.get("QUORUM_LAB_KEEP_PICTURE"), reason="QUORUM_LAB_KEEP_PICTURE is not set"
 )
-def test_picture_for_the_readme(desk: Desk) -> None:
+def test_picture_for_the_readme(at_work: Desk) -> None:
+    desk = at_work
     desk.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     desk.see("lab-kill-node-2").click()
     desk.until(lambda: "dead" in desk.light("node-2"), "the light of node-2 to say dead")

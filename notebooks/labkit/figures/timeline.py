@@ -83,9 +83,10 @@ def log_axis(title: str, span: list[float]) -> dict[str, Any]:
 
 def mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict[str, Any]:
     """The marks of the window as Plotly shapes and annotations; names take turns in height, newest last."""
-    recent = [mark for mark in marks if 0 <= now_s - mark.at_s <= window_s]
     shapes, annotations = [], []
-    for place, mark in enumerate(recent):
+    for place, mark in enumerate(marks):  # its height is a mark's own, so that no name jumps when one leaves
+        if not 0 <= now_s - mark.at_s <= window_s:
+            continue
         age = numpy.float64(mark.at_s - now_s)
         shapes.append(
             {
@@ -97,7 +98,7 @@ def mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict
             {
                 "text": mark.text, "xref": "x", "yref": "paper",
                 "x": age, "y": 1 - 0.17 * (place % MARK_LEVELS),
-                "xanchor": "right" if age > -window_s * 0.4 else "left", "yanchor": "top", "showarrow": False,
+                "xanchor": "right" if age > -window_s * 0.7 else "left", "yanchor": "top", "showarrow": False,
                 "font": {"color": FAULT, "size": TICK_PX, "weight": 600}, "bgcolor": PAPER, "borderpad": 1,
             }
         )  # fmt: skip
