@@ -55,6 +55,7 @@ class Members:
             name: Member(name, ALIVE, incarnation if name == node else 0, now) for name in sorted(names)
         }
         self._spread: dict[str, int] = {node: 0}
+        self._suspects: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._members)
@@ -70,6 +71,11 @@ class Members:
     def member(self, name: str) -> Member | None:
         """The line of one member."""
         return self._members.get(name)
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """Who is suspected now, in the order in which they came to be."""
+        return tuple(self._suspects)
 
     def learn(self, news: MemberNews) -> None:
         """Take in one line of gossip, or one finding of this node's own probes."""
@@ -112,5 +118,9 @@ class Members:
         after = Member(before.name, state, incarnation, since)
         self._members[before.name] = after
         self._spread[before.name] = 0
+        if state == SUSPECT:
+            self._suspects.setdefault(before.name)
+        else:
+            self._suspects.pop(before.name, None)
         if before.state != state:
             self._on_change(before, after)

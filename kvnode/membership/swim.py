@@ -81,15 +81,14 @@ class Swim:
         """Declare dead who has been suspected for too long, not counting time in which we could not have heard."""
         now_ms = self._runtime.clock.now_ms()
         suspicion_ms = PROBE_PERIOD_MS * SUSPICION_PERIODS * log10(len(self._members) + 9)
-        for member in self._members:
-            if member.state != SUSPECT:
-                self._suspected_ms.pop(member.name, None)
-                continue
-            since_ms = self._suspected_ms.setdefault(member.name, now_ms)
+        suspects = self._members.suspects
+        self._suspected_ms = {name: self._suspected_ms.get(name, now_ms) for name in suspects}
+        for name in suspects:
+            member = self._members.member(name)
             if stood_still_ms > PROBE_PERIOD_MS:
-                self._suspected_ms[member.name] = now_ms
-            elif now_ms - since_ms >= suspicion_ms:
-                self._members.learn(MemberNews(member.name, DEAD, member.incarnation))
+                self._suspected_ms[name] = now_ms
+            elif member is not None and now_ms - self._suspected_ms[name] >= suspicion_ms:
+                self._members.learn(MemberNews(name, DEAD, member.incarnation))
 
     # --- answering ----------------------------------------------------------------------------------------
 
