@@ -31,7 +31,8 @@ def stage(runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         file = tmp_path / "test_planted.py"
         file.write_text(text)
         command = [*runner.PYTEST, "-p", "no:cacheprovider", str(file)]
-        return runner.run_stage(runner.Stage("unit", [command], time_s_max=time_s_max), dict(os.environ))
+        environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        return runner.run_stage(runner.Stage("unit", [command], time_s_max=time_s_max), environment)
 
     return run
 
