@@ -189,4 +189,6 @@ Message = Hello | Question | Answer | Probe
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode
-"""bytes -> Message; raises msgspec.ValidationError or msgspec.DecodeError on anything else."""
+"""bytes -> Message; raises one of UNDECODABLE on anything else."""
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What msgspec raises on bytes that are not what was expected; the second one for text that is no UTF-8."""

@@ -16,7 +16,7 @@ import msgspec
 
 from kvnode.config import FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINK_QUEUE_BYTES_MAX, ClusterConfig
 from kvnode.faults import NO_FAULT, LinkRule
-from kvnode.messages import Hello, Message, decode, encode
+from kvnode.messages import UNDECODABLE, Hello, Message, decode, encode
 from kvnode.net.frames import FrameError, FrameReader, frame
 from kvnode.runtime import Random
 
@@ -159,7 +159,7 @@ class _Incoming(asyncio.Protocol):
                     self._network.on_message(self._peer, message)
                 elif not self._greet(message):
                     return
-        except (FrameError, msgspec.MsgspecError) as error:
+        except (FrameError, *UNDECODABLE) as error:
             self._refuse(str(error))
 
     def _greet(self, message: Message) -> bool:

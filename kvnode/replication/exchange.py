@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-import msgspec
-
 from kvnode.calls import Calls
 from kvnode.config import BATCH_RECORDS_MAX, EXCHANGE_PERIOD_MS
 from kvnode.messages import (
+    UNDECODABLE,
     CompareLeaves,
     CompareNodes,
     CompareRoots,
@@ -127,7 +126,7 @@ class Exchange:
         try:
             for kind, key, record in answer.records:
                 self._records.merge_in(kind, key, record, lambda ok: None)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
             return
         wanted = first_batch(self._records_of(answer.wanted))
