@@ -1,13 +1,24 @@
-"""Virtual time for the generator: hours of traffic in milliseconds, the same on every machine."""
+"""Virtual time for the generator (hours of traffic in milliseconds, the same everywhere), and a bench for
+drivers."""
 
 from __future__ import annotations
 
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
+from random import Random
 from typing import Any
 
 import pytest
+
+from traffic.books import Books
+from traffic.convergence import Convergence
+from traffic.driver import Driver, Settings
+from traffic.nodes import NodeTable
+from traffic.operations import Add, Get, Operation, Put
+from traffic.stores.memory import MemoryStore
+from traffic.totals import RunningTotals
+from traffic.watch import Watch
 
 
 class _Jumping(selectors.SelectSelector):
@@ -48,3 +59,85 @@ def in_virtual_time() -> Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
             return runner.run(main())
 
     return run
+
+
+class OnlyLikes:
+    """A workload of likes on one hot key."""
+
+    name = "likes"
+    kinds: tuple[str, ...] = ("like",)
+
+    def __init__(self) -> None:
+        self.liked = 0
+
+    def next_operation(self, now_s: float) -> Operation:
+        return Add(kind="like", persona="ada", key="tweet/1/likes")
+
+    def acknowledged(self, operation: Operation, now_s: float) -> None:
+        self.liked += 1
+
+
+class OnlyPuts(OnlyLikes):
+    kinds = ("tweet",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.issued = 0
+
+    def next_operation(self, now_s: float) -> Operation:
+        self.issued += 1
+        return Put(kind="tweet", persona="ada", key=f"tweet/{self.issued}", value="{}")
+
+
+class OnlyReads(OnlyLikes):
+    kinds = ("read",)
+
+    def next_operation(self, now_s: float) -> Operation:
+        return Get(kind="read", persona="ada", key="tweet/1")
+
+
+class Bench:
+    """A driver with all its parts, on the running loop."""
+
+    def __init__(self, workload: OnlyLikes, store: MemoryStore, *, rate: float = 100, **bounds: int) -> None:
+        clock = asyncio.get_running_loop().time
+        self.store = store
+        self.workload = workload
+        self.nodes = NodeTable(store.nodes, random=Random(1), has_room=store.has_room)
+        self.totals = RunningTotals("traffic-test")
+        self.books = Books(store, self.nodes, self.totals)
+        self.driver = Driver(
+            workload,
+            store,
+            nodes=self.nodes,
+            totals=self.totals,
+            books=self.books,
+            convergence=Convergence(store, self.nodes, random=Random(2), clock=clock),
+            random=Random(3),
+            settings=Settings(rate=rate, pattern="even"),
+            clock=clock,
+            **bounds,
+        )
+        self.recorder = self.driver.recorder
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Bench:
+        watch = Watch(self.store, self.nodes, clock=asyncio.get_running_loop().time)
+        await watch.look_once()
+        self._tasks = [asyncio.create_task(watch.run()), asyncio.create_task(self.driver.run())]
+        self.driver.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.driver.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def bench_of() -> Callable[..., Bench]:
+    """bench_of("likes" | "puts" | "reads", store, rate=…, in_flight_max=…, queue_max=…): use inside
+    virtual time."""
+    workloads = {"likes": OnlyLikes, "puts": OnlyPuts, "reads": OnlyReads}
+    return lambda kind, store, **options: Bench(workloads[kind](), store, **options)

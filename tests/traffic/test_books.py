@@ -1,0 +1,142 @@
+"""The books in virtual time: every loss is found, nothing else is, and memory stays bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from traffic.stores.memory import MemoryStore
+
+Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
+BenchOf = Callable[..., Any]
+
+
+@pytest.mark.parametrize("workload", ["likes", "puts"])
+def test_a_store_that_forgets_is_caught(in_virtual_time: Run, bench_of: BenchOf, workload: str) -> None:
+    """The bug is planted here, so that the check is known to be able to fail."""
+
+    async def main() -> None:
+        store = MemoryStore()
+        async with bench_of(workload, store, rate=100) as bench:
+            await asyncio.sleep(2)
+            store.forgetful = True
+            await asyncio.sleep(1)
+            bench.driver.stop()
+            await bench.driver.drained(5)
+            verdict = await bench.books.check()
+            assert verdict.status == "violated"
+            assert verdict.lost >= 1
+            assert verdict.evidence
+
+    in_virtual_time(main)
+
+
+def test_an_increment_applied_twice_is_caught(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with bench_of("likes", store, rate=100) as bench:
+            await asyncio.sleep(1)
+            bench.driver.stop()
+            await bench.driver.drained(5)
+            store.counters["tweet/1/likes"]["traffic-test"] += 1
+            verdict = await bench.books.check()
+            assert (verdict.status, verdict.counters_wrong) == ("violated", 1)
+
+    in_virtual_time(main)
+
+
+def test_checking_while_traffic_runs_sees_no_ghosts(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    async def main() -> None:
+        async with bench_of("likes", MemoryStore(latency_s=0.05), rate=300) as bench:
+            for _ in range(5):
+                await asyncio.sleep(1)
+                verdict = await bench.books.check()
+                assert (verdict.status, verdict.lost) == ("ok", 0), verdict.evidence
+            assert verdict.acknowledged > 1000
+
+    in_virtual_time(main)
+
+
+def test_a_check_of_a_dead_cluster_ends_and_says_unknown(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with bench_of("puts", store, rate=500) as bench:
+            await asyncio.sleep(5)
+            bench.driver.stop()
+            store.dead = set(store.nodes)
+            began_s = asyncio.get_running_loop().time()
+            verdict = await bench.books.check()
+            assert verdict.status == "unknown"
+            assert asyncio.get_running_loop().time() - began_s < 30
+
+    in_virtual_time(main)
+
+
+def test_the_books_stay_small_and_still_count(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    async def main() -> None:
+        async with bench_of("puts", MemoryStore(), rate=500) as bench:
+            bench.books._keys_max = 1000
+            for _ in range(20):
+                await asyncio.sleep(1)
+                if bench.books.full:
+                    await bench.books.verify_quietly()
+            bench.driver.stop()
+            await bench.driver.drained(5)
+            assert len(bench.books._current.keys) < 3000
+            verdict = await bench.books.check()
+            assert verdict.status == "ok"
+            assert verdict.acknowledged == bench.recorder.operations
+
+    in_virtual_time(main)
+
+
+def test_a_loss_is_not_forgotten_with_its_ledger(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with bench_of("puts", store, rate=100) as bench:
+            store.forgetful = True
+            await asyncio.sleep(1)
+            store.forgetful = False
+            for _ in range(10):
+                await asyncio.sleep(1)
+                await bench.books.verify_quietly()
+            verdict = await bench.books.check()
+            assert verdict.status == "violated"
+            assert verdict.lost >= 99
+            assert verdict.evidence
+
+    in_virtual_time(main)
+
+
+def test_what_could_not_be_read_is_verified_later(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with bench_of("puts", store, rate=100) as bench:
+            await asyncio.sleep(1)
+            bench.driver.stop()
+            await bench.driver.drained(5)
+            store.dead = set(store.nodes)
+            await bench.books.verify_quietly()
+            assert (await bench.books.check()).status == "unknown"
+            store.dead = set()
+            await asyncio.sleep(1)
+            verdict = await bench.books.check()
+            assert (verdict.status, verdict.acknowledged) == ("ok", bench.recorder.operations)
+
+    in_virtual_time(main)
+
+
+def test_writes_at_risk_stay_at_risk(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    async def main() -> None:
+        async with bench_of("puts", MemoryStore(), rate=100) as bench:
+            bench.driver.change(w=1)
+            await asyncio.sleep(1)
+            bench.driver.change(w=2)
+            await bench.books.verify_quietly()
+            await asyncio.sleep(1)
+            assert (await bench.books.check()).status == "at risk"
+
+    in_virtual_time(main)
