@@ -40,11 +40,13 @@ ENDPOINTS: dict[str, tuple[str, str, bytes]] = {
     "members": ("GET", "/members", b""),
     "stats": ("GET", "/stats", b""),
     "metrics": ("GET", "/metrics", b""),
+    "merkle": ("GET", "/merkle", b""),
+    "repair": ("POST", "/repair", b""),
     "faults": ("POST", "/faults", b'{"rules": {}}'),
 }
 WITH_BODY = ("put", "add", "faults")
 WITH_KEY = ("put", "get", "delete", "kv replicas", "add", "count", "counter replicas")
-CHANGES = ("put", "delete", "add", "faults")
+CHANGES = ("put", "delete", "add", "faults", "repair")
 
 
 class Case(NamedTuple):
@@ -136,6 +138,9 @@ def cases() -> Iterator[Case]:
     yield Case(
         "add: negative", "POST", "/counter/k", b'{"increment": -5}', JSON, 400, "increment=-5: expected 0 to"
     )
+    yield Case("merkle: partition", "GET", "/merkle?partition=256", b"", {}, 400, "from 0 to 255")
+    yield Case("merkle: peer", "GET", "/merkle?partition=1&peer=node-9", b"", {}, 400, "no peer of this node")
+    yield Case("trace: no id", "GET", "/trace/xyz", b"", {}, 400, "expected up to 16 hex")
     yield Case("no such path", "GET", "/nothing", b"", {}, 404, "known: /kv/{key}")
     yield Case("no key", "PUT", "/kv/", b'{"value": 1}', JSON, 404, "no such path")
 
@@ -314,10 +319,19 @@ def framed(payload: bytes) -> bytes:
         b"\x00\x00\x00\x00",
         framed(b"\xc1 no msgpack"),
         framed(encode(Ping("node-2", ()))),
+        framed(encode(Hello("abc", "node-2")).replace(b"abc", b"\xff\xfe\xfd")),
         framed(encode(Hello("another cluster", "node-2"))),
         struct.pack(">I", 30_000_000) + b"x" * 1000,
     ],
-    ids=["HTTP", "empty frame", "no msgpack", "no hello", "another cluster", "a stranger's large frame"],
+    ids=[
+        "HTTP",
+        "empty frame",
+        "no msgpack",
+        "no hello",
+        "no UTF-8",
+        "another cluster",
+        "a stranger's large frame",
+    ],
 )
 def test_a_stranger_on_the_peer_port_is_cut_off(port: int, cluster: LocalCluster, sent: bytes) -> None:
     with connect(cluster.nodes[0].peer_port) as stream:
@@ -341,10 +355,21 @@ def test_a_member_that_talks_nonsense_is_cut_off_and_ends_no_node(port: int, clu
     """1. A second Hello on one connection was taken for an answer: AttributeError, and the end of the node."""
     cluster_id = json.loads(ask(port, "GET", "/info").body)["cluster_id"]
     hello = framed(encode(Hello(cluster_id, "node-2")))
-    with connect(cluster.nodes[0].peer_port) as stream:
-        stream.sendall(hello + hello + framed(encode(["store", 1, 2, "no-such-kind", "k", b"\xff"])))
-        stream.sendall(framed(encode(["forward", 1, 2, b"no request"])))
-        stream.sendall(framed(encode(["compare-leaves", 1, 2, 99_999, [999], []])))
-        stream.sendall(framed(encode(["no such message"])))
-        with contextlib.suppress(ConnectionResetError):
+    nonsense = (
+        hello,
+        framed(encode(["store", 1, 2, "no-such-kind", "k", b"\xff"])),
+        framed(encode(["store", 1, 2, "kv", "k", b"\xff"])),
+        framed(encode(["forward", 1, 2, b"no request"])),
+        framed(encode(["compare-nodes", 1, 2, 99_999, 7, [[999, 1]]])),
+        framed(encode(["compare-leaves", 1, 2, 99_999, [999], []])),
+        framed(encode(["leaf-answer", 1, [["cow", "k", b"\xff"]], ["no slash"]])),
+        framed(encode(["no such message"])),
+    )
+    for words in nonsense:
+        with (
+            connect(cluster.nodes[0].peer_port) as stream,
+            contextlib.suppress(ConnectionError, TimeoutError),
+        ):
+            stream.settimeout(0.3)
+            stream.sendall(hello + words)
             assert read_all(stream) == b""
