@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -35,9 +36,11 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     state = tmp_path_factory.mktemp("state")
-    port = 7450
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     with LocalCluster.start(
-        name=f"exp-traffic-page-{os.getpid()}", nodes=3, base_port=13400, state_dir=state
+        name=f"status-page-{os.getpid()}", nodes=3, base_port=13400, state_dir=state
     ) as cluster:
         service = subprocess.Popen(
             [
