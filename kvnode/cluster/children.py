@@ -26,7 +26,7 @@ from kvnode.cluster.lifetimes import die_with_parent, kernel_ties_children
 from kvnode.cluster.state import NodeState
 
 READY_TIMEOUT_S = 20.0
-TERMINATE_TIMEOUT_S = 2.0
+TERMINATE_TIMEOUT_S = 4.0  # longer than a node takes to answer what is under way
 LINE_BYTES_MAX = 64 * 1024
 _LEASH = (sys.executable, "-P", "-m", "kvnode.cluster.leash", "--")
 

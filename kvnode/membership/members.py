@@ -54,7 +54,7 @@ class Members:
         self._members = {
             name: Member(name, ALIVE, incarnation if name == node else 0, now) for name in sorted(names)
         }
-        self._spread: dict[str, int] = {node: 0}
+        self._spread: dict[str, int] = {}
         self._suspects: dict[str, None] = {}
 
     def __len__(self) -> int:
