@@ -314,6 +314,7 @@ def test_charts_draw_on_after_the_page_is_reloaded(at_work: Desk) -> None:
 )
 def test_picture_for_the_readme(at_work: Desk) -> None:
     desk = at_work
+    desk.page.set_viewport_size({"width": 1400, "height": 1000})
     desk.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     desk.see("lab-kill-node-2").click()
     desk.until(lambda: "dead" in desk.light("node-2"), "the light of node-2 to say dead")
@@ -322,6 +323,7 @@ def test_picture_for_the_readme(at_work: Desk) -> None:
     desk.page.wait_for_timeout(12_000)
     desk.page.locator(".lab-head").first.evaluate("(head) => head.scrollIntoView({block: 'start'})")
     desk.page.wait_for_timeout(1500)
+    desk.shot("picture")
     PICTURE.parent.mkdir(exist_ok=True)
     for quality in (85, 75, 65):
         desk.page.screenshot(path=PICTURE, type="jpeg", quality=quality)

@@ -57,7 +57,7 @@ def agreement_figure(
         "layout": layout(
             "Do all replicas agree?",
             xaxis=time_axis(window_s),
-            yaxis=axis("% of sampled keys", range=[0, 138], tickvals=[0, 25, 50, 75, 100]),
+            yaxis=axis("% of keys", range=[0, 138], tickvals=[0, 25, 50, 75, 100]),
             **mark_layout(marks, now_s=now_s, window_s=window_s),
             showlegend=False,
         ),
@@ -78,7 +78,7 @@ def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_
         "layout": layout(
             "How late is each replica?",
             xaxis=time_axis(window_s),
-            yaxis=log_axis("ms (p95), log scale", span),
+            yaxis=log_axis("p95, ms (log)", span),
             **mark_layout(marks, now_s=now_s, window_s=window_s),
         ),
     }

@@ -39,7 +39,7 @@ DARK_FOR_LIGHT = {
 }
 
 TITLE_PX, TEXT_PX, TICK_PX = 18, 15, 14
-HEIGHT_PX = 270
+HEIGHT_PX = 250
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 Figure = dict[str, Any]
@@ -100,7 +100,7 @@ def layout(question: str, *, xaxis: dict[str, Any], yaxis: dict[str, Any], **mor
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "height": HEIGHT_PX,
-        "margin": {"l": 68, "r": 18, "t": 66, "b": 48},
+        "margin": {"l": 76, "r": 18, "t": 62, "b": 46},
         "legend": {
             "orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom",
             "font": {"size": TICK_PX}, "itemclick": False, "itemdoubleclick": False,

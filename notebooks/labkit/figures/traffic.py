@@ -86,6 +86,7 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
             xaxis=time_axis(window_s),
             yaxis=axis("operations/s", range=[0, top], nticks=5),
             **mark_layout(marks, now_s=now_s, window_s=window_s),
+            margin={"l": 76, "r": 18, "t": 80, "b": 46},  # room for two rows of legend on a narrow page
         ),
     }
 
@@ -101,8 +102,7 @@ def latency_figure(
         for name in ("p50", "p95", "p99")
     }
     styles = {"p50": ink(width=4), "p95": ink(width=2.5, dash="dash"), "p99": ink(width=2.5, dash="dot")}
-    names = {"p50": "half (p50)", "p95": "95 % (p95)", "p99": "99 % (p99)"}
-    data = [line(names[name], x, values, style=styles[name]) for name, values in columns.items()]
+    data = [line(name, x, values, style=styles[name]) for name, values in columns.items()]
     now_s = samples[-1].at_s if samples else 0.0
     span = decades(lowest_positive(*columns.values()), highest(*columns.values()), least=1, most=100)
     return {
@@ -110,7 +110,7 @@ def latency_figure(
         "layout": layout(
             "How long does a user wait?",
             xaxis=time_axis(window_s),
-            yaxis=log_axis("ms, log scale", span),
+            yaxis=log_axis("ms (log scale)", span),
             **mark_layout(marks, now_s=now_s, window_s=window_s),
         ),
     }
