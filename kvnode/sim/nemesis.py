@@ -24,6 +24,7 @@ class Nemesis:
         self._world = world
         self._troubles: dict[str, tuple[Trouble, int]] = {
             "crash": (self._crash, 4),
+            "crash in mid-sync": (self._crash_in_mid_sync, 2),
             "crash of all": (self._crash_all, 1),
             "pause": (self._pause, 3),
             "partition": (self._partition, 3),
@@ -84,6 +85,19 @@ class Nemesis:
             await self._for_a_while()
             if victim not in self._world.lives:
                 await self._world.start(victim)
+
+    async def _crash_in_mid_sync(self) -> None:
+        """Wait for a node that has written what is not yet on its disk, and crash that one."""
+        world, end_s = self._world, self._world.loop.time() + 1.0
+        while world.loop.time() < end_s:
+            for name, life in sorted(world.lives.items()):
+                if life.disk.unsynced_count and not life.gate.paused:
+                    world.crash(name)
+                    await self._for_a_while()
+                    if name not in world.lives:
+                        await world.start(name)
+                    return
+            await asyncio.sleep(0.0002)
 
     async def _crash_all(self) -> None:
         world = self._world

@@ -68,7 +68,7 @@ async def storm(seed: int, bug: str | None = None) -> Report:
     hints_alone = seed % 8 == 5 or bug in HINTS_ALONE
     if hints_alone:
         world.on_start = only_hints
-        nemesis.spare("crash", "crash of all", "lost disk", "one-way cut", "loss")
+        nemesis.spare("crash", "crash in mid-sync", "crash of all", "lost disk", "one-way cut", "loss")
     with planted(bug, world):
         await world.start()
         work = [

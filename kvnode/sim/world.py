@@ -237,7 +237,7 @@ class World:
         def log(event: str, *, level: str = "info", **facts: Any) -> None:
             told = " ".join(f"{fact}={value}" for fact, value in sorted(facts.items()))
             self.tell(f"{name}: {event} {told}")
-            if event == "member":
+            if event == "member" and facts["after"] != "suspect":
                 self.counts[f"member {facts['before']} to {facts['after']}"] += 1
             elif event == "exchange":
                 self.counts["exchange found a difference"] += 1
