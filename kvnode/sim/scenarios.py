@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
+from kvnode.membership import ALIVE
 from kvnode.sim.agreement import differing_records
 from kvnode.sim.bugs import HINTS_ALONE, only_hints, planted
 from kvnode.sim.client import Client
@@ -98,12 +99,15 @@ async def _until_agreement(world: World) -> list[str]:
 
 
 def _waiting(world: World) -> list[str]:
-    """Queues that should be empty once nobody asks for anything any more."""
+    """What should be over once there is peace: queues that are not empty, members that are not believed alive."""
     waiting = []
     for name in world.running:
         hints = sum(world.node(name).hints.pending().values())
         if hints:
             waiting.append(f"{hints} hints at {name}")
+        not_alive = [member.name for member in world.node(name).members if member.state != ALIVE]
+        if not_alive:
+            waiting.append(f"{name} believes {', '.join(not_alive)} not alive")
     return waiting
 
 
