@@ -1,0 +1,58 @@
+"""How a session finds its cluster and its ports, and the sentence that tells it."""
+
+from __future__ import annotations
+
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from labkit import opening
+from labkit.errors import LabError
+
+
+def cluster(*states: str, owned: bool = False) -> Any:
+    """A cluster with one node a state."""
+    nodes = [
+        SimpleNamespace(name=f"node-{number}", http_port=9998 + number, state=state)
+        for number, state in enumerate(states, 1)
+    ]
+    return SimpleNamespace(name="quorum-lab", owned=owned, nodes=nodes)
+
+
+SERVICE = SimpleNamespace(url="http://127.0.0.1:7342")
+
+
+def test_a_busy_port_means_the_next_free_one() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert opening.free_port(port) > port
+
+
+@pytest.mark.parametrize("text", ["seven", "0", "70000", "-1", "7.5"])
+def test_a_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(opening.TRAFFIC_PORT_VARIABLE, text)
+    with pytest.raises(LabError, match=f"{opening.TRAFFIC_PORT_VARIABLE} is '{text}'"):
+        opening._port_from(opening.TRAFFIC_PORT_VARIABLE)
+
+
+def test_the_story_says_what_was_started_and_when_it_ends() -> None:
+    story = opening.story_of(
+        cluster("running", "running", "running", owned=True), SERVICE, found_traffic=False
+    )
+    assert story.startswith("Started three database nodes (ports 9999, 10000, 10001)")
+    assert "end with this notebook's kernel" in story
+
+
+def test_the_story_says_what_was_found_and_which_node_is_down() -> None:
+    story = opening.story_of(cluster("running", "dead", "running"), SERVICE, found_traffic=True)
+    assert story.startswith("Attached to the running cluster quorum-lab: three nodes")
+    assert "node-2 is dead; press Restart or Reset" in story
+
+
+def test_a_service_started_for_somebody_elses_cluster_ends_with_that_cluster() -> None:
+    story = opening.story_of(cluster("running"), SERVICE, found_traffic=False)
+    assert "started a traffic service for it" in story
+    assert "ends with that cluster" in story
