@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from labkit import opening
 from labkit.errors import LabError
 
