@@ -52,6 +52,11 @@ class KvError(Exception):
             **self.extra,
         }
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it (IPython asks for this): one line instead of a page of Python."""
+        outcome = "nothing was written" if self.definite else "a write may or may not have happened"
+        return [f"{type(self).__name__}: {self.detail} ({outcome})"]
+
 
 class BadRequest(KvError):
     status = 400

@@ -16,6 +16,10 @@ from __future__ import annotations
 class ClusterError(Exception):
     """Something about the processes of a local cluster."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it (IPython asks for this): one line instead of a page of Python."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class NotRunning(ClusterError):
     """No supervisor holds this cluster."""

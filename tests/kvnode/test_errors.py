@@ -51,3 +51,12 @@ def test_a_status_that_nobody_knows_is_a_plain_indefinite_error() -> None:
     error = errors.from_problem({"title": "I'm a teapot"}, 418)
     assert (type(error), error.detail, error.definite) == (errors.KvError, "I'm a teapot", False)
     assert errors.from_problem({}, 502).detail == "HTTP status 502"
+
+
+def test_a_notebook_shows_one_line_and_whether_it_may_have_happened() -> None:
+    refused = errors.QuorumUnmet("W", need=2, got=1, n=3, definite=False)
+    [line] = refused._render_traceback_()
+    assert (
+        line == "QuorumUnmet: W=2 unmet: 1 of 3 replicas acknowledged (a write may or may not have happened)"
+    )
+    assert errors.NotFound("no value under 'a'")._render_traceback_()[0].endswith("(nothing was written)")
