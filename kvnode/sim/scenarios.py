@@ -17,6 +17,7 @@ from kvnode.sim.world import World
 _WORKER_COUNT = 5
 _RATE = 30.0
 _AGREE_S_MAX = 30.0
+_VIRTUAL_S_MAX = 300.0
 
 
 @dataclass
@@ -140,4 +141,11 @@ SCENARIOS = {"storm": storm, "crash-and-restart": crash_and_restart}
 
 def replay(seed: int, *, scenario: str = "storm", bug: str | None = None) -> Report:
     """Run one seed of a scenario; the same seed gives the same report, digest and all."""
-    return run(SCENARIOS[scenario](seed, bug))
+
+    async def bounded() -> Report:
+        try:
+            return await asyncio.wait_for(SCENARIOS[scenario](seed, bug), _VIRTUAL_S_MAX)
+        except TimeoutError:
+            return Report(seed, violations=[f"did not end within {_VIRTUAL_S_MAX:.0f} virtual seconds"])
+
+    return run(bounded())

@@ -119,7 +119,16 @@ class World:
             self.lives[name] = life
             self.network.attach(name, gate, life.node.on_message)
             self.tell(f"{name} starts")
-            await life.node.open()
+            await self._opened(life)
+
+    async def _opened(self, life: _Life) -> None:
+        """Wait until a node serves, or has crashed before it could."""
+        opening = self.loop.create_task(life.node.open(), name="open")
+        life.tasks[opening] = None
+        await asyncio.wait([opening])
+        life.tasks.pop(opening, None)
+        if not opening.cancelled():
+            opening.result()
 
     def crash(self, name: str) -> None:
         """kill -9 and a power cut at once: tasks, timers, messages and unsynced commits are gone."""
