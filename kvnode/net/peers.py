@@ -99,7 +99,8 @@ class Link:
         self.sent_count += 1
 
     def _flush(self) -> None:
-        if self._transport is not None:
+        # uvloop raises on writing to a connection that is lost already, though nobody was told yet.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(self._queue))
             self._queue.clear()
             self._queued_bytes = 0
@@ -126,12 +127,13 @@ class Link:
                 retry_s = min(_RETRY_S_MAX, retry_s * 2)
                 continue
             connected_s = self._loop.time()
-            transport.set_write_buffer_limits(high=LINK_QUEUE_BYTES_MAX)
-            transport.write(self._hello)
-            self._transport = transport
-            if connected_s - self._lost_s > _PATIENCE_S:
-                self._drop_queue()
-            self._flush()
+            if not transport.is_closing():  # it may have been lost again before this task ran
+                transport.set_write_buffer_limits(high=LINK_QUEUE_BYTES_MAX)
+                transport.write(self._hello)
+                self._transport = transport
+                if connected_s - self._lost_s > _PATIENCE_S:
+                    self._drop_queue()
+                self._flush()
             await outgoing.lost
             self._transport = None
             self._lost_s = self._loop.time()

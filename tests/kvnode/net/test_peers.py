@@ -102,3 +102,37 @@ def test_messages_that_wait_for_their_time_are_bounded_too() -> None:
             assert link.dropped_count > 0
 
     asyncio.run(run())
+
+
+class LostTransport(asyncio.Transport):
+    """uvloop's between the moment when the kernel reports a reset and the moment when the protocol hears of it."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def write(self, data: object) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+
+def test_a_connection_lost_in_the_turn_of_a_send_does_not_crash_the_sender() -> None:
+    """The story: 1. node-2 is killed under load. 2. node-1 sees the reset. 3. In that same turn of the loop it still
+    has messages for node-2 and flushes them. 4. uvloop raised, and node-1 crashed as for a broken invariant; so one
+    death took the others along."""
+
+    async def run() -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context))
+        async with Pair() as pair:
+            link = pair.sender.links["node-2"]
+            connected = link._transport
+            link._transport = LostTransport()
+            pair.sender.send("node-2", Ping("late", ()))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            link._transport = connected
+        assert faults == []
+
+    asyncio.run(run())
