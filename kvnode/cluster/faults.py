@@ -14,7 +14,7 @@ from typing import Any
 
 from kvnode.cluster.errors import BadCommand
 from kvnode.cluster.topologies import Topology
-from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS
+from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS, Distribution
 
 Link = tuple[str, str]
 """(from, to): one direction."""
@@ -31,7 +31,7 @@ class Slow:
     delay_ms: float = 0.0
     jitter_ms: float = 0.0
     loss: float = 0.0
-    distribution: str = "fixed"
+    distribution: Distribution = "fixed"
 
     def rule(self) -> dict[str, Any]:
         """The parts that are not zero."""

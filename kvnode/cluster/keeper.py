@@ -239,7 +239,7 @@ class Keeper:
             float(command["delay_ms"]),
             float(command["jitter_ms"]),
             float(command["loss"]),
-            str(command.get("distribution", "fixed")),
+            command.get("distribution", "fixed"),
         )
         pair = command.get("pair")
         await self._adopt(self._rules.plan.delayed(slow, (pair[0], pair[1]) if pair else None))
