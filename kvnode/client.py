@@ -152,6 +152,12 @@ class Client:
         """A node's member table."""
         return cast(answers.MembersAnswer, self._call("GET", "/members", node))
 
+    def merkle(
+        self, node: Node | None = None, *, partition: int | None = None, peer: str | None = None
+    ) -> dict[str, Any]:
+        """A node's Merkle roots, one by partition; or one tree, and where it differs from a peer's."""
+        return self._call("GET", "/merkle", node, params={"partition": partition, "peer": peer})
+
     def stats(self, node: Node | None = None) -> dict[str, Any]:
         """Everything a node counts; see ARCHITECTURE.md for the fields."""
         return self._call("GET", "/stats", node)

@@ -20,7 +20,9 @@ from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotR
 from kvnode.cluster.faults import parse_groups
 from kvnode.cluster.local import NODE_COMMAND, LocalCluster
 from kvnode.cluster.places import DEFAULT_NAME, state_root
-from kvnode.cluster.table import aligned, faults_lines, status_table
+from kvnode.cluster.table import aligned, faults_lines, status_table, topology_lines
+from kvnode.cluster.topologies import REGIONS
+from kvnode.faults import DISTRIBUTIONS
 
 EPILOG = """\
 A NODE is a name or a number: node-2 or 2. Examples:
@@ -31,6 +33,8 @@ A NODE is a name or a number: node-2 or 2. Examples:
   python -m kvnode.cluster partition 1,2 / 3      node-3 alone on its side
   python -m kvnode.cluster partition 3            the same
   python -m kvnode.cluster delay 50 --jitter 10   every link 50 ms slower, each way
+  python -m kvnode.cluster delay 50 --distribution long-tailed    50 ms on average, some far more
+  python -m kvnode.cluster topology three-regions --factor 0.5    half as far apart as in the world
   python -m kvnode.cluster reset                  all faults gone, everybody running
 """
 
@@ -107,6 +111,12 @@ def parser() -> argparse.ArgumentParser:
     delay.add_argument("nodes", nargs="*", metavar="NODE", help="none, or a pair")
     delay.add_argument("--jitter", type=float, default=0.0, metavar="MS", help="plus or minus so much")
     delay.add_argument("--loss", type=float, default=0.0, metavar="SHARE", help="messages lost, 0 to 1")
+    delay.add_argument(
+        "--distribution", choices=DISTRIBUTIONS, default="fixed", help="how delays scatter (default: fixed)"
+    )
+    topology = add("topology", _topology, "nodes in regions of the world, by published round trips")
+    topology.add_argument("topology", metavar="NAME", choices=REGIONS, help=" or ".join(REGIONS))
+    topology.add_argument("--factor", type=float, default=1.0, help="times so much (default: 1)")
     add("reset", _reset, "all faults gone, everybody running")
     return top
 
@@ -228,7 +238,19 @@ def _delay(options: argparse.Namespace) -> None:
         raise BadCommand(f"delay: expected no node or a pair, got {len(options.nodes)}")
     cluster = LocalCluster.attach(options.name)
     pair: Any = tuple(options.nodes) or None
-    cluster.delay(options.ms, jitter_ms=options.jitter, loss=options.loss, nodes=pair)
+    cluster.delay(
+        options.ms,
+        jitter_ms=options.jitter,
+        loss=options.loss,
+        distribution=options.distribution,
+        nodes=pair,
+    )
+    _show(cluster)
+
+
+def _topology(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.topology(options.topology, factor=options.factor)
     _show(cluster)
 
 
@@ -240,7 +262,7 @@ def _reset(options: argparse.Namespace) -> None:
 
 def _show(cluster: LocalCluster) -> None:
     print(status_table(cluster.nodes, cluster.sidecars))
-    for line in faults_lines(cluster.faults()):
+    for line in [*topology_lines(cluster.state().get("topology")), *faults_lines(cluster.faults())]:
         print(line)
     sys.stdout.flush()
 

@@ -13,38 +13,55 @@ from itertools import permutations
 from typing import Any
 
 from kvnode.cluster.errors import BadCommand
-
-DELAY_MS_MAX = 60_000.0
+from kvnode.cluster.topologies import Topology
+from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS, Distribution
 
 Link = tuple[str, str]
 """(from, to): one direction."""
 
 Rules = dict[str, dict[str, Any]]
-"""What one node is told: {peer: {"delay_ms"?, "jitter_ms"?, "loss"?, "cut"?}}; peers without a fault are left
-out."""
+"""What one node is told: {peer: {"delay_ms"?, "jitter_ms"?, "loss"?, "cut"?, "distribution"?}}; peers without a fault
+are left out, and so is the distribution "fixed"."""
 
 
 @dataclass(frozen=True)
 class Slow:
-    """A link that takes longer, one way, and may lose messages."""
+    """A link that takes longer, one way, and may lose messages; see kvnode.faults.LinkRule."""
 
     delay_ms: float = 0.0
     jitter_ms: float = 0.0
     loss: float = 0.0
+    distribution: Distribution = "fixed"
 
     def rule(self) -> dict[str, Any]:
         """The parts that are not zero."""
         parts = {"delay_ms": self.delay_ms, "jitter_ms": self.jitter_ms, "loss": self.loss}
-        return {name: value for name, value in parts.items() if value}
+        rule: dict[str, Any] = {name: value for name, value in parts.items() if value}
+        if self.delay_ms and self.distribution != "fixed":
+            rule["distribution"] = self.distribution
+        return rule
+
+    def check(self) -> None:
+        """BadCommand says what is out of bounds."""
+        if not 0 <= self.delay_ms <= DELAY_MS_MAX or not 0 <= self.jitter_ms <= DELAY_MS_MAX:
+            raise BadCommand(f"delay and jitter must be from 0 to {DELAY_MS_MAX:.0f} ms")
+        if not 0 <= self.loss <= 1:
+            raise BadCommand(f"loss {self.loss}: expected a share from 0 to 1")
+        if self.distribution not in DISTRIBUTIONS:
+            raise BadCommand(f"distribution {self.distribution!r}: expected {', '.join(DISTRIBUTIONS)}")
 
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """All faults of a cluster's links. Invariant: links join two different nodes of `nodes`."""
+    """All faults of a cluster's links. Invariant: links join two different nodes of `nodes`.
+
+    topology: what all of `slow` was made from. Invariant: None once anything else has changed `slow`.
+    """
 
     nodes: tuple[str, ...]
     cuts: frozenset[Link] = frozenset()
     slow: Mapping[Link, Slow] = field(default_factory=dict)
+    topology: Topology | None = None
 
     def rules_of(self, node: str) -> Rules:
         """The outgoing rules of one node."""
@@ -103,13 +120,21 @@ class FaultPlan:
     def delayed(self, slow: Slow, pair: Link | None = None) -> FaultPlan:
         """Make all links, or both directions between a pair, this slow; earlier cuts stay. Slow() is no
         fault."""
-        if not 0 <= slow.delay_ms <= DELAY_MS_MAX or not 0 <= slow.jitter_ms <= DELAY_MS_MAX:
-            raise BadCommand(f"delay and jitter must be from 0 to {DELAY_MS_MAX:.0f} ms")
-        if not 0 <= slow.loss <= 1:
-            raise BadCommand(f"loss {slow.loss}: expected a share from 0 to 1")
+        slow.check()
         links: Iterable[Link] = permutations(self.nodes, 2) if pair is None else self._pair(*pair)
         changed = {**self.slow, **dict.fromkeys(links, slow)}
-        return replace(self, slow={link: each for link, each in sorted(changed.items()) if each.rule()})
+        kept = {link: each for link, each in sorted(changed.items()) if each.rule()}
+        return replace(self, slow=kept, topology=None)
+
+    def spread(self, topology: Topology) -> FaultPlan:
+        """Delay every link as far as its nodes' regions lie apart; replaces all delays. Earlier cuts stay."""
+        slow = {}
+        for one, other in permutations(self.nodes, 2):
+            delay_ms = topology.one_way_ms(self.nodes.index(one), self.nodes.index(other))
+            if delay_ms:
+                slow[one, other] = Slow(delay_ms)
+                slow[one, other].check()
+        return replace(self, slow=slow, topology=topology)
 
     def _pair(self, one: str, other: str) -> tuple[Link, Link]:
         self._check([one, other])

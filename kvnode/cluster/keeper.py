@@ -24,6 +24,7 @@ from kvnode.cluster.places import Places
 from kvnode.cluster.ports import choose
 from kvnode.cluster.rule_teller import RuleTeller
 from kvnode.cluster.state import Address, ClusterFile, write_json
+from kvnode.cluster.topologies import Topology
 
 EXIT_PORT_BUSY = 3
 START_TRIES_MAX = 5
@@ -127,6 +128,7 @@ class Keeper:
             "socket": str(self.places.socket_path()),
             "replicas": self.cluster.replicas,
             "created_at": self._created_at_ms,
+            "topology": self._topology(),
             "nodes": [self._node_state(node.name) for node in self.cluster.nodes],
             "sidecars": [self._sidecar_state(child) for child in self._sidecars.values()],
         }
@@ -147,6 +149,7 @@ class Keeper:
             "cut": self._cut,
             "heal": self._heal,
             "delay": self._delay,
+            "topology": self._spread,
             "reset": self._reset,
             "start_sidecar": self._start_sidecar,
             "stop_sidecar": self._stop_sidecar,
@@ -232,9 +235,17 @@ class Keeper:
         await self._adopt(self._rules.plan.healed(command.get("node")))
 
     async def _delay(self, command: dict[str, Any]) -> None:
-        slow = Slow(float(command["delay_ms"]), float(command["jitter_ms"]), float(command["loss"]))
+        slow = Slow(
+            float(command["delay_ms"]),
+            float(command["jitter_ms"]),
+            float(command["loss"]),
+            command.get("distribution", "fixed"),
+        )
         pair = command.get("pair")
         await self._adopt(self._rules.plan.delayed(slow, (pair[0], pair[1]) if pair else None))
+
+    async def _spread(self, command: dict[str, Any]) -> None:
+        await self._adopt(self._rules.plan.spread(Topology(str(command["name"]), float(command["factor"]))))
 
     async def _adopt(self, plan: FaultPlan) -> None:
         await self._rules.adopt(plan)
@@ -282,6 +293,10 @@ class Keeper:
 
     def _children(self) -> list[Child]:
         return [*self._nodes.values(), *self._sidecars.values()]
+
+    def _topology(self) -> dict[str, Any] | None:
+        plan = self._rules.plan
+        return None if plan.topology is None else plan.topology.describe(plan.nodes)
 
     def _node_state(self, name: str) -> dict[str, Any]:
         address, child = self._address(name), self._nodes[name]

@@ -24,6 +24,7 @@ from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotR
 from kvnode.cluster.faults import Rules
 from kvnode.cluster.places import DEFAULT_NAME, Places
 from kvnode.cluster.state import NodeInfo, SidecarInfo
+from kvnode.faults import Distribution
 
 if TYPE_CHECKING:
     from kvnode.client import Client
@@ -247,13 +248,25 @@ class LocalCluster:
         *,
         jitter_ms: float = 0.0,
         loss: float = 0.0,
+        distribution: Distribution = "fixed",
         nodes: tuple[NodeName, NodeName] | None = None,
     ) -> None:
-        """Delay all links between nodes, or those of a pair, by `ms` each way; 0 undoes it. Cuts stay."""
+        """Delay all links between nodes, or those of a pair, by `ms` each way; 0 undoes it. Cuts stay.
+
+        distribution: "fixed", "exponential" or "long-tailed", with `ms` as the mean (kvnode.faults.LinkRule).
+        """
         pair = None if nodes is None else [self._resolve(node) for node in nodes]
         if pair is not None and len(pair) != 2:
             raise BadCommand(f"a delay is between two nodes; got {len(pair)}")
-        self._tell("delay", delay_ms=ms, jitter_ms=jitter_ms, loss=loss, pair=pair)
+        self._tell("delay", delay_ms=ms, jitter_ms=jitter_ms, loss=loss, distribution=distribution, pair=pair)
+
+    def topology(self, name: str, *, factor: float = 1.0) -> None:
+        """Put the nodes into regions of the world: "three-regions" or "five-regions" (topologies.py).
+
+        Delays every link by half of a published round trip, times the factor; replaces all delays. Undone as they
+        are: by `delay(0)` and `reset`. Cuts stay.
+        """
+        self._tell("topology", name=name, factor=factor)
 
     def faults(self) -> dict[str, Rules]:
         """The outgoing rules of every node that has any: {"node-1": {"node-2": {"cut": True}}}."""

@@ -5,7 +5,8 @@ Not here: colours and widgets (labkit), and where the rows come from (local.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kvnode.cluster.faults import Rules
 from kvnode.cluster.state import NodeInfo, SidecarInfo
@@ -48,10 +49,20 @@ def faults_lines(faults: dict[str, Rules]) -> list[str]:
     return lines
 
 
+def topology_lines(topology: Mapping[str, Any] | None) -> list[str]:
+    """The named topology that is set, and which node lies where; nothing if there is none."""
+    if topology is None:
+        return []
+    places = ", ".join(f"{node} in {region}" for node, region in topology["regions"].items())
+    return [f"topology {topology['name']}, factor {topology['factor']:g}: {places}"]
+
+
 def _words(rule: dict[str, object]) -> str:
-    if rule.get("cut"):
-        return "cut"
-    words = [f"{rule.get('delay_ms', 0):g} ms each way"] if rule.get("delay_ms") else []
+    """All that is set on a link: one that is cut keeps its delay for the time when it is healed."""
+    words = ["cut"] if rule.get("cut") else []
+    if rule.get("delay_ms"):
+        scatter = f" on average ({rule['distribution']})" if "distribution" in rule else ""
+        words.append(f"{rule['delay_ms']:g} ms each way{scatter}")
     words += [f"± {rule['jitter_ms']:g} ms"] if rule.get("jitter_ms") else []
     words += [f"{float(str(rule['loss'])):.0%} lost"] if rule.get("loss") else []
     return ", ".join(words)

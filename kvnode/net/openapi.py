@@ -10,7 +10,7 @@ from typing import Any
 
 import kvnode
 from kvnode.config import ACTOR_BYTES_MAX, CONTEXT_BYTES_MAX, COUNTER_TOTAL_MAX, KEYS_LIMIT_MAX
-from kvnode.faults import DELAY_MS_MAX
+from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS
 from kvnode.requests import MODES
 
 Schema = dict[str, Any]
@@ -91,6 +91,7 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
             "jitter_ms": number,
             "loss": {"type": "number", "minimum": 0, "maximum": 1},
             "cut": {"type": "boolean"},
+            "distribution": _string(enum=list(DISTRIBUTIONS)),
         },
     }
     rules = {"type": "object", "properties": dict.fromkeys(peers, rule), "additionalProperties": False}

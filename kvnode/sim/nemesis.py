@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from kvnode.faults import LinkRule
+from kvnode.faults import DISTRIBUTIONS, LinkRule
 from kvnode.sim.agreement import differing_records
 from kvnode.sim.world import World
 
@@ -142,7 +142,8 @@ class Nemesis:
 
     async def _slow_links(self) -> None:
         world = self._world
-        rule = LinkRule(delay_ms=world.chance.choice((20.0, 100.0, 400.0)), jitter_ms=10.0)
+        delay_ms, distribution = world.chance.choice((20.0, 100.0, 400.0)), world.chance.choice(DISTRIBUTIONS)
+        rule = LinkRule(delay_ms=delay_ms, jitter_ms=10.0, distribution=distribution)
         world.set_rule([world.chance.choice(world.names)], world.names, rule, "delay")
         await self._for_a_while()
         world.heal()

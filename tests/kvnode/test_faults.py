@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from statistics import mean, median
 
 import pytest
 
-from kvnode.faults import NO_FAULT, LinkRule
+from kvnode.faults import DELAY_MS_MAX, NO_FAULT, Distribution, LinkRule
 
 
 def delays(rule: LinkRule, count: int = 2000) -> list[float | None]:
@@ -34,6 +35,46 @@ def test_jitter_is_on_both_sides_of_the_delay_and_never_below_zero() -> None:
     assert min(delay for delay in delays(LinkRule(delay_ms=1.0, jitter_ms=10.0)) if delay is not None) == 0.0
 
 
+def scattered(distribution: Distribution, delay_ms: float = 50.0, jitter_ms: float = 0.0) -> list[float]:
+    rule = LinkRule(delay_ms=delay_ms, jitter_ms=jitter_ms, distribution=distribution)
+    return sorted(delay for delay in delays(rule, 200_000) if delay is not None)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "at_median", "at_99", "at_999"),
+    [("fixed", 50.0, 50.0, 50.0), ("exponential", 34.7, 230.3, 345.4), ("long-tailed", 26.5, 359.1, 1666.7)],
+)
+def test_delays_have_the_mean_and_the_tail_of_their_distribution(
+    distribution: Distribution, at_median: float, at_99: float, at_999: float
+) -> None:
+    found = scattered(distribution)
+    assert mean(found) == pytest.approx(50.0, rel=0.05)
+    assert median(found) == pytest.approx(at_median, rel=0.02)
+    assert found[len(found) * 99 // 100] == pytest.approx(at_99, rel=0.05)
+    assert found[len(found) * 999 // 1000] == pytest.approx(at_999, rel=0.1)
+
+
+def test_the_long_tail_ends_at_the_bound_and_loses_what_the_docstring_says_of_its_mean() -> None:
+    found = scattered("long-tailed", delay_ms=900.0)
+    assert found[0] == pytest.approx(300.0, rel=0.01)
+    assert found[-1] == DELAY_MS_MAX
+    assert mean(found) == pytest.approx(900.0 * (1 - 2 / 3 * (300.0 / DELAY_MS_MAX) ** 0.5), rel=0.02)
+
+
+@pytest.mark.parametrize("distribution", ["exponential", "long-tailed"])
+def test_jitter_comes_on_top_of_any_distribution(distribution: Distribution) -> None:
+    plain, jittered = scattered(distribution), scattered(distribution, jitter_ms=10.0)
+    assert mean(jittered) == pytest.approx(mean(plain), rel=0.05)
+    assert jittered[0] < plain[0] or jittered[0] == 0.0
+
+
+def test_a_fixed_delay_draws_nothing_so_that_older_seeds_stay_what_they_were() -> None:
+    chance = random.Random(7)
+    before = chance.getstate()
+    assert LinkRule(delay_ms=50.0).delay_of_next(chance) == 50.0
+    assert chance.getstate() == before
+
+
 @pytest.mark.parametrize(
     ("rule", "why"),
     [
@@ -41,6 +82,7 @@ def test_jitter_is_on_both_sides_of_the_delay_and_never_below_zero() -> None:
         (LinkRule(jitter_ms=1e6), "jitter_ms=1000000.0: expected 0 to 10000"),
         (LinkRule(loss=1.01), "loss=1.01: expected 0 to 1"),
         (LinkRule(delay_ms=float("nan")), "delay_ms=nan"),
+        (LinkRule(distribution="normal"), "distribution=normal: expected fixed, exponential, long-tailed"),  # type: ignore[arg-type]
     ],
 )
 def test_a_rule_out_of_bounds_says_which_figure(rule: LinkRule, why: str) -> None:

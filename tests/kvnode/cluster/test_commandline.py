@@ -10,8 +10,9 @@ from kvnode.cluster.errors import NotRunning
 
 COMMANDS = (
     *("start", "status", "list", "stop", "kill", "pause", "resume", "restart", "wipe"),
-    *("partition", "isolate", "cut", "heal", "delay", "reset"),
+    *("partition", "isolate", "cut", "heal", "delay", "topology", "reset"),
 )
+PLAIN = {"jitter_ms": 0.0, "loss": 0.0, "distribution": "fixed"}
 
 
 class Recorder:
@@ -25,6 +26,9 @@ class Recorder:
 
     def faults(self) -> dict[str, Any]:
         return {}
+
+    def state(self) -> dict[str, Any]:
+        return {"topology": None}
 
     def __getattr__(self, name: str) -> Any:
         return lambda *words, **options: self.calls.append((name, words, options))
@@ -60,11 +64,17 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], d
         ("cut 1 2 --one-way", ("cut", ("1", "2"), {"both_ways": False})),
         ("heal", ("heal", (None,), {})),
         ("heal 2", ("heal", ("2",), {})),
-        ("delay 50", ("delay", (50.0,), {"jitter_ms": 0.0, "loss": 0.0, "nodes": None})),
+        ("delay 50", ("delay", (50.0,), {**PLAIN, "nodes": None})),
         (
-            "delay 50 1 2 --jitter 5 --loss 0.1",
-            ("delay", (50.0,), {"jitter_ms": 5.0, "loss": 0.1, "nodes": ("1", "2")}),
+            "delay 50 1 2 --jitter 5 --loss 0.1 --distribution exponential",
+            (
+                "delay",
+                (50.0,),
+                {"jitter_ms": 5.0, "loss": 0.1, "distribution": "exponential", "nodes": ("1", "2")},
+            ),
         ),
+        ("topology three-regions", ("topology", ("three-regions",), {"factor": 1.0})),
+        ("topology five-regions --factor 0.1", ("topology", ("five-regions",), {"factor": 0.1})),
         ("reset", ("reset", (), {})),
         ("stop", ("stop", (), {"force": True})),
     ],
@@ -87,7 +97,20 @@ def test_an_error_is_one_line_and_exit_code_1(
     assert capsys.readouterr().err == "error: cluster quorum-lab is not running; start it\n"
 
 
-@pytest.mark.parametrize("line", ["", "bogus", "kill", "delay", "delay fast", "cut 1", "start --nodes three"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "bogus",
+        "kill",
+        "delay",
+        "delay fast",
+        "delay 5 --distribution normal",
+        "topology moon",
+        "cut 1",
+        "start --nodes three",
+    ],
+)
 def test_a_bad_command_line_is_exit_code_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         commandline.main(line.split())

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from kvnode.cluster.errors import BadCommand
 from kvnode.cluster.faults import FaultPlan, Slow, parse_groups
+from kvnode.cluster.topologies import Topology
 
 NODES = ("node-1", "node-2", "node-3")
 CUT = {"cut": True}
@@ -82,10 +83,35 @@ def test_a_partition_that_makes_no_sense_is_refused(
         plan.partitioned(groups)
 
 
-@pytest.mark.parametrize("slow", [Slow(-1), Slow(60_001), Slow(float("nan")), Slow(1, -1), Slow(loss=1.5)])
+@pytest.mark.parametrize("slow", [Slow(-1), Slow(10_001), Slow(float("nan")), Slow(1, -1), Slow(loss=1.5)])
 def test_a_delay_beyond_its_bounds_is_refused(plan: FaultPlan, slow: Slow) -> None:
     with pytest.raises(BadCommand, match="from 0 to"):
         plan.delayed(slow)
+
+
+def test_a_distribution_is_told_only_where_there_is_a_delay(plan: FaultPlan) -> None:
+    slow = plan.delayed(Slow(50, distribution="long-tailed"), ("node-1", "node-2"))
+    assert slow.rules_of("node-1") == {"node-2": {"delay_ms": 50, "distribution": "long-tailed"}}
+    assert plan.delayed(Slow(distribution="exponential")).all_rules() == {}
+    with pytest.raises(BadCommand, match="distribution 'normal': expected fixed, exponential, long-tailed"):
+        plan.delayed(Slow(5, distribution="normal"))  # type: ignore[arg-type]
+
+
+def test_a_topology_replaces_delays_and_leaves_cuts(plan: FaultPlan) -> None:
+    spread = plan.delayed(Slow(loss=0.5)).isolated("node-3").spread(Topology("three-regions", 0.1))
+    assert spread.rules_of("node-1") == {"node-2": {"delay_ms": 3.75}, "node-3": {"delay_ms": 8.25, **CUT}}
+    assert spread.healed().rules_of("node-3") == {
+        "node-1": {"delay_ms": 8.25},
+        "node-2": {"delay_ms": 12.175},
+    }
+    assert spread.healed().topology == Topology("three-regions", 0.1)
+
+
+def test_a_delay_after_a_topology_ends_it(plan: FaultPlan) -> None:
+    spread = plan.spread(Topology("three-regions"))
+    assert spread.delayed(Slow()).all_rules() == {}
+    assert spread.delayed(Slow()).topology is None
+    assert spread.delayed(Slow(5), ("node-1", "node-2")).topology is None
 
 
 def test_a_link_needs_two_nodes(plan: FaultPlan) -> None:

@@ -1,6 +1,7 @@
 from kvnode.cluster.faults import FaultPlan, Slow
 from kvnode.cluster.state import NodeInfo
-from kvnode.cluster.table import faults_lines, status_table
+from kvnode.cluster.table import faults_lines, status_table, topology_lines
+from kvnode.cluster.topologies import Topology
 
 NODES = ("node-1", "node-2", "node-3")
 
@@ -35,4 +36,18 @@ def test_a_link_with_the_same_fault_both_ways_is_one_line() -> None:
     assert faults_lines(plan.all_rules()) == [
         "node-1 <-> node-3: 50 ms each way, ± 5 ms, 10% lost",
         "node-2 --> node-3: cut",
+    ]
+
+
+def test_a_link_that_is_cut_and_slow_says_both() -> None:
+    slow = FaultPlan(NODES).delayed(Slow(50, distribution="exponential"), ("node-1", "node-2"))
+    assert faults_lines(slow.cut("node-1", "node-2").all_rules()) == [
+        "node-1 <-> node-2: cut, 50 ms each way on average (exponential)"
+    ]
+
+
+def test_a_topology_says_where_each_node_lies() -> None:
+    assert topology_lines(None) == []
+    assert topology_lines(Topology("three-regions", 0.5).describe(NODES)) == [
+        "topology three-regions, factor 0.5: node-1 in Washington DC, node-2 in London, node-3 in Tokyo"
     ]

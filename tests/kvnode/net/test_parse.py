@@ -144,6 +144,7 @@ def test_any_other_key_survives_percent_encoding(key: str) -> None:
         (b'{"rules": {"node-2": {"loss": 1.5}}}', "rules: node-2: loss=1.5: expected 0 to 1"),
         (b'{"rules": {"node-2": {"jitter_ms": 1e9}}}', "jitter_ms="),
         (b'{"rules": {"node-2": {"delay_ms": 1e400}}}', ""),
+        (b'{"rules": {"node-2": {"distribution": "normal"}}}', "Invalid enum value 'normal' - at `$.rules"),
         (b'{"rules": {"node-2": {"lag": 1}}}', "unknown field `lag`"),
         (b'{"rules": []}', "Expected `object`, got `array`"),
         (b'{"rules": {}, "clock_skew_ms": 1e12}', "clock_skew_ms="),

@@ -1,0 +1,145 @@
+"""Does to a running cluster what a plan of troubles says, and leaves it in peace.
+
+Every trouble is undone when its time is over; meanwhile others may begin. A lost disk is the exception, since the
+promise is about fewer than w disks between full repairs: first everything is undone and every partition must have been
+seen equal on all its replicas; then the disk goes; and nothing else begins until that is so again. The clock of the
+plan stands still for it.
+
+Not here: the plan (troubles.py), load, and the verdict (scripts/chaos.py).
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+
+from kvnode.cluster.agreement import Roots
+from kvnode.cluster.errors import ClusterError
+from kvnode.cluster.local import LocalCluster
+from kvnode.cluster.troubles import Trouble
+
+AGREE_S_MAX = 20.0
+REBUILD_S_MAX = 120.0
+
+
+class Chaos:
+    """The troubles of one run. counts: how often each kind happened. violations: promises that were not kept."""
+
+    def __init__(self, cluster: LocalCluster, roots: Roots, tell: Callable[[str], None]) -> None:
+        self._cluster = cluster
+        self._roots = roots
+        self._tell = tell
+        self._ends: list[tuple[float, int, Trouble]] = []
+        self._number = count()
+        self._held_s = 0.0
+        self._began_s = time.monotonic()
+        self.counts: Counter[str] = Counter()
+        self.violations: list[str] = []
+
+    def work(self, troubles: Sequence[Trouble], *, seconds: float) -> None:
+        """Make these troubles for so many seconds, and those that lost disks take; then peace."""
+        self._began_s = time.monotonic()
+        for trouble in troubles:
+            self._wait_until(trouble.at_s)
+            self._find_unplanned_deaths()
+            self._tell(f"{time.monotonic() - self._began_s:6.1f} s  {trouble}")
+            self._do(partial(self._begin, trouble), trouble.kind)
+        self._wait_until(seconds)
+        self._find_unplanned_deaths()
+        self.make_peace()
+
+    def make_peace(self) -> None:
+        """Everybody running, all links healed."""
+        self._ends.clear()
+        self._do(self._cluster.reset, "reset")
+
+    # --- one trouble --------------------------------------------------------------------------------------
+
+    def _begin(self, trouble: Trouble) -> None:
+        cluster, nodes = self._cluster, trouble.nodes
+        if trouble.kind == "lost disk":
+            held_from_s = time.monotonic()
+            self._lose_disk(nodes[0])
+            self._held_s += time.monotonic() - held_from_s
+            return
+        if trouble.kind == "all disks lost":
+            cluster.wipe(*nodes)
+            cluster.restart(*nodes)
+        elif trouble.kind == "kill":
+            cluster.kill(*nodes)
+        elif trouble.kind == "pause":
+            cluster.pause(*nodes)
+        elif trouble.kind == "partition":
+            cluster.partition([nodes])
+        elif trouble.kind == "one-way cut":
+            cluster.cut(nodes[0], nodes[1], both_ways=False)
+        else:
+            slow, pair = trouble.slow, (nodes[0], nodes[1]) if nodes else None
+            cluster.delay(slow.delay_ms, distribution=slow.distribution, nodes=pair)
+        self.counts[trouble.kind] += 1
+        if trouble.lasts_s:
+            heapq.heappush(self._ends, (trouble.at_s + trouble.lasts_s, next(self._number), trouble))
+
+    def _end(self, trouble: Trouble) -> None:
+        cluster = self._cluster
+        if trouble.kind == "kill":
+            cluster.restart(*trouble.nodes)
+        elif trouble.kind == "pause":
+            cluster.resume(*trouble.nodes)
+        elif trouble.kind == "delay":
+            cluster.delay(0)
+        else:
+            cluster.heal()
+
+    def _find_unplanned_deaths(self) -> None:
+        """A node that ended though nobody killed it has a fault of its own."""
+        killed = {node for _, _, trouble in self._ends if trouble.kind == "kill" for node in trouble.nodes}
+        for node in self._cluster.nodes:
+            if node.state in ("dead", "failed") and node.name not in killed:
+                self.violations.append(f"{node.name} ended by itself: {node.reason}; see {node.log_file}")
+                self._do(partial(self._cluster.restart, node.name), "restart")
+
+    def _lose_disk(self, victim: str) -> None:
+        self.make_peace()
+        agreed_s = self._roots.wait_until_seen_equal(AGREE_S_MAX)
+        if agreed_s is None:
+            self._tell(f"          put off: the replicas did not agree within {AGREE_S_MAX:.0f} s")
+            self.counts["lost disk, put off"] += 1
+            return
+        self.counts["lost disk"] += 1
+        self._do(lambda: self._cluster.wipe(victim), "wipe")
+        self._do(lambda: self._cluster.restart(victim), "restart")
+        rebuilt_s = self._roots.wait_until_seen_equal(REBUILD_S_MAX)
+        if rebuilt_s is None:
+            self.violations.append(
+                f"{victim} was not rebuilt within {REBUILD_S_MAX:.0f} s of losing its disk"
+            )
+        else:
+            self._tell(
+                f"          all equal after {agreed_s:.1f} s, rebuilt {rebuilt_s:.1f} s after the restart"
+            )
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    def _now_s(self) -> float:
+        """Seconds of the plan."""
+        return time.monotonic() - self._began_s - self._held_s
+
+    def _wait_until(self, at_s: float) -> None:
+        """Sleep, and end what ends meanwhile."""
+        while self._ends and self._ends[0][0] <= at_s:
+            ends_s, _, trouble = heapq.heappop(self._ends)
+            time.sleep(max(0.0, ends_s - self._now_s()))
+            self._do(partial(self._end, trouble), f"end of {trouble.kind}")
+        time.sleep(max(0.0, at_s - self._now_s()))
+
+    def _do(self, action: Callable[[], None], what: str) -> None:
+        """A node that does not come back is a broken promise, not the end of the run."""
+        try:
+            action()
+        except ClusterError as error:
+            self.violations.append(f"{what}: {error}")

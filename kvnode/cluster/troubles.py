@@ -1,0 +1,105 @@
+"""A plan of faults for a running cluster: which, when, where and for how long, from one seed.
+
+Pure values: the same seed gives the same plan. What the plan keeps to is what the promise of the database allows
+(kvnode/sim/nemesis.py does the same in virtual time): nodes may crash, all of them too, stand still, and be cut off
+or slow at the same time, but a disk is lost only while nothing else is wrong. Not here: doing it (chaos.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from kvnode.cluster.faults import Slow
+from kvnode.faults import DISTRIBUTIONS
+
+Kind = Literal["kill", "pause", "partition", "one-way cut", "delay", "lost disk", "all disks lost"]
+
+WEIGHTS: dict[Kind, int] = {
+    "kill": 4,
+    "pause": 3,
+    "partition": 3,
+    "one-way cut": 2,
+    "delay": 3,
+    "lost disk": 1,
+}
+LASTS_S = (0.5, 5.5)
+DELAYS_MS = (5.0, 20.0, 80.0)
+NO_SLOWNESS = Slow()
+_AREAS: dict[Kind, str] = {"partition": "cuts", "one-way cut": "cuts", "delay": "delays"}
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One fault. at_s: from the beginning. lasts_s: until it is undone.
+
+    nodes: the victim; for a partition one side of it; for a one-way cut sender and receiver; for a delay nobody (all
+    links) or a pair.
+    """
+
+    at_s: float
+    kind: Kind
+    nodes: tuple[str, ...]
+    lasts_s: float = 0.0
+    slow: Slow = NO_SLOWNESS
+
+    def __str__(self) -> str:
+        where = {
+            "partition": f"partition {', '.join(self.nodes)} / the others",
+            "one-way cut": f"cut {' --> '.join(self.nodes)}",
+            "delay": f"delay {' <-> '.join(self.nodes) or 'all links'} by {self.slow.delay_ms:g} ms "
+            f"({self.slow.distribution})",
+        }.get(self.kind, f"{self.kind}: {', '.join(self.nodes)}")
+        return f"{where} for {self.lasts_s:.1f} s" if self.lasts_s else where
+
+
+def plan(
+    seed: int, nodes: Sequence[str], *, seconds: float, every_s: float, weights: dict[Kind, int] = WEIGHTS
+) -> list[Trouble]:
+    """One fault each `every_s`, the first after one such pause, for `seconds`.
+
+    Invariant: no node has two faults at once, there is one cut and one delay at a time, and after a lost disk nothing
+    of what came before is still wrong.
+    """
+    chance = Random(f"chaos/{seed}")
+    busy_until_s: dict[str, float] = {}
+    troubles: list[Trouble] = []
+    at_s = every_s
+    while at_s < seconds:
+        whole = [node for node in nodes if busy_until_s.get(node, 0.0) <= at_s]
+        possible = [kind for kind in weights if _is_possible(kind, whole, busy_until_s, at_s)]
+        if possible:
+            kind = chance.choices(possible, [weights[kind] for kind in possible])[0]
+            trouble = _draw(kind, at_s, nodes, whole, chance)
+            troubles.append(trouble)
+            if kind == "lost disk":
+                busy_until_s.clear()
+            else:
+                areas = [_AREAS[kind]] if kind in _AREAS else trouble.nodes
+                busy_until_s.update(dict.fromkeys(areas, at_s + trouble.lasts_s))
+        at_s += every_s
+    return troubles
+
+
+def _is_possible(kind: Kind, whole: Sequence[str], busy_until_s: dict[str, float], at_s: float) -> bool:
+    if kind in _AREAS:
+        return busy_until_s.get(_AREAS[kind], 0.0) <= at_s
+    return kind == "lost disk" or bool(whole)
+
+
+def _draw(kind: Kind, at_s: float, nodes: Sequence[str], whole: Sequence[str], chance: Random) -> Trouble:
+    lasts_s = round(chance.uniform(*LASTS_S), 1)
+    if kind == "lost disk":
+        return Trouble(at_s, kind, (chance.choice(list(nodes)),))
+    if kind == "partition":
+        side = chance.sample(list(nodes), chance.randrange(1, len(nodes)))
+        return Trouble(at_s, kind, tuple(sorted(side)), lasts_s)
+    if kind == "one-way cut":
+        return Trouble(at_s, kind, tuple(chance.sample(list(nodes), 2)), lasts_s)
+    if kind == "delay":
+        slow = Slow(chance.choice(DELAYS_MS), distribution=chance.choice(DISTRIBUTIONS))
+        pair = tuple(chance.sample(list(nodes), 2)) if chance.random() < 0.5 else ()
+        return Trouble(at_s, kind, pair, lasts_s, slow)
+    return Trouble(at_s, kind, (chance.choice(list(whole)),), lasts_s)

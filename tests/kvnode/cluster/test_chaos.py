@@ -1,0 +1,158 @@
+"""What a plan of troubles makes of a cluster; LocalCluster and the roots are replaced by recorders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from kvnode.cluster import chaos as chaos_module
+from kvnode.cluster.agreement import Roots
+from kvnode.cluster.chaos import Chaos
+from kvnode.cluster.errors import NodeFailed
+from kvnode.cluster.faults import Slow
+from kvnode.cluster.local import LocalCluster
+from kvnode.cluster.troubles import Trouble
+
+
+class Clock:
+    """Time that only moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+class Stand:
+    """Notes every command with its moment, and knows who is dead."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.done: list[tuple[float, str]] = []
+        self.dead: set[str] = set()
+        self.refuses: str | None = None
+
+    @property
+    def nodes(self) -> list[SimpleNamespace]:
+        return [
+            SimpleNamespace(
+                name=name,
+                state="dead" if name in self.dead else "running",
+                reason="killed",
+                log_file=Path("log"),
+            )
+            for name in ("node-1", "node-2", "node-3")
+        ]
+
+    def __getattr__(self, name: str) -> Any:
+        def note(*words: Any, **options: Any) -> None:
+            if name == "kill":
+                self.dead.update(words)
+            if name in ("restart", "reset"):
+                self.dead -= set(words) if words else set(self.dead)
+            shown = ", ".join([*map(str, words), *(f"{key}={value}" for key, value in options.items())])
+            self.done.append((round(self._clock.now_s - 100.0, 3), f"{name}({shown})"))
+            if name == self.refuses:
+                raise NodeFailed("node-2 ended with exit code 4")
+
+        return note
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(chaos_module, "time", clock)
+    return clock
+
+
+class AgreeAfter:
+    """Roots that are seen equal after so many seconds, or never."""
+
+    def __init__(self, clock: Clock, seconds: float | None = 5.0) -> None:
+        self._clock = clock
+        self.seconds = seconds
+
+    def wait_until_seen_equal(self, within_s: float) -> float | None:
+        self._clock.sleep(within_s if self.seconds is None else self.seconds)
+        return self.seconds
+
+
+def run(clock: Clock, stand: Stand, troubles: list[Trouble], agree: AgreeAfter | None = None) -> Chaos:
+    roots = agree or AgreeAfter(clock)
+    chaos = Chaos(cast(LocalCluster, stand), cast(Roots, roots), lambda line: None)
+    chaos.work(troubles, seconds=12.0)
+    return chaos
+
+
+def test_troubles_overlap_and_each_is_undone_in_its_time(clock: Clock) -> None:
+    stand = Stand(clock)
+    chaos = run(
+        clock,
+        stand,
+        [
+            Trouble(3, "kill", ("node-2",), 4.0),
+            Trouble(6, "delay", (), 1.5, Slow(20, distribution="exponential")),
+            Trouble(9, "partition", ("node-1",), 9.0),
+        ],
+    )
+    assert stand.done == [
+        (3.0, "kill(node-2)"),
+        (6.0, "delay(20, distribution=exponential, nodes=None)"),
+        (7.0, "restart(node-2)"),
+        (7.5, "delay(0)"),
+        (9.0, "partition([('node-1',)])"),
+        (12.0, "reset()"),
+    ]
+    assert (dict(chaos.counts), chaos.violations) == ({"kill": 1, "delay": 1, "partition": 1}, [])
+
+
+def test_a_disk_is_lost_only_in_peace_and_the_plan_waits_for_it(clock: Clock) -> None:
+    stand = Stand(clock)
+    chaos = run(
+        clock,
+        stand,
+        [
+            Trouble(3, "pause", ("node-1",), 5.0),
+            Trouble(6, "lost disk", ("node-2",)),
+            Trouble(9, "kill", ("node-3",), 1),
+        ],
+    )
+    assert stand.done == [
+        (3.0, "pause(node-1)"),
+        (6.0, "reset()"),
+        (11.0, "wipe(node-2)"),
+        (11.0, "restart(node-2)"),
+        (19.0, "kill(node-3)"),
+        (20.0, "restart(node-3)"),
+        (22.0, "reset()"),
+    ]
+    assert chaos.counts["lost disk"] == 1
+
+
+def test_without_agreement_no_disk_is_lost(clock: Clock) -> None:
+    stand = Stand(clock)
+    chaos = run(clock, stand, [Trouble(3, "lost disk", ("node-2",))], AgreeAfter(clock, None))
+    assert [what for _, what in stand.done] == ["reset()", "reset()"]
+    assert (dict(chaos.counts), chaos.violations) == ({"lost disk, put off": 1}, [])
+
+
+def test_a_node_that_ends_by_itself_is_a_violation_and_comes_back(clock: Clock) -> None:
+    stand = Stand(clock)
+    stand.dead.add("node-3")
+    chaos = run(clock, stand, [Trouble(3, "kill", ("node-1",), 1)])
+    assert chaos.violations == ["node-3 ended by itself: killed; see log"]
+    assert (3.0, "restart(node-3)") in stand.done
+
+
+def test_a_node_that_does_not_come_back_is_a_violation(clock: Clock) -> None:
+    stand = Stand(clock)
+    stand.refuses = "restart"
+    chaos = run(clock, stand, [Trouble(3, "kill", ("node-2",), 1)])
+    assert chaos.violations == ["end of kill: node-2 ended with exit code 4"]

@@ -1,0 +1,59 @@
+"""The plan of faults is a pure function of its seed, and keeps to what the promise allows."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvnode.cluster.troubles import LASTS_S, WEIGHTS, Trouble, plan
+
+NODES = ("node-1", "node-2", "node-3")
+
+
+def test_the_same_seed_gives_the_same_plan() -> None:
+    assert plan(7, NODES, seconds=120, every_s=3) == plan(7, NODES, seconds=120, every_s=3)
+    assert plan(7, NODES, seconds=120, every_s=3) != plan(8, NODES, seconds=120, every_s=3)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 9), st.sampled_from([0.5, 1.0, 3.0]))
+def test_no_node_has_two_faults_at_once_and_cuts_and_delays_follow_each_other(
+    seed: int, count: int, every_s: float
+) -> None:
+    nodes = [f"node-{i + 1}" for i in range(count)]
+    troubles = plan(seed, nodes, seconds=60, every_s=every_s)
+    busy: dict[str, float] = {}
+    for trouble in troubles:
+        if trouble.kind == "lost disk":
+            busy.clear()
+            continue
+        places = {"partition": ("cuts",), "one-way cut": ("cuts",), "delay": ("delays",)}
+        for place in places.get(trouble.kind, trouble.nodes):
+            assert busy.get(place, 0.0) <= trouble.at_s
+            busy[place] = trouble.at_s + trouble.lasts_s
+        assert LASTS_S[0] <= trouble.lasts_s <= LASTS_S[1]
+        assert set(trouble.nodes) <= set(nodes)
+        if trouble.kind == "partition":
+            assert 0 < len(trouble.nodes) < count
+
+
+def test_a_fault_each_three_seconds_and_every_kind_in_two_minutes_of_most_seeds() -> None:
+    plans = [plan(seed, NODES, seconds=120, every_s=3) for seed in range(50)]
+    assert all(b.at_s - a.at_s == 3 for troubles in plans for a, b in pairwise(troubles))
+    assert min(len(troubles) for troubles in plans) == 39
+    for kind in WEIGHTS:
+        assert sum(any(trouble.kind == kind for trouble in troubles) for troubles in plans) > 40
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (Trouble(3, "kill", ("node-2",), 1.25), "kill: node-2 for 1.2 s"),
+        (Trouble(3, "partition", ("node-1", "node-3"), 2), "partition node-1, node-3 / the others for 2.0 s"),
+        (Trouble(3, "one-way cut", ("node-1", "node-3"), 2), "cut node-1 --> node-3 for 2.0 s"),
+        (Trouble(3, "delay", (), 2), "delay all links by 0 ms (fixed) for 2.0 s"),
+        (Trouble(3, "lost disk", ("node-1",)), "lost disk: node-1"),
+    ],
+)
+def test_a_trouble_says_what_it_does(trouble: Trouble, said: str) -> None:
+    assert str(trouble) == said
