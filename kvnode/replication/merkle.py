@@ -20,6 +20,9 @@ LEVELS = (1, FANOUT, LEAF_COUNT)
 """How many nodes each level has, the root's first."""
 
 
+_NOTHING = bytes(8 * LEAF_COUNT)
+
+
 def checksum(disk_key: str, record: bytes) -> int:
     """64 bits over a key and its record (signed, as SQLite keeps integers)."""
     digest = blake2b(record, digest_size=8, salt=key_hash(disk_key).to_bytes(8, "big")).digest()
@@ -35,7 +38,7 @@ class MerkleForest:
     """One tree a partition. Invariant: each leaf is the xor of the checksums of the records under it."""
 
     def __init__(self, partitions: int) -> None:
-        self._leaves = [array("q", bytes(8 * LEAF_COUNT)) for _ in range(partitions)]
+        self._leaves = [array("q", _NOTHING) for _ in range(partitions)]
         self._upper: dict[int, tuple[int, ...]] = {}
 
     def change(self, partition: int, key: str, before: int, after: int) -> None:
@@ -46,6 +49,10 @@ class MerkleForest:
     def root(self, partition: int) -> int:
         """The root of one partition: equal roots mean equal content (but for a chance of 2**-64)."""
         return self._branches(partition)[0]
+
+    def is_empty(self, partition: int) -> bool:
+        """Whether nothing is held of one partition."""
+        return self._leaves[partition].tobytes() == _NOTHING
 
     def hashes(self, partition: int, level: int) -> tuple[int, ...]:
         """All node hashes of one level; level 0 is the root, level 2 the leaves."""

@@ -21,7 +21,7 @@ import msgspec
 from kvnode.config import SAMPLE_COUNT_MAX
 from kvnode.messages import COUNTER, KV
 from kvnode.replication.merkle import MerkleForest, checksum, leaf_of
-from kvnode.ring import Ring
+from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row, Runtime
 from kvnode.versions import PnCounter, Siblings
 
@@ -71,7 +71,7 @@ class _Unsynced:
 class Records:
     """The records of one replica, above one Disk."""
 
-    def __init__(self, runtime: Runtime, ring: Ring) -> None:
+    def __init__(self, runtime: Runtime, ring: Ring | Placement) -> None:
         self._disk = runtime.disk
         self._runtime = runtime
         self._ring = ring
@@ -143,6 +143,23 @@ class Records:
         for _, disk_key, known in self._disk.checksums(_TABLE, partition):
             if leaf_of(disk_key) in leaves:
                 yield disk_key, known
+
+    def held_in(self, partition: int) -> dict[str, int]:
+        """{disk key: checksum} of all that is held of one partition."""
+        return {disk_key: known for _, disk_key, known in self._disk.checksums(_TABLE, partition)}
+
+    def drop(self, partition: int, rows: dict[str, int]) -> Future[None]:
+        """Let go of these records, each only if it still has this checksum and no write of it is on its way."""
+        gone: list[Row] = []
+        for disk_key, known in rows.items():
+            row = self._disk.get(_TABLE, partition, disk_key)
+            if row is None or row[1] != known or disk_key in self._unsynced:
+                continue
+            self.forest.change(partition, disk_key, known, 0)
+            self.row_count -= 1
+            self._stored_at.pop(disk_key, None)
+            gone.append(Row(_TABLE, partition, disk_key, None))
+        return self._disk.commit(gone)
 
     def _read(self, key: str, disk_key: str) -> bytes | None:
         partition = self._ring.partition_of(key)
