@@ -152,7 +152,7 @@ class Node:
             self.pull.follow_ring,
             self.changes.follow_ring,
         ]
-        self.spread.open()
+        self.spread.open(self.config)
         self.runtime.spawn(self.swim.run(), "probes")
         self.runtime.spawn(self.hints.run(), "hints")
         self.runtime.spawn(self.exchange.run(), "exchange")

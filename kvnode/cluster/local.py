@@ -14,13 +14,13 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from kvnode.cluster import control, starting
-from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
+from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NodeFailed, NotRunning
 from kvnode.cluster.faults import Rules
 from kvnode.cluster.places import DEFAULT_NAME, Places
 from kvnode.cluster.state import NodeInfo, SidecarInfo
@@ -33,6 +33,8 @@ NodeName = str | int
 """A node by its name, "node-2", or by its number, 2 or "2"."""
 
 StateDir = str | os.PathLike[str] | None
+
+Progress = Callable[[int, int], None]
 
 NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
 ATTACH_WAIT_S = 30.0
@@ -222,6 +224,47 @@ class LocalCluster:
     def wipe(self, *nodes: NodeName) -> None:
         """Kill nodes and delete their data, as when a disk is lost; they stay dead until `restart`."""
         self._tell("wipe", nodes=self._resolved(nodes))
+
+    def join(self, *, timeout_s: float = 300.0, on_progress: Progress | None = None) -> NodeInfo:
+        """Start one more node and wait until it is a member and holds its share.
+
+        on_progress is called with (partitions that have arrived, all that move). Raises BadCommand if the members
+        refuse, NodeFailed if it comes to nothing (they call it off if the node dies).
+        """
+        name = self._tell("join")["state"]["move"]["node"]
+        self._see_move_through(timeout_s, on_progress)
+        return self.node(name)
+
+    def leave(
+        self,
+        node: NodeName,
+        *,
+        force: bool = False,
+        timeout_s: float = 300.0,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """Let a member hand its data over, then end it; force=True: it is dead, the others rebuild what it held.
+
+        Raises as `join`. Refused while the node is alive (force) or dead (no force), and if too few would be left.
+        """
+        self._tell("leave", node=self._resolve(node), force=force)
+        self._see_move_through(timeout_s, on_progress)
+
+    def _see_move_through(self, timeout_s: float, on_progress: Progress | None) -> None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            move = self.state()["move"]
+            if on_progress is not None and move["total"]:
+                on_progress(move["done"], move["total"])
+            if move["finished"]:
+                if move["error"]:
+                    raise NodeFailed(f"{move['what']} of {move['node']}: {move['error']}")
+                return
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"{move['what']} of {move['node']} goes on, but was not done within {timeout_s:.0f} s"
+                )
+            time.sleep(0.05)
 
     # --- links ------------------------------------------------------------------------------------------
 

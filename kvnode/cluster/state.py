@@ -63,13 +63,16 @@ class Address:
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """The contents of cluster.json."""
+    """The contents of cluster.json; kvnode/config.py tells what nodes make of it."""
 
     cluster: str
     cluster_id: str
     replicas: int
     nodes: tuple[Address, ...]
     partitions: int = PARTITIONS
+    epoch: int = 1
+    joining: tuple[str, ...] = ()
+    founded: bool = False
 
     @classmethod
     def read(cls, path: Path) -> ClusterFile | None:
@@ -88,6 +91,9 @@ class ClusterFile:
                 replicas=int(content["replicas"]),
                 nodes=nodes,
                 partitions=int(content["partitions"]),
+                epoch=int(content.get("epoch", 1)),
+                joining=tuple(str(name) for name in content.get("joining", ())),
+                founded=bool(content.get("founded", False)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ClusterError(f"{path} is not as expected ({error!r}); start with --fresh") from error

@@ -75,5 +75,5 @@ class Drop:
             except OSError as error:
                 self._runtime.log("drop_failed", level="error", partition=partition, error=str(error))
                 return False
-            await self._runtime.clock.sleep_ms(DROP_PERIOD_MS)
+            await self._runtime.clock.sleep_ms(DROP_PERIOD_MS * len(batch) / DROP_BATCH_RECORDS)
         return True

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from kvnode.config import RING_ASK_PERIOD_MS
+from kvnode.config import RING_ASK_PERIOD_MS, ClusterConfig
 from kvnode.messages import AskRing, RingNews, Stale
 from kvnode.ring import Placement, RingState
 from kvnode.runtime import Row, Runtime
@@ -36,11 +36,11 @@ class Spread:
         self.followers: list[Callable[[], None]] = []
         self.heard: dict[str, int] = {}
 
-    def open(self) -> None:
-        """Begin with the newer of what the disk and what the cluster file say."""
+    def open(self, config: ClusterConfig) -> None:
+        """Begin with the newer of what the disk and what the cluster file say; the file knows the ports."""
         known = self._runtime.disk.get(_META, 0, _KEY)
         if known is not None and (state := _decode(known[0])).epoch >= self._ring.epoch:
-            self._ring.adopt(state)
+            self._ring.adopt(state.readdressed(config))
             self._ring.settled_epoch = state.epoch
         self._follow()
 

@@ -48,7 +48,6 @@ class Api:
         self._node = node
         self._views = views
         self._set_faults = set_faults
-        self._n = min(node.config.replicas, len(node.config.nodes))
         self._data: dict[bytes, Callable[[str, bytes, bytes, bytes], Awaitable[Result]]] = {
             b"kv": self._kv,
             b"counter": self._counter,
@@ -64,6 +63,8 @@ class Api:
             "/merkle": {"GET": self._merkle},
             "/faults": {"POST": self._faults},
             "/repair": {"POST": self._repair},
+            "/cluster/join": {"POST": self._join},
+            "/cluster/leave": {"POST": self._leave},
             "/openapi.json": {"GET": self._openapi},
         }
 
@@ -131,6 +132,12 @@ class Api:
         if method not in ("GET", "HEAD") and (foreign or (origin and not _is_local(origin))):
             raise Forbidden("a page of another site may not change this cluster")
 
+    @property
+    def _n(self) -> int:
+        """How many replicas each key has."""
+        ring = self._node.ring
+        return min(ring.replicas, len(ring.nodes))
+
     # --- data ---------------------------------------------------------------------------------------------
 
     async def _kv(self, method: str, rest: bytes, body: bytes, raw_query: bytes) -> Result:
@@ -190,7 +197,8 @@ class Api:
 
     def _faults(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
-        peers = tuple(name for name in self._node.ring.nodes if name != self._node.name)
+        known = {node.name for node in (*self._node.ring.state.everybody, *self._node.config.nodes)}
+        peers = tuple(sorted(known - {self._node.name}))
         return self._set_faults(parse.faults_of(body, peers))
 
     def _merkle(self, body: bytes, raw_query: bytes) -> Awaitable[Any]:
@@ -214,6 +222,15 @@ class Api:
     async def _repair(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
         return {"node": self._node.name, "differing_partitions": await self._node.exchange.with_all()}
+
+    async def _join(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        return await self._node.changes.join(parse.joiner_of(body))
+
+    async def _leave(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        leaver = parse.leaver_of(body)
+        return await self._node.changes.leave(leaver.node, force=leaver.force)
 
     def _metrics(self, scope: Scope) -> bytes:
         from kvnode.net.metrics import exposition

@@ -9,18 +9,29 @@ be. TCP would keep their order by holding all behind the slowest. Then the delay
 that were set (a hundred messages behind one straggler of a long tail are stragglers too), and one slow message could
 not be told from a slow link. Nothing relies on order: runtime.Network does not promise it, and the simulated network
 reorders more.
+
+Links come and go with the ring's members. A node of the cluster that is no member (it is to join, or does not know yet
+that it was removed) is answered over a link that lasts as long as its connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import msgspec
 
-from kvnode.config import FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINK_QUEUE_BYTES_MAX, ClusterConfig
+from kvnode.config import (
+    FRAME_BYTES_MAX,
+    HELLO_BYTES_MAX,
+    LINK_QUEUE_BYTES_MAX,
+    LOOPBACK_HOSTS,
+    NODE_COUNT_MAX,
+    ClusterConfig,
+    NodeAddress,
+)
 from kvnode.faults import NO_FAULT, LinkRule
 from kvnode.messages import UNDECODABLE, Hello, Message, decode, encode
 from kvnode.net.frames import FrameError, FrameReader, frame
@@ -37,11 +48,11 @@ Log = Callable[..., None]
 
 
 class Link:
-    """The outgoing side to one peer."""
+    """The outgoing side to one peer. is_kept: the peer is a member, so a connection that is lost is made again."""
 
-    def __init__(self, host: str, port: int, hello: Hello, random: Random) -> None:
-        self._host = host
-        self._port = port
+    def __init__(self, host: str, port: int, hello: Hello, random: Random, *, is_kept: bool = True) -> None:
+        self.where = (host, port)
+        self.is_kept = is_kept
         self._hello = frame(encode(hello))
         self._random = random
         self._transport: asyncio.Transport | None = None
@@ -115,13 +126,15 @@ class Link:
         self._wake.set()
 
     async def run(self) -> None:
-        """Keep the connection up, for ever."""
+        """Keep the connection up, for as long as the link is kept."""
         retry_s = _RETRY_S_MIN
         while True:
             self._wake.clear()
             try:
-                transport, outgoing = await self._loop.create_connection(_Outgoing, self._host, self._port)
+                transport, outgoing = await self._loop.create_connection(_Outgoing, *self.where)
             except OSError:
+                if not self.is_kept:
+                    return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), retry_s)
                 retry_s = min(_RETRY_S_MAX, retry_s * 2)
@@ -138,6 +151,8 @@ class Link:
             self._transport = None
             self._lost_s = self._loop.time()
             self._drop_queue()
+            if not self.is_kept:
+                return
             if self._loop.time() - connected_s > _REFUSED_S:
                 retry_s = _RETRY_S_MIN
             await asyncio.sleep(retry_s)
@@ -183,8 +198,8 @@ class _Incoming(asyncio.Protocol):
             self._refuse("did not begin with a hello")
         elif message.cluster_id != self._network.cluster_id:
             self._refuse("belongs to another cluster")
-        elif message.node not in self._network.links:
-            self._refuse(f"calls itself {message.node!r}, which is no member")
+        elif not self._network.knows(message):
+            self._refuse(f"calls itself {message.node!r}, which is no member and says not where it listens")
         else:
             self._peer = message.node
             self._frames.bytes_max = FRAME_BYTES_MAX
@@ -220,13 +235,13 @@ class PeerNetwork:
         self.log = log
         self.on_message: OnMessage = lambda peer, message: None
         self.incoming: set[_Incoming] = set()
-        hello = Hello(config.cluster_id, node)
-        self.links = {
-            name: Link(config.address(name).host, config.address(name).peer_port, hello, random)
-            for name in config.names
-            if name != node
-        }
-        self._tasks: list[asyncio.Task[None]] = []
+        self._node = node
+        self._random = random
+        mine = config.address(node)
+        self._hello = Hello(config.cluster_id, node, mine.host, mine.peer_port)
+        self.links: dict[str, Link] = {}
+        self._rules: Mapping[str, LinkRule] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
 
     def send(self, peer: str, message: Message) -> None:
@@ -236,27 +251,67 @@ class PeerNetwork:
             link.send(encode(message))
 
     def set_rules(self, rules: Mapping[str, LinkRule]) -> None:
-        """Replace the rules of all outgoing links; a link that is not named has no faults."""
+        """Replace the rules of all outgoing links, those to come as well; one that is not named has no faults."""
+        self._rules = dict(rules)
         for name, link in self.links.items():
             link.rule = rules.get(name, NO_FAULT)
 
+    # --- who is there -------------------------------------------------------------------------------------
+
+    def set_peers(self, peers: Iterable[NodeAddress]) -> None:
+        """These are the members now: keep a link to each; one to somebody else ends with its connection."""
+        wanted = {peer.name: (peer.host, peer.peer_port) for peer in peers if peer.name != self._node}
+        for name, link in self.links.items():
+            link.is_kept = wanted.get(name) == link.where
+        for name, where in wanted.items():
+            known = self.links.get(name)
+            if known is None or known.where != where:
+                self._connect(name, *where, is_kept=True)
+
+    def knows(self, caller: Hello) -> bool:
+        """Whether the caller can be answered: a member, or a node of the cluster that says where it listens."""
+        known = self.links.get(caller.node)
+        if known is not None and (known.is_kept or known.where == (caller.host, caller.peer_port)):
+            return True
+        strangers = sum(not link.is_kept for link in self.links.values())
+        if caller.node == self._node or caller.host not in LOOPBACK_HOSTS or strangers >= NODE_COUNT_MAX:
+            return False
+        if not 1 <= caller.peer_port <= 65_535:
+            return False
+        self._connect(caller.node, caller.host, caller.peer_port, is_kept=False)
+        return True
+
+    def _connect(self, name: str, host: str, port: int, *, is_kept: bool) -> None:
+        before = self._tasks.pop(name, None)
+        if before is not None:
+            before.cancel()
+        link = self.links[name] = Link(host, port, self._hello, self._random, is_kept=is_kept)
+        link.rule = self._rules.get(name, NO_FAULT)
+        task = self._tasks[name] = asyncio.get_running_loop().create_task(link.run(), name=f"link {name}")
+
+        def ended(_: asyncio.Task[None]) -> None:
+            if self.links.get(name) is link:
+                del self.links[name]
+                del self._tasks[name]
+
+        task.add_done_callback(ended)
+
     async def start(self, host: str, port: int) -> None:
-        """Listen and dial. OSError if the port is taken."""
-        loop = asyncio.get_running_loop()
+        """Listen. OSError if the port is taken."""
 
         def accept() -> _Incoming:
             incoming = _Incoming(self)
             self.incoming.add(incoming)
             return incoming
 
-        self._server = await loop.create_server(accept, host, port)
-        self._tasks = [loop.create_task(link.run(), name=f"link {name}") for name, link in self.links.items()]
+        self._server = await asyncio.get_running_loop().create_server(accept, host, port)
 
     async def stop(self) -> None:
         """Hang up."""
-        for task in self._tasks:
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._server is not None:
             self._server.close()
         for incoming in list(self.incoming):

@@ -81,6 +81,15 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
             return f"{self.leaving} is being removed" if self.forced else f"{self.leaving} is leaving"
         return ""
 
+    def readdressed(self, config: ClusterConfig) -> RingState:
+        """The same nodes at the addresses of the cluster file: ports may differ after a restart of the cluster."""
+        known = {node.name: node for node in config.nodes}
+        moved = [
+            None if nodes is None else tuple(known.get(n.name, n) for n in nodes)
+            for nodes in (self.members, self.next)
+        ]
+        return msgspec.structs.replace(self, members=moved[0], next=moved[1])
+
     def address(self, name: str) -> NodeAddress | None:
         """Where a member, or the node that is joining, listens."""
         return next((node for node in self.everybody if node.name == name), None)

@@ -85,8 +85,10 @@ class Movers:
                 world.crash(victim)
                 world.counts["crash in a hand-over"] += 1
         end_s = world.loop.time() + world.chance.uniform(0.5, _PATIENCE_S)
-        while world.loop.time() < end_s and not self._is_over():
+        while not self._is_over():
             await asyncio.sleep(0.1)
+            if world.loop.time() > end_s:
+                break
         if victim and victim not in world.lives:
             await world.start(victim)
 
