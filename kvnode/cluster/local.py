@@ -14,15 +14,16 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from kvnode.cluster import control, starting
-from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NodeFailed, NotRunning
+from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
 from kvnode.cluster.faults import Rules
 from kvnode.cluster.places import DEFAULT_NAME, Places
+from kvnode.cluster.progress import Progress, see_move_through
 from kvnode.cluster.state import NodeInfo, SidecarInfo
 from kvnode.faults import Distribution
 
@@ -33,8 +34,6 @@ NodeName = str | int
 """A node by its name, "node-2", or by its number, 2 or "2"."""
 
 StateDir = str | os.PathLike[str] | None
-
-Progress = Callable[[int, int], None]
 
 NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
 ATTACH_WAIT_S = 30.0
@@ -232,7 +231,7 @@ class LocalCluster:
         refuse, NodeFailed if it comes to nothing (they call it off if the node dies).
         """
         name = self._tell("join")["state"]["move"]["node"]
-        self._see_move_through(timeout_s, on_progress)
+        see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
         return self.node(name)
 
     def leave(
@@ -248,23 +247,7 @@ class LocalCluster:
         Raises as `join`. Refused while the node is alive (force) or dead (no force), and if too few would be left.
         """
         self._tell("leave", node=self._resolve(node), force=force)
-        self._see_move_through(timeout_s, on_progress)
-
-    def _see_move_through(self, timeout_s: float, on_progress: Progress | None) -> None:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            move = self.state()["move"]
-            if on_progress is not None and move["total"]:
-                on_progress(move["done"], move["total"])
-            if move["finished"]:
-                if move["error"]:
-                    raise NodeFailed(f"{move['what']} of {move['node']}: {move['error']}")
-                return
-            if time.monotonic() > deadline:
-                raise ClusterError(
-                    f"{move['what']} of {move['node']} goes on, but was not done within {timeout_s:.0f} s"
-                )
-            time.sleep(0.05)
+        see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
 
     # --- links ------------------------------------------------------------------------------------------
 

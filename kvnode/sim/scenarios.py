@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kvnode.membership import ALIVE
 from kvnode.sim.agreement import differing_records
-from kvnode.sim.bugs import HINTS_ALONE, only_hints, planted
+from kvnode.sim.bugs import HINTS_ALONE, OF_MOVES, only_hints, planted
 from kvnode.sim.client import Client
 from kvnode.sim.loop import run
 from kvnode.sim.nemesis import Nemesis
@@ -66,6 +66,8 @@ async def storm(seed: int, bug: str | None = None) -> Report:
     leave. In one seed of eight hints are the only repair: then no coordinator crashes (it would take the writes it has
     not yet hinted along), and nobody moves.
     """
+    if bug in OF_MOVES:
+        return await moving_storm(seed, bug)
     return await _storm(seed, bug, node_count=5 if seed % 3 == 0 else 3, moving=1 if seed % 3 == 0 else 0)
 
 
