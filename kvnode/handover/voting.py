@@ -137,7 +137,7 @@ class Voting:
 
     def on_accept(self, peer: str, question: Accept) -> None:
         """Accept, or tell what was promised already."""
-        if self._is_present(peer, question.id, question.epoch):
+        if self._is_present(peer, question.id, question.epoch) and question.value.epoch == question.epoch + 1:
             self._become(self._present().accept(question.ballot, question.value), peer, question.id)
 
     def _is_present(self, peer: str, id_: int, epoch: int) -> bool:
@@ -208,7 +208,12 @@ class Voting:
         return (self._last_round, self._store())
 
     async def _run(self, candidacy: Candidacy, epoch: int, *, is_accept: bool) -> None:
-        """One phase: this node's own promise or acceptance first, on disk, then everybody's."""
+        """One phase: this node's own promise or acceptance first, on disk, then everybody's.
+
+        Nothing if the epoch is over by now: a value must never be accepted in an instance that is not its own.
+        """
+        if self._ring.epoch != epoch:
+            return
         mine = self._present()
         ballot, value = candidacy.ballot, candidacy.value
         self._acceptor = mine.accept(ballot, value) if is_accept else mine.prepare(ballot)

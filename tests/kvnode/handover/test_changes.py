@@ -14,6 +14,7 @@ from kvnode.messages import RingNews, Stale
 from kvnode.requests import Get, Put
 from kvnode.sim.agreement import differing_records
 from kvnode.sim.loop import run
+from kvnode.sim.scenarios import replay
 from kvnode.sim.world import World
 
 KEYS = [f"key-{number}" for number in range(40)]
@@ -273,3 +274,12 @@ def test_hints_for_a_removed_node_go_to_the_owners() -> None:
         assert not differing_records(world)
 
     play(story, 4)
+
+
+@pytest.mark.parametrize("seed", [1151])
+def test_a_proposer_whose_epoch_ends_between_the_phases_spoils_no_later_decision(seed: int) -> None:
+    """1. node-1 proposes; a majority promises. 2. Meanwhile another proposal is decided, and node-1 learns it.
+    3. It went on to accept its own, outdated value, as if for the new epoch. 4. What followed that epoch could only
+    ever be the outdated value: the change stayed under way for ever.
+    """
+    assert not replay(seed, scenario="moving-storm").violations
