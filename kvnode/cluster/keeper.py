@@ -103,6 +103,10 @@ class Keeper:
         self._rules.follow_nodes()
         self._on_change()
 
+    async def tell_rules(self) -> None:
+        """Bring every running node's link rules up to date."""
+        await self._rules.tell_all()
+
     def save(self, cluster: ClusterFile) -> None:
         """Make this the cluster, here and in cluster.json."""
         self.cluster = cluster
@@ -186,8 +190,8 @@ class Keeper:
             "resume": self._resume,
             "restart": self._restart,
             "wipe": self._wipe,
-            "join": self._join,
-            "leave": self._leave,
+            "join": self._moves.join,
+            "leave": self._moves.leave,
             "partition": self._partition,
             "isolate": self._isolate,
             "cut": self._cut,
@@ -251,13 +255,6 @@ class Keeper:
                 await child.kill("killed, and its data deleted")
                 _empty(self.places.data_dir(child.name))
                 child.explain("killed, and its data deleted")
-
-    async def _join(self, command: dict[str, Any]) -> None:
-        del command
-        await self._moves.join()
-
-    async def _leave(self, command: dict[str, Any]) -> None:
-        await self._moves.leave(str(command["node"]), force=bool(command["force"]))
 
     async def _reset(self, command: dict[str, Any]) -> None:
         del command

@@ -225,11 +225,7 @@ class LocalCluster:
         self._tell("wipe", nodes=self._resolved(nodes))
 
     def join(self, *, timeout_s: float = 300.0, on_progress: Progress | None = None) -> NodeInfo:
-        """Start one more node and wait until it is a member and holds its share.
-
-        on_progress is called with (partitions that have arrived, all that move). Raises BadCommand if the members
-        refuse, NodeFailed if it comes to nothing (they call it off if the node dies).
-        """
+        """Start one more node, wait until it is a member. Raises BadCommand (refused), NodeFailed (called off)."""
         name = self._tell("join")["state"]["move"]["node"]
         see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
         return self.node(name)
@@ -244,7 +240,7 @@ class LocalCluster:
     ) -> None:
         """Let a member hand its data over, then end it; force=True: it is dead, the others rebuild what it held.
 
-        Raises as `join`. Refused while the node is alive (force) or dead (no force), and if too few would be left.
+        Raises as `join`; the members refuse to remove one that is alive, and to be fewer than the replicas.
         """
         self._tell("leave", node=self._resolve(node), force=force)
         see_move_through(lambda: self.state()["move"], timeout_s, on_progress)

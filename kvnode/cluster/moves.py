@@ -52,6 +52,8 @@ class Processes(Protocol):
 
     def save(self, cluster: ClusterFile) -> None: ...
 
+    async def tell_rules(self) -> None: ...
+
 
 class Moves:
     """The moves of one running cluster."""
@@ -76,8 +78,9 @@ class Moves:
 
     # --- join ---------------------------------------------------------------------------------------------
 
-    async def join(self) -> None:
+    async def join(self, command: dict[str, Any]) -> None:
         """Start one more node and have it admitted. Raises BadCommand, NodeFailed."""
+        del command
         move = self._begin("join", self._next_name())
         try:
             address = await self._start_joiner(move.node)
@@ -110,6 +113,7 @@ class Moves:
             child.spawn()
             await child.settle()
             child.confirm_running()
+            await processes.tell_rules()
             if child.state == "running":
                 return address
             if child.exit_code != EXIT_PORT_BUSY:
@@ -131,8 +135,9 @@ class Moves:
 
     # --- leave --------------------------------------------------------------------------------------------
 
-    async def leave(self, name: str, *, force: bool) -> None:
+    async def leave(self, command: dict[str, Any]) -> None:
         """Let a member hand its data over and end it; force: it is dead. Raises BadCommand."""
+        name, force = str(command["node"]), bool(command["force"])
         self._processes.child(name)
         move = self._begin("leave", name)
         try:
