@@ -50,6 +50,9 @@ class Spread:
         """Take in a decided state, if it is news."""
         if state.epoch <= self._ring.epoch:
             return
+        if not state.is_whole:
+            self._runtime.log("ring_refused", level="error", epoch=state.epoch)
+            return
         self._ring.adopt(state)
         facts = {"epoch": state.epoch, "phase": state.phase, "members": ",".join(state.names)}
         self._runtime.log("ring", change=state.change, note=state.note, **facts)

@@ -137,7 +137,10 @@ class Voting:
 
     def on_accept(self, peer: str, question: Accept) -> None:
         """Accept, or tell what was promised already."""
-        if self._is_present(peer, question.id, question.epoch) and question.value.epoch == question.epoch + 1:
+        value = question.value
+        if not value.is_whole or value.epoch != question.epoch + 1:
+            self._runtime.network.send(peer, Refused(question.id, "that cannot follow this epoch"))
+        elif self._is_present(peer, question.id, question.epoch):
             self._become(self._present().accept(question.ballot, question.value), peer, question.id)
 
     def _is_present(self, peer: str, id_: int, epoch: int) -> bool:

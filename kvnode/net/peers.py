@@ -235,6 +235,7 @@ class PeerNetwork:
         self.log = log
         self.on_message: OnMessage = lambda peer, message: None
         self.incoming: set[_Incoming] = set()
+        self._config = config
         self._node = node
         self._random = random
         mine = config.address(node)
@@ -297,7 +298,7 @@ class PeerNetwork:
         task.add_done_callback(ended)
 
     async def start(self, host: str, port: int) -> None:
-        """Listen. OSError if the port is taken."""
+        """Listen, and dial whom the cluster file names, until `set_peers` knows better. OSError: the port is taken."""
 
         def accept() -> _Incoming:
             incoming = _Incoming(self)
@@ -305,6 +306,8 @@ class PeerNetwork:
             return incoming
 
         self._server = await asyncio.get_running_loop().create_server(accept, host, port)
+        if not self.links:
+            self.set_peers(self._config.nodes)
 
     async def stop(self) -> None:
         """Hang up."""

@@ -57,6 +57,14 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
         return self.names if self.next is None else tuple(node.name for node in self.next)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the invariants hold: bytes from a peer may say anything."""
+        changed = set(self.next_names) ^ set(self.names)
+        distinct = all(list(names) == sorted(set(names)) for names in (self.names, self.next_names))
+        one_at_a_time = len(changed) == (self.next is not None)
+        return bool(self.names) and bool(self.next_names) and distinct and one_at_a_time
+
+    @property
     def everybody(self) -> tuple[NodeAddress, ...]:
         """The members and the node that is joining, sorted by name."""
         known = {node.name: node for node in (*(self.next or ()), *self.members)}

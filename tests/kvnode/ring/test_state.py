@@ -94,3 +94,15 @@ def test_who_is_joining_is_no_member() -> None:
 def test_a_cluster_file_that_makes_no_sense_is_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         ClusterConfig("c", "id", (address(1),), **changes).check()  # type: ignore[arg-type]
+
+
+def test_a_state_that_breaks_its_invariants_is_noticed() -> None:
+    three = stable(3)
+    assert all(state.is_whole for state in (three, three.join(address(4)), three.leave("node-2")))
+    members = three.members
+    assert not RingState(1, ()).is_whole
+    assert not RingState(1, members[:1], ()).is_whole
+    assert not RingState(1, members, members).is_whole
+    assert not RingState(1, members, (address(4), address(5))).is_whole
+    assert not RingState(1, members[::-1]).is_whole
+    assert not RingState(1, (*members, members[-1])).is_whole
