@@ -40,7 +40,10 @@ class Network(Protocol):
 
 
 class Row(NamedTuple):
-    """One record on disk. `record` None deletes. checksum: 64 bits over key and record, verified by the reader."""
+    """One record on disk. `record` None deletes. checksum: 64 bits over key and record, verified by the reader.
+
+    A row that is committed with checksum 0 is given one by a disk that can be damaged.
+    """
 
     table: str
     partition: int

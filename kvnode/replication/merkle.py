@@ -20,12 +20,6 @@ LEVELS = (1, FANOUT, LEAF_COUNT)
 """How many nodes each level has, the root's first."""
 
 
-def checksum(disk_key: str, record: bytes) -> int:
-    """64 bits over a key and its record (signed, as SQLite keeps integers)."""
-    digest = blake2b(record, digest_size=8, salt=key_hash(disk_key).to_bytes(8, "big")).digest()
-    return int.from_bytes(digest, "big", signed=True)
-
-
 def leaf_of(key: str) -> int:
     """The leaf of a key in its partition's tree: the low bits of the hash whose top bits chose the partition."""
     return key_hash(key) & (LEAF_COUNT - 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.replication.merkle import FANOUT, LEAF_COUNT, LEVELS, MerkleForest, checksum, leaf_of
+from kvnode.checksum import checksum
+from kvnode.replication.merkle import FANOUT, LEAF_COUNT, LEVELS, MerkleForest, leaf_of
 
 contents = st.dictionaries(st.text(max_size=4), st.binary(max_size=4), max_size=12)
 
