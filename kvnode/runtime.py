@@ -68,6 +68,9 @@ class Disk(Protocol):
     def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
         """(partition, key, checksum) of every row (of one partition), in order, without reading the records."""
 
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+
     def commit(self, rows: Sequence[Row]) -> Future[None]: ...
 
     def describe(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from kvnode.checksum import checksum
-from kvnode.config import SAMPLE_COUNT_MAX
+from kvnode.config import FOREST_PAUSE_MS, FOREST_ROWS, SAMPLE_COUNT_MAX
 from kvnode.messages import COUNTER, KV
 from kvnode.replication.merkle import MerkleForest, leaf_of
 from kvnode.ring import Ring
@@ -87,15 +87,28 @@ class Records:
         self._group_writes: list[tuple[str, bytes, Then]] = []
         self._stored_at: dict[str, float] = {}
         self._refused: set[str] = set()
-        self.forest = MerkleForest(ring.partitions)
+        self.forest = MerkleForest(ring.partitions, self._entries)
         self.row_count = 0
         self.corrupt_count = 0
 
     def open(self) -> None:
-        """Build the Merkle forest from the checksums on disk."""
-        for partition, disk_key, known in self._disk.checksums(_TABLE):
-            self.forest.change(partition, disk_key, 0, known)
-            self.row_count += 1
+        """Count what is on disk."""
+        self.row_count = self._disk.count(_TABLE)
+
+    async def build_forest(self) -> None:
+        """Build the Merkle trees that nobody asked for yet, a few thousand rows at a time: nobody waits long."""
+        read = 0
+        for partition in range(self._ring.partitions):
+            if read > FOREST_ROWS:
+                await self._runtime.clock.sleep_ms(FOREST_PAUSE_MS)
+                read = 0
+            if not self.forest.is_built(partition):
+                read += self.forest.build(partition)
+
+    def _entries(self, partition: int) -> Iterator[tuple[str, int]]:
+        for _, disk_key, known in self._disk.checksums(_TABLE, partition):
+            if disk_key not in self._refused:
+                yield disk_key, known
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -147,9 +160,7 @@ class Records:
 
     def entries_under(self, partition: int, leaves: frozenset[int]) -> Iterator[tuple[str, int]]:
         """(disk key, checksum) of all that stands under these Merkle leaves of one partition, in key order."""
-        for _, disk_key, known in self._disk.checksums(_TABLE, partition):
-            if leaf_of(disk_key) in leaves:
-                yield disk_key, known
+        return ((key, known) for key, known in self._entries(partition) if leaf_of(key) in leaves)
 
     def _read(self, key: str, disk_key: str) -> bytes | None:
         partition = self._ring.partition_of(key)

@@ -154,6 +154,10 @@ class SqliteDisk:
             f"select partition, key, checksum from {table} {where} order by partition, key", values
         )
 
+    def count(self, table: str) -> int:
+        """See runtime.Disk."""
+        return int(next(self._select(f"select count(*) from {table}", ()))[0])
+
     def _select(self, statement: str, values: tuple[Any, ...]) -> Iterator[Any]:
         try:
             found = self._database.execute(statement, values)
