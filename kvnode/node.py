@@ -17,6 +17,7 @@ from kvnode.config import FORWARD_TIMEOUT_MS, TRACE_TIMEOUT_MS, ClusterConfig
 from kvnode.errors import GatewayTimeout, InternalError, KvError
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
+    KV,
     Ack,
     AskTrace,
     CompareLeaves,
@@ -41,6 +42,7 @@ from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
 from kvnode.replication.records import Records
 from kvnode.replication.replica import Replica
+from kvnode.replication.scrub import Scrub
 from kvnode.ring import Ring
 from kvnode.runtime import Runtime
 
@@ -64,8 +66,9 @@ class Node:
         self.swim = Swim(runtime, name, self.members)
         self.calls = Calls(runtime)
         self.traces = Traces(runtime.clock.wall_ms)
-        self.records = Records(runtime, self.ring)
         self.dots = DotSource(runtime, name)
+        self.records = Records(runtime, self.ring, self._has_forgotten)
+        self.scrub = Scrub(runtime, self.records, self.ring.partitions)
         self.hints = Hints(runtime, self.ring, self.calls, self._is_alive)
         self.coordinator = Coordinator(
             runtime,
@@ -112,6 +115,7 @@ class Node:
         self.runtime.spawn(self.swim.run(), "probes")
         self.runtime.spawn(self.hints.run(), "hints")
         self.runtime.spawn(self.exchange.run(), "exchange")
+        self.runtime.spawn(self.scrub.run(), "scrub")
 
     # --- peers --------------------------------------------------------------------------------------------
 
@@ -134,6 +138,11 @@ class Node:
         self.runtime.log(
             "member", peer=after.name, before=before.state, after=after.state, incarnation=after.incarnation
         )
+
+    def _has_forgotten(self, kind: str) -> None:
+        """A counter was dropped as damaged, and with it how far this store had counted: it goes on as another one."""
+        if kind != KV:
+            self.dots.renew()
 
     # --- clients ------------------------------------------------------------------------------------------
 

@@ -40,7 +40,10 @@ class Network(Protocol):
 
 
 class Row(NamedTuple):
-    """One record on disk. `record` None deletes. checksum: 64 bits over key and record, verified by the reader."""
+    """One record on disk. `record` None deletes. checksum: 64 bits over key and record, verified by the reader.
+
+    A row that is committed with checksum 0 is given one by a disk that can be damaged.
+    """
 
     table: str
     partition: int
@@ -64,6 +67,9 @@ class Disk(Protocol):
 
     def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
         """(partition, key, checksum) of every row (of one partition), in order, without reading the records."""
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
 
     def commit(self, rows: Sequence[Row]) -> Future[None]: ...
 

@@ -53,6 +53,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self.rule = NO_FAULT
         self.sent_count = 0
+        self.sent_bytes = 0
         self.dropped_count = 0
 
     @property
@@ -101,7 +102,9 @@ class Link:
     def _flush(self) -> None:
         # uvloop raises on writing to a connection that is lost already, though nobody was told yet.
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(self._queue))
+            together = b"".join(self._queue)
+            self._transport.write(together)
+            self.sent_bytes += len(together)
             self._queue.clear()
             self._queued_bytes = 0
 
@@ -268,6 +271,7 @@ class PeerNetwork:
             name: {
                 "connected": link.connected,
                 "sent_total": link.sent_count,
+                "bytes_sent_total": link.sent_bytes,
                 "dropped_total": link.dropped_count,
                 "queued_bytes": link.queued_bytes,
                 "rule": msgspec.to_builtins(link.rule),

@@ -69,6 +69,7 @@ class Exchange:
             for p, owners in enumerate(self._ring.preference_lists)
             if self._node in owners and peer in owners
         ]
+        await self._records.build_forest()
         roots = tuple((partition, self._records.forest.root(partition)) for partition in shared)
         cause = self._runtime.random.getrandbits(64)
         self.round_count += 1
@@ -137,7 +138,11 @@ class Exchange:
     # --- the side that answers ----------------------------------------------------------------------------
 
     def on_roots(self, peer: str, question: CompareRoots) -> None:
-        """Which of the peer's roots are not ours."""
+        """Which of the peer's roots are not ours. Just after the start, ours have to be worked out first."""
+        self._runtime.spawn(self._answer_roots(peer, question), "compare roots")
+
+    async def _answer_roots(self, peer: str, question: CompareRoots) -> None:
+        await self._records.build_forest()
         forest, partitions = self._records.forest, self._ring.partitions
         differing = tuple(p for p, root in question.roots if 0 <= p < partitions and forest.root(p) != root)
         self._runtime.network.send(peer, Differing(question.id, differing))

@@ -18,9 +18,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from kvnode.config import SAMPLE_COUNT_MAX
+from kvnode.checksum import checksum
+from kvnode.config import FOREST_PAUSE_MS, FOREST_ROWS, SAMPLE_COUNT_MAX
 from kvnode.messages import COUNTER, KV
-from kvnode.replication.merkle import MerkleForest, checksum, leaf_of
+from kvnode.replication.merkle import MerkleForest, leaf_of
 from kvnode.ring import Ring
 from kvnode.runtime import Row, Runtime
 from kvnode.versions import PnCounter, Siblings
@@ -69,9 +70,15 @@ class _Unsynced:
 
 
 class Records:
-    """The records of one replica, above one Disk."""
+    """The records of one replica, above one Disk.
 
-    def __init__(self, runtime: Runtime, ring: Ring) -> None:
+    on_forgotten: told, before the row is dropped, that a damaged row has made this replica forget a record of a kind.
+    """
+
+    def __init__(
+        self, runtime: Runtime, ring: Ring, on_forgotten: Callable[[str], None] = lambda kind: None
+    ) -> None:
+        self._on_forgotten = on_forgotten
         self._disk = runtime.disk
         self._runtime = runtime
         self._ring = ring
@@ -80,15 +87,28 @@ class Records:
         self._group_writes: list[tuple[str, bytes, Then]] = []
         self._stored_at: dict[str, float] = {}
         self._refused: set[str] = set()
-        self.forest = MerkleForest(ring.partitions)
+        self.forest = MerkleForest(ring.partitions, self._entries)
         self.row_count = 0
         self.corrupt_count = 0
 
     def open(self) -> None:
-        """Build the Merkle forest from the checksums on disk."""
-        for partition, disk_key, known in self._disk.checksums(_TABLE):
-            self.forest.change(partition, disk_key, 0, known)
-            self.row_count += 1
+        """Count what is on disk."""
+        self.row_count = self._disk.count(_TABLE)
+
+    async def build_forest(self) -> None:
+        """Build the Merkle trees that nobody asked for yet, a few thousand rows at a time: nobody waits long."""
+        read = 0
+        for partition in range(self._ring.partitions):
+            if read > FOREST_ROWS:
+                await self._runtime.clock.sleep_ms(FOREST_PAUSE_MS)
+                read = 0
+            if not self.forest.is_built(partition):
+                read += self.forest.build(partition)
+
+    def _entries(self, partition: int) -> Iterator[tuple[str, int]]:
+        for _, disk_key, known in self._disk.checksums(_TABLE, partition):
+            if disk_key not in self._refused:
+                yield disk_key, known
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -140,9 +160,7 @@ class Records:
 
     def entries_under(self, partition: int, leaves: frozenset[int]) -> Iterator[tuple[str, int]]:
         """(disk key, checksum) of all that stands under these Merkle leaves of one partition, in key order."""
-        for _, disk_key, known in self._disk.checksums(_TABLE, partition):
-            if leaf_of(disk_key) in leaves:
-                yield disk_key, known
+        return ((key, known) for key, known in self._entries(partition) if leaf_of(key) in leaves)
 
     def _read(self, key: str, disk_key: str) -> bytes | None:
         partition = self._ring.partition_of(key)
@@ -155,12 +173,26 @@ class Records:
             return None
         return record
 
+    def verify(self, partition: int, after: str, limit: int) -> tuple[int, str | None]:
+        """Look at the next rows of a partition, and drop those that are not what was written.
+
+        Returns how many were looked at, and the key to go on after (None: that was the last).
+        """
+        rows = self._disk.scan(_TABLE, partition, after=after, limit=limit)
+        for row in rows:
+            assert row.record is not None
+            is_at_home = self._ring.partition_of(row.key.partition("/")[2]) == partition
+            if not is_at_home or checksum(row.key, row.record) != row.checksum:
+                self._refuse_corrupt(partition, row.key, row.checksum)
+        return len(rows), rows[-1].key if len(rows) == limit else None
+
     def _refuse_corrupt(self, partition: int, disk_key: str, known: int) -> None:
         """A row that is not what was written is no record: report it, drop it, let the other replicas rebuild it."""
         if disk_key in self._refused:
             return  # it could not be deleted yet: the disk is full
         self.corrupt_count += 1
         self._runtime.log("record_corrupt", level="error", partition=partition, key=disk_key)
+        self._on_forgotten(disk_key.partition("/")[0])
         self.forest.change(partition, disk_key, known, 0)
         self.row_count -= 1
         self._refused.add(disk_key)

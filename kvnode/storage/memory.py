@@ -35,6 +35,10 @@ class Tables:
                 for key in self._keys[place]:
                     yield place[1], key, self._rows[place][key][1]
 
+    def count(self, table: str) -> int:
+        """See runtime.Disk."""
+        return sum(len(keys) for place, keys in self._keys.items() if place[0] == table)
+
     def apply(self, rows: Sequence[Row]) -> None:
         """Put or delete these rows."""
         for row in rows:

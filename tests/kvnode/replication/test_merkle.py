@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.replication.merkle import FANOUT, LEAF_COUNT, LEVELS, MerkleForest, checksum, leaf_of
+from kvnode.checksum import checksum
+from kvnode.replication.merkle import FANOUT, LEAF_COUNT, LEVELS, MerkleForest, leaf_of
 
 contents = st.dictionaries(st.text(max_size=4), st.binary(max_size=4), max_size=12)
 
@@ -57,3 +58,23 @@ def test_one_write_changes_one_hash_of_each_level_of_its_own_tree() -> None:
 def test_checksums_tell_keys_and_records_apart_and_fit_sqlite() -> None:
     assert checksum("a", b"1") != checksum("b", b"1") != checksum("b", b"2")
     assert -(2**63) <= checksum("a", b"1") < 2**63
+
+
+@given(contents, st.data())
+def test_a_tree_that_is_built_late_is_the_same_as_one_that_noted_every_change(
+    content: dict[str, bytes], data: st.DataObject
+) -> None:
+    held: dict[str, int] = {}
+    noted, late = (
+        MerkleForest(2),
+        MerkleForest(2, lambda partition: list(held.items()) if not partition else []),
+    )
+    build_after = data.draw(st.integers(0, len(content)))
+    for number, key in enumerate(content):
+        if number == build_after:
+            late.root(0)
+        known = held[key] = checksum(key, content[key])
+        for forest in (noted, late):
+            forest.change(0, key, 0, known)
+    assert late.hashes(0, 2) == noted.hashes(0, 2)
+    assert not late.is_built(1)
