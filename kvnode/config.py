@@ -50,6 +50,7 @@ HELLO_BYTES_MAX = 4096
 REQUESTS_IN_FLIGHT_MAX = 10_000
 BATCH_RECORDS_MAX = 512  # records in one message of hints or of an exchange
 BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
+EXCHANGE_PARTITIONS = 8  # compared at a time
 FOREST_ROWS = 4000  # read at once while Merkle trees are built after the start
 SCRUB_ROWS = 100
 DOT_BLOCK = 4096  # dots reserved durably at once

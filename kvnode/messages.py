@@ -148,21 +148,21 @@ class Differing(msgspec.Struct, frozen=True, array_like=True, tag="differing"):
 
 
 class CompareLeaves(msgspec.Struct, frozen=True, array_like=True, tag="compare-leaves"):
-    """All my keys (key, checksum) under these leaves of one partition. Answered by LeafAnswer."""
+    """The checksums of all my records under these leaves of one partition. Answered by LeafAnswer."""
 
     id: int
     cause: int
     partition: int
     leaves: tuple[int, ...]
-    entries: tuple[tuple[str, int], ...]
+    checksums: tuple[int, ...]
 
 
 class LeafAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leaf-answer"):
-    """My records where they differ from yours or you have none, and the keys of which I want yours."""
+    """My records that you do not have, and the checksums of those of yours that I do not have."""
 
     id: int
     records: tuple[tuple[str, str, bytes], ...]
-    wanted: tuple[str, ...]
+    wanted: tuple[int, ...]
 
 
 # --- membership ----------------------------------------------------------------------------------------------
