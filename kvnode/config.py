@@ -7,6 +7,7 @@ Not here: ports that are chosen and processes that are started (cluster/), and w
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
@@ -49,6 +50,7 @@ HELLO_BYTES_MAX = 4096
 REQUESTS_IN_FLIGHT_MAX = 10_000
 BATCH_RECORDS_MAX = 512  # records in one message of hints or of an exchange
 BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
+EXCHANGE_PARTITIONS = 8  # compared at a time
 FOREST_ROWS = 4000  # read at once while Merkle trees are built after the start
 SCRUB_ROWS = 100
 DOT_BLOCK = 4096  # dots reserved durably at once
@@ -62,6 +64,9 @@ NODE_COUNT_MAX = 9
 PARTITIONS_DEFAULT = 256
 REPLICAS_DEFAULT = 3
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Hosts that mean every address of the computer, and how the computer itself reaches a server there."""
+SECRET_CHARACTERS_MIN = 16
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
@@ -79,19 +84,31 @@ class NodeAddress(msgspec.Struct, frozen=True):
     peer_port: int
 
     @property
+    def reachable_host(self) -> str:
+        """Where to find it from this computer."""
+        return EVERY_INTERFACE.get(self.host, self.host)
+
+    @property
     def url(self) -> str:
-        """The base URL that clients use."""
-        return f"http://{self.host}:{self.http_port}"
+        """The base URL that clients on this computer use."""
+        host = self.reachable_host
+        return f"http://[{host}]:{self.http_port}" if ":" in host else f"http://{host}:{self.http_port}"
 
 
 class ClusterConfig(msgspec.Struct, frozen=True):
-    """What all nodes of a cluster are told alike (cluster.json)."""
+    """What all nodes of a cluster are told alike (cluster.json).
+
+    secret: what peers prove to each other that they know. token: what HTTP clients must send. Both are demanded
+    wherever they are set, and must be set before a node listens beyond loopback.
+    """
 
     cluster: str
     cluster_id: str
     nodes: tuple[NodeAddress, ...]
     replicas: int = REPLICAS_DEFAULT
     partitions: int = PARTITIONS_DEFAULT
+    secret: str | None = None
+    token: str | None = None
 
     def check(self) -> ClusterConfig:
         """Return self, or raise ConfigError that names what is wrong."""
@@ -111,8 +128,21 @@ class ClusterConfig(msgspec.Struct, frozen=True):
             for port in (node.http_port, node.peer_port):
                 if not 1 <= port <= 65_535:
                     raise ConfigError(f"{node.name}: port {port} given, expected 1 to 65535")
-            if node.host not in LOOPBACK_HOSTS:
-                raise ConfigError(f"{node.name}: host {node.host!r} given; only loopback hosts are served")
+            if not is_loopback(node.host) and not (self.secret and self.token):
+                raise ConfigError(
+                    f"{node.name}: host {node.host!r} is beyond loopback, which needs a secret and a token in the"
+                    f" cluster file; `python -m kvnode.cluster start --host {node.host}` makes both"
+                )
+        for name, word in (("secret", self.secret), ("token", self.token)):
+            if word is not None and not (
+                len(word) >= SECRET_CHARACTERS_MIN
+                and word.isascii()
+                and word.isprintable()
+                and " " not in word
+            ):
+                raise ConfigError(
+                    f"{name}: expected at least {SECRET_CHARACTERS_MIN} printable ASCII characters without spaces"
+                )
         return self
 
     @property
@@ -128,10 +158,23 @@ class ClusterConfig(msgspec.Struct, frozen=True):
         raise ConfigError(f"node {name!r} is not in the cluster file, which has {', '.join(self.names)}")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this computer can reach a server at this host."""
+    try:
+        return host in LOOPBACK_HOSTS or ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name: it may lead anywhere
+
+
 def read_cluster_file(path: Path) -> ClusterConfig:
     """Read and check cluster.json; every fault of the file becomes a ConfigError of one line."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ClusterConfig).check()
+        config = msgspec.json.decode(path.read_bytes(), type=ClusterConfig).check()
+        if (config.secret or config.token) and path.stat().st_mode & 0o077:
+            raise ConfigError(
+                f"others can read the cluster file {path}, which holds secrets: chmod 600 {path}"
+            )
+        return config
     except OSError as error:
         raise ConfigError(f"cannot read the cluster file {path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:

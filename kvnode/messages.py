@@ -14,10 +14,27 @@ COUNTER = "counter"
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
-    """First on every connection: who calls, and from which cluster. A stranger is refused."""
+    """First on every connection: who calls, and from which cluster. A stranger is refused.
+
+    challenge: fresh bytes, if the cluster has a secret; then Welcome and Proof follow (net/handshake.py).
+    """
 
     cluster_id: str
     node: str
+    challenge: bytes = b""
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
+    """The answer to a Hello with a challenge: a challenge in turn, and the proof that the listener knows the secret."""
+
+    challenge: bytes
+    proof: bytes
+
+
+class Proof(msgspec.Struct, frozen=True, array_like=True, tag="proof"):
+    """The proof that the dialer knows the secret."""
+
+    proof: bytes
 
 
 # --- replication ---------------------------------------------------------------------------------------------
@@ -131,21 +148,21 @@ class Differing(msgspec.Struct, frozen=True, array_like=True, tag="differing"):
 
 
 class CompareLeaves(msgspec.Struct, frozen=True, array_like=True, tag="compare-leaves"):
-    """All my keys (key, checksum) under these leaves of one partition. Answered by LeafAnswer."""
+    """The checksums of all my records under these leaves of one partition. Answered by LeafAnswer."""
 
     id: int
     cause: int
     partition: int
     leaves: tuple[int, ...]
-    entries: tuple[tuple[str, int], ...]
+    checksums: tuple[int, ...]
 
 
 class LeafAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leaf-answer"):
-    """My records where they differ from yours or you have none, and the keys of which I want yours."""
+    """My records that you do not have, and the checksums of those of yours that I do not have."""
 
     id: int
     records: tuple[tuple[str, str, bytes], ...]
-    wanted: tuple[str, ...]
+    wanted: tuple[int, ...]
 
 
 # --- membership ----------------------------------------------------------------------------------------------
@@ -185,7 +202,7 @@ Question = StoreRecord | StoreMany | Fetch | Forward | AskTrace | CompareRoots |
 """What is answered under its id (calls.py)."""
 Answer = Stored | Refused | Fetched | Forwarded | Trace | Differing | LeafAnswer
 Probe = Ping | PingRequest | Ack
-Message = Hello | Question | Answer | Probe
+Message = Hello | Welcome | Proof | Question | Answer | Probe
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode

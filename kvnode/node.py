@@ -31,9 +31,11 @@ from kvnode.messages import (
     Message,
     Ping,
     PingRequest,
+    Proof,
     StoreMany,
     StoreRecord,
     Trace,
+    Welcome,
 )
 from kvnode.observe import Event, Traces
 from kvnode.replication.coordinator import Coordinator
@@ -45,6 +47,11 @@ from kvnode.replication.replica import Replica
 from kvnode.replication.scrub import Scrub
 from kvnode.ring import Ring
 from kvnode.runtime import Runtime
+
+
+def _ignore(peer: str, message: Message) -> None:
+    """It asks for nothing."""
+
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -104,7 +111,7 @@ class Node:
             CompareRoots: self.exchange.on_roots,
             CompareNodes: self.exchange.on_nodes,
             CompareLeaves: self.exchange.on_leaves,
-            Hello: lambda peer, message: None,  # said once, when the connection began
+            **dict.fromkeys((Hello, Welcome, Proof), _ignore),  # said once, when the connection began
         }
 
     async def open(self) -> None:

@@ -52,6 +52,11 @@ class Row(NamedTuple):
     checksum: int = 0
 
 
+LowBits = tuple[int, tuple[int, ...]]
+"""(mask, wanted): rows whose checksum has, under the mask, one of these values."""
+ANY: LowBits = (0, (0,))
+
+
 class Disk(Protocol):
     """A durable store of rows in tables.
 
@@ -65,7 +70,9 @@ class Disk(Protocol):
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
         """Rows of one partition in key order, from the first key beyond `after`."""
 
-    def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
+    def checksums(
+        self, table: str, partition: int | None = None, *, low_bits: LowBits = ANY
+    ) -> Iterator[tuple[int, str, int]]:
         """(partition, key, checksum) of every row (of one partition), in order, without reading the records."""
 
     def count(self, table: str) -> int:

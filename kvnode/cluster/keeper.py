@@ -68,7 +68,7 @@ class Keeper:
                 ready_prefix=f"ready {node.name} ",
                 watches_stdin=True,
             )
-        self._rules = RuleTeller(self._nodes, address_of=self._address, log=log)
+        self._rules = RuleTeller(self._nodes, address_of=self._address, log=log, token=cluster.token)
 
     # --- the whole cluster ------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from kvnode.cluster import control, starting
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
 from kvnode.cluster.faults import Rules
 from kvnode.cluster.places import DEFAULT_NAME, Places
-from kvnode.cluster.state import NodeInfo, SidecarInfo
+from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
 from kvnode.faults import Distribution
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class LocalCluster:
         fresh: bool = False,
         state_dir: StateDir = None,
         node_command: Sequence[str] = NODE_COMMAND,
+        host: str | None = None,
     ) -> LocalCluster:
         """Start a cluster and wait until all its nodes are ready.
 
@@ -68,10 +69,13 @@ class LocalCluster:
         (fewer if there are fewer nodes) and ports from 9999. It ends with this process, however that dies,
         unless detach=True.
 
+        host: where to listen instead of 127.0.0.1, such as 0.0.0.0. Nodes then demand a secret of each other, and a
+        token of clients (`.token`); both are made here, kept in cluster.json, and demanded from then on.
+
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """
         places = Places.of(name, state_dir)
-        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command)
+        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command, host)
         starting.start_supervisor(places, options)
         return cls(places, owned=True, detached=detach)
 
@@ -173,6 +177,12 @@ class LocalCluster:
         return int(self.state()["replicas"])
 
     @property
+    def token(self) -> str | None:
+        """What HTTP clients must send; None if the cluster demands none. Not in the state: it is nobody else's."""
+        known = ClusterFile.read(self._places.cluster_file)
+        return None if known is None else known.token
+
+    @property
     def supervisor_pid(self) -> int:
         """The process that holds this cluster."""
         return int(self.state()["supervisor_pid"])
@@ -182,7 +192,12 @@ class LocalCluster:
         from kvnode.client import Client  # the supervisor's command line needs no HTTP library
 
         nodes = self.nodes
-        return Client([info.url for info in nodes], names=[info.name for info in nodes], timeout_s=timeout_s)
+        return Client(
+            [info.url for info in nodes],
+            names=[info.name for info in nodes],
+            timeout_s=timeout_s,
+            token=self.token,
+        )
 
     def wait_ready(self, timeout_s: float = 10.0) -> None:
         """Wait until every node that should run does; ClusterError names those that do not."""

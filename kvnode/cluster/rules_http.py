@@ -17,23 +17,24 @@ TIMEOUT_S = 2.0
 ANSWER_BYTES_MAX = 64 * 1024
 
 
-async def post_rules(address: Address, rules: Rules) -> str:
+async def post_rules(address: Address, rules: Rules, token: str | None = None) -> str:
     """Replace all outgoing rules of the node; an empty answer is success, else it says why not."""
     try:
-        return await asyncio.wait_for(_exchange(address, rules), TIMEOUT_S)
+        return await asyncio.wait_for(_exchange(address, rules, token), TIMEOUT_S)
     except TimeoutError:
         return f"no answer in {TIMEOUT_S:.0f} s"
     except (OSError, asyncio.IncompleteReadError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
 
 
-async def _exchange(address: Address, rules: Rules) -> str:
+async def _exchange(address: Address, rules: Rules, token: str | None) -> str:
     body = json.dumps({"rules": rules}).encode()
+    bearer = "" if token is None else f"Authorization: Bearer {token}\r\n"
     head = (
-        f"POST /faults HTTP/1.1\r\nHost: {address.host}:{address.http_port}\r\n"
+        f"POST /faults HTTP/1.1\r\nHost: {address.reachable_host}:{address.http_port}\r\n{bearer}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
-    reader, writer = await asyncio.open_connection(address.host, address.http_port)
+    reader, writer = await asyncio.open_connection(address.reachable_host, address.http_port)
     try:
         writer.write(head.encode() + body)
         await writer.drain()

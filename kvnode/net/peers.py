@@ -2,7 +2,8 @@
 
 Messages of one turn of the event loop leave in one write. While a peer is away, slow or paused, its queue is bounded
 and what does not fit is dropped: runtime.Network promises nothing else. Link faults act on the sender's side.
-The first frame of a connection says who calls (Hello); a stranger, or a node of another cluster, is cut off.
+The first frame of a connection says who calls (Hello); a stranger, or a node of another cluster, is cut off. Where
+the cluster has a secret, both sides prove that they know it before a message passes (handshake.py).
 
 Under a rule whose delays scatter, messages may overtake each other: each is delayed by itself, as a datagram would
 be. TCP would keep their order by holding all behind the slowest. Then the delays that nodes see would not be those
@@ -20,10 +21,11 @@ from typing import Any, cast
 
 import msgspec
 
-from kvnode.config import FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINK_QUEUE_BYTES_MAX, ClusterConfig
+from kvnode.config import FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINK_QUEUE_BYTES_MAX, ClusterConfig, NodeAddress
 from kvnode.faults import NO_FAULT, LinkRule
-from kvnode.messages import UNDECODABLE, Hello, Message, decode, encode
+from kvnode.messages import UNDECODABLE, Hello, Message, Proof, Welcome, decode, encode
 from kvnode.net.frames import FrameError, FrameReader, frame
+from kvnode.net.handshake import Handshake, challenge
 from kvnode.runtime import Random
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 0.5
@@ -31,18 +33,29 @@ _PATIENCE_S = (
     1.0  # what is sent so soon after a link was lost (or at the start) waits for the next connection
 )
 _HELLO_S_MAX = 5.0
+_FIRST = asyncio.FIRST_COMPLETED
 _REFUSED_S = 1.0  # a connection that ends sooner was refused: do not knock on that door all the time
 OnMessage = Callable[[str, Message], None]
 Log = Callable[..., None]
 
 
 class Link:
-    """The outgoing side to one peer."""
+    """The outgoing side to one peer. handshake: if the cluster has a secret."""
 
-    def __init__(self, host: str, port: int, hello: Hello, random: Random) -> None:
-        self._host = host
-        self._port = port
-        self._hello = frame(encode(hello))
+    def __init__(
+        self,
+        address: NodeAddress,
+        hello: Hello,
+        random: Random,
+        *,
+        handshake: Handshake | None = None,
+        log: Log = lambda event, **facts: None,
+    ) -> None:
+        self._address = address
+        self._hello = hello
+        self._handshake = handshake
+        self._log = log
+        self._trouble = ""
         self._random = random
         self._transport: asyncio.Transport | None = None
         self._queue: list[bytes] = []
@@ -123,7 +136,9 @@ class Link:
         while True:
             self._wake.clear()
             try:
-                transport, outgoing = await self._loop.create_connection(_Outgoing, self._host, self._port)
+                transport, outgoing = await self._loop.create_connection(
+                    _Outgoing, self._address.reachable_host, self._address.peer_port
+                )
             except OSError:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), retry_s)
@@ -132,7 +147,15 @@ class Link:
             connected_s = self._loop.time()
             if not transport.is_closing():  # it may have been lost again before this task ran
                 transport.set_write_buffer_limits(high=LINK_QUEUE_BYTES_MAX)
-                transport.write(self._hello)
+                trouble = await self._greet(transport, outgoing)
+                if trouble:
+                    if trouble != self._trouble:
+                        self._log("peer_refused", level="error", peer=self._address.name, why=trouble)
+                    self._trouble = trouble
+                    transport.abort()
+                    await asyncio.sleep(_RETRY_S_MAX)
+                    continue
+                self._trouble = ""
                 self._transport = transport
                 if connected_s - self._lost_s > _PATIENCE_S:
                     self._drop_queue()
@@ -146,10 +169,44 @@ class Link:
             await asyncio.sleep(retry_s)
             retry_s = min(_RETRY_S_MAX, retry_s * 2)
 
+    async def _greet(self, transport: asyncio.Transport, outgoing: _Outgoing) -> str:
+        """Say who calls, and where there is a secret prove it; what is wrong with the peer, or nothing."""
+        handshake = self._handshake
+        if handshake is None:
+            transport.write(frame(encode(self._hello)))
+            return ""
+        mine = challenge()
+        transport.write(frame(encode(msgspec.structs.replace(self._hello, challenge=mine))))
+        await asyncio.wait((outgoing.welcome, outgoing.lost), timeout=_HELLO_S_MAX, return_when=_FIRST)
+        if not outgoing.welcome.done():
+            return "hung up on our hello, or did not answer it: does it know the secret?"
+        theirs = outgoing.welcome.result()
+        if theirs is None or not handshake.is_proof(theirs.proof, "listener", mine, theirs.challenge):
+            return "did not prove that it knows the cluster's secret"
+        transport.write(frame(encode(Proof(handshake.proof("dialer", mine, theirs.challenge)))))
+        return ""
+
 
 class _Outgoing(asyncio.Protocol):
+    """A connection that we opened. Nothing comes back on it but a Welcome."""
+
     def __init__(self) -> None:
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = loop.create_future()
+        self.welcome: asyncio.Future[Welcome | None] = loop.create_future()
+        self._frames = FrameReader(HELLO_BYTES_MAX)
+
+    def data_received(self, data: bytes) -> None:
+        if self.welcome.done():
+            return
+        try:
+            for payload in self._frames.feed(data):
+                message = decode(payload)
+                if not self.welcome.done():
+                    self.welcome.set_result(message if isinstance(message, Welcome) else None)
+        except (FrameError, *UNDECODABLE):
+            if not self.welcome.done():
+                self.welcome.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.lost.done():
@@ -163,6 +220,7 @@ class _Incoming(asyncio.Protocol):
         self._network = network
         self._frames = FrameReader(HELLO_BYTES_MAX)
         self._peer: str | None = None
+        self._greeting: tuple[str, bytes, bytes] | None = None  # who says it is there, and both challenges
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
 
@@ -176,6 +234,9 @@ class _Incoming(asyncio.Protocol):
                 message = decode(payload)
                 if self._peer is not None:
                     self._network.on_message(self._peer, message)
+                elif self._greeting is not None:
+                    if not self._admit_if_proven(message, *self._greeting):
+                        return
                 elif not self._greet(message):
                     return
         except (FrameError, *UNDECODABLE) as error:
@@ -188,14 +249,34 @@ class _Incoming(asyncio.Protocol):
             self._refuse("belongs to another cluster")
         elif message.node not in self._network.links:
             self._refuse(f"calls itself {message.node!r}, which is no member")
+        elif self._network.secret is None:
+            self._admit(message.node)
+            return True
+        elif not message.challenge:
+            self._refuse("knows no secret, and this cluster has one")
         else:
-            self._peer = message.node
-            self._frames.bytes_max = FRAME_BYTES_MAX
-            self._network.links[message.node].wake()
-            if self._patience is not None:
-                self._patience.cancel()
+            mine = challenge()
+            proof = self._network.handshake_with(message.node).proof("listener", message.challenge, mine)
+            self._greeting = (message.node, message.challenge, mine)
+            if self._transport is not None:
+                self._transport.write(frame(encode(Welcome(mine, proof))))
             return True
         return False
+
+    def _admit_if_proven(self, message: Message, peer: str, theirs: bytes, mine: bytes) -> bool:
+        handshake = self._network.handshake_with(peer)
+        if isinstance(message, Proof) and handshake.is_proof(message.proof, "dialer", theirs, mine):
+            self._admit(peer)
+            return True
+        self._refuse(f"calls itself {peer!r} and did not prove that it knows the cluster's secret")
+        return False
+
+    def _admit(self, peer: str) -> None:
+        self._peer = peer
+        self._frames.bytes_max = FRAME_BYTES_MAX
+        self._network.links[peer].wake()
+        if self._patience is not None:
+            self._patience.cancel()
 
     def _refuse(self, why: str) -> None:
         if self._peer is None or self._transport is not None:
@@ -220,17 +301,33 @@ class PeerNetwork:
 
     def __init__(self, config: ClusterConfig, node: str, random: Random, log: Log) -> None:
         self.cluster_id = config.cluster_id
+        self.secret = config.secret
         self.log = log
+        self._node = node
         self.on_message: OnMessage = lambda peer, message: None
         self.incoming: set[_Incoming] = set()
         hello = Hello(config.cluster_id, node)
         self.links = {
-            name: Link(config.address(name).host, config.address(name).peer_port, hello, random)
+            name: Link(
+                config.address(name),
+                hello,
+                random,
+                handshake=self._handshake(dialer=node, listener=name) if config.secret else None,
+                log=log,
+            )
             for name in config.names
             if name != node
         }
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
+
+    def _handshake(self, *, dialer: str, listener: str) -> Handshake:
+        assert self.secret is not None
+        return Handshake(self.secret, self.cluster_id, dialer=dialer, listener=listener)
+
+    def handshake_with(self, dialer: str) -> Handshake:
+        """The handshake with a peer that dials us."""
+        return self._handshake(dialer=dialer, listener=self._node)
 
     def send(self, peer: str, message: Message) -> None:
         """See runtime.Network."""

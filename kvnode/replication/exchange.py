@@ -7,10 +7,11 @@ what it lacks. (DeCandia et al., "Dynamo", 2007, section 4.7.)
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
 from kvnode.calls import Calls
-from kvnode.config import BATCH_RECORDS_MAX, EXCHANGE_PERIOD_MS
+from kvnode.config import BATCH_RECORDS_MAX, EXCHANGE_PARTITIONS, EXCHANGE_PERIOD_MS
 from kvnode.messages import (
     UNDECODABLE,
     CompareLeaves,
@@ -22,7 +23,7 @@ from kvnode.messages import (
     StoreMany,
 )
 from kvnode.replication.batches import Carried, first_batch
-from kvnode.replication.merkle import FANOUT
+from kvnode.replication.merkle import FANOUT, LEAF_COUNT
 from kvnode.replication.records import Records
 from kvnode.ring import Ring
 from kvnode.runtime import Runtime
@@ -76,8 +77,9 @@ class Exchange:
         try:
             answer = await self._calls.ask(peer, lambda id_: CompareRoots(id_, cause, roots))
             differing = answer.indices if isinstance(answer, Differing) else ()
-            for partition in differing:
-                await self._partition(peer, partition, cause)
+            for first in range(0, len(differing), EXCHANGE_PARTITIONS):
+                few = differing[first : first + EXCHANGE_PARTITIONS]
+                await asyncio.gather(*(self._partition(peer, partition, cause) for partition in few))
         except TimeoutError:
             return 0
         if differing:
@@ -117,9 +119,9 @@ class Exchange:
         return answer.indices if isinstance(answer, Differing) else ()
 
     async def _leaves(self, peer: str, partition: int, leaves: tuple[int, ...], cause: int) -> None:
-        entries = tuple(self._records.entries_under(partition, frozenset(leaves)))
+        held = self._records.under(partition, leaves)
         answer = await self._calls.ask(
-            peer, lambda id_: CompareLeaves(id_, cause, partition, leaves, entries)
+            peer, lambda id_: CompareLeaves(id_, cause, partition, leaves, tuple(held))
         )
         if not isinstance(answer, LeafAnswer):
             return
@@ -130,7 +132,7 @@ class Exchange:
         except UNDECODABLE as error:
             self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
             return
-        wanted = first_batch(self._records_of(answer.wanted))
+        wanted = first_batch(self._records_of(held[known] for known in answer.wanted if known in held))
         if wanted:
             self.sent_count += len(wanted)
             await self._calls.ask(peer, lambda id_: StoreMany(id_, cause, "exchange", wanted))
@@ -157,21 +159,17 @@ class Exchange:
         self._runtime.network.send(peer, Differing(question.id, differing))
 
     def on_leaves(self, peer: str, question: CompareLeaves) -> None:
-        """Send what the peer lacks or holds otherwise, ask for the rest; both bounded: the next round goes on."""
-        theirs = dict(question.entries)
-        differing: list[str] = []
-        wanted: list[str] = []
-        for disk_key, known in self._records.entries_under(question.partition, frozenset(question.leaves)):
-            their_checksum = theirs.pop(disk_key, None)
-            if their_checksum == known:
-                continue
-            differing.append(disk_key)
-            if their_checksum is not None:
-                wanted.append(disk_key)
-        wanted.extend(sorted(theirs))
-        records = first_batch(self._records_of(differing))
+        """Send what the peer does not have, ask for what is not here; both bounded: the next round goes on."""
+        leaves = {leaf for leaf in question.leaves if 0 <= leaf < LEAF_COUNT}
+        if not (0 <= question.partition < self._ring.partitions and leaves):
+            self._runtime.network.send(peer, Refused(question.id, "no such leaf of a tree"))
+            return
+        ours = self._records.under(question.partition, sorted(leaves))
+        theirs = set(question.checksums)
+        records = first_batch(self._records_of(key for known, key in ours.items() if known not in theirs))
         self.sent_count += len(records)
-        self._runtime.network.send(peer, LeafAnswer(question.id, records, tuple(wanted[:BATCH_RECORDS_MAX])))
+        wanted = tuple(known for known in question.checksums if known not in ours)[:BATCH_RECORDS_MAX]
+        self._runtime.network.send(peer, LeafAnswer(question.id, records, wanted))
 
     def _records_of(self, disk_keys: Iterable[str]) -> Iterator[Carried]:
         """Those of them that are held, durably and whole."""

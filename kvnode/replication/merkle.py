@@ -1,7 +1,9 @@
 """Merkle trees: which keys of a partition differ between two replicas, at a cost in proportion to what differs.
 
 Each partition has a tree of three levels: one root, 16 branches, 256 leaves. A leaf is the exclusive-or of the
-64-bit checksums of its keys' records, so that one write changes it in one step, whatever the order of writes. A node
+64-bit checksums of the records under it, so that one write changes it in one step, whatever the order of writes. The
+low bits of the same checksum say under which leaf a record stands, so that the disk can find the records of a leaf
+without hashing keys; a record that changes moves to another leaf, and the leaf it left then differs too. A node
 above hashes its 16 children (Merkle, 1987; DeCandia et al., "Dynamo", 2007, section 4.7) and is worked out when asked.
 So is a tree's first state after a start: nothing is read for trees until the first exchange wants to compare them.
 
@@ -13,7 +15,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from zlib import crc32
 
 FANOUT = 16
 LEAF_COUNT = FANOUT * FANOUT
@@ -21,13 +22,13 @@ LEVELS = (1, FANOUT, LEAF_COUNT)
 """How many nodes each level has, the root's first."""
 
 
-Load = Callable[[int], Iterable[tuple[str, int]]]
-"""(key, checksum) of every record in a partition, as it is now."""
+Load = Callable[[int], Iterable[int]]
+"""The checksum of every record in a partition, as it is now."""
 
 
-def leaf_of(key: str) -> int:
-    """The leaf of a key in its partition's tree. A checksum will do: millions are worked out after a start."""
-    return crc32(key.encode()) & (LEAF_COUNT - 1)
+def leaf_of(checksum: int) -> int:
+    """The leaf of a record in its partition's tree."""
+    return checksum & (LEAF_COUNT - 1)
 
 
 class MerkleForest:
@@ -52,8 +53,8 @@ class MerkleForest:
         """Build a tree; returns how many records it has."""
         leaves = array("q", bytes(8 * LEAF_COUNT))
         count = 0
-        for key, known in self._load(partition):
-            leaves[leaf_of(key)] ^= known
+        for known in self._load(partition):
+            leaves[known & (LEAF_COUNT - 1)] ^= known
             count += 1
         self._leaves[partition] = leaves
         self._upper.pop(partition, None)
@@ -67,11 +68,12 @@ class MerkleForest:
             assert leaves is not None
         return leaves
 
-    def change(self, partition: int, key: str, before: int, after: int) -> None:
-        """The record of `key` changed its checksum; 0 stands for no record."""
+    def change(self, partition: int, before: int, after: int) -> None:
+        """A record changed its checksum; 0 stands for no record."""
         leaves = self._leaves[partition]
         if leaves is not None:
-            leaves[leaf_of(key)] ^= before ^ after
+            leaves[leaf_of(before)] ^= before
+            leaves[leaf_of(after)] ^= after
             self._upper.pop(partition, None)
 
     def root(self, partition: int) -> int:

@@ -10,7 +10,7 @@ Not here: quorums and peers.
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from heapq import merge
 from itertools import islice
@@ -21,7 +21,7 @@ import msgspec
 from kvnode.checksum import checksum
 from kvnode.config import FOREST_PAUSE_MS, FOREST_ROWS, SAMPLE_COUNT_MAX
 from kvnode.messages import COUNTER, KV
-from kvnode.replication.merkle import MerkleForest, leaf_of
+from kvnode.replication.merkle import LEAF_COUNT, MerkleForest
 from kvnode.ring import Ring
 from kvnode.runtime import Row, Runtime
 from kvnode.versions import PnCounter, Siblings
@@ -86,8 +86,8 @@ class Records:
         self._group: Future[None] | None = None
         self._group_writes: list[tuple[str, bytes, Then]] = []
         self._stored_at: dict[str, float] = {}
-        self._refused: set[str] = set()
-        self.forest = MerkleForest(ring.partitions, self._entries)
+        self._refused: dict[str, tuple[int, int]] = {}  # damaged rows not deleted yet: partition, checksum
+        self.forest = MerkleForest(ring.partitions, self._checksums_in)
         self.row_count = 0
         self.corrupt_count = 0
 
@@ -105,10 +105,12 @@ class Records:
             if not self.forest.is_built(partition):
                 read += self.forest.build(partition)
 
-    def _entries(self, partition: int) -> Iterator[tuple[str, int]]:
-        for _, disk_key, known in self._disk.checksums(_TABLE, partition):
-            if disk_key not in self._refused:
-                yield disk_key, known
+    def _checksums_in(self, partition: int) -> Iterator[int]:
+        refused = self._refused_in(partition)
+        return (known for _, _, known in self._disk.checksums(_TABLE, partition) if known not in refused)
+
+    def _refused_in(self, partition: int) -> set[int]:
+        return {known for place, known in self._refused.values() if place == partition}
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -158,9 +160,11 @@ class Records:
                 return
             start = rows[-1].key
 
-    def entries_under(self, partition: int, leaves: frozenset[int]) -> Iterator[tuple[str, int]]:
-        """(disk key, checksum) of all that stands under these Merkle leaves of one partition, in key order."""
-        return ((key, known) for key, known in self._entries(partition) if leaf_of(key) in leaves)
+    def under(self, partition: int, leaves: Iterable[int]) -> dict[int, str]:
+        """{checksum: disk key} of all that stands under these Merkle leaves of one partition, in key order."""
+        refused = self._refused_in(partition)
+        found = self._disk.checksums(_TABLE, partition, low_bits=(LEAF_COUNT - 1, tuple(leaves)))
+        return {known: disk_key for _, disk_key, known in found if known not in refused}
 
     def _read(self, key: str, disk_key: str) -> bytes | None:
         partition = self._ring.partition_of(key)
@@ -193,13 +197,13 @@ class Records:
         self.corrupt_count += 1
         self._runtime.log("record_corrupt", level="error", partition=partition, key=disk_key)
         self._on_forgotten(disk_key.partition("/")[0])
-        self.forest.change(partition, disk_key, known, 0)
+        self.forest.change(partition, known, 0)
         self.row_count -= 1
-        self._refused.add(disk_key)
+        self._refused[disk_key] = partition, known
 
         def deleted(future: Future[None]) -> None:
             if future.exception() is None:
-                self._refused.discard(disk_key)
+                self._refused.pop(disk_key, None)
 
         self._disk.commit([Row(_TABLE, partition, disk_key, None)]).add_done_callback(deleted)
 
@@ -236,7 +240,7 @@ class Records:
             unsynced = self._unsynced[disk_key] = _Unsynced(known)
         unsynced.latest = record
         unsynced.write_count += 1
-        self.forest.change(partition, disk_key, 0 if known is None else checksum(disk_key, known), after)
+        self.forest.change(partition, 0 if known is None else checksum(disk_key, known), after)
         self.row_count += known is None
         if future is not self._group:
             self._group, self._group_writes = future, []
@@ -264,7 +268,7 @@ class Records:
         """The last write of this key could not be stored: the forest goes back to what the disk holds."""
         partition = self._ring.partition_of(disk_key.partition("/")[2])
         durable = 0 if failed.durable is None else checksum(disk_key, failed.durable)
-        self.forest.change(partition, disk_key, checksum(disk_key, failed.latest), durable)
+        self.forest.change(partition, checksum(disk_key, failed.latest), durable)
         self.row_count -= failed.durable is None
 
     def _remember_time(self, disk_key: str, now_ms: float) -> None:

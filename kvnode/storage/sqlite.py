@@ -31,7 +31,7 @@ from typing import Any
 
 from kvnode.checksum import checksum
 from kvnode.observe import Samples
-from kvnode.runtime import Row
+from kvnode.runtime import ANY, LowBits, Row
 from kvnode.storage.damage import damage_of, is_damage, mark_damaged, set_aside, set_aside_files
 
 TABLES = {
@@ -147,11 +147,20 @@ class SqliteDisk:
             for key, record, known in rows
         ]
 
-    def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
+    def checksums(
+        self, table: str, partition: int | None = None, *, low_bits: LowBits = ANY
+    ) -> Iterator[tuple[int, str, int]]:
         """See runtime.Disk."""
-        where, values = ("", ()) if partition is None else ("where partition=?", (partition,))
+        tests, values = ["true"], list[int]()
+        if partition is not None:
+            tests.append("partition=?")
+            values.append(partition)
+        if low_bits is not ANY:
+            tests.append(f"checksum & ? in ({','.join('?' * len(low_bits[1]))})")
+            values += (low_bits[0], *low_bits[1])
         yield from self._select(
-            f"select partition, key, checksum from {table} {where} order by partition, key", values
+            f"select partition, key, checksum from {table} where {' and '.join(tests)} order by partition, key",
+            tuple(values),
         )
 
     def count(self, table: str) -> int:
