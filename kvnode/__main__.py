@@ -78,11 +78,22 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
 
     sys.setswitchinterval(0.0005)  # the sync thread must not wait long for the interpreter
     disk_delay_ms = 0.0
-    disk = SqliteDisk(data_dir, delay_ms=lambda: disk_delay_ms)
+    log: JsonLog | None = None
+
+    def begin_anew(why: str) -> None:
+        """The data file is damaged: a fresh process in place of this one sets it aside, and is rebuilt by its peers."""
+        if log is not None:
+            log.write("data_file_damaged", level="error", why=why)
+        os.execv(sys.executable, sys.orig_argv)
+
+    disk = SqliteDisk(data_dir, delay_ms=lambda: disk_delay_ms, on_damage=begin_anew)
     try:
         log = JsonLog(data_dir / "log.jsonl", address.name)
     except OSError as error:
         raise StorageError(f"cannot write to {data_dir / 'log.jsonl'}: {error.strerror}") from error
+    if disk.damage is not None:
+        why, kept = disk.damage
+        log.write("data_file_set_aside", level="error", why=why, kept=kept.name)
     clock = WallClock()
     chance = random.Random()
     network = PeerNetwork(config, address.name, chance, log.write)

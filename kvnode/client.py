@@ -36,16 +36,23 @@ class Client:
     """Talks to any of several nodes.
 
     nodes: base URLs, or one. names: what the nodes are called, in the same order; by default node-1,
-    node-2, … timeout_s: how long one node may be silent before the call gives up on it.
+    node-2, … timeout_s: how long one node may be silent before the call gives up on it. token: what a
+    cluster that listens beyond loopback demands.
     """
 
     def __init__(
-        self, nodes: Sequence[str] | str, *, names: Sequence[str] | None = None, timeout_s: float = 5.0
+        self,
+        nodes: Sequence[str] | str,
+        *,
+        names: Sequence[str] | None = None,
+        timeout_s: float = 5.0,
+        token: str | None = None,
     ) -> None:
         urls = [nodes] if isinstance(nodes, str) else list(nodes)
         self.nodes = tuple(_checked_url(url) for url in urls)
         self.names = tuple(names) if names else tuple(f"node-{i + 1}" for i in range(len(urls)))
         self.timeout_s = timeout_s
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if not self.nodes or len(self.names) != len(self.nodes):
             raise BadRequest(
                 f"expected at least one node and as many names; got {urls} and {list(self.names)}"
@@ -209,6 +216,7 @@ class Client:
                     self.nodes[index] + path,
                     json=body,
                     params=query,
+                    headers=self._headers,
                     timeout=(min(CONNECT_TIMEOUT_S, self.timeout_s), patience_s),
                     allow_redirects=False,
                 )

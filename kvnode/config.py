@@ -7,6 +7,7 @@ Not here: ports that are chosen and processes that are started (cluster/), and w
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,9 @@ FORWARD_TIMEOUT_MS = 2_500.0
 HINT_REPLAY_PERIOD_MS = 250.0
 HINT_AGE_MS_MAX = 3 * 3600 * 1000.0
 EXCHANGE_PERIOD_MS = 1_000.0
+FOREST_PAUSE_MS = 2.0
+SCRUB_PERIOD_MS = 3600 * 1000.0
+SCRUB_PAUSE_MS = 5.0  # after every SCRUB_ROWS rows: a million take a minute or two
 PROBE_PERIOD_MS = 300.0
 PROBE_TIMEOUT_MS = 120.0
 PROBE_WAIT_MS = 450.0  # no sign of life for so long after a ping: suspected
@@ -54,6 +58,9 @@ HELLO_BYTES_MAX = 4096
 REQUESTS_IN_FLIGHT_MAX = 10_000
 BATCH_RECORDS_MAX = 512  # records in one message of hints or of an exchange
 BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
+EXCHANGE_PARTITIONS = 8  # compared at a time
+FOREST_ROWS = 4000  # read at once while Merkle trees are built after the start
+SCRUB_ROWS = 100
 DOT_BLOCK = 4096  # dots reserved durably at once
 SAMPLE_COUNT_MAX = 4096
 TRACE_TIMEOUT_MS = 500.0
@@ -65,6 +72,9 @@ NODE_COUNT_MAX = 9
 PARTITIONS_DEFAULT = 256
 REPLICAS_DEFAULT = 3
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Hosts that mean every address of the computer, and how the computer itself reaches a server there."""
+SECRET_CHARACTERS_MIN = 16
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
@@ -82,9 +92,15 @@ class NodeAddress(msgspec.Struct, frozen=True):
     peer_port: int
 
     @property
+    def reachable_host(self) -> str:
+        """Where to find it from this computer."""
+        return EVERY_INTERFACE.get(self.host, self.host)
+
+    @property
     def url(self) -> str:
-        """The base URL that clients use."""
-        return f"http://{self.host}:{self.http_port}"
+        """The base URL that clients on this computer use."""
+        host = self.reachable_host
+        return f"http://[{host}]:{self.http_port}" if ":" in host else f"http://{host}:{self.http_port}"
 
     def check(self) -> NodeAddress:
         """Return self, or raise ConfigError that names what is wrong."""
@@ -93,8 +109,6 @@ class NodeAddress(msgspec.Struct, frozen=True):
         for port in (self.http_port, self.peer_port):
             if not 1 <= port <= 65_535:
                 raise ConfigError(f"{self.name}: port {port} given, expected 1 to 65535")
-        if self.host not in LOOPBACK_HOSTS:
-            raise ConfigError(f"{self.name}: host {self.host!r} given; only loopback hosts are served")
         return self
 
 
@@ -108,6 +122,9 @@ class ClusterConfig(msgspec.Struct, frozen=True):
     data and waits for POST /cluster/join at a member. epoch: the ring's epoch in which the others are the members.
     founded: all members have run before, so one that finds its data directory empty has lost its disk (and what it
     had promised as a voter with it). A file for a new cluster leaves out all three.
+
+    secret: what peers prove to each other that they know. token: what HTTP clients must send. Both are demanded
+    wherever they are set, and must be set before a node listens beyond loopback.
     """
 
     cluster: str
@@ -118,6 +135,8 @@ class ClusterConfig(msgspec.Struct, frozen=True):
     epoch: int = 1
     joining: tuple[str, ...] = ()
     founded: bool = False
+    secret: str | None = None
+    token: str | None = None
 
     def check(self) -> ClusterConfig:
         """Return self, or raise ConfigError that names what is wrong."""
@@ -139,6 +158,21 @@ class ClusterConfig(msgspec.Struct, frozen=True):
             raise ConfigError("joining: all nodes are joining, so there is no member to join")
         for node in self.nodes:
             node.check()
+            if not is_loopback(node.host) and not (self.secret and self.token):
+                raise ConfigError(
+                    f"{node.name}: host {node.host!r} is beyond loopback, which needs a secret and a token in the"
+                    f" cluster file; `python -m kvnode.cluster start --host {node.host}` makes both"
+                )
+        for name, word in (("secret", self.secret), ("token", self.token)):
+            if word is not None and not (
+                len(word) >= SECRET_CHARACTERS_MIN
+                and word.isascii()
+                and word.isprintable()
+                and " " not in word
+            ):
+                raise ConfigError(
+                    f"{name}: expected at least {SECRET_CHARACTERS_MIN} printable ASCII characters without spaces"
+                )
         return self
 
     @property
@@ -154,10 +188,23 @@ class ClusterConfig(msgspec.Struct, frozen=True):
         raise ConfigError(f"node {name!r} is not in the cluster file, which has {', '.join(self.names)}")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this computer can reach a server at this host."""
+    try:
+        return host in LOOPBACK_HOSTS or ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name: it may lead anywhere
+
+
 def read_cluster_file(path: Path) -> ClusterConfig:
     """Read and check cluster.json; every fault of the file becomes a ConfigError of one line."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ClusterConfig).check()
+        config = msgspec.json.decode(path.read_bytes(), type=ClusterConfig).check()
+        if (config.secret or config.token) and path.stat().st_mode & 0o077:
+            raise ConfigError(
+                f"others can read the cluster file {path}, which holds secrets: chmod 600 {path}"
+            )
+        return config
     except OSError as error:
         raise ConfigError(f"cannot read the cluster file {path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:

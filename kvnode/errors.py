@@ -65,6 +65,14 @@ class BadRequest(KvError):
     definite_default = True
 
 
+class Unauthorized(KvError):
+    """The cluster demands a token; it never says what was wrong with the one that was sent."""
+
+    status = 401
+    title = "Unauthorized"
+    definite_default = True
+
+
 class Forbidden(KvError):
     status = 403
     title = "Forbidden"
@@ -154,6 +162,7 @@ _BY_STATUS: dict[int, type[KvError]] = {
     kind.status: kind
     for kind in (
         BadRequest,
+        Unauthorized,
         Forbidden,
         NotFound,
         MethodNotAllowed,

@@ -22,12 +22,27 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     """First on every connection: who calls, from which cluster, and where it listens. A stranger is refused.
 
     A node of the cluster that is no member may call: it is to join, or must be told that it was removed.
+    challenge: fresh bytes, if the cluster has a secret; then Welcome and Proof follow (net/handshake.py).
     """
 
     cluster_id: str
     node: str
+    challenge: bytes = b""
     host: str = ""
     peer_port: int = 0
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
+    """The answer to a Hello with a challenge: a challenge in turn, and the proof that the listener knows the secret."""
+
+    challenge: bytes
+    proof: bytes
+
+
+class Proof(msgspec.Struct, frozen=True, array_like=True, tag="proof"):
+    """The proof that the dialer knows the secret."""
+
+    proof: bytes
 
 
 # --- replication ---------------------------------------------------------------------------------------------
@@ -146,28 +161,28 @@ class Differing(msgspec.Struct, frozen=True, array_like=True, tag="differing"):
 
 
 class CompareLeaves(msgspec.Struct, frozen=True, array_like=True, tag="compare-leaves"):
-    """All my keys (key, checksum) under these leaves of one partition. Answered by LeafAnswer.
+    """The checksums of all my records under these leaves of one partition. Answered by LeafAnswer.
 
-    wants_records: send me what I lack; else I only offer what I have.
+    wants_records: send me what I do not have; else I only offer what I have.
     """
 
     id: int
     cause: int
     partition: int
     leaves: tuple[int, ...]
-    entries: tuple[tuple[str, int], ...]
+    checksums: tuple[int, ...]
     wants_records: bool = True
 
 
 class LeafAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leaf-answer"):
-    """My records where they differ from yours or you have none, and the keys of which I want yours.
+    """My records that you do not have, and the checksums of those of yours that I do not have.
 
     complete: these are all of both; else there was no room for more, and another question is needed.
     """
 
     id: int
     records: tuple[tuple[str, str, bytes], ...]
-    wanted: tuple[str, ...]
+    wanted: tuple[int, ...]
     complete: bool
 
 
@@ -279,7 +294,7 @@ Question = (
 """What is answered under its id (calls.py)."""
 Answer = Stored | Refused | Fetched | Forwarded | Trace | Differing | LeafAnswer | Stale | Vote
 Probe = Ping | PingRequest | Ack
-Message = Hello | Question | Answer | Probe | AskRing | RingNews | Progress
+Message = Hello | Welcome | Proof | Question | Answer | Probe | AskRing | RingNews | Progress
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode

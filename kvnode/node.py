@@ -23,6 +23,7 @@ from kvnode.handover.spread import Spread
 from kvnode.handover.voting import Voting
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
+    KV,
     Accept,
     Ack,
     AskRing,
@@ -40,12 +41,14 @@ from kvnode.messages import (
     PingRequest,
     Prepare,
     Progress,
+    Proof,
     Refused,
     RingNews,
     Stale,
     StoreMany,
     StoreRecord,
     Trace,
+    Welcome,
 )
 from kvnode.observe import Event, Traces
 from kvnode.replication.coordinator import Coordinator
@@ -54,8 +57,14 @@ from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
 from kvnode.replication.records import Records
 from kvnode.replication.replica import Replica
+from kvnode.replication.scrub import Scrub
 from kvnode.ring import Placement, RingState
 from kvnode.runtime import Runtime
+
+
+def _ignore(peer: str, message: Message) -> None:
+    """It asks for nothing."""
+
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -83,8 +92,9 @@ class Node:
         self.swim = Swim(runtime, name, self.members, lambda: self.ring.epoch, self.spread.heard_epoch)
         self.calls = Calls(runtime)
         self.traces = Traces(runtime.clock.wall_ms)
-        self.records = Records(runtime, self.ring)
         self.dots = DotSource(runtime, name)
+        self.records = Records(runtime, self.ring, self._has_forgotten)
+        self.scrub = Scrub(runtime, self.records, self.ring.partitions)
         self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive)
         self.coordinator = Coordinator(
             runtime,
@@ -136,7 +146,7 @@ class Node:
             Prepare: self.voting.on_prepare,
             Accept: self.voting.on_accept,
             Progress: self.changes.on_progress,
-            Hello: lambda peer, message: None,  # said once, when the connection began
+            **dict.fromkeys((Hello, Welcome, Proof), _ignore),  # said once, when the connection began
         }
 
     async def open(self) -> None:
@@ -159,6 +169,7 @@ class Node:
         self.runtime.spawn(self.changes.run(), "ring changes")
         self.runtime.spawn(self.pull.run(), "hand-over")
         self.runtime.spawn(self.drop.run(), "letting go")
+        self.runtime.spawn(self.scrub.run(), "scrub")
 
     # --- peers --------------------------------------------------------------------------------------------
 
@@ -191,6 +202,11 @@ class Node:
         self.runtime.log(
             "member", peer=after.name, before=before.state, after=after.state, incarnation=after.incarnation
         )
+
+    def _has_forgotten(self, kind: str) -> None:
+        """A counter was dropped as damaged, and with it how far this store had counted: it goes on as another one."""
+        if kind != KV:
+            self.dots.renew()
 
     # --- clients ------------------------------------------------------------------------------------------
 

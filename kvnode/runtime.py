@@ -40,13 +40,21 @@ class Network(Protocol):
 
 
 class Row(NamedTuple):
-    """One record on disk. `record` None deletes. checksum: 64 bits over key and record, verified by the reader."""
+    """One record on disk. `record` None deletes. checksum: 64 bits over key and record, verified by the reader.
+
+    A row that is committed with checksum 0 is given one by a disk that can be damaged.
+    """
 
     table: str
     partition: int
     key: str
     record: bytes | None
     checksum: int = 0
+
+
+LowBits = tuple[int, tuple[int, ...]]
+"""(mask, wanted): rows whose checksum has, under the mask, one of these values."""
+ANY: LowBits = (0, (0,))
 
 
 class Disk(Protocol):
@@ -62,8 +70,13 @@ class Disk(Protocol):
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
         """Rows of one partition in key order, from the first key beyond `after`."""
 
-    def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
+    def checksums(
+        self, table: str, partition: int | None = None, *, low_bits: LowBits = ANY
+    ) -> Iterator[tuple[int, str, int]]:
         """(partition, key, checksum) of every row (of one partition), in order, without reading the records."""
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
 
     def commit(self, rows: Sequence[Row]) -> Future[None]: ...
 

@@ -59,11 +59,11 @@ class Figure:
         return self.latencies_ms[min(len(self.latencies_ms) - 1, int(len(self.latencies_ms) * share))]
 
 
-def _kvnode_put(number: int) -> Request:
+def kvnode_put(number: int) -> Request:
     return "PUT", f"/kv/bench-{number}", json.dumps({"value": VALUE}).encode()
 
 
-def _kvnode_get(number: int) -> Request:
+def kvnode_get(number: int) -> Request:
     return "GET", f"/kv/bench-{number}?r=2", None
 
 
@@ -84,16 +84,16 @@ def kvnode_cluster() -> Iterator[tuple[Target, float]]:
     """Three nodes of ours, in a state folder of their own; also how many seconds they took to be ready."""
     with tempfile.TemporaryDirectory(prefix="quorum-lab-bench-") as folder:
         started = time.perf_counter()
-        with LocalCluster.start(f"bench-{os.getpid()}", base_port=_free_port(), state_dir=folder) as cluster:
+        with LocalCluster.start(f"bench-{os.getpid()}", base_port=free_port(), state_dir=folder) as cluster:
             startup_s = time.perf_counter() - started
-            yield Target("kvnode", list(cluster.urls), _kvnode_put, _kvnode_get), startup_s
+            yield Target("kvnode", list(cluster.urls), kvnode_put, kvnode_get), startup_s
 
 
 @contextlib.contextmanager
 def etcd_cluster() -> Iterator[Target]:
     """Three etcd members on free ports, ended and removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="quorum-lab-bench-etcd-") as folder:
-        ports = [(_free_port(), _free_port()) for _ in range(3)]
+        ports = [(free_port(), free_port()) for _ in range(3)]
         members = ",".join(f"m{i}=http://127.0.0.1:{peer}" for i, (_, peer) in enumerate(ports))
         urls = [f"http://127.0.0.1:{client}" for client, _ in ports]
         with contextlib.ExitStack() as stack:
@@ -124,7 +124,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that is free now, and so is the one 10000 above it (the peers')."""
     while True:
         port = random.randrange(20_000, 32_000)
@@ -211,7 +211,7 @@ def _line(name: str, figure: Figure) -> str:
     return f"{name:<34} {figure.per_second:9.0f}/s   {percentiles}{failed}"
 
 
-def _run(coroutine: object) -> Figure:
+def run(coroutine: object) -> Figure:
     with contextlib.suppress(ImportError):
         import uvloop
 
@@ -247,7 +247,7 @@ def main() -> int:
         if arguments.against:
             targets.append(stack.enter_context(etcd_cluster()))
         for target in targets:
-            _run(fill(target, arguments.keys))
+            run(fill(target, arguments.keys))
         pairs = arguments.pairs if arguments.against else 1
         for title, verb, connections in plans:
             rates: dict[str, list[float]] = {target.name: [] for target in targets}
@@ -257,7 +257,7 @@ def main() -> int:
                     work = measure(
                         target, make, connections=connections, seconds=arguments.seconds, keys=arguments.keys
                     )
-                    figure = _run(work)
+                    figure = run(work)
                     rates[target.name].append(figure.per_second)
                     print(_line(f"{target.name}: {title}", figure), flush=True)
             if arguments.against:

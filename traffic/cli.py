@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     busy."""
     _open_standard_streams()
     options = _parser().parse_args(arguments)
+    if options.token is not None:
+        os.environ["QUORUM_LAB_TOKEN"] = options.token  # the one place where the store looks
     try:
         addresses = _addresses(options)
         settings = _settings(options)
@@ -79,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
         where = command.add_mutually_exclusive_group()
         where.add_argument("--nodes", metavar="URL,URL,…", help=f"default {NODES_DEFAULT}")
         where.add_argument("--cluster", metavar="NAME", help="the nodes of this local cluster")
+        command.add_argument(
+            "--token",
+            help="what the nodes demand of clients; better in $QUORUM_LAB_TOKEN, which nobody else sees",
+        )
         command.add_argument("--rate", type=float, default=50.0, help="operations/s, default 50")
         command.add_argument("--pattern", choices=PATTERNS, default="poisson")
         command.add_argument("--r", type=int, default=2, help="read quorum, default 2")

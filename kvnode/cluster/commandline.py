@@ -82,6 +82,9 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--nodes", type=int, help="how many (default: as created, else 3)")
     start.add_argument("--replicas", type=int, help="copies of each key (default: as created, else 3)")
     start.add_argument("--base-port", type=int, help="HTTP port of node-1 (default: as last time, else 9999)")
+    start.add_argument(
+        "--host", help="listen here, such as 0.0.0.0; makes a secret for nodes and a token for clients"
+    )
     start.add_argument("--detach", action="store_true", help="run in the background until `stop`")
     start.add_argument("--fresh", action="store_true", help="delete this cluster's data first")
     start.add_argument("--node-command", type=shlex.split, default=NODE_COMMAND, help=argparse.SUPPRESS)
@@ -140,11 +143,14 @@ def _start(options: argparse.Namespace) -> None:
             detach=options.detach,
             fresh=options.fresh,
             node_command=options.node_command,
+            host=options.host,
         )
     except AlreadyRunning as error:
         running = LocalCluster.attach(options.name)
         raise AlreadyRunning(f"{error}  (it is at {', '.join(running.urls)})") from None
     _show(cluster)
+    if cluster.token is not None:
+        print(f"clients need the token; it stands in {cluster.folder / 'cluster.json'}")
     if options.detach:
         print(f"runs in the background; to stop it: python -m kvnode.cluster stop{_named(options.name)}")
         return

@@ -57,7 +57,7 @@ class Keeper:
         self._nodes: dict[str, Child] = {}
         for node in cluster.nodes:
             self._make_child(node.name)
-        self._rules = RuleTeller(self._nodes, address_of=self._address, log=log)
+        self._rules = RuleTeller(self._nodes, address_of=self._address, log=log, token=cluster.token)
         self._moves = Moves(self, on_change=self._on_change, log=log)
 
     def _make_child(self, name: str) -> Child:

@@ -22,16 +22,13 @@ from typing import TYPE_CHECKING, Any, Self
 from kvnode.cluster import control, starting
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
 from kvnode.cluster.faults import Rules
+from kvnode.cluster.link_commands import LinkCommands, NodeName
 from kvnode.cluster.places import DEFAULT_NAME, Places
 from kvnode.cluster.progress import Progress, see_move_through
-from kvnode.cluster.state import NodeInfo, SidecarInfo
-from kvnode.faults import Distribution
+from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
 
 if TYPE_CHECKING:
     from kvnode.client import Client
-
-NodeName = str | int
-"""A node by its name, "node-2", or by its number, 2 or "2"."""
 
 StateDir = str | os.PathLike[str] | None
 
@@ -39,7 +36,7 @@ NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
 ATTACH_WAIT_S = 30.0
 
 
-class LocalCluster:
+class LocalCluster(LinkCommands):
     """A running cluster. owned: whether `stop` ends it, because this process started it."""
 
     def __init__(self, places: Places, *, owned: bool, detached: bool = False) -> None:
@@ -61,6 +58,7 @@ class LocalCluster:
         fresh: bool = False,
         state_dir: StateDir = None,
         node_command: Sequence[str] = NODE_COMMAND,
+        host: str | None = None,
     ) -> LocalCluster:
         """Start a cluster and wait until all its nodes are ready.
 
@@ -69,10 +67,13 @@ class LocalCluster:
         (fewer if there are fewer nodes) and ports from 9999. It ends with this process, however that dies,
         unless detach=True.
 
+        host: where to listen instead of 127.0.0.1, such as 0.0.0.0. Nodes then demand a secret of each other, and a
+        token of clients (`.token`); both are made here, kept in cluster.json, and demanded from then on.
+
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """
         places = Places.of(name, state_dir)
-        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command)
+        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command, host)
         starting.start_supervisor(places, options)
         return cls(places, owned=True, detached=detach)
 
@@ -174,6 +175,12 @@ class LocalCluster:
         return int(self.state()["replicas"])
 
     @property
+    def token(self) -> str | None:
+        """What HTTP clients must send; None if the cluster demands none. Not in the state: it is nobody else's."""
+        known = ClusterFile.read(self._places.cluster_file)
+        return None if known is None else known.token
+
+    @property
     def supervisor_pid(self) -> int:
         """The process that holds this cluster."""
         return int(self.state()["supervisor_pid"])
@@ -183,7 +190,12 @@ class LocalCluster:
         from kvnode.client import Client  # the supervisor's command line needs no HTTP library
 
         nodes = self.nodes
-        return Client([info.url for info in nodes], names=[info.name for info in nodes], timeout_s=timeout_s)
+        return Client(
+            [info.url for info in nodes],
+            names=[info.name for info in nodes],
+            timeout_s=timeout_s,
+            token=self.token,
+        )
 
     def wait_ready(self, timeout_s: float = 10.0) -> None:
         """Wait until every node that should run does; ClusterError names those that do not."""
@@ -245,50 +257,7 @@ class LocalCluster:
         self._tell("leave", node=self._resolve(node), force=force)
         see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
 
-    # --- links ------------------------------------------------------------------------------------------
-
-    def partition(self, groups: Sequence[Sequence[NodeName]]) -> None:
-        """Nodes reach each other only within a group; replaces earlier cuts. One group: cut off from the
-        rest."""
-        self._tell("partition", groups=[[self._resolve(node) for node in group] for group in groups])
-
-    def isolate(self, node: NodeName) -> None:
-        """Cut one node off from all others (clients still reach it); earlier cuts stay."""
-        self._tell("isolate", node=self._resolve(node))
-
-    def cut(self, sender: NodeName, receiver: NodeName, *, both_ways: bool = True) -> None:
-        """Cut one link; both_ways=False cuts only what `sender` sends, the asymmetric case."""
-        self._tell("cut", link=[self._resolve(sender), self._resolve(receiver)], both_ways=both_ways)
-
-    def heal(self, node: NodeName | None = None) -> None:
-        """Undo all cuts, or those that touch one node. Delays stay; `delay(0)` and `reset` undo those."""
-        self._tell("heal", node=None if node is None else self._resolve(node))
-
-    def delay(
-        self,
-        ms: float,
-        *,
-        jitter_ms: float = 0.0,
-        loss: float = 0.0,
-        distribution: Distribution = "fixed",
-        nodes: tuple[NodeName, NodeName] | None = None,
-    ) -> None:
-        """Delay all links between nodes, or those of a pair, by `ms` each way; 0 undoes it. Cuts stay.
-
-        distribution: "fixed", "exponential" or "long-tailed", with `ms` as the mean (kvnode.faults.LinkRule).
-        """
-        pair = None if nodes is None else [self._resolve(node) for node in nodes]
-        if pair is not None and len(pair) != 2:
-            raise BadCommand(f"a delay is between two nodes; got {len(pair)}")
-        self._tell("delay", delay_ms=ms, jitter_ms=jitter_ms, loss=loss, distribution=distribution, pair=pair)
-
-    def topology(self, name: str, *, factor: float = 1.0) -> None:
-        """Put the nodes into regions of the world: "three-regions" or "five-regions" (topologies.py).
-
-        Delays every link by half of a published round trip, times the factor; replaces all delays. Undone as they
-        are: by `delay(0)` and `reset`. Cuts stay.
-        """
-        self._tell("topology", name=name, factor=factor)
+    # --- links (link_commands.py) ---------------------------------------------------------------------------
 
     def faults(self) -> dict[str, Rules]:
         """The outgoing rules of every node that has any: {"node-1": {"node-2": {"cut": True}}}."""
@@ -377,10 +346,6 @@ class LocalCluster:
         return f"<LocalCluster {self.name}: {states}>"
 
     # --- inside -----------------------------------------------------------------------------------------
-
-    def _resolve(self, node: NodeName) -> str:
-        text = str(node).strip()
-        return f"node-{text}" if text.isdigit() else text
 
     def _resolved(self, nodes: Sequence[NodeName]) -> list[str]:
         if not nodes:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from kvnode.cluster import node_http
 from kvnode.cluster.children import Child
 from kvnode.cluster.errors import BadCommand, ClusterError, NodeFailed
-from kvnode.cluster.ports import HOST, choose
+from kvnode.cluster.ports import choose
 from kvnode.cluster.state import Address, ClusterFile
 
 NODE_COUNT_MAX = 9
@@ -106,7 +106,7 @@ class Moves:
         wanted = max(node.http_port for node in processes.cluster.nodes) + 1
         for _ in range(START_TRIES_MAX):
             [(http_port, peer_port)] = choose([wanted], avoid=avoid)
-            address = Address(name, HOST, http_port, peer_port)
+            address = Address(name, processes.cluster.nodes[0].host, http_port, peer_port)
             nodes = tuple(node for node in processes.cluster.nodes if node.name != name)
             processes.save(replace(processes.cluster, nodes=(*nodes, address), joining=(name,)))
             child = processes.add_node(address)
@@ -207,7 +207,9 @@ class Moves:
             if node.name in others_than or self._processes.child(node.name).state != "running":
                 continue
             try:
-                status, answer = await node_http.ask(node, "POST", path, body, timeout_s=ADMIT_TIMEOUT_S)
+                status, answer = await node_http.ask(
+                    node, "POST", path, body, token=self._processes.cluster.token, timeout_s=ADMIT_TIMEOUT_S
+                )
             except OSError as error:
                 why = f"{node.name}: {error}"
                 continue
@@ -220,7 +222,8 @@ class Moves:
 
     async def _view(self, name: str) -> dict[str, Any]:
         address = next(node for node in self._processes.cluster.nodes if node.name == name)
-        status, view = await node_http.ask(address, "GET", "/ring", timeout_s=VIEW_TIMEOUT_S)
+        token = self._processes.cluster.token
+        status, view = await node_http.ask(address, "GET", "/ring", token=token, timeout_s=VIEW_TIMEOUT_S)
         if status != 200:
             raise OSError(f"{name} answered {status}")
         return view

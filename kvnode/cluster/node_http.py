@@ -16,11 +16,17 @@ ANSWER_BYTES_MAX = 1024 * 1024
 
 
 async def ask(
-    address: Address, method: str, path: str, body: dict[str, Any] | None = None, *, timeout_s: float
+    address: Address,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    *,
+    token: str | None,
+    timeout_s: float,
 ) -> tuple[int, dict[str, Any]]:
     """(status, JSON body). Raises OSError if there is no sensible answer in time."""
     try:
-        return await asyncio.wait_for(_exchange(address, method, path, body), timeout_s)
+        return await asyncio.wait_for(_exchange(address, method, path, body, token), timeout_s)
     except TimeoutError as error:
         raise OSError(f"no answer in {timeout_s:.0f} s") from error
     except (asyncio.IncompleteReadError, ValueError) as error:
@@ -28,14 +34,17 @@ async def ask(
 
 
 async def _exchange(
-    address: Address, method: str, path: str, body: dict[str, Any] | None
+    address: Address, method: str, path: str, body: dict[str, Any] | None, token: str | None
 ) -> tuple[int, dict[str, Any]]:
     content = b"" if body is None else json.dumps(body).encode()
+    bearer = "" if token is None else f"Authorization: Bearer {token}\r\n"
     head = (
-        f"{method} {path} HTTP/1.1\r\nHost: {address.host}:{address.http_port}\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: {address.reachable_host}:{address.http_port}\r\n{bearer}"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
     )
-    reader, writer = await asyncio.open_connection(address.host, address.http_port, limit=ANSWER_BYTES_MAX)
+    reader, writer = await asyncio.open_connection(
+        address.reachable_host, address.http_port, limit=ANSWER_BYTES_MAX
+    )
     try:
         writer.write(head.encode() + content)
         await writer.drain()

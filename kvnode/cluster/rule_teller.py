@@ -22,8 +22,14 @@ class RuleTeller:
     """The plan, and what each living node was told of it."""
 
     def __init__(
-        self, nodes: Mapping[str, Child], *, address_of: Callable[[str], Address], log: Callable[[str], None]
+        self,
+        nodes: Mapping[str, Child],
+        *,
+        address_of: Callable[[str], Address],
+        log: Callable[[str], None],
+        token: str | None = None,
     ) -> None:
+        self._token = token
         self.plan = FaultPlan(tuple(nodes))
         self._nodes = nodes
         self._address_of = address_of
@@ -58,7 +64,7 @@ class RuleTeller:
         known_pid, known_rules = self._told.get(name, (None, {}))
         if rules == (known_rules if known_pid == pid else {}):
             return
-        refusal = await post_rules(self._address_of(name), rules)
+        refusal = await post_rules(self._address_of(name), rules, self._token)
         if not refusal:
             self._told[name] = pid, rules
         elif self._nodes[name].pid == pid:

@@ -12,11 +12,11 @@ from kvnode.cluster.state import Address
 TIMEOUT_S = 2.0
 
 
-async def post_rules(address: Address, rules: Rules) -> str:
+async def post_rules(address: Address, rules: Rules, token: str | None = None) -> str:
     """Replace all outgoing rules of the node; an empty answer is success, else it says why not."""
     try:
         status, answer = await node_http.ask(
-            address, "POST", "/faults", {"rules": rules}, timeout_s=TIMEOUT_S
+            address, "POST", "/faults", {"rules": rules}, token=token, timeout_s=TIMEOUT_S
         )
     except OSError as error:
         return str(error) or type(error).__name__

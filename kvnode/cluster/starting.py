@@ -39,6 +39,7 @@ class StartOptions:
     detach: bool
     fresh: bool
     node_command: Sequence[str]
+    host: str | None = None
 
     def arguments(self, places: Places) -> list[str]:
         """The supervisor's command line."""
@@ -50,6 +51,7 @@ class StartOptions:
             ("--base-port", self.base_port),
         ):
             words += [] if number is None else [flag, str(number)]
+        words += [] if self.host is None else [f"--host={self.host}"]
         words += ["--fresh"] if self.fresh else []
         words += ["--detached"] if self.detach else []
         return words

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ NodeState = Literal["starting", "running", "paused", "dead", "failed"]
 """dead: killed, crashed or stopped. failed: did not start; the reason says why."""
 
 PARTITIONS = 256
+EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -56,9 +57,15 @@ class Address:
     peer_port: int
 
     @property
+    def reachable_host(self) -> str:
+        """Where to find it from this computer."""
+        return EVERY_INTERFACE.get(self.host, self.host)
+
+    @property
     def url(self) -> str:
-        """The base URL that clients use."""
-        return f"http://{self.host}:{self.http_port}"
+        """The base URL that clients on this computer use."""
+        host = self.reachable_host
+        return f"http://[{host}]:{self.http_port}" if ":" in host else f"http://{host}:{self.http_port}"
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,8 @@ class ClusterFile:
     epoch: int = 1
     joining: tuple[str, ...] = ()
     founded: bool = False
+    secret: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, path: Path) -> ClusterFile | None:
@@ -94,6 +103,8 @@ class ClusterFile:
                 epoch=int(content.get("epoch", 1)),
                 joining=tuple(str(name) for name in content.get("joining", ())),
                 founded=bool(content.get("founded", False)),
+                secret=content.get("secret"),
+                token=content.get("token"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ClusterError(f"{path} is not as expected ({error!r}); start with --fresh") from error
@@ -102,6 +113,15 @@ class ClusterFile:
         """Replace the file."""
         nodes = [vars(node) for node in self.nodes]
         write_json(path, {**vars(self), "nodes": nodes})
+
+    def at(self, host: str) -> ClusterFile:
+        """The same cluster on another host, with a secret and a token, new ones if it had none."""
+        return replace(
+            self,
+            nodes=tuple(replace(node, host=host) for node in self.nodes),
+            secret=self.secret or secrets.token_urlsafe(32),
+            token=self.token or secrets.token_urlsafe(32),
+        )
 
 
 def new_cluster_id() -> str:

@@ -189,7 +189,7 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
                     f"cluster {places.name} was created with {has} {what}, not {asked}; "
                     "--fresh deletes its data and creates it anew, --name makes another one"
                 )
-        return known
+        return known if options.host is None else known.at(options.host)
     count = NODES_DEFAULT if options.nodes is None else options.nodes
     if not 1 <= count <= NODE_COUNT_MAX:
         raise BadCommand(f"{count} nodes: expected 1 to {NODE_COUNT_MAX}")
@@ -201,7 +201,8 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
         Address(f"node-{index + 1}", HOST, first + index, first + index + PEER_OFFSET)
         for index in range(count)
     )
-    return ClusterFile(places.name, new_cluster_id(), replicas, nodes)
+    cluster = ClusterFile(places.name, new_cluster_id(), replicas, nodes)
+    return cluster if options.host is None else cluster.at(options.host)
 
 
 def _wanted_ports(cluster: ClusterFile, base_port: int | None) -> list[int]:
@@ -241,6 +242,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--nodes", type=int)
     parser.add_argument("--replicas", type=int)
     parser.add_argument("--base-port", type=int)
+    parser.add_argument("--host")
     parser.add_argument("--node-command", required=True, help="JSON list of words")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--detached", action="store_true")

@@ -52,6 +52,7 @@ class Drop:
         """Let go of what is left over, for ever."""
         while True:
             await self._runtime.clock.sleep_ms(RING_PERIOD_MS * (0.5 + self._runtime.random.random()))
+            await self._records.build_forest()
             if self._ring.state.phase == STABLE and self._ring.settled_epoch == self._ring.epoch:
                 for partition in self.left_over:
                     if not await self._let_go(partition):

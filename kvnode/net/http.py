@@ -2,15 +2,17 @@
 
 Guards first: a request whose Host is not a loopback name is refused, a body must be application/json, and a change
 that a web page of another site asks for (Origin, Sec-Fetch-Site) is refused. So a page in the same browser cannot
-drive the cluster. Every error is an application/problem+json document.
+drive the cluster. Where the cluster has a token, every request must carry it. Every error is an
+application/problem+json document.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from kvnode.config import BODY_BYTES_MAX, KEYS_LIMIT_MAX, LOOPBACK_HOSTS
+from kvnode.config import BODY_BYTES_MAX, EVERY_INTERFACE, KEYS_LIMIT_MAX, LOOPBACK_HOSTS
 from kvnode.errors import (
     BadRequest,
     Forbidden,
@@ -19,6 +21,7 @@ from kvnode.errors import (
     MethodNotAllowed,
     NotFound,
     TooLarge,
+    Unauthorized,
     UnsupportedMediaType,
 )
 from kvnode.messages import COUNTER, KV
@@ -38,6 +41,7 @@ _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _LOOPBACK = frozenset(host.encode() for host in (*LOOPBACK_HOSTS, "[::1]"))
+_ASK_FOR_TOKEN = (b"www-authenticate", b'Bearer realm="quorum-lab"')
 _BODY_METHODS = frozenset(("PUT", "POST"))
 
 
@@ -48,6 +52,11 @@ class Api:
         self._node = node
         self._views = views
         self._set_faults = set_faults
+        hosts = {address.host for address in node.config.nodes}
+        self._hosts = _LOOPBACK | {host.encode() for host in hosts} | {f"[{host}]".encode() for host in hosts}
+        self._any_host = not hosts.isdisjoint(EVERY_INTERFACE)  # its names are not known; it has a token
+        token = node.config.token
+        self._token = None if token is None else token.encode()
         self._data: dict[bytes, Callable[[str, bytes, bytes, bytes], Awaitable[Result]]] = {
             b"kv": self._kv,
             b"counter": self._counter,
@@ -86,7 +95,9 @@ class Api:
             problem = InternalError("the node found a fault in itself; its log says more").problem()
             status, body = 500, parse.as_json(problem)
         length = (b"content-length", str(len(body)).encode())
-        headers = (content_type if status < 400 else _PROBLEM, length)
+        headers = [content_type if status < 400 else _PROBLEM, length]
+        if status == Unauthorized.status:
+            headers.append(_ASK_FOR_TOKEN)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -110,7 +121,7 @@ class Api:
         return 200, parse.as_json(await view if isinstance(view, Awaitable) else view)
 
     def _guard(self, method: str, headers: list[tuple[bytes, bytes]]) -> None:
-        host = origin = content_type = b""
+        host = origin = content_type = authorization = b""
         foreign = False
         for name, value in headers:
             if name == b"host":
@@ -121,16 +132,27 @@ class Api:
                 foreign = value not in (b"same-origin", b"none")
             elif name == b"content-type":
                 content_type = value
+            elif name == b"authorization":
+                authorization = value
+        if self._token is not None and not _carries(authorization, self._token):
+            raise Unauthorized("this cluster demands a token: send Authorization: Bearer TOKEN")
         if content_type and method in _BODY_METHODS and not _is_json(content_type):
             raise UnsupportedMediaType(
                 f"content-type {_printable(content_type)!r}; expected application/json"
             )
-        if _host_name(host) not in _LOOPBACK:
+        if not self._is_ours(_host_name(host)):
             raise Forbidden(
                 f"host {_printable(host)!r} is not a loopback name such as 127.0.0.1 or localhost"
             )
-        if method not in ("GET", "HEAD") and (foreign or (origin and not _is_local(origin))):
+        if method not in ("GET", "HEAD") and (foreign or (origin and not self._is_local(origin))):
             raise Forbidden("a page of another site may not change this cluster")
+
+    def _is_ours(self, host: bytes) -> bool:
+        return self._any_host or host in self._hosts
+
+    def _is_local(self, origin: bytes) -> bool:
+        scheme, _, host = origin.partition(b"://")
+        return scheme in (b"http", b"https") and _host_name(host) in self._hosts
 
     @property
     def _n(self) -> int:
@@ -225,7 +247,10 @@ class Api:
 
     async def _join(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
-        return await self._node.changes.join(parse.joiner_of(body))
+        config = self._node.config
+        return await self._node.changes.join(
+            parse.joiner_of(body, loopback_only=not (config.secret and config.token))
+        )
 
     async def _leave(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
@@ -274,15 +299,16 @@ def _is_json(content_type: bytes) -> bool:
     return content_type.partition(b";")[0].strip().lower() == b"application/json"
 
 
+def _carries(authorization: bytes, token: bytes) -> bool:
+    """Whether this header carries the token; takes equally long whatever it carries."""
+    scheme, _, shown = authorization.partition(b" ")
+    return hmac.compare_digest(shown.strip(), token) and scheme.lower() == b"bearer"
+
+
 def _host_name(host: bytes) -> bytes:
     if host.startswith(b"["):
         return host.partition(b"]")[0] + b"]"
     return host.partition(b":")[0].lower()
-
-
-def _is_local(origin: bytes) -> bool:
-    scheme, _, host = origin.partition(b"://")
-    return scheme in (b"http", b"https") and _host_name(host) in _LOOPBACK
 
 
 def _printable(value: bytes) -> str:

@@ -40,6 +40,7 @@ class _StatsCollector(Collector):
         links = stats["links"]
         yield _gauge("kvnode_link_connected", "1 if the link stands", "peer", _each(links, "connected"))
         yield _counter("kvnode_link_messages_sent", "Messages sent", "peer", _each(links, "sent_total"))
+        yield _counter("kvnode_link_sent_bytes", "Bytes sent", "peer", _each(links, "bytes_sent_total"))
         yield _counter(
             "kvnode_link_messages_dropped", "Messages dropped", "peer", _each(links, "dropped_total")
         )

@@ -34,7 +34,7 @@ _PROBLEMS = {
     503: "Fewer replicas answered than asked for: need and got",
     504: "The replica that was asked to coordinate did not answer",
 }
-_ALWAYS = (400, 403, 405, 431)
+_ALWAYS = (400, 401, 403, 405, 431)
 
 
 def _string(**more: Any) -> Schema:

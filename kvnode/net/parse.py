@@ -18,6 +18,7 @@ from kvnode.config import (
     VALUE_BYTES_MAX,
     ConfigError,
     NodeAddress,
+    is_loopback,
 )
 from kvnode.errors import BadRequest, TooLarge
 from kvnode.faults import LinkRule
@@ -216,12 +217,15 @@ def faults_of(body: bytes, peers: tuple[str, ...]) -> FaultsBody:
     return faults
 
 
-def joiner_of(body: bytes) -> NodeAddress:
+def joiner_of(body: bytes, *, loopback_only: bool) -> NodeAddress:
     """POST /cluster/join: who wants to join, and where it listens."""
     try:
-        return decode_body(body, decode_join).check()
+        node = decode_body(body, decode_join).check()
     except ConfigError as error:
         raise BadRequest(str(error)) from error
+    if loopback_only and not is_loopback(node.host):
+        raise BadRequest(f"host {node.host[:64]!r} is beyond loopback, and this cluster has no secret")
+    return node
 
 
 def leaver_of(body: bytes) -> LeaveBody:

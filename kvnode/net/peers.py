@@ -2,13 +2,8 @@
 
 Messages of one turn of the event loop leave in one write. While a peer is away, slow or paused, its queue is bounded
 and what does not fit is dropped: runtime.Network promises nothing else. Link faults act on the sender's side.
-The first frame of a connection says who calls (Hello); a stranger, or a node of another cluster, is cut off.
-
-Under a rule whose delays scatter, messages may overtake each other: each is delayed by itself, as a datagram would
-be. TCP would keep their order by holding all behind the slowest. Then the delays that nodes see would not be those
-that were set (a hundred messages behind one straggler of a long tail are stragglers too), and one slow message could
-not be told from a slow link. Nothing relies on order: runtime.Network does not promise it, and the simulated network
-reorders more.
+The first frame of a connection says who calls (Hello); a stranger, or a node of another cluster, is cut off. Where
+the cluster has a secret, both sides prove that they know it before a message passes (handshake.py).
 
 Links come and go with the ring's members. A node of the cluster that is no member (it is to join, or does not know yet
 that it was removed) is answered over a link that lasts as long as its connection.
@@ -17,7 +12,6 @@ that it was removed) is answered over a link that lasts as long as its connectio
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -26,146 +20,19 @@ import msgspec
 from kvnode.config import (
     FRAME_BYTES_MAX,
     HELLO_BYTES_MAX,
-    LINK_QUEUE_BYTES_MAX,
-    LOOPBACK_HOSTS,
     NODE_COUNT_MAX,
     ClusterConfig,
     NodeAddress,
+    is_loopback,
 )
 from kvnode.faults import NO_FAULT, LinkRule
-from kvnode.messages import UNDECODABLE, Hello, Message, decode, encode
+from kvnode.messages import UNDECODABLE, Hello, Message, Proof, Welcome, decode, encode
 from kvnode.net.frames import FrameError, FrameReader, frame
+from kvnode.net.handshake import Handshake, challenge
+from kvnode.net.links import HELLO_S_MAX, Link, Log
 from kvnode.runtime import Random
 
-_RETRY_S_MIN, _RETRY_S_MAX = 0.05, 0.5
-_PATIENCE_S = (
-    1.0  # what is sent so soon after a link was lost (or at the start) waits for the next connection
-)
-_HELLO_S_MAX = 5.0
-_REFUSED_S = 1.0  # a connection that ends sooner was refused: do not knock on that door all the time
 OnMessage = Callable[[str, Message], None]
-Log = Callable[..., None]
-
-
-class Link:
-    """The outgoing side to one peer. is_kept: the peer is a member, so a connection that is lost is made again."""
-
-    def __init__(self, host: str, port: int, hello: Hello, random: Random, *, is_kept: bool = True) -> None:
-        self.where = (host, port)
-        self.is_kept = is_kept
-        self._hello = frame(encode(hello))
-        self._random = random
-        self._transport: asyncio.Transport | None = None
-        self._queue: list[bytes] = []
-        self._queued_bytes = 0
-        self._delayed_bytes = 0
-        self._lost_s = asyncio.get_running_loop().time()
-        self._wake = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self.rule = NO_FAULT
-        self.sent_count = 0
-        self.dropped_count = 0
-
-    @property
-    def connected(self) -> bool:
-        """Whether the connection stands."""
-        return self._transport is not None
-
-    @property
-    def queued_bytes(self) -> int:
-        """What has not left this process."""
-        written = 0 if self._transport is None else self._transport.get_write_buffer_size()
-        return self._queued_bytes + self._delayed_bytes + written
-
-    def send(self, payload: bytes) -> None:
-        """Send under the link's rule."""
-        if self.rule is NO_FAULT:
-            self._enqueue(payload)
-            return
-        delay_ms = self.rule.delay_of_next(self._random)
-        if delay_ms is None:
-            self.dropped_count += 1
-        elif not delay_ms:
-            self._enqueue(payload)
-        elif self.queued_bytes > LINK_QUEUE_BYTES_MAX:  # those that wait for their time count too
-            self.dropped_count += 1
-        else:
-            self._delayed_bytes += len(payload)
-            self._loop.call_later(delay_ms / 1000.0, self._enqueue_delayed, payload)
-
-    def _enqueue_delayed(self, payload: bytes) -> None:
-        self._delayed_bytes -= len(payload)
-        self._enqueue(payload)
-
-    def _enqueue(self, payload: bytes) -> None:
-        waits_too_long = self._transport is None and self._loop.time() - self._lost_s > _PATIENCE_S
-        if waits_too_long or self.rule.cut or self.queued_bytes > LINK_QUEUE_BYTES_MAX:
-            self.dropped_count += 1
-            return
-        if not self._queue and self._transport is not None:
-            self._loop.call_soon(self._flush)
-        self._queue.append(len(payload).to_bytes(4, "big"))
-        self._queue.append(payload)
-        self._queued_bytes += len(payload) + 4
-        self.sent_count += 1
-
-    def _flush(self) -> None:
-        # uvloop raises on writing to a connection that is lost already, though nobody was told yet.
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(self._queue))
-            self._queue.clear()
-            self._queued_bytes = 0
-
-    def _drop_queue(self) -> None:
-        self.dropped_count += len(self._queue) // 2
-        self._queue.clear()
-        self._queued_bytes = 0
-
-    def wake(self) -> None:
-        """The peer is known to be there: do not wait for the next try."""
-        self._wake.set()
-
-    async def run(self) -> None:
-        """Keep the connection up, for as long as the link is kept."""
-        retry_s = _RETRY_S_MIN
-        while True:
-            self._wake.clear()
-            try:
-                transport, outgoing = await self._loop.create_connection(_Outgoing, *self.where)
-            except OSError:
-                if not self.is_kept:
-                    return
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), retry_s)
-                retry_s = min(_RETRY_S_MAX, retry_s * 2)
-                continue
-            connected_s = self._loop.time()
-            if not transport.is_closing():  # it may have been lost again before this task ran
-                transport.set_write_buffer_limits(high=LINK_QUEUE_BYTES_MAX)
-                transport.write(self._hello)
-                self._transport = transport
-                if connected_s - self._lost_s > _PATIENCE_S:
-                    self._drop_queue()
-                self._flush()
-            await outgoing.lost
-            self._transport = None
-            self._lost_s = self._loop.time()
-            self._drop_queue()
-            if not self.is_kept:
-                return
-            if self._loop.time() - connected_s > _REFUSED_S:
-                retry_s = _RETRY_S_MIN
-            await asyncio.sleep(retry_s)
-            retry_s = min(_RETRY_S_MAX, retry_s * 2)
-
-
-class _Outgoing(asyncio.Protocol):
-    def __init__(self) -> None:
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.lost.done():
-            self.lost.set_result(None)
 
 
 class _Incoming(asyncio.Protocol):
@@ -175,12 +42,13 @@ class _Incoming(asyncio.Protocol):
         self._network = network
         self._frames = FrameReader(HELLO_BYTES_MAX)
         self._peer: str | None = None
+        self._greeting: tuple[Hello, bytes] | None = None  # who says it is there, and our challenge
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but inheritance
-        self._patience = asyncio.get_running_loop().call_later(_HELLO_S_MAX, self._refuse, "said no hello")
+        self._patience = asyncio.get_running_loop().call_later(HELLO_S_MAX, self._refuse, "said no hello")
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -188,6 +56,9 @@ class _Incoming(asyncio.Protocol):
                 message = decode(payload)
                 if self._peer is not None:
                     self._network.on_message(self._peer, message)
+                elif self._greeting is not None:
+                    if not self._admit_if_proven(message, *self._greeting):
+                        return
                 elif not self._greet(message):
                     return
         except (FrameError, *UNDECODABLE) as error:
@@ -198,16 +69,36 @@ class _Incoming(asyncio.Protocol):
             self._refuse("did not begin with a hello")
         elif message.cluster_id != self._network.cluster_id:
             self._refuse("belongs to another cluster")
-        elif not self._network.knows(message):
+        elif not self._network.can_answer(message):
             self._refuse(f"calls itself {message.node!r}, which is no member and says not where it listens")
+        elif self._network.secret is None:
+            self._admit(message)
+            return True
+        elif not message.challenge:
+            self._refuse("knows no secret, and this cluster has one")
         else:
-            self._peer = message.node
-            self._frames.bytes_max = FRAME_BYTES_MAX
-            self._network.links[message.node].wake()
-            if self._patience is not None:
-                self._patience.cancel()
+            mine = challenge()
+            proof = self._network.handshake_with(message.node).proof("listener", message.challenge, mine)
+            self._greeting = (message, mine)
+            if self._transport is not None:
+                self._transport.write(frame(encode(Welcome(mine, proof))))
             return True
         return False
+
+    def _admit_if_proven(self, message: Message, hello: Hello, mine: bytes) -> bool:
+        handshake = self._network.handshake_with(hello.node)
+        if isinstance(message, Proof) and handshake.is_proof(message.proof, "dialer", hello.challenge, mine):
+            self._admit(hello)
+            return True
+        self._refuse(f"calls itself {hello.node!r} and did not prove that it knows the cluster's secret")
+        return False
+
+    def _admit(self, hello: Hello) -> None:
+        self._peer = hello.node
+        self._frames.bytes_max = FRAME_BYTES_MAX
+        self._network.link_to(hello).wake()
+        if self._patience is not None:
+            self._patience.cancel()
 
     def _refuse(self, why: str) -> None:
         if self._peer is None or self._transport is not None:
@@ -232,18 +123,27 @@ class PeerNetwork:
 
     def __init__(self, config: ClusterConfig, node: str, random: Random, log: Log) -> None:
         self.cluster_id = config.cluster_id
+        self.secret = config.secret
         self.log = log
+        self._node = node
         self.on_message: OnMessage = lambda peer, message: None
         self.incoming: set[_Incoming] = set()
-        self._config = config
-        self._node = node
-        self._random = random
         mine = config.address(node)
-        self._hello = Hello(config.cluster_id, node, mine.host, mine.peer_port)
-        self.links: dict[str, Link] = {}
+        self._hello = Hello(config.cluster_id, node, host=mine.reachable_host, peer_port=mine.peer_port)
+        self._config = config
+        self._random = random
         self._rules: Mapping[str, LinkRule] = {}
+        self.links: dict[str, Link] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
+
+    def _handshake(self, *, dialer: str, listener: str) -> Handshake:
+        assert self.secret is not None
+        return Handshake(self.secret, self.cluster_id, dialer=dialer, listener=listener)
+
+    def handshake_with(self, dialer: str) -> Handshake:
+        """The handshake with a peer that dials us."""
+        return self._handshake(dialer=dialer, listener=self._node)
 
     def send(self, peer: str, message: Message) -> None:
         """See runtime.Network."""
@@ -261,41 +161,55 @@ class PeerNetwork:
 
     def set_peers(self, peers: Iterable[NodeAddress]) -> None:
         """These are the members now: keep a link to each; one to somebody else ends with its connection."""
-        wanted = {peer.name: (peer.host, peer.peer_port) for peer in peers if peer.name != self._node}
+        wanted = {peer.name: peer for peer in peers if peer.name != self._node}
         for name, link in self.links.items():
-            link.is_kept = wanted.get(name) == link.where
-        for name, where in wanted.items():
+            peer = wanted.get(name)
+            link.is_kept = peer is not None and (peer.host, peer.peer_port) == link.where
+        for name, peer in wanted.items():
             known = self.links.get(name)
-            if known is None or known.where != where:
-                self._connect(name, *where, is_kept=True)
+            if known is None or not known.is_kept:
+                self._connect(peer, is_kept=True)
 
-    def knows(self, caller: Hello) -> bool:
-        """Whether the caller can be answered: a member, or a node of the cluster that says where it listens."""
+    def can_answer(self, caller: Hello) -> bool:
+        """Whether the caller is a member, or else a node of the cluster that says where it listens."""
+        known = self.links.get(caller.node)
+        if known is not None and known.is_kept:
+            return True
+        strangers = sum(not link.is_kept for name, link in self.links.items() if name != caller.node)
+        is_near = self.secret is not None or is_loopback(caller.host)
+        return (
+            caller.node != self._node
+            and is_near
+            and 1 <= caller.peer_port <= 65_535
+            and strangers < NODE_COUNT_MAX
+        )
+
+    def link_to(self, caller: Hello) -> Link:
+        """The link to a caller that can be answered; a new one if it has none."""
         known = self.links.get(caller.node)
         if known is not None and (known.is_kept or known.where == (caller.host, caller.peer_port)):
-            return True
-        strangers = sum(not link.is_kept for link in self.links.values())
-        if caller.node == self._node or caller.host not in LOOPBACK_HOSTS or strangers >= NODE_COUNT_MAX:
-            return False
-        if not 1 <= caller.peer_port <= 65_535:
-            return False
-        self._connect(caller.node, caller.host, caller.peer_port, is_kept=False)
-        return True
+            return known
+        address = NodeAddress(caller.node, caller.host, 0, caller.peer_port)
+        return self._connect(address, is_kept=False)
 
-    def _connect(self, name: str, host: str, port: int, *, is_kept: bool) -> None:
+    def _connect(self, peer: NodeAddress, *, is_kept: bool) -> Link:
+        name, loop = peer.name, asyncio.get_running_loop()
         before = self._tasks.pop(name, None)
         if before is not None:
             before.cancel()
-        link = self.links[name] = Link(host, port, self._hello, self._random, is_kept=is_kept)
+        handshake = self._handshake(dialer=self._node, listener=name) if self.secret else None
+        link = Link(peer, self._hello, self._random, handshake=handshake, log=self.log, is_kept=is_kept)
         link.rule = self._rules.get(name, NO_FAULT)
-        task = self._tasks[name] = asyncio.get_running_loop().create_task(link.run(), name=f"link {name}")
+        task = loop.create_task(link.run(), name=f"link {name}")
+        self.links[name], self._tasks[name] = link, task
 
         def ended(_: asyncio.Task[None]) -> None:
             if self.links.get(name) is link:
                 del self.links[name]
-                del self._tasks[name]
+                self._tasks.pop(name, None)
 
         task.add_done_callback(ended)
+        return link
 
     async def start(self, host: str, port: int) -> None:
         """Listen, and dial whom the cluster file names, until `set_peers` knows better. OSError: the port is taken."""
@@ -326,6 +240,7 @@ class PeerNetwork:
             name: {
                 "connected": link.connected,
                 "sent_total": link.sent_count,
+                "bytes_sent_total": link.sent_bytes,
                 "dropped_total": link.dropped_count,
                 "queued_bytes": link.queued_bytes,
                 "rule": msgspec.to_builtins(link.rule),

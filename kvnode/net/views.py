@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 import kvnode
+from kvnode.checksum import checksum
 from kvnode.messages import KV
 from kvnode.net.peers import PeerNetwork
 from kvnode.node import Node
-from kvnode.replication.merkle import checksum
 from kvnode.replication.records import COUNTERS, KVS
 from kvnode.requests import SiblingView
 
@@ -112,6 +112,10 @@ class Views:
             },
             "keys": node.records.row_count,
             "corrupt_records_total": node.records.corrupt_count,
+            "scrub": {
+                "rounds_total": node.scrub.round_count,
+                "rows_checked_total": node.scrub.checked_count,
+            },
             "requests_in_flight": len(node.calls),
             "hints": {
                 "pending": pending,
@@ -157,6 +161,7 @@ class Views:
         node = self._node
         forest = node.records.forest
         if partition is None:
+            await node.records.build_forest()
             roots = [_hex(forest.root(number)) for number in range(node.ring.partitions)]
             return {"node": node.name, "roots": roots}
         view: dict[str, Any] = {

@@ -175,7 +175,7 @@ class Coordinator:
         held = COUNTERS.empty if known is None else COUNTERS.decode(known)
         actor, increments, decrements = request.actor, request.increments, request.decrements
         if actor is None:
-            actor = self._dots.store
+            actor = self._dots.as_actor()
             before = held.totals(actor)
             increments, decrements = before[0] + increments, before[1] + decrements
         merged = held.merge(PnCounter.of(actor, increments, decrements))

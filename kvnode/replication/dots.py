@@ -33,6 +33,7 @@ class DotSource:
         self._last = 0
         self._reserved = 0
         self._reserving = False
+        self._used = False
 
     async def open(self) -> None:
         """Read who this store is, or draw a fresh identity if the data directory is new; reserve the first block."""
@@ -40,13 +41,36 @@ class DotSource:
         known = disk.get(_META, 0, _STORE_ID)
         self.is_new = known is None
         if known is None:
-            self.store = f"{self._node}.{self._runtime.random.getrandbits(64):016x}"
+            self.store = self._fresh_store_id()
             await disk.commit([Row(_META, 0, _STORE_ID, self.store.encode())])
         else:
             self.store = known[0].decode()
         reserved = disk.get(_META, 0, _RESERVED)
         self._last = self._reserved = 0 if reserved is None else int(reserved[0])
+        self._used = known is not None
         await self._reserve()
+
+    def _fresh_store_id(self) -> StoreId:
+        return f"{self._node}.{self._runtime.random.getrandbits(64):016x}"
+
+    def as_actor(self) -> str:
+        """The store as an actor of counters."""
+        self._used = True
+        return self.store
+
+    def renew(self) -> None:
+        """Go on as another store, at once: this one has forgotten how far it had counted in some counter.
+
+        Its totals there would begin anew below those that the other replicas hold, and merging keeps the greater.
+        """
+        if not self._used:
+            return  # drawn afresh since, and nothing was counted under it yet
+        before, self.store, self._used = self.store, self._fresh_store_id(), False
+        self._last = self._reserved = 0
+        self._runtime.log("store_renewed", level="error", before=before, after=self.store)
+        self._runtime.disk.commit([Row(_META, 0, _STORE_ID, self.store.encode())])
+        self._reserving = True
+        self._runtime.spawn(self._reserve(), "reserve dots")
 
     async def next(self) -> Dot:
         """A dot that was never issued before; waits only if a whole block was used up during one sync.
@@ -63,14 +87,17 @@ class DotSource:
                 )
             await self._runtime.clock.sleep_ms(1.0)
         self._last += 1
+        self._used = True
         return Dot(self.store, self._last)
 
     async def _reserve(self) -> None:
-        bound = max(self._reserved, self._last) + DOT_BLOCK
+        store, bound = self.store, max(self._reserved, self._last) + DOT_BLOCK
         try:
             await self._runtime.disk.commit([Row(_META, 0, _RESERVED, str(bound).encode())])
-            self._reserved = bound
         except OSError as error:
             self._runtime.log("dots_not_reserved", error=str(error))
-        finally:
+        else:
+            if store == self.store:  # else renewed meanwhile: its own reservation comes after this one
+                self._reserved = bound
+        if store == self.store:
             self._reserving = False

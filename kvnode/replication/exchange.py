@@ -10,10 +10,11 @@ even after a crash. A hand-over builds on that (handover/pull.py).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
 from kvnode.calls import Calls
-from kvnode.config import BATCH_RECORDS_MAX, EXCHANGE_PERIOD_MS
+from kvnode.config import BATCH_RECORDS_MAX, EXCHANGE_PARTITIONS, EXCHANGE_PERIOD_MS
 from kvnode.messages import (
     UNDECODABLE,
     CompareLeaves,
@@ -26,7 +27,7 @@ from kvnode.messages import (
     StoreMany,
 )
 from kvnode.replication.batches import Carried, batch_of
-from kvnode.replication.merkle import FANOUT
+from kvnode.replication.merkle import FANOUT, LEAF_COUNT
 from kvnode.replication.records import Records
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
@@ -92,23 +93,30 @@ class Exchange:
     async def _exchange(
         self, peer: str, partitions: Iterable[int], *, wants_records: bool
     ) -> tuple[int, set[int]]:
-        """(how many partitions differed, which of them are complete)."""
+        """(how many partitions differed, which of them all are complete). A silent peer ends it."""
+        await self._records.build_forest()
         roots = tuple((partition, self._records.forest.root(partition)) for partition in partitions)
         cause, epoch = self._runtime.random.getrandbits(64), self._ring.epoch
-        complete: set[int] = set()
-        differing: tuple[int, ...] = ()
         self.round_count += 1
         try:
             answer = await self._calls.ask(peer, lambda id_: CompareRoots(id_, cause, roots, epoch))
-            if not isinstance(answer, Differing):
-                return 0, complete
-            differing = answer.indices
-            complete = {partition for partition, _ in roots} - set(differing)
-            for partition in differing:
-                if await self._partition(peer, partition, cause, wants_records):
-                    complete.add(partition)
         except TimeoutError:
-            pass
+            return 0, set()
+        if not isinstance(answer, Differing):
+            return 0, set()
+        differing = answer.indices
+        complete = {partition for partition, _ in roots} - set(differing)
+        for first in range(0, len(differing), EXCHANGE_PARTITIONS):
+            few = differing[first : first + EXCHANGE_PARTITIONS]
+            walks = (self._partition(peer, partition, cause, wants_records) for partition in few)
+            outcomes = await asyncio.gather(*walks, return_exceptions=True)
+            for partition, outcome in zip(few, outcomes, strict=True):
+                if isinstance(outcome, BaseException) and not isinstance(outcome, TimeoutError):
+                    raise outcome
+                if outcome is True:
+                    complete.add(partition)
+            if any(isinstance(outcome, TimeoutError) for outcome in outcomes):
+                break
         if differing:
             self._runtime.log("exchange", peer=peer, partitions=len(differing))
         return len(differing), complete
@@ -150,9 +158,9 @@ class Exchange:
         self, peer: str, partition: int, leaves: tuple[int, ...], cause: int, wants_records: bool
     ) -> bool:
         """Exchange what differs under these leaves; True if that was all of it."""
-        entries = tuple(self._records.entries_under(partition, frozenset(leaves)))
+        held = self._records.under(partition, leaves)
         answer = await self._calls.ask(
-            peer, lambda id_: CompareLeaves(id_, cause, partition, leaves, entries, wants_records)
+            peer, lambda id_: CompareLeaves(id_, cause, partition, leaves, tuple(held), wants_records)
         )
         if not isinstance(answer, LeafAnswer):
             return False
@@ -163,7 +171,7 @@ class Exchange:
         except UNDECODABLE as error:
             self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
             return False
-        wanted, are_all = batch_of(self._records_of(answer.wanted))
+        wanted, are_all = batch_of(self._records_of(held[known] for known in answer.wanted if known in held))
         if wanted:
             self.sent_count += len(wanted)
             epoch = self._ring.epoch
@@ -178,11 +186,15 @@ class Exchange:
     # --- the side that answers ----------------------------------------------------------------------------
 
     def on_roots(self, peer: str, question: CompareRoots) -> None:
-        """Which of the peer's roots are not ours."""
+        """Which of the peer's roots are not ours. Just after the start, ours have to be worked out first."""
+        self._runtime.spawn(self._answer_roots(peer, question), "compare roots")
+
+    async def _answer_roots(self, peer: str, question: CompareRoots) -> None:
         if question.epoch != self._ring.settled_epoch:
             if not self._refuse_other_epoch(peer, question.id, question.epoch):
                 self._runtime.network.send(peer, Refused(question.id, "this node is not in that epoch yet"))
             return
+        await self._records.build_forest()
         forest, partitions = self._records.forest, self._ring.partitions
         differing = tuple(p for p, root in question.roots if 0 <= p < partitions and forest.root(p) != root)
         self._runtime.network.send(peer, Differing(question.id, differing))
@@ -197,22 +209,19 @@ class Exchange:
         self._runtime.network.send(peer, Differing(question.id, differing))
 
     def on_leaves(self, peer: str, question: CompareLeaves) -> None:
-        """Send what the peer lacks or holds otherwise, ask for the rest; both bounded: the next round goes on."""
-        theirs = dict(question.entries)
-        differing: list[str] = []
-        wanted: list[str] = []
-        for disk_key, known in self._records.entries_under(question.partition, frozenset(question.leaves)):
-            their_checksum = theirs.pop(disk_key, None)
-            if their_checksum == known:
-                continue
-            differing.append(disk_key)
-            if their_checksum is not None:
-                wanted.append(disk_key)
-        wanted.extend(sorted(theirs))
-        records, are_all = batch_of(self._records_of(differing if question.wants_records else ()))
-        complete = are_all and len(wanted) <= BATCH_RECORDS_MAX
+        """Send what the peer does not have, ask for what is not here; both bounded: the next round goes on."""
+        leaves = {leaf for leaf in question.leaves if 0 <= leaf < LEAF_COUNT}
+        if not (0 <= question.partition < self._ring.partitions and leaves):
+            self._runtime.network.send(peer, Refused(question.id, "no such leaf of a tree"))
+            return
+        ours = self._records.under(question.partition, sorted(leaves))
+        theirs = set(question.checksums)
+        missing = (key for known, key in ours.items() if known not in theirs)
+        records, are_all = batch_of(self._records_of(missing if question.wants_records else ()))
         self.sent_count += len(records)
-        answer = LeafAnswer(question.id, records, tuple(wanted[:BATCH_RECORDS_MAX]), complete)
+        wanted = tuple(known for known in question.checksums if known not in ours)
+        complete = are_all and len(wanted) <= BATCH_RECORDS_MAX
+        answer = LeafAnswer(question.id, records, wanted[:BATCH_RECORDS_MAX], complete)
         self._runtime.network.send(peer, answer)
 
     def _records_of(self, disk_keys: Iterable[str]) -> Iterator[Carried]:

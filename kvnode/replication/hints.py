@@ -14,10 +14,10 @@ from collections.abc import Callable
 import msgspec
 
 from kvnode.calls import Calls
+from kvnode.checksum import checksum
 from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
 from kvnode.messages import Stored, StoreMany
 from kvnode.replication.batches import first_batch
-from kvnode.replication.merkle import checksum
 from kvnode.replication.records import Records, merge_records
 from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime

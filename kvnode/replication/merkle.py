@@ -1,8 +1,11 @@
 """Merkle trees: which keys of a partition differ between two replicas, at a cost in proportion to what differs.
 
 Each partition has a tree of three levels: one root, 16 branches, 256 leaves. A leaf is the exclusive-or of the
-64-bit checksums of its keys' records, so that one write changes it in one step, whatever the order of writes. A node
+64-bit checksums of the records under it, so that one write changes it in one step, whatever the order of writes. The
+low bits of the same checksum say under which leaf a record stands, so that the disk can find the records of a leaf
+without hashing keys; a record that changes moves to another leaf, and the leaf it left then differs too. A node
 above hashes its 16 children (Merkle, 1987; DeCandia et al., "Dynamo", 2007, section 4.7) and is worked out when asked.
+So is a tree's first state after a start: nothing is read for trees until the first exchange wants to compare them.
 
 Not here: who compares trees with whom, and when (exchange.py).
 """
@@ -10,9 +13,8 @@ Not here: who compares trees with whom, and when (exchange.py).
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
-
-from kvnode.ring import key_hash
 
 FANOUT = 16
 LEAF_COUNT = FANOUT * FANOUT
@@ -21,30 +23,59 @@ LEVELS = (1, FANOUT, LEAF_COUNT)
 
 
 _NOTHING = bytes(8 * LEAF_COUNT)
+Load = Callable[[int], Iterable[int]]
+"""The checksum of every record in a partition, as it is now."""
 
 
-def checksum(disk_key: str, record: bytes) -> int:
-    """64 bits over a key and its record (signed, as SQLite keeps integers)."""
-    digest = blake2b(record, digest_size=8, salt=key_hash(disk_key).to_bytes(8, "big")).digest()
-    return int.from_bytes(digest, "big", signed=True)
-
-
-def leaf_of(key: str) -> int:
-    """The leaf of a key in its partition's tree: the low bits of the hash whose top bits chose the partition."""
-    return key_hash(key) & (LEAF_COUNT - 1)
+def leaf_of(checksum: int) -> int:
+    """The leaf of a record in its partition's tree."""
+    return checksum & (LEAF_COUNT - 1)
 
 
 class MerkleForest:
-    """One tree a partition. Invariant: each leaf is the xor of the checksums of the records under it."""
+    """One tree a partition. Invariant: each leaf of a tree that is built is the xor of the checksums under it.
 
-    def __init__(self, partitions: int) -> None:
-        self._leaves = [array("q", _NOTHING) for _ in range(partitions)]
+    load: where a tree that is not built yet comes from; until then changes need not be noted. None: all begin empty.
+    """
+
+    def __init__(self, partitions: int, load: Load | None = None) -> None:
+        self._load: Load = load or (lambda partition: ())
+        self._leaves: list[array[int] | None] = [None] * partitions
         self._upper: dict[int, tuple[int, ...]] = {}
+        if load is None:
+            for partition in range(partitions):
+                self.build(partition)
 
-    def change(self, partition: int, key: str, before: int, after: int) -> None:
-        """The record of `key` changed its checksum; 0 stands for no record."""
-        self._leaves[partition][leaf_of(key)] ^= before ^ after
+    def is_built(self, partition: int) -> bool:
+        """Whether asking for this tree costs nothing more."""
+        return self._leaves[partition] is not None
+
+    def build(self, partition: int) -> int:
+        """Build a tree; returns how many records it has."""
+        leaves = array("q", _NOTHING)
+        count = 0
+        for known in self._load(partition):
+            leaves[known & (LEAF_COUNT - 1)] ^= known
+            count += 1
+        self._leaves[partition] = leaves
         self._upper.pop(partition, None)
+        return count
+
+    def _tree(self, partition: int) -> array[int]:
+        leaves = self._leaves[partition]
+        if leaves is None:
+            self.build(partition)
+            leaves = self._leaves[partition]
+            assert leaves is not None
+        return leaves
+
+    def change(self, partition: int, before: int, after: int) -> None:
+        """A record changed its checksum; 0 stands for no record."""
+        leaves = self._leaves[partition]
+        if leaves is not None:
+            leaves[leaf_of(before)] ^= before
+            leaves[leaf_of(after)] ^= after
+            self._upper.pop(partition, None)
 
     def root(self, partition: int) -> int:
         """The root of one partition: equal roots mean equal content (but for a chance of 2**-64)."""
@@ -52,19 +83,19 @@ class MerkleForest:
 
     def is_empty(self, partition: int) -> bool:
         """Whether nothing is held of one partition."""
-        return self._leaves[partition].tobytes() == _NOTHING
+        return self._tree(partition).tobytes() == _NOTHING
 
     def hashes(self, partition: int, level: int) -> tuple[int, ...]:
         """All node hashes of one level; level 0 is the root, level 2 the leaves."""
         if level == 2:
-            return tuple(self._leaves[partition])
+            return tuple(self._tree(partition))
         upper = self._branches(partition)
         return upper[:1] if level == 0 else upper[1:]
 
     def _branches(self, partition: int) -> tuple[int, ...]:
         known = self._upper.get(partition)
         if known is None:
-            leaves = self._leaves[partition]
+            leaves = self._tree(partition)
             branches = tuple(
                 _hash_of(leaves[first : first + FANOUT]) for first in range(0, LEAF_COUNT, FANOUT)
             )

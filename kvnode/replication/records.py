@@ -10,7 +10,7 @@ Not here: quorums and peers.
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from heapq import merge
 from itertools import islice
@@ -18,9 +18,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from kvnode.config import SAMPLE_COUNT_MAX
+from kvnode.checksum import checksum
+from kvnode.config import FOREST_PAUSE_MS, FOREST_ROWS, SAMPLE_COUNT_MAX
 from kvnode.messages import COUNTER, KV
-from kvnode.replication.merkle import MerkleForest, checksum, leaf_of
+from kvnode.replication.merkle import LEAF_COUNT, MerkleForest
 from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row, Runtime
 from kvnode.versions import PnCounter, Siblings
@@ -69,9 +70,18 @@ class _Unsynced:
 
 
 class Records:
-    """The records of one replica, above one Disk."""
+    """The records of one replica, above one Disk.
 
-    def __init__(self, runtime: Runtime, ring: Ring | Placement) -> None:
+    on_forgotten: told, before the row is dropped, that a damaged row has made this replica forget a record of a kind.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        ring: Ring | Placement,
+        on_forgotten: Callable[[str], None] = lambda kind: None,
+    ) -> None:
+        self._on_forgotten = on_forgotten
         self._disk = runtime.disk
         self._runtime = runtime
         self._ring = ring
@@ -79,16 +89,31 @@ class Records:
         self._group: Future[None] | None = None
         self._group_writes: list[tuple[str, bytes, Then]] = []
         self._stored_at: dict[str, float] = {}
-        self._refused: set[str] = set()
-        self.forest = MerkleForest(ring.partitions)
+        self._refused: dict[str, tuple[int, int]] = {}  # damaged rows not deleted yet: partition, checksum
+        self.forest = MerkleForest(ring.partitions, self._checksums_in)
         self.row_count = 0
         self.corrupt_count = 0
 
     def open(self) -> None:
-        """Build the Merkle forest from the checksums on disk."""
-        for partition, disk_key, known in self._disk.checksums(_TABLE):
-            self.forest.change(partition, disk_key, 0, known)
-            self.row_count += 1
+        """Count what is on disk."""
+        self.row_count = self._disk.count(_TABLE)
+
+    async def build_forest(self) -> None:
+        """Build the Merkle trees that nobody asked for yet, a few thousand rows at a time: nobody waits long."""
+        read = 0
+        for partition in range(self._ring.partitions):
+            if read > FOREST_ROWS:
+                await self._runtime.clock.sleep_ms(FOREST_PAUSE_MS)
+                read = 0
+            if not self.forest.is_built(partition):
+                read += self.forest.build(partition)
+
+    def _checksums_in(self, partition: int) -> Iterator[int]:
+        refused = self._refused_in(partition)
+        return (known for _, _, known in self._disk.checksums(_TABLE, partition) if known not in refused)
+
+    def _refused_in(self, partition: int) -> set[int]:
+        return {known for place, known in self._refused.values() if place == partition}
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -138,11 +163,11 @@ class Records:
                 return
             start = rows[-1].key
 
-    def entries_under(self, partition: int, leaves: frozenset[int]) -> Iterator[tuple[str, int]]:
-        """(disk key, checksum) of all that stands under these Merkle leaves of one partition, in key order."""
-        for _, disk_key, known in self._disk.checksums(_TABLE, partition):
-            if leaf_of(disk_key) in leaves:
-                yield disk_key, known
+    def under(self, partition: int, leaves: Iterable[int]) -> dict[int, str]:
+        """{checksum: disk key} of all that stands under these Merkle leaves of one partition, in key order."""
+        refused = self._refused_in(partition)
+        found = self._disk.checksums(_TABLE, partition, low_bits=(LEAF_COUNT - 1, tuple(leaves)))
+        return {known: disk_key for _, disk_key, known in found if known not in refused}
 
     def held_in(self, partition: int) -> dict[str, int]:
         """{disk key: checksum} of all that is held of one partition."""
@@ -155,7 +180,7 @@ class Records:
             row = self._disk.get(_TABLE, partition, disk_key)
             if row is None or row[1] != known or disk_key in self._unsynced:
                 continue
-            self.forest.change(partition, disk_key, known, 0)
+            self.forest.change(partition, known, 0)
             self.row_count -= 1
             self._stored_at.pop(disk_key, None)
             gone.append(Row(_TABLE, partition, disk_key, None))
@@ -172,19 +197,33 @@ class Records:
             return None
         return record
 
+    def verify(self, partition: int, after: str, limit: int) -> tuple[int, str | None]:
+        """Look at the next rows of a partition, and drop those that are not what was written.
+
+        Returns how many were looked at, and the key to go on after (None: that was the last).
+        """
+        rows = self._disk.scan(_TABLE, partition, after=after, limit=limit)
+        for row in rows:
+            assert row.record is not None
+            is_at_home = self._ring.partition_of(row.key.partition("/")[2]) == partition
+            if not is_at_home or checksum(row.key, row.record) != row.checksum:
+                self._refuse_corrupt(partition, row.key, row.checksum)
+        return len(rows), rows[-1].key if len(rows) == limit else None
+
     def _refuse_corrupt(self, partition: int, disk_key: str, known: int) -> None:
         """A row that is not what was written is no record: report it, drop it, let the other replicas rebuild it."""
         if disk_key in self._refused:
             return  # it could not be deleted yet: the disk is full
         self.corrupt_count += 1
         self._runtime.log("record_corrupt", level="error", partition=partition, key=disk_key)
-        self.forest.change(partition, disk_key, known, 0)
+        self._on_forgotten(disk_key.partition("/")[0])
+        self.forest.change(partition, known, 0)
         self.row_count -= 1
-        self._refused.add(disk_key)
+        self._refused[disk_key] = partition, known
 
         def deleted(future: Future[None]) -> None:
             if future.exception() is None:
-                self._refused.discard(disk_key)
+                self._refused.pop(disk_key, None)
 
         self._disk.commit([Row(_TABLE, partition, disk_key, None)]).add_done_callback(deleted)
 
@@ -221,7 +260,7 @@ class Records:
             unsynced = self._unsynced[disk_key] = _Unsynced(known)
         unsynced.latest = record
         unsynced.write_count += 1
-        self.forest.change(partition, disk_key, 0 if known is None else checksum(disk_key, known), after)
+        self.forest.change(partition, 0 if known is None else checksum(disk_key, known), after)
         self.row_count += known is None
         if future is not self._group:
             self._group, self._group_writes = future, []
@@ -249,7 +288,7 @@ class Records:
         """The last write of this key could not be stored: the forest goes back to what the disk holds."""
         partition = self._ring.partition_of(disk_key.partition("/")[2])
         durable = 0 if failed.durable is None else checksum(disk_key, failed.durable)
-        self.forest.change(partition, disk_key, checksum(disk_key, failed.latest), durable)
+        self.forest.change(partition, checksum(disk_key, failed.latest), durable)
         self.row_count -= failed.durable is None
 
     def _remember_time(self, disk_key: str, now_ms: float) -> None:

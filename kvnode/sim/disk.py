@@ -78,7 +78,7 @@ class SimDisk(Tables):
         duration_ms = self.delay_ms + self._chance.expovariate(1.0 / (_SLOW_SYNC_MS if slow else _SYNC_MS))
         if self._acknowledges_early:
             group.set_result(None)
-            duration_ms += _SLOW_SYNC_MS
+            duration_ms += 10.0 * _SLOW_SYNC_MS
         self._loop.call_later(duration_ms / 1000.0, self._gate.run, self._end_sync, group)
 
     def _end_sync(self, group: asyncio.Future[None]) -> None:

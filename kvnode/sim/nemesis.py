@@ -96,21 +96,31 @@ class Nemesis:
             if victim not in self._world.lives:
                 await self._world.start(victim)
 
-    async def _crash_in_mid_sync(self) -> None:
-        """Wait for a node that has written what is not yet on its disk, and crash that one."""
+    async def _somebody_unsynced(self, count: int) -> list[str]:
+        """Wait, at most a second, until so many nodes have written what is not yet on their disks; who they are."""
         world, end_s = self._world, self._world.loop.time() + 1.0
         while world.loop.time() < end_s:
-            for name, life in sorted(world.lives.items()):
-                if life.disk.unsynced_count and not life.gate.paused:
-                    world.crash(name)
-                    await self._for_a_while()
-                    if name not in world.lives:
-                        await world.start(name)
-                    return
+            unsynced = [
+                name
+                for name, life in sorted(world.lives.items())
+                if life.disk.unsynced_count and not life.gate.paused
+            ]
+            if len(unsynced) >= count:
+                return unsynced
             await asyncio.sleep(0.0002)
+        return []
+
+    async def _crash_in_mid_sync(self) -> None:
+        for name in (await self._somebody_unsynced(1))[:1]:
+            self._world.crash(name)
+            await self._for_a_while()
+            if name not in self._world.lives:
+                await self._world.start(name)
 
     async def _crash_all(self) -> None:
+        """A power cut, preferably at the worst moment: while two nodes sync."""
         world = self._world
+        await self._somebody_unsynced(2)
         for name in world.running:
             world.crash(name)
         world.counts["all crash at once"] += 1

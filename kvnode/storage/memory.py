@@ -7,7 +7,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kvnode.runtime import Row
+from kvnode.runtime import ANY, LowBits, Row
 
 
 class Tables:
@@ -28,12 +28,21 @@ class Tables:
         rows = self._rows.get((table, partition), {})
         return [Row(table, partition, key, *rows[key]) for key in keys[first : first + limit]]
 
-    def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
+    def checksums(
+        self, table: str, partition: int | None = None, *, low_bits: LowBits = ANY
+    ) -> Iterator[tuple[int, str, int]]:
         """See runtime.Disk."""
+        mask, wanted = low_bits
         for place in sorted(self._keys):
             if place[0] == table and partition in (None, place[1]):
                 for key in self._keys[place]:
-                    yield place[1], key, self._rows[place][key][1]
+                    known = self._rows[place][key][1]
+                    if known & mask in wanted:
+                        yield place[1], key, known
+
+    def count(self, table: str) -> int:
+        """See runtime.Disk."""
+        return sum(len(keys) for place, keys in self._keys.items() if place[0] == table)
 
     def apply(self, rows: Sequence[Row]) -> None:
         """Put or delete these rows."""

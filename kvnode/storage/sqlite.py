@@ -9,6 +9,9 @@ delays acknowledgements but never probes and reads. Checkpoints always run on an
 A sync that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate", 2018). A
 full disk is an ordinary error: those writes fail, reads go on.
 
+A file that is damaged when the disk is opened is set aside (damage.py); one that turns out to be while it is in use
+ends the process, and is set aside at the next start.
+
 A student may open the file while the node runs: `pandas.read_sql("select * from records", ...)`.
 """
 
@@ -26,10 +29,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kvnode.checksum import checksum
 from kvnode.observe import Samples
-from kvnode.runtime import Row
+from kvnode.runtime import ANY, LowBits, Row
+from kvnode.storage.damage import damage_of, is_damage, mark_damaged, set_aside, set_aside_files
 
-TABLES = ("records", "hints", "meta")
+TABLES = {
+    table: f"create table {table} (partition integer not null, key text not null,"
+    " record blob not null, checksum integer not null, primary key (partition, key)) without rowid"
+    for table in ("records", "hints", "meta")
+}
 _CHECKPOINT_ROWS = 8192  # each row dirties about one page of 4 kB
 _PAGE_BYTES = 2048  # a random write logs a whole page: measured, half the default costs half the CPU a write
 INLINE_SYNC_MS_MAX = 2.0
@@ -44,14 +53,30 @@ class StorageError(OSError):
 
 
 class SqliteDisk:
-    """runtime.Disk on `directory`/data.sqlite. One process at a time: a second one is refused."""
+    """runtime.Disk on `directory`/data.sqlite. One process at a time: a second one is refused.
 
-    def __init__(self, directory: Path, *, delay_ms: Callable[[], float] = lambda: 0.0) -> None:
+    damage: why the file that was found was set aside just now, and under which name. on_damage: called when a file
+    turns out to be damaged while it is in use; it must not return.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        delay_ms: Callable[[], float] = lambda: 0.0,
+        on_damage: Callable[[str], None] = lambda why: None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._path = directory / "data.sqlite"
         self._delay_ms = delay_ms
+        self._on_damage = on_damage
         self._lock = _lock(directory)
+        self.damage: tuple[str, Path] | None = None
         try:
+            why = damage_of(self._path, TABLES)
+            if why is not None:
+                self.damage = (why, set_aside(self._path))
+            self._set_aside = [file.name for file in set_aside_files(self._path)]
             self._database = self._open()
             self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT, 0o600)
         except (sqlite3.Error, OSError) as error:
@@ -82,38 +107,74 @@ class SqliteDisk:
         database.execute("pragma synchronous=normal")  # commits do not sync by themselves: _run_syncs does
         database.execute("pragma wal_autocheckpoint=0")
         database.execute("pragma cache_size=-32768")
-        for table in TABLES:
-            database.execute(
-                f"create table if not exists {table} (partition integer not null, key text not null,"
-                " record blob not null, checksum integer not null, primary key (partition, key)) without rowid"
-            )
+        for statement in TABLES.values():
+            database.execute(statement.replace("create table", "create table if not exists"))
         return database
+
+    def _refuse_if_damaged(self, error: sqlite3.Error) -> None:
+        """If the file turns out to be damaged, nothing that it says can be relied on any more: do not return."""
+        if not is_damage(error):
+            return
+        why = f"{self._path} is damaged: {error}"
+        mark_damaged(self._path, str(error))
+        self._on_damage(why)
+        print(f"kvnode: {why}; stopping: the next start sets it aside", file=sys.stderr, flush=True)
+        os._exit(70)
 
     # --- reading ------------------------------------------------------------------------------------------
 
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
         """See runtime.Disk."""
-        row: tuple[bytes, int] | None = self._database.execute(
-            f"select record, checksum from {table} where partition=? and key=?", (partition, key)
-        ).fetchone()
-        return row
+        try:
+            row: tuple[bytes, int] | None = self._database.execute(
+                f"select record, checksum from {table} where partition=? and key=?", (partition, key)
+            ).fetchone()
+        except sqlite3.DatabaseError as error:
+            self._refuse_if_damaged(error)
+            raise
+        return row if row is None or type(row[0]) is bytes else (b"", 0)
 
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
         """See runtime.Disk."""
-        found = self._database.execute(
+        rows = self._select(
             f"select key, record, checksum from {table} where partition=? and key>? order by key limit ?",
             (partition, after, limit),
         )
-        return [Row(table, partition, key, record, checksum) for key, record, checksum in found.fetchall()]
+        return [
+            Row(table, partition, key, record, known)
+            if type(record) is bytes
+            else Row(table, partition, key, b"")
+            for key, record, known in rows
+        ]
 
-    def checksums(self, table: str, partition: int | None = None) -> Iterator[tuple[int, str, int]]:
+    def checksums(
+        self, table: str, partition: int | None = None, *, low_bits: LowBits = ANY
+    ) -> Iterator[tuple[int, str, int]]:
         """See runtime.Disk."""
-        where, values = ("", ()) if partition is None else ("where partition=?", (partition,))
-        found = self._database.execute(
-            f"select partition, key, checksum from {table} {where} order by partition, key", values
+        tests, values = ["true"], list[int]()
+        if partition is not None:
+            tests.append("partition=?")
+            values.append(partition)
+        if low_bits is not ANY:
+            tests.append(f"checksum & ? in ({','.join('?' * len(low_bits[1]))})")
+            values += (low_bits[0], *low_bits[1])
+        yield from self._select(
+            f"select partition, key, checksum from {table} where {' and '.join(tests)} order by partition, key",
+            tuple(values),
         )
-        while rows := found.fetchmany(1000):
-            yield from rows
+
+    def count(self, table: str) -> int:
+        """See runtime.Disk."""
+        return int(next(self._select(f"select count(*) from {table}", ()))[0])
+
+    def _select(self, statement: str, values: tuple[Any, ...]) -> Iterator[Any]:
+        try:
+            found = self._database.execute(statement, values)
+            while rows := found.fetchmany(1000):
+                yield from rows
+        except sqlite3.DatabaseError as error:
+            self._refuse_if_damaged(error)
+            raise
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -141,14 +202,16 @@ class SqliteDisk:
                 f"delete from {row.table} where partition=? and key=?", (row.partition, row.key)
             )
         else:
+            known = row.checksum or checksum(row.key, row.record)
             self._database.execute(
                 f"insert into {row.table} values (?,?,?,?) on conflict do update"
                 " set record=excluded.record, checksum=excluded.checksum",
-                (row.partition, row.key, row.record, row.checksum),
+                (row.partition, row.key, row.record, known),
             )
 
-    def _fail_group(self, error: Exception) -> asyncio.Future[None]:
+    def _fail_group(self, error: sqlite3.Error) -> asyncio.Future[None]:
         """The transaction cannot be stored (a full disk): all its writes fail, the next one starts afresh."""
+        self._refuse_if_damaged(error)
         group, self._group = self._group, None
         assert group is not None
         with contextlib.suppress(sqlite3.Error):
@@ -241,6 +304,7 @@ class SqliteDisk:
             "records_total": self.record_count,
             "batch_mean": round(self.record_count / self.commit_count, 2) if self.commit_count else None,
             "sync_ms": {"p50": sync["p50_ms"], "p95": sync["p95_ms"], "max": sync["max_ms"]},
+            "set_aside": self._set_aside,
         }
 
     async def close(self) -> None:

@@ -47,7 +47,14 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         (content(partitions=1), "partitions: 1 given"),
         (node(http_port=0), "node-1: port 0 given, expected 1 to 65535"),
         (node(peer_port=70_000), "node-1: port 70000 given"),
-        (node(host="0.0.0.0"), "only loopback hosts are served"),
+        (node(host="0.0.0.0"), "is beyond loopback, which needs a secret and a token"),
+        ({**node(host="10.1.2.3"), "secret": "s" * 20}, "needs a secret and a token"),
+        (
+            {**node(host="some.name"), "token": "t" * 20},
+            "`python -m kvnode.cluster start --host some.name` makes both",
+        ),
+        (content(secret="short"), "secret: expected at least 16 printable ASCII characters"),
+        (content(token="with spaces " * 3), "token: expected at least 16 printable ASCII characters"),
         (node(http_port="9999"), "Expected `int`, got `str`"),
         ({"cluster": "c"}, "missing required field"),
     ],
@@ -61,6 +68,19 @@ def test_a_wrong_file_says_what_was_found_and_what_was_expected(
         read_cluster_file(path)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_host_beyond_loopback_is_served_with_a_secret_and_a_token(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.json"
+    path.write_text(json.dumps({**node(host="0.0.0.0"), "secret": "s" * 20, "token": "t" * 20}))
+    with pytest.raises(ConfigError, match=r"others can read the cluster file .*chmod 600"):
+        read_cluster_file(path)
+    path.chmod(0o600)
+    cluster = read_cluster_file(path)
+    assert cluster.address("node-1").url == "http://127.0.0.1:9999"
+    assert [config.is_loopback(host) for host in ("127.0.0.2", "::1", "localhost", "0.0.0.0", "a.b")] == [
+        *(True, True, True, False, False)
+    ]
 
 
 def test_the_largest_record_of_all_coordinators_and_a_batch_fit_in_one_frame() -> None:

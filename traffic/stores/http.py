@@ -186,6 +186,7 @@ class Pool:
         pipeline_depth_max: int = PIPELINE_DEPTH_MAX,
         waiting_max: int = WAITING_MAX,
         timeout_s: float = TIMEOUT_S,
+        token: str | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
@@ -197,7 +198,8 @@ class Pool:
         self._depth_max = pipeline_depth_max
         self._waiting_max = waiting_max
         self._timeout_s = timeout_s
-        self._head = f" HTTP/1.1\r\nHost: {parts.netloc}\r\n".encode()
+        bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+        self._head = f" HTTP/1.1\r\nHost: {parts.netloc}\r\n{bearer}".encode()
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []  # used as a stack: a warm connection stays warm
         self._opening: set[asyncio.Task[None]] = set()

@@ -7,6 +7,7 @@ Here: paths, bodies, and what an answer means. Not here: connections (http.py), 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -21,6 +22,8 @@ from traffic.stores.http import Answer, HttpError, Pool
 WATCH_CONNECTIONS_MAX = 8
 WATCH_TIMEOUT_S = 0.9
 REPLICAS_DEFAULT = 3
+TOKEN = "QUORUM_LAB_TOKEN"
+"""The environment variable with the token that a cluster beyond loopback demands."""
 
 T = TypeVar("T")
 
@@ -79,7 +82,7 @@ class _Replicas(Struct):
 
 
 class KvnodeStore:
-    """Nodes by name. `names` and `urls` belong together, in order."""
+    """Nodes by name. `names` and `urls` belong together, in order. token: by default that of the environment."""
 
     def __init__(
         self,
@@ -89,7 +92,9 @@ class KvnodeStore:
         replicas: int | None = None,
         connections_max: int = 32,
         timeout_s: float = 3.0,
+        token: str | None = None,
     ) -> None:
+        token = token or os.environ.get(TOKEN)
         if not urls:
             raise ValueError("expected at least one node URL, got none")
         given = list(names) if names else [f"node-{index}" for index in range(1, len(urls) + 1)]
@@ -97,11 +102,11 @@ class KvnodeStore:
         self._nodes = tuple(given)
         self._replicas = min(replicas or REPLICAS_DEFAULT, len(given))
         self._pools = {
-            name: Pool(url, connections_max=connections_max, timeout_s=timeout_s)
+            name: Pool(url, connections_max=connections_max, timeout_s=timeout_s, token=token)
             for name, url in self.urls.items()
         }
         self._watch = {
-            name: Pool(url, connections_max=WATCH_CONNECTIONS_MAX, timeout_s=WATCH_TIMEOUT_S)
+            name: Pool(url, connections_max=WATCH_CONNECTIONS_MAX, timeout_s=WATCH_TIMEOUT_S, token=token)
             for name, url in self.urls.items()
         }
         self._decode_get = msgspec.json.Decoder(GetReply).decode
@@ -216,7 +221,7 @@ async def connect(addresses: Sequence[Address]) -> KvnodeStore:
 
 
 async def _info(url: str) -> _Info | None:
-    pool = Pool(url, connections_max=1, timeout_s=WATCH_TIMEOUT_S)
+    pool = Pool(url, connections_max=1, timeout_s=WATCH_TIMEOUT_S, token=os.environ.get(TOKEN))
     try:
         answer = await pool.request("GET", "/info")
         return msgspec.json.decode(answer.body, type=_Info)

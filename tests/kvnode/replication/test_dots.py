@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from kvnode.config import DOT_BLOCK
-from kvnode.requests import Get, Put
+from kvnode.requests import Add, Count, Get, Put
+from kvnode.runtime import Row
 from kvnode.versions import Dot
 
 Play = Callable[..., None]
@@ -55,5 +56,31 @@ def test_a_node_whose_disk_was_wiped_writes_under_a_new_name_and_loses_no_write(
         assert first["dot"].partition(":")[0] != second["dot"].partition(":")[0]
         _, got = await rooms.ask("node-2", Get("k", r=3))
         assert {sibling["value"] for sibling in got["siblings"]} == {"before", "after"}
+
+    play(story)
+
+
+def test_a_store_that_lost_a_counter_to_damage_counts_on_under_a_new_name(play: Play) -> None:
+    """1. node-1 added 5 to a counter under its own name, and all know it. 2. Its row is damaged, so it holds nothing.
+
+    3. It adds 1. 4. If it counted from 0 again under the same name, the others would keep the greater 5, and the
+    acknowledged 1 would be lost.
+    """
+
+    async def story(rooms: Any) -> None:
+        _, first = await rooms.ask("node-1", Add("c", None, 5, 0, 3))
+        node, disk = rooms.nodes["node-1"], rooms.disks["node-1"]
+        partition = node.ring.partition_of("c")
+        record, known = disk.get("records", partition, "counter/c")
+        disk.apply([Row("records", partition, "counter/c", record[:-1] + b"\x07", known)])
+        _, second = await rooms.ask("node-1", Add("c", None, 1, 0, 3))
+        assert first["actor"] != second["actor"] == node.dots.store
+        _, counted = await rooms.ask("node-2", Count("c", 3))
+        assert counted["value"] == 6
+        rooms.stop("node-1")
+        await rooms.start("node-1")
+        assert rooms.nodes["node-1"].dots.store == second["actor"]
+        dot = await rooms.nodes["node-1"].dots.next()
+        assert dot.counter <= int(disk.get("meta", 0, "dots-reserved")[0])
 
     play(story)

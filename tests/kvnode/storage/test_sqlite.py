@@ -200,12 +200,6 @@ def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path) -> No
     on_disk(tmp_path, story)
 
 
-def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "data.sqlite").write_bytes(b"this is no database, but long enough to look at" * 100)
-    with pytest.raises(StorageError, match=r"cannot use .*file is not a database"):
-        on_disk(tmp_path, lambda disk: asyncio.sleep(0))
-
-
 def test_a_row_committed_before_a_crash_of_the_process_is_there_after_it(tmp_path: Path) -> None:
     code = (
         "import asyncio, os, pathlib, sys\nfrom kvnode.runtime import Row\nfrom kvnode.storage import SqliteDisk\n"
