@@ -42,6 +42,8 @@ _PROBLEM = (b"content-type", b"application/problem+json")
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _LOOPBACK = frozenset(host.encode() for host in (*LOOPBACK_HOSTS, "[::1]"))
 _ASK_FOR_TOKEN = (b"www-authenticate", b'Bearer realm="quorum-lab"')
+_LAST_ANSWER = (b"connection", b"close")
+"""A node that has left may end at any moment: nobody should send into a connection that ends with it."""
 _BODY_METHODS = frozenset(("PUT", "POST"))
 
 
@@ -98,6 +100,8 @@ class Api:
         headers = [content_type if status < 400 else _PROBLEM, length]
         if status == Unauthorized.status:
             headers.append(_ASK_FOR_TOKEN)
+        if not self._node.ring.is_member:
+            headers.append(_LAST_ANSWER)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
