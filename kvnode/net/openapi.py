@@ -23,6 +23,7 @@ Schema = dict[str, Any]
 
 _PROBLEMS = {
     400: "What was sent makes no sense; the detail says what and where, and what was expected",
+    401: "The cluster demands a token, and the request does not carry it",
     403: "A foreign Host or Origin",
     404: "No such key, path or story (after a DELETE still with a context)",
     405: "No such method here",

@@ -54,6 +54,7 @@ class Exchange:
         self._is_alive = is_alive
         self._refuse_other_epoch = refuse_other_epoch
         self.failed_count = 0
+        self._asked_ms = float("-inf")  # when a peer last asked below a root: then we differ
         self.round_count = 0
         self.sent_count = 0
         self.received_count = 0
@@ -65,10 +66,15 @@ class Exchange:
         while True:
             others = [node for node in self._ring.nodes if node != self._node]
             for peer in others or (self._node,):
-                jitter = 0.5 + self._runtime.random.random()
-                await self._runtime.clock.sleep_ms(EXCHANGE_PERIOD_MS * jitter)
+                await self._pause()
+                if self._runtime.clock.now_ms() - self._asked_ms < EXCHANGE_PERIOD_MS:
+                    await self._pause()  # another is mending us: what it brings need not be fetched twice
                 if peer != self._node and self._is_alive(peer):
                     await self.with_peer(peer)
+
+    async def _pause(self) -> None:
+        jitter = 0.5 + self._runtime.random.random()
+        await self._runtime.clock.sleep_ms(EXCHANGE_PERIOD_MS * jitter)
 
     async def with_peer(self, peer: str) -> int:
         """One whole exchange with one peer; returns how many partitions differed. A silent peer ends it."""
@@ -204,6 +210,7 @@ class Exchange:
         if not (0 <= question.partition < self._ring.partitions and question.level in (1, 2)):
             self._runtime.network.send(peer, Refused(question.id, "no such node of a tree"))
             return
+        self._asked_ms = self._runtime.clock.now_ms()
         hashes = self._records.forest.hashes(question.partition, question.level)
         differing = tuple(i for i, known in question.hashes if 0 <= i < len(hashes) and hashes[i] != known)
         self._runtime.network.send(peer, Differing(question.id, differing))

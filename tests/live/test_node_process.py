@@ -166,10 +166,6 @@ def spoil_with_a_file(data: Path) -> None:
     data.write_text("not a directory")
 
 
-def spoil_the_database(data: Path) -> None:
-    (data / "data.sqlite").write_bytes(b"no database " * 1000)
-
-
 def spoil_the_log(data: Path) -> None:
     (data / "log.jsonl").mkdir()
 
@@ -178,7 +174,6 @@ def spoil_the_log(data: Path) -> None:
     ("spoil", "why"),
     [
         (spoil_with_a_file, "cannot use the data directory"),
-        (spoil_the_database, "file is not a database"),
         (spoil_the_log, "log.jsonl"),
     ],
 )

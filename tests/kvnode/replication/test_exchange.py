@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kvnode.config import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FRAME_BYTES_MAX
-from kvnode.messages import COUNTER, KV, CompareRoots, LeafAnswer, StoreMany
+from kvnode.messages import COUNTER, KV, CompareLeaves, CompareRoots, LeafAnswer, Refused, StoreMany, encode
 from kvnode.replication.exchange import Exchange
 from kvnode.replication.records import encode_state
 from kvnode.requests import Get, Put
@@ -130,5 +130,37 @@ def test_a_peers_record_that_cannot_be_decoded_ends_that_exchange_only(play: Pla
         rooms.nodes["node-2"].records.write(KV, "k", b"\xff\xff", lambda ok: None, known=None)
         await rooms.nodes["node-1"].exchange.with_peer("node-2")
         assert [facts for name, event, facts in rooms.events if event == "exchange_refused"]
+
+    play(story)
+
+
+def test_a_hundred_differing_keys_are_repaired_with_little_said_and_once(play: Play) -> None:
+    """Bytes are in proportion to what differs: also with all pairs at it at once, nobody fetches it twice over."""
+
+    async def story(rooms: Any) -> None:
+        for number in range(20_000):
+            state, _ = Siblings().write(Dot("node-1.1", number + 1), b"1", context=Context(), timestamp=1.0)
+            for name in rooms.config.names:
+                rooms.nodes[name].records.merge_in(KV, f"k{number}", encode_state(state), lambda ok: None)
+        await rooms.until(lambda: agree(rooms))
+        rooms.wire.carried.clear()
+        for number in range(100):
+            put_at(rooms, "node-3", f"new-{number}", b"1" * 100, counter=number + 1)
+        await rooms.until(lambda: agree(rooms), 10.0)
+        said = sum(len(encode(message)) for _, _, message in rooms.wire.carried)
+        assert said < 300_000
+        sent = sum(rooms.nodes[name].exchange.sent_count for name in rooms.config.names)
+        assert 200 <= sent <= 300
+
+    play(story)
+
+
+def test_a_question_about_a_leaf_or_partition_that_is_none_is_refused(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        exchange: Exchange = rooms.nodes["node-1"].exchange
+        for partition, leaves in ((2**63, (1,)), (-1, (1,)), (0, (256,)), (0, (2**63, -1)), (0, ())):
+            rooms.wire.carried.clear()
+            exchange.on_leaves("node-2", CompareLeaves(7, 0, partition, leaves, (2**63, 0)))
+            assert [type(message) for _, _, message in rooms.wire.carried] == [Refused]
 
     play(story)
