@@ -21,8 +21,9 @@ _PATIENCE_S = 6.0
 class Movers:
     """Asks for changes of the ring, one after the other."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, crashes: bool = True) -> None:
         self._world = world
+        self._crashes = crashes
 
     async def join(self) -> None:
         """A new node joins, or one that has left before; it may crash on the way."""
@@ -79,7 +80,7 @@ class Movers:
     async def _see_it_through(self, name: str, victim: str) -> None:
         """Wait for the end of the change, within a bound; crash the victim on the way."""
         world = self._world
-        if victim:
+        if victim and self._crashes:
             await asyncio.sleep(world.chance.uniform(0.0, 1.0))
             if victim in world.lives and not self._is_over():
                 world.crash(victim)

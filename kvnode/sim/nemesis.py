@@ -38,14 +38,12 @@ class Nemesis:
         }
         self.violations: list[str] = []
 
-    def move(self, weight: int) -> None:
-        """Let nodes come and go too, with this weight each."""
-        movers = Movers(self._world)
-        self._troubles |= {
-            "join": (movers.join, weight),
-            "leave": (movers.leave, weight),
-            "remove": (movers.remove, weight),
-        }
+    def move(self, weight: int, *, crashes: bool) -> None:
+        """Let nodes come and go too, with this weight each; crashes: some in the middle of a hand-over."""
+        movers = Movers(self._world, crashes=crashes)
+        self._troubles |= {"join": (movers.join, weight), "leave": (movers.leave, weight)}
+        if crashes:
+            self._troubles["remove"] = (movers.remove, weight)
 
     def spare(self, *troubles: str) -> None:
         """Leave these out."""

@@ -72,16 +72,19 @@ async def storm(seed: int, bug: str | None = None) -> Report:
 
 
 async def moving_storm(seed: int, bug: str | None = None) -> Report:
-    """The same, with nodes that come and go all the time: four or five to begin with, up to seven."""
+    """The same, with nodes that come and go all the time: four or five to begin with, up to seven.
+
+    Where hints are the only repair, what a new owner holds has come by the hand-over alone.
+    """
     return await _storm(seed, bug, node_count=4 + seed % 2, moving=6)
 
 
 async def _storm(seed: int, bug: str | None, *, node_count: int, moving: int) -> Report:
     world = World(seed, node_count=node_count)
     client, nemesis = Client(world), Nemesis(world)
-    hints_alone = bug in HINTS_ALONE or (seed % 8 == 5 and moving < 2)
-    if moving and not hints_alone:
-        nemesis.move(moving)
+    hints_alone = bug in HINTS_ALONE or bug in OF_MOVES or seed % 8 == 5
+    if moving and (moving > 1 or not hints_alone):
+        nemesis.move(moving, crashes=not hints_alone)
     if hints_alone:
         world.on_start = only_hints
         nemesis.spare("crash", "crash in mid-sync", "crash of all", "lost disk", "one-way cut", "loss")
