@@ -256,10 +256,14 @@ def play(history: list[tuple[str, set[int], bool]]) -> tuple[Ledger, dict[str, S
     counters = dict.fromkeys(STORES, 0)
     for store, seen, answered in history:
         past: dict[str, int] = {}
-        for index in seen:
+        for index in sorted(seen):
             if index < len(versions):
-                for known, count in versions[index].vector_clock.items():
-                    past[known] = max(past.get(known, 0), count)
+                past = joined(past, versions[index].vector_clock)
+        # Replicas hold whole sibling sets: who has seen a store's write has seen its earlier ones, and what those saw.
+        for version in versions * 2:
+            own, _, number = version.dot.rpartition(":")
+            if past.get(own, 0) >= int(number):
+                past = joined(past, version.vector_clock)
         counters[store] += 1
         version = sibling(f"{store}:{counters[store]}", past)
         versions.append(version)
@@ -274,6 +278,10 @@ def play(history: list[tuple[str, set[int], bool]]) -> tuple[Ledger, dict[str, S
         if not any(covers(other, version.dot) for other in versions if other is not version)
     }
     return ledger, alive, acknowledged
+
+
+def joined(one: dict[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {store: max(one.get(store, 0), other.get(store, 0)) for store in {*one, *other}}
 
 
 def covers(version: SiblingRead, dot: str) -> bool:

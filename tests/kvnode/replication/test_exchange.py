@@ -138,7 +138,7 @@ def test_a_hundred_differing_keys_are_repaired_with_little_said_and_once(play: P
     """Bytes are in proportion to what differs: also with all pairs at it at once, nobody fetches it twice over."""
 
     async def story(rooms: Any) -> None:
-        for number in range(20_000):
+        for number in range(4_000):
             state, _ = Siblings().write(Dot("node-1.1", number + 1), b"1", context=Context(), timestamp=1.0)
             for name in rooms.config.names:
                 rooms.nodes[name].records.merge_in(KV, f"k{number}", encode_state(state), lambda ok: None)

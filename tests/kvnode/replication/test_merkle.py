@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvnode.checksum import checksum
@@ -18,6 +18,7 @@ def forest_of(content: dict[str, bytes], *, keys: list[str] | None = None) -> Me
     return forest
 
 
+@settings(deadline=None)
 @given(contents, contents)
 def test_roots_are_equal_if_and_only_if_the_content_is(
     one: dict[str, bytes], other: dict[str, bytes]
@@ -25,6 +26,7 @@ def test_roots_are_equal_if_and_only_if_the_content_is(
     assert (forest_of(one).root(0) == forest_of(other).root(0)) == (one == other)
 
 
+@settings(deadline=None)
 @given(contents, st.randoms())
 def test_the_order_of_writes_and_what_was_overwritten_leave_no_trace(
     content: dict[str, bytes], chance: object
@@ -61,6 +63,7 @@ def test_checksums_tell_keys_and_records_apart_and_fit_sqlite() -> None:
     assert -(2**63) <= checksum("a", b"1") < 2**63
 
 
+@settings(deadline=None)
 @given(contents, st.data())
 def test_a_tree_that_is_built_late_is_the_same_as_one_that_noted_every_change(
     content: dict[str, bytes], data: st.DataObject
