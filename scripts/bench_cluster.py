@@ -1,12 +1,16 @@
 """Quorum writes and reads per second, latency percentiles and start-up time of a three-node cluster on this computer.
 
     python scripts/bench_cluster.py [--seconds 5] [--connections 32] [--against etcd] [--pairs 5]
+    python scripts/bench_cluster.py --cpu [--operations 10000] [--against etcd]
 
 Closed loop: each connection sends its next request when the last was answered; connections are spread over all
 nodes; values have 100 bytes; every acknowledgement comes after an fsync on w=2 of 3 replicas. With --against etcd a
 three-node etcd (its JSON gateway, fsync as by default) is measured in turn, pair by pair, and ratios are printed:
 absolute figures of a shared computer mean little. etcd's guarantee is the stronger one (linearizable, by consensus);
 the comparison says what quorums without consensus cost and save.
+
+--cpu counts instead what an operation costs: CPU time of each node and of this client (all on the same cores), and
+syncs. That is the figure to work by on a computer that others use too.
 """
 
 from __future__ import annotations
@@ -27,6 +31,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+
+import cpu_meter
 
 from kvnode.cluster import LocalCluster
 from traffic.stores.http import Pool
@@ -38,12 +45,17 @@ Request = tuple[str, str, bytes | None]
 
 @dataclass
 class Target:
-    """A database under test: its addresses, and how it is asked to write and to read key number i."""
+    """A database under test: its addresses, and how it is asked to write and to read key number i.
+
+    pids: its processes by name. syncs: how many its disks have done so far.
+    """
 
     name: str
     urls: list[str]
     put: Callable[[int], Request]
     get: Callable[[int], Request]
+    pids: dict[str, int]
+    syncs: Callable[[], int]
 
 
 @dataclass
@@ -86,7 +98,10 @@ def kvnode_cluster() -> Iterator[tuple[Target, float]]:
         started = time.perf_counter()
         with LocalCluster.start(f"bench-{os.getpid()}", base_port=free_port(), state_dir=folder) as cluster:
             startup_s = time.perf_counter() - started
-            yield Target("kvnode", list(cluster.urls), kvnode_put, kvnode_get), startup_s
+            urls = list(cluster.urls)
+            pids = {node.name: node.pid for node in cluster.nodes}
+            syncs = partial(cpu_meter.kvnode_syncs, urls)
+            yield Target("kvnode", urls, kvnode_put, kvnode_get, pids, syncs), startup_s
 
 
 @contextlib.contextmanager
@@ -96,6 +111,7 @@ def etcd_cluster() -> Iterator[Target]:
         ports = [(free_port(), free_port()) for _ in range(3)]
         members = ",".join(f"m{i}=http://127.0.0.1:{peer}" for i, (_, peer) in enumerate(ports))
         urls = [f"http://127.0.0.1:{client}" for client, _ in ports]
+        pids = {}
         with contextlib.ExitStack() as stack:
             for i, (client, peer) in enumerate(ports):
                 log = stack.enter_context(open(f"{folder}/m{i}.log", "wb"))  # noqa: PTH123
@@ -110,7 +126,8 @@ def etcd_cluster() -> Iterator[Target]:
                 ]
                 process = subprocess.Popen(command, stdout=log, stderr=log)
                 stack.callback(_end, process)
-            target = Target("etcd", urls, _etcd_put, _etcd_get)
+                pids[f"m{i}"] = process.pid
+            target = Target("etcd", urls, _etcd_put, _etcd_get, pids, partial(cpu_meter.etcd_syncs, urls))
             asyncio.run(_until_serving(target))
             yield target
 
@@ -149,9 +166,15 @@ async def _until_serving(target: Target) -> None:
 
 
 async def measure(
-    target: Target, make: Callable[[int], Request], *, connections: int, seconds: float, keys: int
+    target: Target,
+    make: Callable[[int], Request],
+    *,
+    connections: int,
+    seconds: float = 60.0,
+    operations: int = 10**9,
+    keys: int,
 ) -> Figure:
-    """Run closed loops for `seconds` and count."""
+    """Run closed loops for `seconds`, or until so many operations were sent, and count."""
     per_node = [
         connections // len(target.urls) + (i < connections % len(target.urls))
         for i in range(len(target.urls))
@@ -160,13 +183,14 @@ async def measure(
         Pool(url, connections_max=max(1, count)) for url, count in zip(target.urls, per_node, strict=True)
     ]
     latencies: list[float] = []
-    errors = 0
+    errors = sent = 0
     end = time.perf_counter() + seconds
 
     async def worker(pool: Pool, seed: int) -> None:
-        nonlocal errors
+        nonlocal errors, sent
         chance = random.Random(seed)
-        while (started := time.perf_counter()) < end:
+        while (started := time.perf_counter()) < end and sent < operations:
+            sent += 1
             answer = await pool.request(*make(chance.randrange(keys)))
             if answer.status == 200:
                 latencies.append((time.perf_counter() - started) * 1000.0)
@@ -203,6 +227,16 @@ async def fill(target: Target, keys: int) -> None:
         await pool.close()
 
 
+def cpu_line(target: Target, title: str, verb: str, *, connections: int, operations: int, keys: int) -> str:
+    """What an operation costs, after a tenth as many that only warm up."""
+    make = target.put if verb == "put" else target.get
+    run(measure(target, make, connections=connections, operations=operations // 10, keys=keys))
+    before = cpu_meter.read(target.pids, target.syncs)
+    figure = run(measure(target, make, connections=connections, operations=operations, keys=keys))
+    after = cpu_meter.read(target.pids, target.syncs)
+    return cpu_meter.line(f"{target.name}: {title}", before, after, len(figure.latencies_ms))
+
+
 def _line(name: str, figure: Figure) -> str:
     percentiles = "  ".join(
         f"p{int(share * 100)} {figure.percentile(share):7.2f} ms" for share in (0.5, 0.95, 0.99)
@@ -227,6 +261,8 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=32, help="over all nodes (default 32)")
     parser.add_argument("--keys", type=int, default=1000, help="distinct keys (default 1000)")
     parser.add_argument("--pairs", type=int, default=5, help="with --against: interleaved pairs (default 5)")
+    parser.add_argument("--cpu", action="store_true", help="CPU time and syncs an operation, instead of rates")
+    parser.add_argument("--operations", type=int, default=10_000, help="with --cpu: how many (default 10000)")
     parser.add_argument("--against", choices=["etcd"], help="measure a rival in the same minutes")
     arguments = parser.parse_args()
     if arguments.against == "etcd" and shutil.which("etcd") is None:
@@ -248,6 +284,13 @@ def main() -> int:
             targets.append(stack.enter_context(etcd_cluster()))
         for target in targets:
             run(fill(target, arguments.keys))
+        if arguments.cpu:
+            for title, verb, connections in plans:
+                count = arguments.operations if connections > 1 else arguments.operations // 5
+                for target in targets:
+                    work = {"connections": connections, "operations": count, "keys": arguments.keys}
+                    print(cpu_line(target, title, verb, **work), flush=True)
+            return 0
         pairs = arguments.pairs if arguments.against else 1
         for title, verb, connections in plans:
             rates: dict[str, list[float]] = {target.name: [] for target in targets}
