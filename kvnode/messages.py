@@ -49,7 +49,11 @@ class Proof(msgspec.Struct, frozen=True, array_like=True, tag="proof"):
 
 
 class StoreRecord(msgspec.Struct, frozen=True, array_like=True, tag="store"):
-    """Merge this record into yours and make the result durable; answered by Stored."""
+    """Merge this record into yours and make the result durable; answered by Stored.
+
+    made_from: the checksum of the record that this one was made from, so that whoever holds just that one need not
+    merge; 0: not told.
+    """
 
     id: int
     cause: int
@@ -57,6 +61,7 @@ class StoreRecord(msgspec.Struct, frozen=True, array_like=True, tag="store"):
     key: str
     record: bytes
     epoch: int
+    made_from: int = 0
 
 
 class StoreMany(msgspec.Struct, frozen=True, array_like=True, tag="store-many"):

@@ -261,7 +261,9 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=32, help="over all nodes (default 32)")
     parser.add_argument("--keys", type=int, default=1000, help="distinct keys (default 1000)")
     parser.add_argument("--pairs", type=int, default=5, help="with --against: interleaved pairs (default 5)")
-    parser.add_argument("--cpu", action="store_true", help="CPU time and syncs an operation, instead of rates")
+    parser.add_argument(
+        "--cpu", action="store_true", help="CPU time and syncs an operation, instead of rates"
+    )
     parser.add_argument("--operations", type=int, default=10_000, help="with --cpu: how many (default 10000)")
     parser.add_argument("--against", choices=["etcd"], help="measure a rival in the same minutes")
     arguments = parser.parse_args()

@@ -264,13 +264,15 @@ class Coordinator:
         quorum.fail(len(audience.dead))
         asked = [*audience.live, *(each for each in audience.pending if each != self.node)]
         round_ = WriteRound(self, cause, kind, key, record, quorum, list(asked))
+        made_from = 0
         if audience.here or self.node in audience.pending:
             if record == known:
                 self._records.merge_in(kind, key, record, round_.stored_here)
             else:
-                self._records.write(kind, key, record, round_.stored_here, known=known)
+                made_from = self._records.write(kind, key, record, round_.stored_here, known=known)
         if asked:
-            question = StoreRecord(self._calls.begin(round_), cause, kind, key, record, audience.epoch)
+            id_ = self._calls.begin(round_)
+            question = StoreRecord(id_, cause, kind, key, record, audience.epoch, made_from)
             for peer in asked:
                 self.traces.note(cause, "sent the record to", peer)
                 self._runtime.network.send(peer, question)
