@@ -185,7 +185,9 @@ class SqliteDisk:
             self._group.add_done_callback(_retrieve)
             self._group_rows = 0
             if not self._syncing:
-                self._loop.call_soon(self._flush)
+                # Not at the end of this turn but of the next: first the messages of this turn leave, so that the
+                # replicas sync while this node does, and what has arrived meanwhile joins the group.
+                self._loop.call_soon(self._loop.call_soon, self._flush)
         try:
             if not self._database.in_transaction:
                 self._database.execute("begin")
