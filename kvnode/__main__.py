@@ -124,7 +124,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
         ports = f"{address.http_port} or {address.peer_port}"
         raise Stop(EXIT_PORT, f"port {ports} of {address.host} cannot be used: {error.strerror}") from error
     await node.open()
-    server = HttpServer(Api(node, Views(node, network), set_faults), listener)
+    server = HttpServer(Api(node, Views(node, network), set_faults).answer, listener)
     await server.start()
     stop = asyncio.Event()
     _end_when_told(stop, exit_with_stdin)
