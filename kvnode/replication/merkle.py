@@ -42,7 +42,7 @@ class MerkleForest:
         self._load: Load = load or (lambda partition: ())
         self._leaves: list[array[int] | None] = [None] * partitions
         self._upper: dict[int, array[int]] = {}  # the root and the branches, where they are known
-        self._changed: dict[int, set[int]] = {}  # which branches have changed since
+        self._changed = [0] * partitions  # which branches have changed since: one bit each
         if load is None:
             for partition in range(partitions):
                 self.build(partition)
@@ -60,7 +60,7 @@ class MerkleForest:
             count += 1
         self._leaves[partition] = leaves
         self._upper.pop(partition, None)
-        self._changed.pop(partition, None)
+        self._changed[partition] = 0
         return count
 
     def _tree(self, partition: int) -> array[int]:
@@ -78,8 +78,7 @@ class MerkleForest:
             left, entered = before & (LEAF_COUNT - 1), after & (LEAF_COUNT - 1)
             leaves[left] ^= before
             leaves[entered] ^= after
-            if partition in self._upper:
-                self._changed.setdefault(partition, set()).update((left // FANOUT, entered // FANOUT))
+            self._changed[partition] |= 1 << left // FANOUT | 1 << entered // FANOUT
 
     def root(self, partition: int) -> int:
         """The root of one partition: equal roots mean equal content (but for a chance of 2**-64)."""
@@ -99,14 +98,15 @@ class MerkleForest:
     def _branches(self, partition: int) -> array[int]:
         """The root and the branches; only what has changed since they were asked for last is worked out."""
         known = self._upper.get(partition)
-        changed: Iterable[int] = self._changed.pop(partition, ())
+        changed, self._changed[partition] = self._changed[partition], 0
         if known is None:
             known = self._upper[partition] = array("q", bytes(8 * (1 + FANOUT)))
-            changed = range(FANOUT)
+            changed = (1 << FANOUT) - 1
         if changed:
             leaves = self._tree(partition)
-            for branch in changed:
-                known[1 + branch] = _hash_of(leaves[branch * FANOUT : (branch + 1) * FANOUT])
+            for branch in range(FANOUT):
+                if changed >> branch & 1:
+                    known[1 + branch] = _hash_of(leaves[branch * FANOUT : (branch + 1) * FANOUT])
             known[0] = _hash_of(known[1:])
         return known
 

@@ -1,9 +1,12 @@
 """A durable disk on one SQLite file, with group commit: one sync for all the writes that are waiting.
 
-The writes of one turn of the event loop, and those that arrive while a sync runs, are committed together. SQLite
-writes its log (WAL) without syncing it; the sync is ours: fdatasync, or F_FULLFSYNC on macOS, where fsync does not
-reach the platter. On a fast disk it is done at once, since handing it to another thread takes longer than the sync.
-When the running mean exceeds INLINE_SYNC_MS_MAX the next ones run on a thread of their own, so that a slow disk
+The writes of one turn of the event loop, and those that arrive while a sync runs, are committed together. They wait in
+memory until then, so that SQLite gets them in one go, and a key that is written twice only once; a reader that comes
+in between sees them too, since they are handed to SQLite before it is asked.
+
+SQLite writes its log (WAL) without syncing it; the sync is ours: fdatasync, or F_FULLFSYNC on macOS, where fsync does
+not reach the platter. On a fast disk it is done at once, since handing it to another thread takes longer than the
+sync. When the running mean exceeds INLINE_SYNC_MS_MAX the next ones run on a thread of their own, so that a slow disk
 delays acknowledgements but never probes and reads. Checkpoints always run on another thread.
 
 A sync that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate", 2018). A
@@ -84,7 +87,7 @@ class SqliteDisk:
         self._sync_file = _no_sync if os.environ.get(UNSAFE_NO_SYNC) else _sync_function()
         _sync_directory(directory)
         self._group: asyncio.Future[None] | None = None
-        self._group_rows = 0
+        self._waiting: dict[tuple[str, int, str], Row] = {}
         self._syncing = False
         self._disk_is_fast = True
         self._mean_sync_ms = 0.0
@@ -125,6 +128,7 @@ class SqliteDisk:
 
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
         """See runtime.Disk."""
+        self._write_before_reading()
         try:
             row: tuple[bytes, int] | None = self._database.execute(
                 f"select record, checksum from {table} where partition=? and key=?", (partition, key)
@@ -168,6 +172,7 @@ class SqliteDisk:
         return int(next(self._select(f"select count(*) from {table}", ()))[0])
 
     def _select(self, statement: str, values: tuple[Any, ...]) -> Iterator[Any]:
+        self._write_before_reading()
         try:
             found = self._database.execute(statement, values)
             while rows := found.fetchmany(1000):
@@ -183,35 +188,41 @@ class SqliteDisk:
         if self._group is None:
             self._group = self._loop.create_future()
             self._group.add_done_callback(_retrieve)
-            self._group_rows = 0
             if not self._syncing:
                 # Not at the end of this turn but of the next: first the messages of this turn leave, so that the
                 # replicas sync while this node does, and what has arrived meanwhile joins the group.
                 self._loop.call_soon(self._loop.call_soon, self._flush)
-        try:
-            if not self._database.in_transaction:
-                self._database.execute("begin")
-            for row in rows:
-                self._write(row)
-        except sqlite3.Error as error:
-            return self._fail_group(error)
-        self._group_rows += len(rows)
+        for row in rows:
+            self._waiting[row[:3]] = row
         return self._group
 
-    def _write(self, row: Row) -> None:
-        if row.record is None:
-            self._database.execute(
-                f"delete from {row.table} where partition=? and key=?", (row.partition, row.key)
-            )
-        else:
-            known = row.checksum or checksum(row.key, row.record)
-            self._database.execute(
-                f"insert into {row.table} values (?,?,?,?) on conflict do update"
-                " set record=excluded.record, checksum=excluded.checksum",
-                (row.partition, row.key, row.record, known),
-            )
+    def _write(self) -> None:
+        """Hand what waits to SQLite, in the open transaction. Raises sqlite3.Error."""
+        if not self._database.in_transaction:
+            self._database.execute("begin")
+        rows, self._waiting = self._waiting.values(), {}
+        for table in dict.fromkeys(row.table for row in rows):
+            mine = [row for row in rows if row.table == table]
+            puts = [
+                (row.partition, row.key, row.record, row.checksum or checksum(row.key, row.record))
+                for row in mine
+                if row.record is not None
+            ]
+            gone = [(row.partition, row.key) for row in mine if row.record is None]
+            self._database.executemany(f"replace into {table} values (?,?,?,?)", puts)
+            if gone:
+                self._database.executemany(f"delete from {table} where partition=? and key=?", gone)
+        self.record_count += len(rows)
 
-    def _fail_group(self, error: sqlite3.Error) -> asyncio.Future[None]:
+    def _write_before_reading(self) -> None:
+        """A reader sees all commits; if they cannot be stored, they fail here and it sees none of them."""
+        if self._waiting:
+            try:
+                self._write()
+            except sqlite3.Error as error:
+                self._fail_group(error)
+
+    def _fail_group(self, error: sqlite3.Error) -> None:
         """The transaction cannot be stored (a full disk): all its writes fail, the next one starts afresh."""
         self._refuse_if_damaged(error)
         group, self._group = self._group, None
@@ -219,13 +230,13 @@ class SqliteDisk:
         with contextlib.suppress(sqlite3.Error):
             self._database.execute("rollback")
         group.set_exception(StorageError(f"cannot write to {self._path}: {error}"))
-        return group
 
     def _flush(self) -> None:
         group = self._group
         if group is None or self._syncing:
             return
         try:
+            self._write()
             self._database.execute("commit")
         except sqlite3.Error as error:
             self._fail_group(error)
@@ -235,7 +246,6 @@ class SqliteDisk:
         self._group = None
         self._syncing = True
         self.commit_count += 1
-        self.record_count += self._group_rows
         if self._disk_is_fast and not self._delay_ms():
             self._synced(group, self._sync())
         else:

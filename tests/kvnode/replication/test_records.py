@@ -212,7 +212,8 @@ def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_sta
         root = MerkleForest(1).root(0)
         real_write = disk._write
 
-        def no_write(row: Row) -> None:
+        def no_write() -> None:
+            disk._waiting = {}
             raise __import__("sqlite3").OperationalError("database or disk is full")
 
         disk._write = no_write  # type: ignore[method-assign]
