@@ -100,6 +100,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     runtime = Runtime(clock, network, disk, chance, _spawner(log), log.write)
     node = Node(runtime, config, address.name)
     network.on_message = node.on_message
+    node.on_ring = lambda state: network.set_peers(state.everybody)
     _check_owner(disk, config)
 
     def set_faults(faults: FaultsBody) -> dict[str, Any]:

@@ -155,8 +155,29 @@ class Info(TypedDict):
     peer_port: int
 
 
+class PendingOwner(TypedDict):
+    """A node that takes partitions over: how many, and how many are complete there."""
+
+    slots: int
+    done: int
+
+
+class Moved(TypedDict):
+    """The slots that a change moves, as a share of all slots, beside one node's share (the ideal)."""
+
+    slots: int
+    share: float
+    ideal_share: float
+    times_ideal: float
+
+
 class Ring(TypedDict):
-    """Who holds what. With a key: its partition and preference list too."""
+    """Who holds what. With a key: its partition, preference list and pending owners too.
+
+    phase: stable, or moving while a change is under way; then `change` says which, `pending` who takes how much over,
+    and pending_lists which partitions. note: what happened last. moved: by this change, or the last one. left_over:
+    the partitions that this node holds something of though they belong to others by now.
+    """
 
     epoch: int
     replicas: int
@@ -164,9 +185,30 @@ class Ring(TypedDict):
     nodes: list[str]
     slots: dict[str, int]
     preference_lists: list[list[str]]
+    pending_lists: list[list[str]] | None
+    phase: str
+    change: str
+    note: str
+    members: list[str]
+    pending: dict[str, PendingOwner]
+    moved: Moved | None
+    left_over: int
     key: NotRequired[str]
     partition: NotRequired[int]
     preference_list: NotRequired[list[str]]
+    pending_owners: NotRequired[list[str]]
+
+
+class ChangeAnswer(TypedDict):
+    """The ring after a change was admitted; GET /ring tells how it goes on."""
+
+    epoch: int
+    phase: str
+    change: str
+    note: str
+    members: list[str]
+    pending: dict[str, PendingOwner]
+    moved: Moved | None
 
 
 class Member(TypedDict):

@@ -173,6 +173,21 @@ class Client:
         """Replace a node's outgoing rules. A cluster's supervisor does this for you, and remembers it."""
         return cast(answers.FaultsAnswer, self._call("POST", "/faults", node, body={"rules": rules}))
 
+    def join(
+        self, name: str, *, http_port: int, peer_port: int, host: str = "127.0.0.1", node: Node | None = None
+    ) -> answers.ChangeAnswer:
+        """Admit a node that was started as joining. Answers at once; `ring()` tells when it is a member.
+
+        A local cluster does this for you: kvnode.cluster.LocalCluster.join().
+        """
+        body = {"name": name, "host": host, "http_port": http_port, "peer_port": peer_port}
+        return cast(answers.ChangeAnswer, self._call("POST", "/cluster/join", node, body=body))
+
+    def leave(self, name: str, *, force: bool = False, node: Node | None = None) -> answers.ChangeAnswer:
+        """Let a member hand its data over and go; force: it is dead. Answers at once, as `join`."""
+        body = {"node": name, "force": force}
+        return cast(answers.ChangeAnswer, self._call("POST", "/cluster/leave", node, body=body))
+
     # --- inside -----------------------------------------------------------------------------------------
 
     def _call(

@@ -40,6 +40,14 @@ PROBE_TIMEOUT_MS = 120.0
 PROBE_WAIT_MS = 450.0  # no sign of life for so long after a ping: suspected
 SUSPICION_PERIODS = 3.0  # times log10(n + 9): just under a second for a small cluster
 STAT_WINDOW_MS = 10_000.0
+RING_PERIOD_MS = 400.0  # how often a hand-over is looked after
+RING_ASK_PERIOD_MS = 100.0  # who is behind asks for the ring no more often
+VOTE_TIMEOUT_MS = 1_000.0
+VOTE_ATTEMPTS_MAX = 5
+VOTE_BACKOFF_MS = 100.0
+RING_CHANGES_MAX = 4  # within one client request; then it is given up
+DROP_BATCH_RECORDS = 256  # records of a partition held no more that are deleted at once
+DROP_PERIOD_MS = 50.0
 
 # --- queues -------------------------------------------------------------------------------------------------
 HINT_COUNT_MAX = 100_000
@@ -94,9 +102,26 @@ class NodeAddress(msgspec.Struct, frozen=True):
         host = self.reachable_host
         return f"http://[{host}]:{self.http_port}" if ":" in host else f"http://{host}:{self.http_port}"
 
+    def check(self) -> NodeAddress:
+        """Return self, or raise ConfigError that names what is wrong."""
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(f"node name {self.name!r}: expected lower-case letters, digits and dashes")
+        for port in (self.http_port, self.peer_port):
+            if not 1 <= port <= 65_535:
+                raise ConfigError(f"{self.name}: port {port} given, expected 1 to 65535")
+        return self
+
 
 class ClusterConfig(msgspec.Struct, frozen=True):
     """What all nodes of a cluster are told alike (cluster.json).
+
+    Members come and go while the cluster runs, and a node remembers them on its own disk. So the file is only a place
+    to begin: a node takes the newer of the two, and learns the rest from whom it reaches.
+
+    nodes: everybody. joining: those of them that are no members (yet): such a node starts, serves /health, refuses
+    data and waits for POST /cluster/join at a member. epoch: the ring's epoch in which the others are the members.
+    founded: all members have run before, so one that finds its data directory empty has lost its disk (and what it
+    had promised as a voter with it). A file for a new cluster leaves out all three.
 
     secret: what peers prove to each other that they know. token: what HTTP clients must send. Both are demanded
     wherever they are set, and must be set before a node listens beyond loopback.
@@ -107,6 +132,9 @@ class ClusterConfig(msgspec.Struct, frozen=True):
     nodes: tuple[NodeAddress, ...]
     replicas: int = REPLICAS_DEFAULT
     partitions: int = PARTITIONS_DEFAULT
+    epoch: int = 1
+    joining: tuple[str, ...] = ()
+    founded: bool = False
     secret: str | None = None
     token: str | None = None
 
@@ -117,17 +145,19 @@ class ClusterConfig(msgspec.Struct, frozen=True):
             raise ConfigError(f"nodes: {len(names)} given, expected 1 to {NODE_COUNT_MAX}")
         if len(set(names)) != len(names):
             raise ConfigError(f"nodes: names must differ, got {', '.join(names)}")
-        for name in names:
-            if not _NAME.fullmatch(name):
-                raise ConfigError(f"node name {name!r}: expected lower-case letters, digits and dashes")
         if self.replicas < 1:
             raise ConfigError(f"replicas: {self.replicas} given, expected at least 1")
         if not (2 <= self.partitions <= 2**15 and self.partitions & (self.partitions - 1) == 0):
             raise ConfigError(f"partitions: {self.partitions} given, expected a power of two from 2 to 32768")
+        if self.epoch < 1:
+            raise ConfigError(f"epoch: {self.epoch} given, expected at least 1")
+        for name in self.joining:
+            if name not in names:
+                raise ConfigError(f"joining: {name!r} is not among the nodes, which are {', '.join(names)}")
+        if len(set(self.joining)) == len(names):
+            raise ConfigError("joining: all nodes are joining, so there is no member to join")
         for node in self.nodes:
-            for port in (node.http_port, node.peer_port):
-                if not 1 <= port <= 65_535:
-                    raise ConfigError(f"{node.name}: port {port} given, expected 1 to 65535")
+            node.check()
             if not is_loopback(node.host) and not (self.secret and self.token):
                 raise ConfigError(
                     f"{node.name}: host {node.host!r} is beyond loopback, which needs a secret and a token in the"

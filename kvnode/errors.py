@@ -16,6 +16,7 @@ In doubt an error is indefinite.
     ├── HeadersTooLarge       431  the head of a request beyond its bound
     ├── InternalError         500  the node found a fault in itself
     ├── QuorumUnmet           503  fewer replicas answered than asked for: need and got
+    ├── NotAMember            503  this node holds no data (yet, or any more)
     ├── GatewayTimeout        504  the replica that was asked to coordinate did not answer in time
     └── Unreachable             0  (clients only) no node took the connection
 
@@ -138,6 +139,12 @@ class QuorumUnmet(KvError):
         super().__init__(detail, definite=definite, need=need, got=got, n=n)
 
 
+class NotAMember(KvError):
+    status = 503
+    title = "Not a member"
+    definite_default = True
+
+
 class GatewayTimeout(KvError):
     status = 504
     title = "Gateway timeout"
@@ -177,6 +184,8 @@ def from_problem(body: Mapping[str, Any], status: int | None = None) -> KvError:
     known = ("type", "title", "status", "detail", "definite")
     extra = {name: value for name, value in body.items() if name not in known}
     definite = bool(body.get("definite", False))
+    if code == NotAMember.status and body.get("title") == NotAMember.title:
+        return NotAMember(detail, definite=definite, **extra)
     if code == QuorumUnmet.status:
         error = QuorumUnmet("W", need=0, got=0, n=0, definite=definite)
         error.detail, error.extra, error.args = detail, extra, (detail,)

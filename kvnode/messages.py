@@ -3,25 +3,33 @@
 A question carries an `id` that its answer repeats; ids are the asker's own. `cause` names the client request (or the
 background round) that a message belongs to, so that the story of one request can be told across nodes.
 Records travel as the very bytes that are stored: opaque here, canonical by versions/.
+
+Questions about data carry the `epoch` of the ring by which their receivers were chosen. A receiver that knows a newer
+ring refuses with Stale; one that knows an older ring asks for the sender's (AskRing).
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from kvnode.ring import RingState
+
 KV = "kv"
 COUNTER = "counter"
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
-    """First on every connection: who calls, and from which cluster. A stranger is refused.
+    """First on every connection: who calls, from which cluster, and where it listens. A stranger is refused.
 
+    A node of the cluster that is no member may call: it is to join, or must be told that it was removed.
     challenge: fresh bytes, if the cluster has a secret; then Welcome and Proof follow (net/handshake.py).
     """
 
     cluster_id: str
     node: str
     challenge: bytes = b""
+    host: str = ""
+    peer_port: int = 0
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
@@ -48,6 +56,7 @@ class StoreRecord(msgspec.Struct, frozen=True, array_like=True, tag="store"):
     kind: str
     key: str
     record: bytes
+    epoch: int
 
 
 class StoreMany(msgspec.Struct, frozen=True, array_like=True, tag="store-many"):
@@ -57,6 +66,7 @@ class StoreMany(msgspec.Struct, frozen=True, array_like=True, tag="store-many"):
     cause: int
     why: str
     records: tuple[tuple[str, str, bytes], ...]
+    epoch: int
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
@@ -79,6 +89,7 @@ class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     cause: int
     kind: str
     key: str
+    epoch: int
 
 
 class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
@@ -95,6 +106,7 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
     id: int
     cause: int
     request: bytes
+    epoch: int
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True, tag="forwarded"):
@@ -123,11 +135,12 @@ class Trace(msgspec.Struct, frozen=True, array_like=True, tag="trace"):
 
 
 class CompareRoots(msgspec.Struct, frozen=True, array_like=True, tag="compare-roots"):
-    """My Merkle roots of the partitions that both of us hold. Answered by Differing (ids: partitions)."""
+    """My Merkle roots of some partitions. Answered by Differing (ids: partitions), and only in the same epoch."""
 
     id: int
     cause: int
     roots: tuple[tuple[int, int], ...]
+    epoch: int
 
 
 class CompareNodes(msgspec.Struct, frozen=True, array_like=True, tag="compare-nodes"):
@@ -148,21 +161,29 @@ class Differing(msgspec.Struct, frozen=True, array_like=True, tag="differing"):
 
 
 class CompareLeaves(msgspec.Struct, frozen=True, array_like=True, tag="compare-leaves"):
-    """The checksums of all my records under these leaves of one partition. Answered by LeafAnswer."""
+    """The checksums of all my records under these leaves of one partition. Answered by LeafAnswer.
+
+    wants_records: send me what I do not have; else I only offer what I have.
+    """
 
     id: int
     cause: int
     partition: int
     leaves: tuple[int, ...]
     checksums: tuple[int, ...]
+    wants_records: bool = True
 
 
 class LeafAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leaf-answer"):
-    """My records that you do not have, and the checksums of those of yours that I do not have."""
+    """My records that you do not have, and the checksums of those of yours that I do not have.
+
+    complete: these are all of both; else there was no room for more, and another question is needed.
+    """
 
     id: int
     records: tuple[tuple[str, str, bytes], ...]
     wanted: tuple[int, ...]
+    complete: bool
 
 
 # --- membership ----------------------------------------------------------------------------------------------
@@ -181,6 +202,7 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, tag="ping"):
 
     for_node: str
     news: tuple[MemberNews, ...]
+    epoch: int = 0
 
 
 class PingRequest(msgspec.Struct, frozen=True, array_like=True, tag="ping-request"):
@@ -188,6 +210,7 @@ class PingRequest(msgspec.Struct, frozen=True, array_like=True, tag="ping-reques
 
     target: str
     news: tuple[MemberNews, ...]
+    epoch: int = 0
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
@@ -196,13 +219,82 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
     node: str
     for_node: str
     news: tuple[MemberNews, ...]
+    epoch: int = 0
 
 
-Question = StoreRecord | StoreMany | Fetch | Forward | AskTrace | CompareRoots | CompareNodes | CompareLeaves
+# --- the ring ------------------------------------------------------------------------------------------------
+
+Ballot = tuple[int, str]
+"""(round, store id): the names of attempts to decide, ordered, never used twice."""
+
+
+class Stale(msgspec.Struct, frozen=True, array_like=True, tag="stale"):
+    """That question is of an older ring than mine, so it is refused, nothing was stored, and here is mine."""
+
+    id: int
+    ring: RingState
+
+
+class AskRing(msgspec.Struct, frozen=True, array_like=True, tag="ask-ring"):
+    """Your ring is newer than mine: send it. Answered by RingNews."""
+
+
+class RingNews(msgspec.Struct, frozen=True, array_like=True, tag="ring-news"):
+    """This ring was decided."""
+
+    ring: RingState
+
+
+class Prepare(msgspec.Struct, frozen=True, array_like=True, tag="prepare"):
+    """Paxos, phase 1, on what follows this epoch: promise to take part in no earlier ballot. Answered by Vote."""
+
+    id: int
+    epoch: int
+    ballot: Ballot
+
+
+class Accept(msgspec.Struct, frozen=True, array_like=True, tag="accept"):
+    """Paxos, phase 2: accept this value in this ballot. Answered by Vote."""
+
+    id: int
+    epoch: int
+    ballot: Ballot
+    value: RingState
+
+
+class Vote(msgspec.Struct, frozen=True, array_like=True, tag="vote"):
+    """What this acceptor has promised and accepted so far, durably. counts: it may vote on this epoch at all."""
+
+    id: int
+    promised: Ballot
+    accepted: tuple[Ballot, RingState] | None
+    counts: bool
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
+    """Of the partitions that I take over in this epoch so many are complete here, durably."""
+
+    epoch: int
+    done: int
+    total: int
+
+
+Question = (
+    StoreRecord
+    | StoreMany
+    | Fetch
+    | Forward
+    | AskTrace
+    | CompareRoots
+    | CompareNodes
+    | CompareLeaves
+    | Prepare
+    | Accept
+)
 """What is answered under its id (calls.py)."""
-Answer = Stored | Refused | Fetched | Forwarded | Trace | Differing | LeafAnswer
+Answer = Stored | Refused | Fetched | Forwarded | Trace | Differing | LeafAnswer | Stale | Vote
 Probe = Ping | PingRequest | Ack
-Message = Hello | Welcome | Proof | Question | Answer | Probe
+Message = Hello | Welcome | Proof | Question | Answer | Probe | AskRing | RingNews | Progress
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from kvnode import requests
 from kvnode.calls import Calls
-from kvnode.config import FORWARD_TIMEOUT_MS, TRACE_TIMEOUT_MS, ClusterConfig
-from kvnode.errors import GatewayTimeout, InternalError, KvError
+from kvnode.config import FORWARD_TIMEOUT_MS, RING_CHANGES_MAX, TRACE_TIMEOUT_MS, ClusterConfig
+from kvnode.errors import GatewayTimeout, InternalError, KvError, NotAMember
+from kvnode.handover.changes import Changes
+from kvnode.handover.drop import Drop
+from kvnode.handover.pull import Pull
+from kvnode.handover.spread import Spread
+from kvnode.handover.voting import Voting
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
     KV,
+    Accept,
     Ack,
+    AskRing,
     AskTrace,
     CompareLeaves,
     CompareNodes,
@@ -31,7 +39,12 @@ from kvnode.messages import (
     Message,
     Ping,
     PingRequest,
+    Prepare,
+    Progress,
     Proof,
+    Refused,
+    RingNews,
+    Stale,
     StoreMany,
     StoreRecord,
     Trace,
@@ -45,7 +58,7 @@ from kvnode.replication.hints import Hints
 from kvnode.replication.records import Records
 from kvnode.replication.replica import Replica
 from kvnode.replication.scrub import Scrub
-from kvnode.ring import Ring
+from kvnode.ring import Placement, RingState
 from kvnode.runtime import Runtime
 
 
@@ -66,17 +79,23 @@ class Node:
         self.runtime = runtime
         self.config = config
         self.name = name
-        self.ring = Ring.build(config.names, replicas=config.replicas, partitions=config.partitions)
+        state = RingState.of(config)
+        self.ring = Placement(state, node=name, replicas=config.replicas, partitions=config.partitions)
+        self.spread = Spread(runtime, name, self.ring)
         self.members = Members(
-            name, config.names, incarnation=1, wall_ms=runtime.clock.wall_ms, on_change=self._member_changed
+            name,
+            (*state.names, name),
+            incarnation=1,
+            wall_ms=runtime.clock.wall_ms,
+            on_change=self._member_changed,
         )
-        self.swim = Swim(runtime, name, self.members)
+        self.swim = Swim(runtime, name, self.members, lambda: self.ring.epoch, self.spread.heard_epoch)
         self.calls = Calls(runtime)
         self.traces = Traces(runtime.clock.wall_ms)
         self.dots = DotSource(runtime, name)
         self.records = Records(runtime, self.ring, self._has_forgotten)
         self.scrub = Scrub(runtime, self.records, self.ring.partitions)
-        self.hints = Hints(runtime, self.ring, self.calls, self._is_alive)
+        self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive)
         self.coordinator = Coordinator(
             runtime,
             name,
@@ -88,8 +107,18 @@ class Node:
             self.traces,
             self._is_dead,
         )
-        self.exchange = Exchange(runtime, name, self.ring, self.calls, self.records, self._is_alive)
-        self.replica = Replica(runtime, self.records, self.traces)
+        refuse = self.spread.refuse_other_epoch
+        self.exchange = Exchange(runtime, name, self.ring, self.calls, self.records, self._is_alive, refuse)
+        self.replica = Replica(runtime, self.ring, self.records, self.traces, refuse)
+        self.voting = Voting(
+            runtime, name, self.ring, self.calls, lambda: self.dots.store, self._decided, refuse
+        )
+        self.pull = Pull(runtime, name, self.ring, self.exchange, self._is_dead)
+        self.drop = Drop(runtime, name, self.ring, self.records, self.exchange, self._is_alive)
+        self.changes = Changes(
+            runtime, name, self.ring, self.spread, self.voting, self.pull, self.members.state
+        )
+        self.on_ring: Callable[[RingState], None] = lambda state: None
         self.forwarded_count = 0
         self.request_counts: dict[str, int] = {
             "put": 0,
@@ -111,6 +140,12 @@ class Node:
             CompareRoots: self.exchange.on_roots,
             CompareNodes: self.exchange.on_nodes,
             CompareLeaves: self.exchange.on_leaves,
+            Stale: self._on_stale,
+            AskRing: self.spread.on_ask_ring,
+            RingNews: self.spread.on_ring_news,
+            Prepare: self.voting.on_prepare,
+            Accept: self.voting.on_accept,
+            Progress: self.changes.on_progress,
             **dict.fromkeys((Hello, Welcome, Proof), _ignore),  # said once, when the connection began
         }
 
@@ -119,9 +154,21 @@ class Node:
         self.records.open()
         self.hints.open()
         await self.dots.open()
+        await self.voting.open(lost_disk=self.config.founded and self.dots.is_new)
+        self.spread.followers = [
+            lambda: self.members.follow(node.name for node in self.ring.state.everybody),
+            lambda: self.on_ring(self.ring.state),
+            self.hints.follow_ring,
+            self.pull.follow_ring,
+            self.changes.follow_ring,
+        ]
+        self.spread.open(self.config)
         self.runtime.spawn(self.swim.run(), "probes")
         self.runtime.spawn(self.hints.run(), "hints")
         self.runtime.spawn(self.exchange.run(), "exchange")
+        self.runtime.spawn(self.changes.run(), "ring changes")
+        self.runtime.spawn(self.pull.run(), "hand-over")
+        self.runtime.spawn(self.drop.run(), "letting go")
         self.runtime.spawn(self.scrub.run(), "scrub")
 
     # --- peers --------------------------------------------------------------------------------------------
@@ -134,6 +181,16 @@ class Node:
             room(peer, message)
         else:
             self.calls.answer(peer, message)  # type: ignore[arg-type]
+
+    def _on_stale(self, peer: str, message: Stale) -> None:
+        """A question of ours was of an older ring: know the newer one before whoever asked goes on."""
+        self.spread.adopt(message.ring)
+        self.calls.answer(peer, message)
+
+    def _decided(self, state: RingState) -> None:
+        before = self.ring.nodes
+        self.spread.adopt(state)
+        self.spread.tell_everybody(*before)
 
     def _is_alive(self, peer: str) -> bool:
         return self.members.state(peer) == ALIVE
@@ -156,10 +213,20 @@ class Node:
     async def serve(self, request: requests.Request, cause: int = 0) -> tuple[int, bytes]:
         """Serve a client's request here or at a node that holds the key: an HTTP status and a JSON body."""
         cause = cause or self.runtime.random.getrandbits(64)
-        replicas = self.ring.preference_list(request.key)
-        if self.name in replicas:
+        if not self.ring.is_member:
+            error = NotAMember(self._why_no_member())
+            return error.status, _encode_json(error.problem())
+        if self.name in self.ring.preference_list(request.key):
             return await self._coordinate(request, cause)
-        return await self._forward(request, cause, replicas)
+        return await self._forward(request, cause)
+
+    def _why_no_member(self) -> str:
+        state = self.ring.state
+        if self.name == state.joining:
+            return f"{self.name} is joining and not a member yet; members are {', '.join(state.names)}"
+        if self.records.row_count or self.name in state.before:
+            return f"{self.name} is not a member any more (epoch {state.epoch}); members are {', '.join(state.names)}"
+        return f"{self.name} is not a member yet; members are {', '.join(state.names)}"
 
     async def _coordinate(self, request: requests.Request, cause: int) -> tuple[int, bytes]:
         coordinator = self.coordinator
@@ -184,32 +251,45 @@ class Node:
             return error.status, _encode_json(error.problem())
         return 200, _encode_json(answer)
 
-    async def _forward(
-        self, request: requests.Request, cause: int, replicas: tuple[str, ...]
-    ) -> tuple[int, bytes]:
+    async def _forward(self, request: requests.Request, cause: int) -> tuple[int, bytes]:
         """Ask the first replica that is believed to be there. Once it was asked, the outcome is its own to tell."""
         self.forwarded_count += 1
-        reachable = [replica for replica in replicas if not self._is_dead(replica)]
-        if not reachable:
-            error: KvError = GatewayTimeout(
-                f"all {len(replicas)} replicas of this key are dead", definite=True
-            )
-            return error.status, _encode_json(error.problem())
         packed = requests.encode_request(request)
-        self.traces.note(cause, "forwarded the request to", reachable[0])
-        try:
-            answer = await self.calls.ask(
-                reachable[0], lambda id_: Forward(id_, cause, packed), FORWARD_TIMEOUT_MS
+        error: KvError = InternalError("nobody was asked")
+        for attempt in range(RING_CHANGES_MAX):
+            replicas, epoch = self.ring.preference_list(request.key), self.ring.epoch
+            reachable = [replica for replica in replicas if not self._is_dead(replica)]
+            if not reachable:
+                error = GatewayTimeout(f"all {len(replicas)} replicas of this key are dead", definite=True)
+                break
+            to = reachable[attempt % len(reachable)] if self.name not in replicas else self.name
+            if to == self.name:  # the ring has changed meanwhile
+                return await self._coordinate(request, cause)
+            self.traces.note(cause, "forwarded the request to", to)
+            try:
+                question = partial(Forward, cause=cause, request=packed, epoch=epoch)
+                answer = await self.calls.ask(to, question, FORWARD_TIMEOUT_MS)
+            except TimeoutError:
+                error = GatewayTimeout(f"{to} was asked to coordinate and did not answer in time")
+                break
+            if isinstance(answer, Forwarded):
+                return answer.status, answer.body
+            why = (
+                f"{to} does not take it: {answer.why}" if isinstance(answer, Refused) else "the ring changed"
             )
-        except TimeoutError:
-            error = GatewayTimeout(f"{reachable[0]} was asked to coordinate and did not answer in time")
-            return error.status, _encode_json(error.problem())
-        if isinstance(answer, Forwarded):
-            return answer.status, answer.body
-        error = InternalError(f"{reachable[0]} could not coordinate: {answer}")
+            error = GatewayTimeout(f"nobody coordinates this request ({why})", definite=True)
         return error.status, _encode_json(error.problem())
 
     def _on_forward(self, peer: str, message: Forward) -> None:
+        """Coordinate for a peer, unless its ring is older than ours, or ours does not let us."""
+        if message.epoch != self.ring.epoch:
+            if self.spread.refuse_other_epoch(peer, message.id, message.epoch):
+                return
+            key = requests.decode_request(message.request).key
+            if self.name not in self.ring.preference_list(key):
+                refused = Refused(message.id, f"{self.name} does not know epoch {message.epoch} yet")
+                self.runtime.network.send(peer, refused)
+                return
         self.runtime.spawn(self._answer_forward(peer, message), "forwarded request")
 
     async def _answer_forward(self, peer: str, message: Forward) -> None:
@@ -238,7 +318,8 @@ class Node:
         if self._is_dead(replica):
             return None
         try:
-            answer = await self.calls.ask(replica, lambda id_: Fetch(id_, 0, kind, key), 1000.0)
+            epoch = self.ring.epoch
+            answer = await self.calls.ask(replica, lambda id_: Fetch(id_, 0, kind, key, epoch), 1000.0)
         except TimeoutError:
             return None
         return answer if isinstance(answer, Fetched) else None

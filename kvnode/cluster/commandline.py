@@ -35,6 +35,8 @@ A NODE is a name or a number: node-2 or 2. Examples:
   python -m kvnode.cluster delay 50 --jitter 10   every link 50 ms slower, each way
   python -m kvnode.cluster delay 50 --distribution long-tailed    50 ms on average, some far more
   python -m kvnode.cluster topology three-regions --factor 0.5    half as far apart as in the world
+  python -m kvnode.cluster join                   one more node, which takes its share over
+  python -m kvnode.cluster leave 4                node-4 hands its data over and goes
   python -m kvnode.cluster reset                  all faults gone, everybody running
 """
 
@@ -98,6 +100,10 @@ def parser() -> argparse.ArgumentParser:
         ("wipe", "kill nodes and delete their data, as when a disk is lost"),
     ):
         add(name, _on_nodes(name), text).add_argument("nodes", nargs="+", metavar="NODE")
+    add("join", _join, "start one more node and let it take its share over")
+    leave = add("leave", _leave, "let a node hand its data over, then end it")
+    leave.add_argument("node", metavar="NODE")
+    leave.add_argument("--force", action="store_true", help="it is dead: the others rebuild what it held")
     partition = add("partition", _partition, "cut the links between groups of nodes: 1,2 / 3")
     partition.add_argument("groups", nargs="+", metavar="GROUP", help="NODE,NODE,… with / between")
     add("isolate", _isolate, "cut a node off from all others; clients still reach it").add_argument(
@@ -211,6 +217,29 @@ def _on_nodes(name: str) -> Callable[[argparse.Namespace], None]:
         _show(cluster)
 
     return run
+
+
+def _join(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    joined = cluster.join(on_progress=_show_progress)
+    print(f"{joined.name} has joined at {joined.url}")
+    _show(cluster)
+
+
+def _leave(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.leave(options.node, force=options.force, on_progress=_show_progress)
+    _show(cluster)
+
+
+def _show_progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(
+            f"\r{done} of {total} partitions have arrived",
+            end="\n" * (done == total),
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _partition(options: argparse.Namespace) -> None:

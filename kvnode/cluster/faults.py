@@ -80,6 +80,16 @@ class FaultPlan:
         rules = {node: self.rules_of(node) for node in self.nodes}
         return {node: mine for node, mine in rules.items() if mine}
 
+    def with_nodes(self, nodes: tuple[str, ...]) -> FaultPlan:
+        """The same for other nodes: what concerned a node that is gone goes with it; a topology takes a new one in."""
+        plan = FaultPlan(
+            nodes,
+            frozenset(link for link in self.cuts if set(link) <= set(nodes)),
+            {link: slow for link, slow in self.slow.items() if set(link) <= set(nodes)},
+        )
+        all_stay_in_place = nodes[: len(self.nodes)] == self.nodes
+        return plan.spread(self.topology) if self.topology is not None and all_stay_in_place else plan
+
     def partitioned(self, groups: Sequence[Sequence[str]]) -> FaultPlan:
         """Two nodes reach each other if and only if some group holds both; replaces all earlier cuts.
 

@@ -20,6 +20,7 @@ from typing import Any
 from kvnode.cluster.children import READY_TIMEOUT_S, Child
 from kvnode.cluster.errors import BadCommand, NodeFailed, StartFailed
 from kvnode.cluster.faults import FaultPlan, Slow
+from kvnode.cluster.moves import Moves
 from kvnode.cluster.places import Places
 from kvnode.cluster.ports import choose
 from kvnode.cluster.rule_teller import RuleTeller
@@ -51,24 +52,65 @@ class Keeper:
         self._log = log
         self._created_at_ms = int(time.time() * 1000)
         self._sidecars: dict[str, Child] = {}
-        self._locks = {node.name: asyncio.Lock() for node in cluster.nodes}
+        self._node_command = tuple(node_command)
+        self._locks: dict[str, asyncio.Lock] = {}
         self._nodes: dict[str, Child] = {}
         for node in cluster.nodes:
-            files = [
-                "--cluster-file",
-                str(places.cluster_file),
-                "--data-dir",
-                str(places.data_dir(node.name)),
-            ]
-            self._nodes[node.name] = Child(
-                node.name,
-                [*node_command, "--name", node.name, *files],
-                log_file=places.folder / f"{node.name}.out",
-                on_change=self._on_change,
-                ready_prefix=f"ready {node.name} ",
-                watches_stdin=True,
-            )
+            self._make_child(node.name)
         self._rules = RuleTeller(self._nodes, address_of=self._address, log=log, token=cluster.token)
+        self._moves = Moves(self, on_change=self._on_change, log=log)
+
+    def _make_child(self, name: str) -> Child:
+        files = [
+            "--cluster-file",
+            str(self.places.cluster_file),
+            "--data-dir",
+            str(self.places.data_dir(name)),
+        ]
+        child = self._nodes[name] = Child(
+            name,
+            [*self._node_command, "--name", name, *files],
+            log_file=self.places.folder / f"{name}.out",
+            on_change=self._on_change,
+            ready_prefix=f"ready {name} ",
+            watches_stdin=True,
+        )
+        self._locks[name] = asyncio.Lock()
+        return child
+
+    # --- nodes that come and go (moves.py) ----------------------------------------------------------------
+
+    def child(self, name: str) -> Child:
+        """The process of a node; BadCommand if there is no such node."""
+        return self._named({"nodes": [name]})[0]
+
+    def add_node(self, address: Address) -> Child:
+        """One more node, with an empty data directory; `save` has made it known."""
+        _empty(self.places.data_dir(address.name))
+        child = self._make_child(address.name)
+        self._rules.follow_nodes()
+        return child
+
+    async def remove_node(self, name: str, why: str) -> None:
+        """End a node that is no member, and forget it; its data goes, its log stays."""
+        child = self._nodes.get(name)
+        if child is not None:
+            await child.terminate(why=why)
+            del self._nodes[name], self._locks[name]
+        nodes = tuple(node for node in self.cluster.nodes if node.name != name)
+        self.save(replace(self.cluster, nodes=nodes, joining=()))
+        _empty(self.places.data_dir(name))
+        self._rules.follow_nodes()
+        self._on_change()
+
+    async def tell_rules(self) -> None:
+        """Bring every running node's link rules up to date."""
+        await self._rules.tell_all()
+
+    def save(self, cluster: ClusterFile) -> None:
+        """Make this the cluster, here and in cluster.json."""
+        self.cluster = cluster
+        cluster.write(self.places.cluster_file)
 
     # --- the whole cluster ------------------------------------------------------------------------------
 
@@ -93,6 +135,8 @@ class Keeper:
         if failed:
             reasons = "; ".join(f"{child.name} {child.reason}" for child in failed)
             raise StartFailed(f"{reasons} (its own log: {self.places.data_dir(failed[0].name)}/log.jsonl)")
+        self.save(replace(self.cluster, founded=True))
+        self._moves.reconcile()
 
     def choose_ports(self, wanted: Sequence[int], *, avoid: Iterable[int] = ()) -> None:
         """Give every node the wanted HTTP port, or the next free one, and its peer port."""
@@ -105,6 +149,7 @@ class Keeper:
 
     def kill_all_now(self) -> None:
         """SIGKILL to every child, stopped ones too, without waiting."""
+        self._moves.cancel()
         for child in self._children():
             child.kill_now("the cluster ended")
 
@@ -129,7 +174,8 @@ class Keeper:
             "replicas": self.cluster.replicas,
             "created_at": self._created_at_ms,
             "topology": self._topology(),
-            "nodes": [self._node_state(node.name) for node in self.cluster.nodes],
+            "nodes": [self._node_state(node.name) for node in self.cluster.nodes if node.name in self._nodes],
+            "move": self._moves.state(),
             "sidecars": [self._sidecar_state(child) for child in self._sidecars.values()],
         }
 
@@ -144,6 +190,8 @@ class Keeper:
             "resume": self._resume,
             "restart": self._restart,
             "wipe": self._wipe,
+            "join": self._moves.join,
+            "leave": self._moves.leave,
             "partition": self._partition,
             "isolate": self._isolate,
             "cut": self._cut,

@@ -22,15 +22,13 @@ from typing import TYPE_CHECKING, Any, Self
 from kvnode.cluster import control, starting
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
 from kvnode.cluster.faults import Rules
+from kvnode.cluster.link_commands import LinkCommands, NodeName
 from kvnode.cluster.places import DEFAULT_NAME, Places
+from kvnode.cluster.progress import Progress, see_move_through
 from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
-from kvnode.faults import Distribution
 
 if TYPE_CHECKING:
     from kvnode.client import Client
-
-NodeName = str | int
-"""A node by its name, "node-2", or by its number, 2 or "2"."""
 
 StateDir = str | os.PathLike[str] | None
 
@@ -38,7 +36,7 @@ NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
 ATTACH_WAIT_S = 30.0
 
 
-class LocalCluster:
+class LocalCluster(LinkCommands):
     """A running cluster. owned: whether `stop` ends it, because this process started it."""
 
     def __init__(self, places: Places, *, owned: bool, detached: bool = False) -> None:
@@ -238,50 +236,28 @@ class LocalCluster:
         """Kill nodes and delete their data, as when a disk is lost; they stay dead until `restart`."""
         self._tell("wipe", nodes=self._resolved(nodes))
 
-    # --- links ------------------------------------------------------------------------------------------
+    def join(self, *, timeout_s: float = 300.0, on_progress: Progress | None = None) -> NodeInfo:
+        """Start one more node, wait until it is a member. Raises BadCommand (refused), NodeFailed (called off)."""
+        name = self._tell("join")["state"]["move"]["node"]
+        see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
+        return self.node(name)
 
-    def partition(self, groups: Sequence[Sequence[NodeName]]) -> None:
-        """Nodes reach each other only within a group; replaces earlier cuts. One group: cut off from the
-        rest."""
-        self._tell("partition", groups=[[self._resolve(node) for node in group] for group in groups])
-
-    def isolate(self, node: NodeName) -> None:
-        """Cut one node off from all others (clients still reach it); earlier cuts stay."""
-        self._tell("isolate", node=self._resolve(node))
-
-    def cut(self, sender: NodeName, receiver: NodeName, *, both_ways: bool = True) -> None:
-        """Cut one link; both_ways=False cuts only what `sender` sends, the asymmetric case."""
-        self._tell("cut", link=[self._resolve(sender), self._resolve(receiver)], both_ways=both_ways)
-
-    def heal(self, node: NodeName | None = None) -> None:
-        """Undo all cuts, or those that touch one node. Delays stay; `delay(0)` and `reset` undo those."""
-        self._tell("heal", node=None if node is None else self._resolve(node))
-
-    def delay(
+    def leave(
         self,
-        ms: float,
+        node: NodeName,
         *,
-        jitter_ms: float = 0.0,
-        loss: float = 0.0,
-        distribution: Distribution = "fixed",
-        nodes: tuple[NodeName, NodeName] | None = None,
+        force: bool = False,
+        timeout_s: float = 300.0,
+        on_progress: Progress | None = None,
     ) -> None:
-        """Delay all links between nodes, or those of a pair, by `ms` each way; 0 undoes it. Cuts stay.
+        """Let a member hand its data over, then end it; force=True: it is dead, the others rebuild what it held.
 
-        distribution: "fixed", "exponential" or "long-tailed", with `ms` as the mean (kvnode.faults.LinkRule).
+        Raises as `join`; the members refuse to remove one that is alive, and to be fewer than the replicas.
         """
-        pair = None if nodes is None else [self._resolve(node) for node in nodes]
-        if pair is not None and len(pair) != 2:
-            raise BadCommand(f"a delay is between two nodes; got {len(pair)}")
-        self._tell("delay", delay_ms=ms, jitter_ms=jitter_ms, loss=loss, distribution=distribution, pair=pair)
+        self._tell("leave", node=self._resolve(node), force=force)
+        see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
 
-    def topology(self, name: str, *, factor: float = 1.0) -> None:
-        """Put the nodes into regions of the world: "three-regions" or "five-regions" (topologies.py).
-
-        Delays every link by half of a published round trip, times the factor; replaces all delays. Undone as they
-        are: by `delay(0)` and `reset`. Cuts stay.
-        """
-        self._tell("topology", name=name, factor=factor)
+    # --- links (link_commands.py) ---------------------------------------------------------------------------
 
     def faults(self) -> dict[str, Rules]:
         """The outgoing rules of every node that has any: {"node-1": {"node-2": {"cut": True}}}."""
@@ -370,10 +346,6 @@ class LocalCluster:
         return f"<LocalCluster {self.name}: {states}>"
 
     # --- inside -----------------------------------------------------------------------------------------
-
-    def _resolve(self, node: NodeName) -> str:
-        text = str(node).strip()
-        return f"node-{text}" if text.isdigit() else text
 
     def _resolved(self, nodes: Sequence[NodeName]) -> list[str]:
         if not nodes:

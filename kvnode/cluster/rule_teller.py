@@ -38,6 +38,12 @@ class RuleTeller:
         self._locks = {name: asyncio.Lock() for name in nodes}
         self._retell: asyncio.Task[None] | None = None
 
+    def follow_nodes(self) -> None:
+        """Nodes came or went."""
+        self.plan = self.plan.with_nodes(tuple(self._nodes))
+        for name in self._nodes:
+            self._locks.setdefault(name, asyncio.Lock())
+
     async def adopt(self, plan: FaultPlan) -> None:
         """Make this the plan and tell everybody who runs."""
         self.plan = plan

@@ -70,13 +70,16 @@ class Address:
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """The contents of cluster.json. secret, token: see kvnode.config.ClusterConfig."""
+    """The contents of cluster.json; kvnode/config.py tells what nodes make of it."""
 
     cluster: str
     cluster_id: str
     replicas: int
     nodes: tuple[Address, ...]
     partitions: int = PARTITIONS
+    epoch: int = 1
+    joining: tuple[str, ...] = ()
+    founded: bool = False
     secret: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
 
@@ -97,6 +100,9 @@ class ClusterFile:
                 replicas=int(content["replicas"]),
                 nodes=nodes,
                 partitions=int(content["partitions"]),
+                epoch=int(content.get("epoch", 1)),
+                joining=tuple(str(name) for name in content.get("joining", ())),
+                founded=bool(content.get("founded", False)),
                 secret=content.get("secret"),
                 token=content.get("token"),
             )

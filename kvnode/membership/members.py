@@ -63,6 +63,16 @@ class Members:
     def __iter__(self) -> Iterator[Member]:
         return iter(tuple(self._members.values()))
 
+    def follow(self, names: Iterable[str]) -> None:
+        """From now on these are the members, besides this node itself. A new one is alive until found otherwise."""
+        wanted = {*names, self._node}
+        for name in [name for name in self._members if name not in wanted]:
+            del self._members[name]
+            self._spread.pop(name, None)
+        for name in sorted(wanted - self._members.keys()):
+            self._members[name] = Member(name, ALIVE, 0, self._wall_ms())
+        self._members = dict(sorted(self._members.items()))
+
     def state(self, name: str) -> str:
         """alive, suspect or dead; somebody unknown is dead."""
         member = self._members.get(name)

@@ -7,16 +7,19 @@ is said of it.
 
 Load is not death: any message from a member is a sign of life, not only its Ack; and time during which this node
 itself stood still (paused, starved, the computer asleep) proves nothing about others.
+
+Probes carry the epoch of their sender's ring, and members come and go with it. What a ring is nobody knows here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import log10
 from typing import Any
 
 from kvnode.config import PROBE_PERIOD_MS, PROBE_TIMEOUT_MS, PROBE_WAIT_MS, SUSPICION_PERIODS
 from kvnode.membership.members import ALIVE, DEAD, SUSPECT, Members
-from kvnode.messages import Ack, MemberNews, Ping, PingRequest
+from kvnode.messages import Ack, MemberNews, Ping, PingRequest, Probe
 from kvnode.observe import Samples
 from kvnode.runtime import Runtime
 
@@ -24,10 +27,22 @@ _HELPER_COUNT = 3
 
 
 class Swim:
-    """The prober and its answers, over one member table."""
+    """The prober and its answers, over one member table.
 
-    def __init__(self, runtime: Runtime, node: str, members: Members) -> None:
+    epoch: tells this node's own. on_epoch is called with (peer, its epoch) for each probe that arrives.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        node: str,
+        members: Members,
+        epoch: Callable[[], int],
+        on_epoch: Callable[[str, int], None],
+    ) -> None:
         self._runtime = runtime
+        self._epoch = epoch
+        self._on_epoch = on_epoch
         self._node = node
         self._members = members
         self._heard_ms: dict[str, float] = {}
@@ -44,12 +59,13 @@ class Swim:
     async def run(self) -> None:
         """Probe one member a period, for ever."""
         clock = self._runtime.clock
-        others = [member.name for member in self._members if member.name != self._node]
-        while others:
+        while True:
+            others = [member.name for member in self._members if member.name != self._node]
             self._runtime.random.shuffle(others)
-            for name in others:
+            for name in others or (self._node,):
                 before_ms = clock.now_ms()
-                self._runtime.spawn(self._probe(name), f"probe {name}")
+                if name != self._node and self._members.member(name) is not None:
+                    self._runtime.spawn(self._probe(name), f"probe {name}")
                 await clock.sleep_ms(PROBE_PERIOD_MS)
                 self._bury(stood_still_ms=clock.now_ms() - before_ms - PROBE_PERIOD_MS)
 
@@ -57,14 +73,14 @@ class Swim:
         clock, network = self._runtime.clock, self._runtime.network
         asked_ms = clock.now_ms()
         self._pinged_ms[name] = asked_ms
-        network.send(name, Ping(self._node, self._members.gossip(name)))
+        network.send(name, Ping(self._node, self._members.gossip(name), self._epoch()))
         await clock.sleep_ms(PROBE_TIMEOUT_MS)
         if self._heard_ms.get(name, -1.0) >= asked_ms:
             return
         helpers = [m.name for m in self._members if m.state == ALIVE and m.name not in (name, self._node)]
         self._runtime.random.shuffle(helpers)
         for helper in helpers[:_HELPER_COUNT]:
-            network.send(helper, PingRequest(name, self._members.gossip(helper)))
+            network.send(helper, PingRequest(name, self._members.gossip(helper), self._epoch()))
         await clock.sleep_ms(PROBE_WAIT_MS - PROBE_TIMEOUT_MS)
         stood_still_ms = clock.now_ms() - asked_ms - PROBE_WAIT_MS
         if self._heard_ms.get(name, -1.0) < asked_ms and stood_still_ms < PROBE_PERIOD_MS:
@@ -94,18 +110,20 @@ class Swim:
 
     def on_ping(self, peer: str, message: Ping) -> None:
         """Answer, whoever it is for."""
-        self._hear(message.news)
-        self._runtime.network.send(peer, Ack(self._node, message.for_node, self._members.gossip(peer)))
+        self._hear(peer, message)
+        ack = Ack(self._node, message.for_node, self._members.gossip(peer), self._epoch())
+        self._runtime.network.send(peer, ack)
 
     def on_ping_request(self, peer: str, message: PingRequest) -> None:
         """Ping the target on behalf of the peer."""
-        self._hear(message.news)
+        self._hear(peer, message)
         if message.target != self._node:
-            self._runtime.network.send(message.target, Ping(peer, self._members.gossip(message.target)))
+            ping = Ping(peer, self._members.gossip(message.target), self._epoch())
+            self._runtime.network.send(message.target, ping)
 
     def on_ack(self, peer: str, message: Ack) -> None:
         """A sign of life, for this node or to be passed on to the one that asked for it."""
-        self._hear(message.news)
+        self._hear(peer, message)
         if message.for_node == self._node:
             self.heard(message.node)
             pinged_ms = self._pinged_ms.pop(peer, None) if message.node == peer else None
@@ -113,13 +131,14 @@ class Swim:
                 now_ms = self._runtime.clock.now_ms()
                 self._round_trips.setdefault(peer, Samples()).add(now_ms, now_ms - pinged_ms)
         elif message.node == peer:
-            passed_on = Ack(peer, message.for_node, self._members.gossip(message.for_node))
+            passed_on = Ack(peer, message.for_node, self._members.gossip(message.for_node), self._epoch())
             self._runtime.network.send(message.for_node, passed_on)
 
     def round_trip(self, peer: str) -> dict[str, Any]:
         """The round trips really achieved with this peer, link faults and queues included (Samples.summary)."""
         return self._round_trips.get(peer, Samples()).summary(self._runtime.clock.now_ms())
 
-    def _hear(self, news: tuple[MemberNews, ...]) -> None:
-        for line in news:
+    def _hear(self, peer: str, message: Probe) -> None:
+        self._on_epoch(peer, message.epoch)
+        for line in message.news:
             self._members.learn(line)

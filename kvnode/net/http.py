@@ -42,6 +42,8 @@ _PROBLEM = (b"content-type", b"application/problem+json")
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _LOOPBACK = frozenset(host.encode() for host in (*LOOPBACK_HOSTS, "[::1]"))
 _ASK_FOR_TOKEN = (b"www-authenticate", b'Bearer realm="quorum-lab"')
+_LAST_ANSWER = (b"connection", b"close")
+"""A node that has left may end at any moment: nobody should send into a connection that ends with it."""
 _BODY_METHODS = frozenset(("PUT", "POST"))
 
 
@@ -57,7 +59,6 @@ class Api:
         self._any_host = not hosts.isdisjoint(EVERY_INTERFACE)  # its names are not known; it has a token
         token = node.config.token
         self._token = None if token is None else token.encode()
-        self._n = min(node.config.replicas, len(node.config.nodes))
         self._data: dict[bytes, Callable[[str, bytes, bytes, bytes], Awaitable[Result]]] = {
             b"kv": self._kv,
             b"counter": self._counter,
@@ -73,6 +74,8 @@ class Api:
             "/merkle": {"GET": self._merkle},
             "/faults": {"POST": self._faults},
             "/repair": {"POST": self._repair},
+            "/cluster/join": {"POST": self._join},
+            "/cluster/leave": {"POST": self._leave},
             "/openapi.json": {"GET": self._openapi},
         }
 
@@ -97,6 +100,8 @@ class Api:
         headers = [content_type if status < 400 else _PROBLEM, length]
         if status == Unauthorized.status:
             headers.append(_ASK_FOR_TOKEN)
+        if not self._node.ring.is_member:
+            headers.append(_LAST_ANSWER)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -152,6 +157,12 @@ class Api:
     def _is_local(self, origin: bytes) -> bool:
         scheme, _, host = origin.partition(b"://")
         return scheme in (b"http", b"https") and _host_name(host) in self._hosts
+
+    @property
+    def _n(self) -> int:
+        """How many replicas each key has."""
+        ring = self._node.ring
+        return min(ring.replicas, len(ring.nodes))
 
     # --- data ---------------------------------------------------------------------------------------------
 
@@ -212,7 +223,8 @@ class Api:
 
     def _faults(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
-        peers = tuple(name for name in self._node.ring.nodes if name != self._node.name)
+        known = {node.name for node in (*self._node.ring.state.everybody, *self._node.config.nodes)}
+        peers = tuple(sorted(known - {self._node.name}))
         return self._set_faults(parse.faults_of(body, peers))
 
     def _merkle(self, body: bytes, raw_query: bytes) -> Awaitable[Any]:
@@ -236,6 +248,18 @@ class Api:
     async def _repair(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
         return {"node": self._node.name, "differing_partitions": await self._node.exchange.with_all()}
+
+    async def _join(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        config = self._node.config
+        return await self._node.changes.join(
+            parse.joiner_of(body, loopback_only=not (config.secret and config.token))
+        )
+
+    async def _leave(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        leaver = parse.leaver_of(body)
+        return await self._node.changes.leave(leaver.node, force=leaver.force)
 
     def _metrics(self, scope: Scope) -> bytes:
         from kvnode.net.metrics import exposition

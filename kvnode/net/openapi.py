@@ -9,7 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import kvnode
-from kvnode.config import ACTOR_BYTES_MAX, CONTEXT_BYTES_MAX, COUNTER_TOTAL_MAX, KEYS_LIMIT_MAX
+from kvnode.config import (
+    ACTOR_BYTES_MAX,
+    CONTEXT_BYTES_MAX,
+    COUNTER_TOTAL_MAX,
+    KEYS_LIMIT_MAX,
+    LOOPBACK_HOSTS,
+)
 from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS
 from kvnode.requests import MODES
 
@@ -21,7 +27,7 @@ _PROBLEMS = {
     403: "A foreign Host or Origin",
     404: "No such key, path or story (after a DELETE still with a context)",
     405: "No such method here",
-    409: "Too many siblings or actors: resolve them first",
+    409: "Too many siblings or actors, or another change of the ring is under way: resolve that first",
     413: "A body or value beyond its bound",
     415: "A body that is not application/json",
     429: "A bounded queue is full",
@@ -185,6 +191,28 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
                     },
                     ["rules"],
                 ),
+            )
+        },
+        "/cluster/join": {
+            "post": _operation(
+                "Admit a node: it takes its partitions over, and then is a member",
+                problems=(409, 413, 415, 503),
+                body=_body(
+                    {
+                        "name": _string(pattern="^[a-z][a-z0-9-]{0,30}$"),
+                        "host": _string(enum=list(LOOPBACK_HOSTS)),
+                        "http_port": _whole(1, 65_535),
+                        "peer_port": _whole(1, 65_535),
+                    },
+                    ["name", "host", "http_port", "peer_port"],
+                ),
+            )
+        },
+        "/cluster/leave": {
+            "post": _operation(
+                "Let a member go: it hands its partitions over; by force if it is dead",
+                problems=(409, 413, 415, 503),
+                body=_body({"node": _string(), "force": {"type": "boolean"}}, ["node"]),
             )
         },
         "/openapi.json": {"get": _operation("This document")},

@@ -16,6 +16,9 @@ from kvnode.config import (
     KEY_BYTES_MAX,
     NESTING_DEPTH_MAX,
     VALUE_BYTES_MAX,
+    ConfigError,
+    NodeAddress,
+    is_loopback,
 )
 from kvnode.errors import BadRequest, TooLarge
 from kvnode.faults import LinkRule
@@ -51,6 +54,13 @@ class FaultsBody(msgspec.Struct, forbid_unknown_fields=True):
     disk_delay_ms: float = 0.0
 
 
+class LeaveBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /cluster/leave. force: the node is dead, and cannot hand its data over."""
+
+    node: str
+    force: bool = False
+
+
 def decode_body(body: bytes, decoder: Callable[[bytes], T]) -> T:
     """Read a JSON body; BadRequest names the place and what was expected there."""
     if not body:
@@ -73,6 +83,8 @@ def decode_body(body: bytes, decoder: Callable[[bytes], T]) -> T:
 decode_put = msgspec.json.Decoder(PutBody).decode
 decode_counter = msgspec.json.Decoder(CounterBody).decode
 decode_faults = msgspec.json.Decoder(FaultsBody).decode
+decode_join = msgspec.json.Decoder(NodeAddress).decode
+decode_leave = msgspec.json.Decoder(LeaveBody).decode
 
 
 def key_of(raw: bytes) -> str:
@@ -203,6 +215,22 @@ def faults_of(body: bytes, peers: tuple[str, ...]) -> FaultsBody:
     if not 0.0 <= faults.disk_delay_ms <= 10_000.0:
         raise BadRequest(f"disk_delay_ms={faults.disk_delay_ms}: expected 0 to 10000")
     return faults
+
+
+def joiner_of(body: bytes, *, loopback_only: bool) -> NodeAddress:
+    """POST /cluster/join: who wants to join, and where it listens."""
+    try:
+        node = decode_body(body, decode_join).check()
+    except ConfigError as error:
+        raise BadRequest(str(error)) from error
+    if loopback_only and not is_loopback(node.host):
+        raise BadRequest(f"host {node.host[:64]!r} is beyond loopback, and this cluster has no secret")
+    return node
+
+
+def leaver_of(body: bytes) -> LeaveBody:
+    """POST /cluster/leave."""
+    return decode_body(body, decode_leave)
 
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"')

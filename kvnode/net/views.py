@@ -58,12 +58,16 @@ class Views:
             "nodes": ring.nodes,
             "slots": ring.slots(),
             "preference_lists": ring.preference_lists,
+            "pending_lists": ring.pending_lists,
+            "left_over": len(self._node.drop.left_over),
+            **self._node.changes.describe(),
         }
         if key is not None:
             view |= {
                 "key": key,
                 "partition": ring.partition_of(key),
                 "preference_list": ring.preference_list(key),
+                "pending_owners": ring.pending(key),
             }
         return view
 

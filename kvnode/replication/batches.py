@@ -11,14 +11,17 @@ Carried = tuple[str, str, bytes]
 
 
 def first_batch(records: Iterable[Carried]) -> tuple[Carried, ...]:
-    """The first records that fit in one message; at least one if there are any. Reads no further than it must."""
+    """The first records that fit in one message; at least one if there are any."""
+    return batch_of(records)[0]
+
+
+def batch_of(records: Iterable[Carried]) -> tuple[tuple[Carried, ...], bool]:
+    """The same, and whether these are all. Reads no further than it must: one record beyond the batch."""
     batch: list[Carried] = []
     size = 0
     for carried in records:
         size += len(carried[1]) + len(carried[2])
-        if batch and size > BATCH_BYTES_MAX:
-            break
+        if batch and (size > BATCH_BYTES_MAX or len(batch) == BATCH_RECORDS_MAX):
+            return tuple(batch), False
         batch.append(carried)
-        if len(batch) == BATCH_RECORDS_MAX:
-            break
-    return tuple(batch)
+    return tuple(batch), True

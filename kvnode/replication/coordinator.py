@@ -7,6 +7,9 @@ behind is sent the merged state (read repair). A replica that did not acknowledg
 
 A dot is taken and the new state made in one step without an await in between, so updates of one key at one
 coordinator are serial. Whole merged sibling sets are sent, never the new version alone.
+
+While the ring changes, a write needs w of the owners and all pending ones. When a replica refuses because it knows a
+newer ring, the same record (the same dot) goes to the owners of that ring, within the same request.
 """
 
 from __future__ import annotations
@@ -22,16 +25,18 @@ from kvnode.config import (
     COUNTER_TOTAL_MAX,
     RECORD_BYTES_MAX,
     REQUESTS_IN_FLIGHT_MAX,
+    RING_CHANGES_MAX,
     SIBLING_COUNT_MAX,
 )
 from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet, TooBusy
 from kvnode.messages import COUNTER, KV, Fetch, StoreRecord
 from kvnode.observe import Samples, Traces
+from kvnode.replication.audience import Audience, audience_of
 from kvnode.replication.dots import DotSource, NoDots
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
-from kvnode.replication.rounds import ReadRound, WriteRound
+from kvnode.replication.rounds import ReadRound, RingChanged, WriteRound
 from kvnode.requests import (
     Add,
     AddAnswer,
@@ -45,7 +50,7 @@ from kvnode.requests import (
     deleted_extra,
     pack_context,
 )
-from kvnode.ring import Ring
+from kvnode.ring import Placement
 from kvnode.runtime import Runtime
 from kvnode.versions import Context, Dot, PnCounter
 
@@ -57,7 +62,7 @@ class Coordinator:
         self,
         runtime: Runtime,
         node: str,
-        ring: Ring,
+        ring: Placement,
         calls: Calls,
         records: Records,
         dots: DotSource,
@@ -92,12 +97,12 @@ class Coordinator:
 
     async def put(self, request: Put, cause: int) -> PutAnswer:
         """Write one version. Raises Conflict, TooBusy, QuorumUnmet."""
-        w, live, dead = self._quorum_for("W", request.key, request.w)
+        audience = self._audience("W", request.key, request.w)
         try:
             dot = await self._dots.next()
         except NoDots as error:
-            n = 1 + len(live) + len(dead)
-            raise QuorumUnmet("W", need=w, got=0, n=n, definite=True, why=str(error)) from error
+            need, n = audience.need, audience.n
+            raise QuorumUnmet("W", need=need, got=0, n=n, definite=True, why=str(error)) from error
         known = self._records.latest(KV, request.key)
         held = KVS.empty if known is None else KVS.decode(known)
         context = request.context
@@ -124,7 +129,7 @@ class Coordinator:
                 f"the siblings of this key would have {len(record)} bytes, at most {RECORD_BYTES_MAX} are kept: "
                 "resolve them with a PUT under the context of a GET"
             )
-        acknowledged_by = await self._write(KV, request.key, record, known, w, live, dead, cause)
+        acknowledged_by = await self._write(KV, request.key, record, known, request.w, audience, cause)
         return PutAnswer(
             key=request.key,
             dot=str(dot),
@@ -134,15 +139,14 @@ class Coordinator:
             issued_under_dots=[str(dot) for dot in context.dots],
             vector_clock=version.clock.as_dict(),
             timestamp=version.timestamp,
-            w=w,
+            w=audience.need,
             acknowledged_by=acknowledged_by,
             cause=f"{cause:016x}",
         )
 
     async def get(self, request: Get, cause: int) -> GetAnswer:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
-        r, live, dead = self._quorum_for("R", request.key, request.r)
-        merged, answered_by = await self._read(KV, request.key, r, live, dead, cause)
+        merged, answered_by, r = await self._read(KV, request.key, request.r, cause)
         siblings = KVS.empty if merged is None else KVS.decode(merged)
         shown = siblings.shown
         if shown is None:
@@ -166,7 +170,7 @@ class Coordinator:
 
     async def add(self, request: Add, cause: int) -> AddAnswer:
         """Merge an actor's totals into a counter; without an actor, add to this store's own totals."""
-        w, live, dead = self._quorum_for("W", request.key, request.w)
+        audience = self._audience("W", request.key, request.w)
         known = self._records.latest(COUNTER, request.key)
         held = COUNTERS.empty if known is None else COUNTERS.decode(known)
         actor, increments, decrements = request.actor, request.increments, request.decrements
@@ -185,7 +189,7 @@ class Coordinator:
                 "an actor is a process, not a person"
             )
         record = encode_state(merged)
-        acknowledged_by = await self._write(COUNTER, request.key, record, known, w, live, dead, cause)
+        acknowledged_by = await self._write(COUNTER, request.key, record, known, request.w, audience, cause)
         increments, decrements = merged.totals(actor)
         return AddAnswer(
             key=request.key,
@@ -194,7 +198,7 @@ class Coordinator:
             increments=increments,
             decrements=decrements,
             node=self.node,
-            w=w,
+            w=audience.need,
             acknowledged_by=acknowledged_by,
             cause=f"{cause:016x}",
             idempotent=request.actor is not None,
@@ -203,8 +207,7 @@ class Coordinator:
 
     async def count(self, request: Count, cause: int) -> CountAnswer:
         """Read a counter; one that nobody has written is 0."""
-        r, live, dead = self._quorum_for("R", request.key, request.r)
-        merged, answered_by = await self._read(COUNTER, request.key, r, live, dead, cause)
+        merged, answered_by, r = await self._read(COUNTER, request.key, request.r, cause)
         counter = COUNTERS.empty if merged is None else COUNTERS.decode(merged)
         return CountAnswer(
             key=request.key,
@@ -221,24 +224,18 @@ class Coordinator:
 
     # --- the two rounds -----------------------------------------------------------------------------------
 
-    def _quorum_for(self, letter: str, key: str, asked: int | None) -> tuple[int, list[str], list[str]]:
-        """The quorum's size, and the other replicas: those worth asking, and those known to be dead.
-
-        Refuses at once, and definitely, what cannot succeed.
-        """
-        replicas = self._ring.preference_list(key)
-        n = len(replicas)
-        need = min(2, n) if asked is None else asked
-        if not 1 <= need <= n:
-            raise BadRequest(f"{letter.lower()}={need}: expected 1 to {n}, the number of replicas")
-        live = [replica for replica in replicas if replica != self.node and not self._is_dead(replica)]
-        dead = [replica for replica in replicas if replica != self.node and replica not in live]
-        if len(live) + 1 < need:
-            why = f"{', '.join(dead)} known to be dead"
-            raise QuorumUnmet(letter, need=need, got=0, n=n, definite=True, why=why)
-        if len(self._calls) >= REQUESTS_IN_FLIGHT_MAX:
+    def _audience(self, letter: str, key: str, asked: int | None, *, begun: bool = False) -> Audience:
+        if len(self._calls) >= REQUESTS_IN_FLIGHT_MAX and not begun:
             raise TooBusy(f"{REQUESTS_IN_FLIGHT_MAX} requests are on their way; try again later")
-        return need, live, dead
+        return audience_of(
+            key,
+            ring=self._ring,
+            node=self.node,
+            is_dead=self._is_dead,
+            letter=letter,
+            asked=asked,
+            begun=begun,
+        )
 
     async def _write(
         self,
@@ -246,24 +243,38 @@ class Coordinator:
         key: str,
         record: bytes,
         known: bytes | None,
-        w: int,
-        live: list[str],
-        dead: list[str],
+        w: int | None,
+        audience: Audience,
         cause: int,
     ) -> list[str]:
-        quorum = Quorum(w, 1 + len(live) + len(dead))
-        quorum.fail(len(dead))
-        round_ = WriteRound(self, cause, kind, key, record, quorum, list(live))
-        if record == known:
-            self._records.merge_in(kind, key, record, round_.stored_here)
-        else:
-            self._records.write(kind, key, record, round_.stored_here, known=known)
-        if live:
-            question = StoreRecord(self._calls.begin(round_), cause, kind, key, record)
-            for peer in live:
+        """Store the record at the owners; again at the new ones whenever the ring turns out to have changed."""
+        for attempt in range(RING_CHANGES_MAX):
+            if audience.epoch != self._ring.epoch:
+                audience = self._audience("W", key, w, begun=attempt > 0)
+            try:
+                return await self._write_once(kind, key, record, known, audience, cause)
+            except RingChanged:
+                known = record  # it is merged here already
+        raise _restless("W", audience)
+
+    async def _write_once(
+        self, kind: str, key: str, record: bytes, known: bytes | None, audience: Audience, cause: int
+    ) -> list[str]:
+        quorum = Quorum(audience.need, audience.n, audience.pending)
+        quorum.fail(len(audience.dead))
+        asked = [*audience.live, *(each for each in audience.pending if each != self.node)]
+        round_ = WriteRound(self, cause, kind, key, record, quorum, list(asked))
+        if audience.here or self.node in audience.pending:
+            if record == known:
+                self._records.merge_in(kind, key, record, round_.stored_here)
+            else:
+                self._records.write(kind, key, record, round_.stored_here, known=known)
+        if asked:
+            question = StoreRecord(self._calls.begin(round_), cause, kind, key, record, audience.epoch)
+            for peer in asked:
                 self.traces.note(cause, "sent the record to", peer)
                 self._runtime.network.send(peer, question)
-        for peer in dead:
+        for peer in audience.dead:
             self.traces.note(cause, "kept a hint for", peer)
             self.hints.add(peer, kind, key, record)
         await round_.future
@@ -271,20 +282,28 @@ class Coordinator:
         return list(quorum.got)
 
     async def _read(
-        self, kind: str, key: str, r: int, live: list[str], dead: list[str], cause: int
-    ) -> tuple[bytes | None, list[str]]:
-        quorum = Quorum(r, 1 + len(live) + len(dead))
-        quorum.fail(len(dead))
-        round_ = ReadRound(self, kind, key, quorum, list(live))
-        if live:
-            question = Fetch(self._calls.begin(round_), cause, kind, key)
-            for peer in live:
-                self.traces.note(cause, "asked", peer)
-                self._runtime.network.send(peer, question)
-        round_.add(self.node, self._records.durable(kind, key))
-        await round_.future
-        self.traces.note(cause, "answered the client")
-        return round_.merged, list(quorum.got)
+        self, kind: str, key: str, r: int | None, cause: int
+    ) -> tuple[bytes | None, list[str], int]:
+        """(the merged record, who answered, r)."""
+        for _ in range(RING_CHANGES_MAX):
+            audience = self._audience("R", key, r)
+            quorum = Quorum(audience.need, audience.n)
+            quorum.fail(len(audience.dead))
+            round_ = ReadRound(self, kind, key, quorum, list(audience.live))
+            if audience.live:
+                question = Fetch(self._calls.begin(round_), cause, kind, key, audience.epoch)
+                for peer in audience.live:
+                    self.traces.note(cause, "asked", peer)
+                    self._runtime.network.send(peer, question)
+            if audience.here:
+                round_.add(self.node, self._records.durable(kind, key))
+            try:
+                await round_.future
+            except RingChanged:
+                continue
+            self.traces.note(cause, "answered the client")
+            return round_.merged, list(quorum.got), audience.need
+        raise _restless("R", audience)
 
     def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None:
         """Read repair: send the merged state to the replicas that answered with less.
@@ -294,12 +313,15 @@ class Coordinator:
         if merged is None or self._records.is_unsynced(kind, key):
             return
         behind = [replica for replica, record in records.items() if record != merged]
+        if behind:
+            owners = self._ring.preference_list(key)
+            behind = [replica for replica in behind if replica in owners]
         for replica in behind:
             self.read_repair_count += 1
             if replica == self.node:
                 self._records.merge_in(kind, key, merged, lambda ok: None)
             else:
-                self._runtime.network.send(replica, StoreRecord(0, 0, kind, key, merged))
+                self._runtime.network.send(replica, StoreRecord(0, 0, kind, key, merged, self._ring.epoch))
 
     def oldest_unacknowledged_ms(self, peer: str) -> float:
         """How long the oldest write on its way to `peer` has been waiting for its acknowledgement; 0 if none."""
@@ -307,6 +329,11 @@ class Coordinator:
             if isinstance(round_, WriteRound) and peer in round_.waiting_for:
                 return self.now_ms() - round_.started_ms
         return 0.0
+
+
+def _restless(letter: str, audience: Audience) -> QuorumUnmet:
+    why = f"the ring changed {RING_CHANGES_MAX} times meanwhile"
+    return QuorumUnmet(letter, need=audience.need, got=0, n=audience.n, definite=letter == "R", why=why)
 
 
 def _refuse_future(request: Put, dot: Dot) -> NoReturn:

@@ -20,12 +20,16 @@ class NoDots(Exception):
 
 
 class DotSource:
-    """Issues this store's dots. Invariant: every dot issued is within a block that is durably reserved."""
+    """Issues this store's dots. is_new: the data directory was empty.
+
+    Invariant: every dot issued is within a block that is durably reserved.
+    """
 
     def __init__(self, runtime: Runtime, node: str) -> None:
         self._runtime = runtime
         self._node = node
         self.store: StoreId = ""
+        self.is_new = False
         self._last = 0
         self._reserved = 0
         self._reserving = False
@@ -35,6 +39,7 @@ class DotSource:
         """Read who this store is, or draw a fresh identity if the data directory is new; reserve the first block."""
         disk = self._runtime.disk
         known = disk.get(_META, 0, _STORE_ID)
+        self.is_new = known is None
         if known is None:
             self.store = self._fresh_store_id()
             await disk.commit([Row(_META, 0, _STORE_ID, self.store.encode())])

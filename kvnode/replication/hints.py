@@ -3,6 +3,8 @@
 (DeCandia et al., "Dynamo", 2007, section 4.6.) There is at most one hint for a replica and a key: records merge. The
 store is bounded in number and age; what is dropped or expires is found by anti-entropy instead.
 A hint never counts towards w here: quorums are strict.
+
+Hints follow the ring: what was kept for a node that does not own the key any more is kept for its owners instead.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from kvnode.checksum import checksum
 from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
 from kvnode.messages import Stored, StoreMany
 from kvnode.replication.batches import first_batch
-from kvnode.replication.records import merge_records
-from kvnode.ring import Ring
+from kvnode.replication.records import Records, merge_records
+from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime
 
 _TABLE = "hints"
@@ -40,8 +42,18 @@ _decode = msgspec.msgpack.Decoder(Hint).decode
 class Hints:
     """The hints that this node keeps. Invariant: memory and disk hold the same hints, oldest first per peer."""
 
-    def __init__(self, runtime: Runtime, ring: Ring, calls: Calls, is_alive: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        node: str,
+        ring: Placement,
+        calls: Calls,
+        records: Records,
+        is_alive: Callable[[str], bool],
+    ) -> None:
         self._runtime = runtime
+        self._node = node
+        self._records = records
         self._ring = ring
         self._calls = calls
         self._is_alive = is_alive
@@ -80,7 +92,28 @@ class Hints:
         return 0.0
 
     def add(self, peer: str, kind: str, key: str, record: bytes) -> bool:
-        """Keep a record for a peer that missed it; False if there is no room."""
+        """Keep a record for a peer that missed it, or for who owns the key by now; False if there is no room."""
+        holders = self._ring.holders(self._ring.partition_of(key))
+        if peer in holders:
+            return self._keep(peer, kind, key, record)
+        if self._node in holders:
+            self._records.merge_in(kind, key, record, lambda ok: None)
+        kept = [self._keep(owner, kind, key, record) for owner in holders if owner != self._node]
+        return all(kept)
+
+    def follow_ring(self) -> None:
+        """The ring has changed: aim the hints for former owners at the present ones."""
+        for peer in list(self._pending):
+            moved = [
+                hint
+                for hint in self._pending[peer].values()
+                if peer not in self._ring.holders(self._ring.partition_of(hint.key))
+            ]
+            self._remove(moved)
+            for hint in moved:
+                self.add(peer, hint.kind, hint.key, hint.record)
+
+    def _keep(self, peer: str, kind: str, key: str, record: bytes) -> bool:
         hints = self._pending.setdefault(peer, {})
         known = hints.get((kind, key))
         if known is None and (self._count >= HINT_COUNT_MAX or self._bytes + len(record) > HINT_BYTES_MAX):
@@ -115,13 +148,16 @@ class Hints:
         records = first_batch((hint.kind, hint.key, hint.record) for hint in waiting.values())
         batch = [waiting[kind, key] for kind, key, _ in records]
         try:
-            answer = await self._calls.ask(peer, lambda id_: StoreMany(id_, 0, "hint", records))
+            answer = await self._calls.ask(
+                peer, lambda id_: StoreMany(id_, 0, "hint", records, self._ring.epoch)
+            )
         except TimeoutError:
             return False
         if not isinstance(answer, Stored):
             return False
         self.delivered_count += len(batch)
-        self._remove([hint for hint in batch if self._pending[peer].get((hint.kind, hint.key)) is hint])
+        waiting = self._pending[peer]  # the ring may have changed meanwhile
+        self._remove([hint for hint in batch if waiting.get((hint.kind, hint.key)) is hint])
         return True
 
     def _expire(self, peer: str) -> None:

@@ -22,6 +22,7 @@ LEVELS = (1, FANOUT, LEAF_COUNT)
 """How many nodes each level has, the root's first."""
 
 
+_NOTHING = bytes(8 * LEAF_COUNT)
 Load = Callable[[int], Iterable[int]]
 """The checksum of every record in a partition, as it is now."""
 
@@ -51,7 +52,7 @@ class MerkleForest:
 
     def build(self, partition: int) -> int:
         """Build a tree; returns how many records it has."""
-        leaves = array("q", bytes(8 * LEAF_COUNT))
+        leaves = array("q", _NOTHING)
         count = 0
         for known in self._load(partition):
             leaves[known & (LEAF_COUNT - 1)] ^= known
@@ -79,6 +80,10 @@ class MerkleForest:
     def root(self, partition: int) -> int:
         """The root of one partition: equal roots mean equal content (but for a chance of 2**-64)."""
         return self._branches(partition)[0]
+
+    def is_empty(self, partition: int) -> bool:
+        """Whether nothing is held of one partition."""
+        return self._tree(partition).tobytes() == _NOTHING
 
     def hashes(self, partition: int, level: int) -> tuple[int, ...]:
         """All node hashes of one level; level 0 is the root, level 2 the leaves."""

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 
 class Quorum:
-    """`need` of `n` replicas must answer.
+    """`need` of `n` replicas must answer, and every pending owner as well.
 
+    pending: who takes the partition over and has not acknowledged yet. They count towards no quorum.
     Invariant: len(got) + failed_count <= n.
     """
 
-    __slots__ = ("failed_count", "got", "n", "need")
+    __slots__ = ("failed_count", "got", "n", "need", "pending", "pending_lost")
 
-    def __init__(self, need: int, n: int) -> None:
+    def __init__(self, need: int, n: int, pending: tuple[str, ...] = ()) -> None:
         assert 1 <= need <= n, f"a quorum of {need} out of {n}"
+        self.pending = pending
+        self.pending_lost = False
         self.need = need
         self.n = n
         self.got: list[str] = []
@@ -23,6 +26,9 @@ class Quorum:
 
     def add(self, replica: str) -> None:
         """One more replica answered as hoped."""
+        if replica in self.pending:
+            self.pending = tuple(each for each in self.pending if each != replica)
+            return
         assert replica not in self.got, f"{replica} answered twice"
         self.got.append(replica)
 
@@ -30,12 +36,16 @@ class Quorum:
         """So many replicas will not answer any more."""
         self.failed_count += count
 
+    def fail_pending(self) -> None:
+        """A pending owner will not answer any more."""
+        self.pending_lost = True
+
     @property
     def met(self) -> bool:
         """Enough have answered."""
-        return len(self.got) >= self.need
+        return len(self.got) >= self.need and not self.pending
 
     @property
     def lost(self) -> bool:
         """Even if all others answer, it cannot be enough any more."""
-        return self.n - self.failed_count < self.need
+        return self.n - self.failed_count < self.need or self.pending_lost

@@ -22,7 +22,7 @@ from kvnode.checksum import checksum
 from kvnode.config import FOREST_PAUSE_MS, FOREST_ROWS, SAMPLE_COUNT_MAX
 from kvnode.messages import COUNTER, KV
 from kvnode.replication.merkle import LEAF_COUNT, MerkleForest
-from kvnode.ring import Ring
+from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row, Runtime
 from kvnode.versions import PnCounter, Siblings
 
@@ -76,7 +76,10 @@ class Records:
     """
 
     def __init__(
-        self, runtime: Runtime, ring: Ring, on_forgotten: Callable[[str], None] = lambda kind: None
+        self,
+        runtime: Runtime,
+        ring: Ring | Placement,
+        on_forgotten: Callable[[str], None] = lambda kind: None,
     ) -> None:
         self._on_forgotten = on_forgotten
         self._disk = runtime.disk
@@ -165,6 +168,23 @@ class Records:
         refused = self._refused_in(partition)
         found = self._disk.checksums(_TABLE, partition, low_bits=(LEAF_COUNT - 1, tuple(leaves)))
         return {known: disk_key for _, disk_key, known in found if known not in refused}
+
+    def held_in(self, partition: int) -> dict[str, int]:
+        """{disk key: checksum} of all that is held of one partition."""
+        return {disk_key: known for _, disk_key, known in self._disk.checksums(_TABLE, partition)}
+
+    def drop(self, partition: int, rows: dict[str, int]) -> Future[None]:
+        """Let go of these records, each only if it still has this checksum and no write of it is on its way."""
+        gone: list[Row] = []
+        for disk_key, known in rows.items():
+            row = self._disk.get(_TABLE, partition, disk_key)
+            if row is None or row[1] != known or disk_key in self._unsynced:
+                continue
+            self.forest.change(partition, known, 0)
+            self.row_count -= 1
+            self._stored_at.pop(disk_key, None)
+            gone.append(Row(_TABLE, partition, disk_key, None))
+        return self._disk.commit(gone)
 
     def _read(self, key: str, disk_key: str) -> bytes | None:
         partition = self._ring.partition_of(key)

@@ -1,23 +1,41 @@
-"""Answering peers: stores what they send and tells what is held here. Says Stored only when it is durable."""
+"""Answering peers: stores what they send and tells what is held here. Says Stored only when it is durable.
+
+What was addressed by an older ring is refused. What was addressed by a newer one is served: its sender counts on this
+node, and knows better; meanwhile this node asks for that ring.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from kvnode.messages import Fetch, Fetched, Message, Refused, Stored, StoreMany, StoreRecord
 from kvnode.observe import Traces
 from kvnode.replication.records import Records
+from kvnode.ring import Placement
 from kvnode.runtime import Runtime
 
 
 class Replica:
     """The passive side of replication."""
 
-    def __init__(self, runtime: Runtime, records: Records, traces: Traces) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        ring: Placement,
+        records: Records,
+        traces: Traces,
+        refuse_other_epoch: Callable[[str, int, int], bool],
+    ) -> None:
         self._runtime = runtime
+        self._ring = ring
+        self._refuse_other_epoch = refuse_other_epoch
         self._records = records
         self._traces = traces
 
     def on_store(self, peer: str, question: StoreRecord) -> None:
         """Merge one record; acknowledge once it is durable."""
+        if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
+            return
         send, id_, cause = self._runtime.network.send, question.id, question.cause
         self._traces.note(cause, "received the record from", peer)
 
@@ -30,6 +48,8 @@ class Replica:
 
     def on_store_many(self, peer: str, question: StoreMany) -> None:
         """Merge several records; acknowledge once all are durable."""
+        if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
+            return
         missing = len(question.records)
         all_ok = True
 
@@ -48,6 +68,8 @@ class Replica:
 
     def on_fetch(self, peer: str, question: Fetch) -> None:
         """Tell what is durable here."""
+        if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
+            return
         self._traces.note(question.cause, "was asked by", peer)
         record = self._records.durable(question.kind, question.key)
         stored_at = self._records.stored_at(question.kind, question.key) or 0.0

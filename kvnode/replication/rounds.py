@@ -11,7 +11,7 @@ from typing import Protocol
 from kvnode.calls import Round
 from kvnode.config import REQUEST_TIMEOUT_MS
 from kvnode.errors import QuorumUnmet
-from kvnode.messages import Answer, Fetched, Stored
+from kvnode.messages import Answer, Fetched, Stale, Stored
 from kvnode.observe import Samples, Traces
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
@@ -32,8 +32,15 @@ class RoundOwner(Protocol):
     def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None: ...
 
 
+class RingChanged(Exception):
+    """A replica knows a newer ring (and this node does by now): the request goes to its owners instead."""
+
+
 class QuorumRound(Round):
-    """A round of which a client waits for the first `need` answers. `future` resolves, or raises QuorumUnmet."""
+    """A round of which a client waits for the first `need` answers.
+
+    `future` resolves, or raises QuorumUnmet, or RingChanged.
+    """
 
     __slots__ = ("future", "letter", "quorum")
 
@@ -48,8 +55,18 @@ class QuorumRound(Round):
         if self.quorum.met and not self.future.done():
             self.future.set_result(None)
 
-    def fail(self, why: str, count: int = 1) -> None:
-        self.quorum.fail(count)
+    def ring_changed(self) -> None:
+        """Stop here: whoever waits begins again with the new ring."""
+        if not self.future.done():
+            self.future.set_exception(RingChanged())
+
+    def fail(self, why: str, peers: list[str]) -> None:
+        """These will not answer as hoped. (An asked peer is an owner or a pending one.)"""
+        owners = [peer for peer in peers if peer not in self.quorum.pending]
+        self.quorum.fail(len(owners))
+        if len(owners) < len(peers):
+            self.quorum.fail_pending()
+            why += "; a node that takes the partition over must have it too"
         if self.quorum.lost and not self.future.done():
             quorum = self.quorum
             self.future.set_exception(
@@ -90,23 +107,26 @@ class WriteRound(QuorumRound):
             self.coordinator.lag_of(peer).add(now_ms, now_ms - self.started_ms)
             self.coordinator.traces.note(self.cause, "heard stored from", peer)
             self.count(peer)
+        elif isinstance(answer, Stale):
+            self.coordinator.traces.note(self.cause, "heard of a newer ring from", peer)
+            self.ring_changed()
         else:
             self.coordinator.hints.add(peer, self.kind, self.key, self.record)
-            self.fail(f"{peer} refused")
+            self.fail(f"{peer} refused", [peer])
 
     def stored_here(self, ok: bool) -> None:
         if ok:
             self.coordinator.traces.note(self.cause, "stored")
             self.count(self.coordinator.node)
         else:
-            self.fail("this node could not store it")
+            self.fail("this node could not store it", [self.coordinator.node])
 
     def ended(self, missing: list[str]) -> None:
         for peer in missing:
             self.coordinator.traces.note(self.cause, "kept a hint for", peer)
             self.coordinator.hints.add(peer, self.kind, self.key, self.record)
         if missing:
-            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", len(missing))
+            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", missing)
 
 
 class ReadRound(QuorumRound):
@@ -131,10 +151,12 @@ class ReadRound(QuorumRound):
     def answered(self, peer: str, answer: Answer) -> None:
         if isinstance(answer, Fetched):
             self.add(peer, answer.record)
+        elif isinstance(answer, Stale):
+            self.ring_changed()
         else:
-            self.fail(f"{peer} refused")
+            self.fail(f"{peer} refused", [peer])
 
     def ended(self, missing: list[str]) -> None:
         if missing:
-            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", len(missing))
+            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", missing)
         self.coordinator.repair(self.kind, self.key, self.merged, self.records)

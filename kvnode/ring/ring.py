@@ -31,20 +31,19 @@ def _claim(node: str, partition: int) -> int:
 
 
 class Ring(msgspec.Struct, frozen=True):
-    """One epoch of the placement.
+    """The placement of all partitions on some nodes.
 
     nodes: the members, sorted. replicas: N. preference_lists[p]: the N nodes that hold partition p, the one whose
     claim is greatest first; all nodes if there are fewer than N.
     Invariant: the nodes of a list differ; no node is in more than 1.15 x the mean number of lists (rounded up).
     """
 
-    epoch: int
     nodes: tuple[str, ...]
     replicas: int
     preference_lists: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def build(cls, nodes: Sequence[str], *, replicas: int, partitions: int, epoch: int = 1) -> Ring:
+    def build(cls, nodes: Sequence[str], *, replicas: int, partitions: int) -> Ring:
         """Place `partitions` partitions on `nodes`; a pure function of its arguments."""
         members = tuple(sorted(nodes))
         per_list = min(replicas, len(members))
@@ -60,7 +59,7 @@ class Ring(msgspec.Struct, frozen=True):
             for node in chosen:
                 load[node] += 1
             lists.append(chosen)
-        return cls(epoch, members, replicas, tuple(lists))
+        return cls(members, replicas, tuple(lists))
 
     @property
     def partitions(self) -> int:
@@ -86,3 +85,8 @@ class Ring(msgspec.Struct, frozen=True):
     def partitions_of(self, node: str) -> tuple[int, ...]:
         """The partitions that `node` holds a replica of, in order."""
         return tuple(p for p, owners in enumerate(self.preference_lists) if node in owners)
+
+    def slots_moved_to(self, after: Ring) -> int:
+        """How many (partition, replica) slots have another owner in `after`: the copies that must be made."""
+        pairs = zip(self.preference_lists, after.preference_lists, strict=True)
+        return sum(len(set(new) - set(old)) for old, new in pairs)

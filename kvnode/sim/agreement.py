@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from kvnode.ring import STABLE
 from kvnode.sim.world import World
 
 
 def differing_records(world: World) -> list[str]:
     """The records that are not the same, durably, on all nodes that should hold them; sorted."""
-    seen: dict[tuple[int, str], dict[str, bytes]] = {}
-    for name in world.names:
-        for partition, key, record in world.platters[name].tables.rows_of("records"):
-            seen.setdefault((partition, key), {})[name] = record
-    ring = world.node(world.running[0]).ring if world.running else None
+    ring = world.ring
     if ring is None:
         return ["no node is running"]
+    if ring.state.phase != STABLE:
+        return [f"everything: {ring.state.change}"]
+    seen: dict[tuple[int, str], dict[str, bytes]] = {}
+    for name in ring.nodes:
+        for partition, key, record in world.platters[name].tables.rows_of("records"):
+            seen.setdefault((partition, key), {})[name] = record
     return [
         key
         for (partition, key), held in sorted(seen.items())
         if len({held.get(owner) for owner in ring.preference_lists[partition]}) > 1
     ]
+
+
+def held_as_owner(world: World, name: str) -> set[str]:
+    """The keys of the records that a node holds, durably, and should."""
+    ring = world.ring
+    assert ring is not None
+    rows = world.platters[name].tables.rows_of("records")
+    return {key for partition, key, _ in rows if name in ring.preference_lists[partition]}

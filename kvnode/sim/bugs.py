@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+from kvnode.handover.changes import Changes
 from kvnode.node import Node
 from kvnode.replication import records
 from kvnode.replication.dots import DotSource
+from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
 from kvnode.sim.world import World
 from kvnode.versions import VersionVector
@@ -20,7 +22,10 @@ BUGS = {
     "merge-clocks-wrongly": "merging two version vectors takes the minimum of each entry",
     "reissue-dots": "dots are not reserved durably, so a restarted node issues some again",
     "adopt-blindly": "a replica takes what it is sent for the whole truth instead of merging it",
+    "move-nothing": "a pending owner is taken for ready at once, and a former owner offers nothing before it deletes",
 }
+OF_MOVES = frozenset({"move-nothing"})
+"""Bugs of the hand-over: they are looked for in runs where nodes come and go."""
 HINTS_ALONE = frozenset({"forget-hints"})
 """Bugs that other repairs would cover up: they are looked for in runs where hints are the only repair."""
 
@@ -50,6 +55,12 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
     elif bug == "adopt-blindly":
         with mock.patch.object(records, "merge_records", lambda kind, one, other: other):
             yield
+    elif bug == "move-nothing":
+        with (
+            mock.patch.object(Changes, "_is_ready", lambda *_: True),
+            mock.patch.object(Exchange, "give_to", _pretend_to_give),
+        ):
+            yield
     else:
         raise ValueError(f"unknown bug {bug!r}; known: {', '.join(BUGS)}")
 
@@ -57,6 +68,10 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
 def _minimum(self: VersionVector, other: VersionVector) -> VersionVector:
     theirs = dict(other.entries)
     return VersionVector.of({store: min(count, theirs.get(store, 0)) for store, count in self.entries})
+
+
+async def _pretend_to_give(self: Any, peer: str, partitions: tuple[int, ...]) -> set[int]:
+    return set(partitions)
 
 
 async def _reserve_in_memory(self: Any) -> None:

@@ -2,7 +2,7 @@
 
 Promises judged: no acknowledged write is lost; each counter holds at least what was acknowledged and at most what was
 sent; no dot is answered twice; nothing comes back that an acknowledged write or delete had seen; what is refused as
-definite is nowhere.
+definite is nowhere; a read meets every write that was acknowledged before it began.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from kvnode.requests import Add, Count, Get, Put, Request, unpack_context
 from kvnode.sim.world import World
 
 KEY_COUNT = 12
+Past = tuple[dict[str, int], list[str]]
+"""What a write was issued under: a vector, and single dots."""
 
 
 class Client:
@@ -27,7 +29,8 @@ class Client:
         self._totals: dict[tuple[str, str], int] = {}
         self._contexts: dict[str, str] = {}
         self._dots: dict[str, str] = {}
-        self._pasts: dict[str, tuple[dict[str, int], list[str]]] = {}
+        self._pasts: dict[str, Past] = {}
+        self._unreplaced: dict[str, set[str]] = {}
         self._refused_values: dict[str, set[str]] = {}
         self.acknowledged = 0
         self.refused = 0
@@ -77,7 +80,11 @@ class Client:
         before = self._dots.setdefault(answer["dot"], key)
         if before != key or answer["dot"] in self._pasts:
             self.violations.append(f"dot {answer['dot']} was answered twice, for {before} and {key}")
-        self._pasts[answer["dot"]] = (answer["issued_under"], answer.get("issued_under_dots", []))
+        past = self._pasts[answer["dot"]] = (answer["issued_under"], answer.get("issued_under_dots", []))
+        unreplaced = self._unreplaced.setdefault(key, set())
+        unreplaced.difference_update([dot for dot in unreplaced if _covers(past, dot)])
+        if not any(_covers(self._pasts[dot], answer["dot"]) for dot in unreplaced):
+            unreplaced.add(answer["dot"])
 
     async def _add(self, node: str, key: str, actor: str) -> None:
         total = self._totals[key, actor] = self._totals.get((key, actor), 0) + 1
@@ -87,7 +94,10 @@ class Client:
             self._ledger.acknowledged_counter(key, actor, total)
 
     async def _get(self, node: str, key: str) -> None:
+        acknowledged = sorted(self._unreplaced.get(key, ()))
         answer = await self._ask(node, Get(key))
+        if answer is not None and (answer.get("siblings") or answer.get("status") == 404):
+            self._look_for_gaps(key, acknowledged, answer.get("siblings", []))
         if answer is not None and "context" in answer:
             self._contexts[key] = answer["context"]
             self._world.counts["siblings read"] += answer.get("conflict", False)
@@ -127,6 +137,14 @@ class Client:
         if verdict.status != "ok":
             self.violations += [f"{verdict.claim}: {verdict}", *verdict.evidence]
 
+    def _look_for_gaps(self, key: str, acknowledged: list[str], siblings: list[Mapping[str, Any]]) -> None:
+        """With r + w > N a read meets each write that was acknowledged before it began, or what replaced it."""
+        pasts = [(sibling["issued_under"], sibling.get("issued_under_dots", [])) for sibling in siblings]
+        found = {sibling["dot"] for sibling in siblings}
+        for dot in acknowledged:
+            if dot not in found and not any(_covers(past, dot) for past in pasts):
+                self.violations.append(f"{key}: a read did not see {dot}, which was acknowledged before")
+
     def _look_for_revenants(self, key: str, siblings: list[Mapping[str, Any]]) -> None:
         for sibling in siblings:
             store, _, counter = sibling["dot"].rpartition(":")
@@ -138,3 +156,8 @@ class Client:
                     )
             if sibling.get("value") in self._refused_values.get(key, ()):
                 self.violations.append(f"{key}: {sibling['value']!r} was refused as definite, and is there")
+
+
+def _covers(past: Past, dot: str) -> bool:
+    store, _, counter = dot.rpartition(":")
+    return past[0].get(store, 0) >= int(counter) or dot in past[1]

@@ -69,7 +69,7 @@ class Crowd:
                 self.deaths.append((name, after.name))
 
         members = Members(name, self.names, incarnation=1, wall_ms=clock.wall_ms, on_change=changed)
-        swim = Swim(runtime, name, members)
+        swim = Swim(runtime, name, members, epoch=lambda: 1, on_epoch=lambda peer, epoch: None)
 
         def on_message(peer: str, message: Message) -> None:
             swim.heard(peer)

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from kvnode.faults import DISTRIBUTIONS, LinkRule
-from kvnode.sim.agreement import differing_records
+from kvnode.sim.agreement import differing_records, held_as_owner
+from kvnode.sim.movers import Movers
 from kvnode.sim.world import World
 
 Trouble = Callable[[], Awaitable[None]]
@@ -36,6 +37,13 @@ class Nemesis:
             "lost disk": (self._lose_disk, 2),
         }
         self.violations: list[str] = []
+
+    def move(self, weight: int, *, crashes: bool) -> None:
+        """Let nodes come and go too, with this weight each; crashes: some in the middle of a hand-over."""
+        movers = Movers(self._world, crashes=crashes)
+        self._troubles |= {"join": (movers.join, weight), "leave": (movers.leave, weight)}
+        if crashes:
+            self._troubles["remove"] = (movers.remove, weight)
 
     def spare(self, *troubles: str) -> None:
         """Leave these out."""
@@ -176,8 +184,8 @@ class Nemesis:
         await self.make_peace()
         if not await self._agreed(5.0):
             return
-        victim = world.chance.choice(world.names)
-        held = set(world.platters[victim].tables.keys_of("records"))
+        victim = world.chance.choice(world.members)
+        held = held_as_owner(world, victim)
         world.crash(victim)
         world.wipe(victim)
         await world.start(victim)
@@ -199,7 +207,7 @@ class Nemesis:
         """Wait until a wiped node holds again the keys that it held."""
         end_s = self._world.loop.time() + _REBUILD_S_MAX
         while self._world.loop.time() < end_s:
-            if held <= set(self._world.platters[name].tables.keys_of("records")):
+            if held <= held_as_owner(self._world, name):
                 return True
             await asyncio.sleep(0.1)
         return False

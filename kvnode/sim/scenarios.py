@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kvnode.membership import ALIVE
 from kvnode.sim.agreement import differing_records
-from kvnode.sim.bugs import HINTS_ALONE, only_hints, planted
+from kvnode.sim.bugs import HINTS_ALONE, OF_MOVES, only_hints, planted
 from kvnode.sim.client import Client
 from kvnode.sim.loop import run
 from kvnode.sim.nemesis import Nemesis
@@ -62,12 +62,29 @@ async def crash_and_restart(seed: int, bug: str | None = None) -> Report:
 async def storm(seed: int, bug: str | None = None) -> Report:
     """Twenty seconds of everything: crashes, pauses, partitions, loss, delay, skew, slow and lost disks.
 
-    Three nodes, or (in a third of the seeds) five with N=3, so that requests are forwarded too. In one seed of eight
-    hints are the only repair: then no coordinator crashes (it would take the writes it has not yet hinted along).
+    Three nodes, or (in a third of the seeds) five with N=3, so that requests are forwarded too; then nodes join and
+    leave. In one seed of eight hints are the only repair: then no coordinator crashes (it would take the writes it has
+    not yet hinted along), and nobody moves.
     """
-    world = World(seed, node_count=5 if seed % 3 == 0 else 3)
+    if bug in OF_MOVES:
+        return await moving_storm(seed, bug)
+    return await _storm(seed, bug, node_count=5 if seed % 3 == 0 else 3, moving=1 if seed % 3 == 0 else 0)
+
+
+async def moving_storm(seed: int, bug: str | None = None) -> Report:
+    """The same, with nodes that come and go all the time: four or five to begin with, up to seven.
+
+    Where hints are the only repair, what a new owner holds has come by the hand-over alone.
+    """
+    return await _storm(seed, bug, node_count=4 + seed % 2, moving=6)
+
+
+async def _storm(seed: int, bug: str | None, *, node_count: int, moving: int) -> Report:
+    world = World(seed, node_count=node_count)
     client, nemesis = Client(world), Nemesis(world)
-    hints_alone = seed % 8 == 5 or bug in HINTS_ALONE
+    hints_alone = bug in HINTS_ALONE or bug in OF_MOVES or seed % 8 == 5
+    if moving and (moving > 1 or not hints_alone):
+        nemesis.move(moving, crashes=not hints_alone)
     if hints_alone:
         world.on_start = only_hints
         nemesis.spare("crash", "crash in mid-sync", "crash of all", "lost disk", "one-way cut", "loss")
@@ -80,7 +97,7 @@ async def storm(seed: int, bug: str | None = None) -> Report:
         await nemesis.work(20.0)
         await asyncio.gather(*work)
         violations = await _until_agreement(world)
-        await client.judge(world.chance.choice(world.names))
+        await client.judge(world.chance.choice(world.members))
     world.counts["hints alone"] += hints_alone
     return _report(seed, world, client, nemesis.violations + violations)
 
@@ -109,6 +126,12 @@ def _waiting(world: World) -> list[str]:
         not_alive = [member.name for member in world.node(name).members if member.state != ALIVE]
         if not_alive:
             waiting.append(f"{name} believes {', '.join(not_alive)} not alive")
+        left_over = world.node(name).drop.left_over
+        if left_over:
+            waiting.append(f"{len(left_over)} left-over partitions at {name}")
+    epochs = {world.node(name).ring.settled_epoch for name in world.running}
+    if len(epochs) > 1:
+        waiting.append(f"epochs {sorted(epochs)}")
     return waiting
 
 
@@ -123,6 +146,8 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
         counts["hint delivered"] += node.hints.delivered_count
         counts["read repair"] += node.coordinator.read_repair_count
         counts["request forwarded"] += node.forwarded_count
+        counts["record let go"] += node.drop.dropped_count
+    counts["ring of another epoch"] = 0 if world.ring is None else world.ring.epoch - 1
     return Report(
         seed=seed,
         digest=world.trace.digest,
@@ -136,7 +161,7 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
     )
 
 
-SCENARIOS = {"storm": storm, "crash-and-restart": crash_and_restart}
+SCENARIOS = {"storm": storm, "moving-storm": moving_storm, "crash-and-restart": crash_and_restart}
 
 
 def replay(seed: int, *, scenario: str = "storm", bug: str | None = None) -> Report:

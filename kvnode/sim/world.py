@@ -7,17 +7,22 @@ import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from kvnode import requests
 from kvnode.config import ClusterConfig, NodeAddress
+from kvnode.errors import KvError
 from kvnode.faults import LinkRule
 from kvnode.node import Node
+from kvnode.ring import Placement
 from kvnode.runtime import Cancellable, Runtime
 from kvnode.sim.disk import Platter, SimDisk
 from kvnode.sim.gate import Gate
 from kvnode.sim.network import SimDoor, SimNetwork, Trace
 
+T = TypeVar("T")
 _EPOCH_MS = 1_700_000_000_000.0
 _CLIENT_PATIENCE_S = 5.0
 Answer = tuple[int, dict[str, Any]]
@@ -76,8 +81,9 @@ class World:
         self.loop = asyncio.get_running_loop()
         self.network = SimNetwork(self.chance, self.trace)
         names = [f"node-{number}" for number in range(1, node_count + 1)]
-        addresses = tuple(NodeAddress(name, "127.0.0.1", 1, 1) for name in names)
+        addresses = tuple(NodeAddress(name, "127.0.0.1", n, 10_000 + n) for n, name in enumerate(names, 1))
         self.config = ClusterConfig("sim", "sim", addresses, replicas, partitions).check()
+        self._latecomers: tuple[str, ...] = ()
         self.platters = {name: Platter() for name in names}
         self.lives: dict[str, _Life] = {}
         self.failures: list[BaseException] = []
@@ -87,8 +93,31 @@ class World:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All nodes, running or not."""
+        """All nodes, running or not, members or not."""
         return self.config.names
+
+    @property
+    def ring(self) -> Placement | None:
+        """The newest ring that a running node knows; None if none runs."""
+        rings = [self.node(name).ring for name in self.running]
+        return max(rings, key=lambda ring: ring.epoch, default=None)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Who holds data, by that ring."""
+        return () if self.ring is None else self.ring.nodes
+
+    def add(self) -> str:
+        """One more node, not started yet, that is no member; returns its name."""
+        name = f"node-{len(self.names) + 1}"
+        self._latecomers += (name,)
+        nodes = (
+            *self.config.nodes,
+            NodeAddress(name, "127.0.0.1", len(self.names) + 1, 10_001 + len(self.names)),
+        )
+        self.config = msgspec.structs.replace(self.config, nodes=nodes, joining=self._latecomers)
+        self.platters[name] = Platter()
+        return name
 
     @property
     def running(self) -> list[str]:
@@ -120,6 +149,7 @@ class World:
             self.network.attach(name, gate, life.node.on_message)
             self.tell(f"{name} starts")
             await self._opened(life)
+        self.config = msgspec.structs.replace(self.config, founded=True)
 
     async def _opened(self, life: _Life) -> None:
         """Wait until a node serves, or has crashed before it could."""
@@ -195,33 +225,46 @@ class World:
 
     async def ask(self, name: str, request: requests.Request) -> Answer | None:
         """A client's request through one node; None if no answer came in time (it crashed, or is paused)."""
+        answer = await self.command(name, lambda node: node.serve(request))
+        return None if answer is None else (answer[0], json.loads(answer[1]))
+
+    async def command(self, name: str, what: Callable[[Node], Coroutine[Any, Any, T]]) -> T | None:
+        """Do something at one node, through its gate; None if it did not end in time. Raises a KvError of the node."""
         life = self.lives.get(name)
         if life is None:
             return None
-        future: asyncio.Future[tuple[int, bytes]] = self.loop.create_future()
+        future: asyncio.Future[T] = self.loop.create_future()
 
-        def serve() -> None:
-            task = self.loop.create_task(life.node.serve(request))
+        def begin() -> None:
+            task = self.loop.create_task(what(life.node))
             life.tasks[task] = None
-            task.add_done_callback(answered)
+            task.add_done_callback(ended)
 
-        def answered(task: asyncio.Task[tuple[int, bytes]]) -> None:
+        def ended(task: asyncio.Task[T]) -> None:
             life.tasks.pop(task, None)
             if task.cancelled() or life.gate.shut:
                 return
             error = task.exception()
-            if error is not None:
+            if error is not None and not isinstance(error, KvError):
                 self.failures.append(error)
             elif not future.done():
-                life.gate.run(lambda: None if future.done() else future.set_result(task.result()))
+                life.gate.run(answer, task)
 
-        life.gate.run(serve)
+        def answer(task: asyncio.Task[T]) -> None:
+            error = task.exception()
+            if future.done():
+                return
+            if error is None:
+                future.set_result(task.result())
+            else:
+                future.set_exception(error)
+
+        life.gate.run(begin)
         await asyncio.wait([future], timeout=_CLIENT_PATIENCE_S)
         if not future.done():
             future.cancel()
             return None
-        status, body = future.result()
-        return status, json.loads(body)
+        return future.result()
 
     # --- for the runtime ----------------------------------------------------------------------------------
 
@@ -250,5 +293,11 @@ class World:
                 self.counts[f"member {facts['before']} to {facts['after']}"] += 1
             elif event == "exchange":
                 self.counts["exchange found a difference"] += 1
+            elif event == "ring":
+                self.counts["ring change learnt"] += 1
+                self.counts["change called off"] += (
+                    "called off" in facts["note"] and facts["phase"] == "stable"
+                )
+                self.counts["ring renewed"] += "votes again" in facts["note"] and facts["phase"] == "stable"
 
         return log

@@ -98,13 +98,13 @@ def test_asking_one_peer_gives_its_answer_or_a_timeout() -> None:
     async def story() -> None:
         network = Network()
         calls = calls_with(network)
-        asking = asyncio.ensure_future(calls.ask("node-2", lambda id_: Fetch(id_, 0, "kv", "k"), 1000.0))
+        asking = asyncio.ensure_future(calls.ask("node-2", lambda id_: Fetch(id_, 0, "kv", "k", 1), 1000.0))
         await asyncio.sleep(0)
         ((peer, question),) = network.sent
         calls.answer(peer, Stored(question.id))
         assert await asking == Stored(question.id)
         with pytest.raises(TimeoutError, match="node-2 did not answer in time"):
-            await calls.ask("node-2", lambda id_: Fetch(id_, 0, "kv", "k"), 300.0)
+            await calls.ask("node-2", lambda id_: Fetch(id_, 0, "kv", "k", 1), 300.0)
 
     run(story())
 

@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvnode.config import NodeAddress
 from kvnode.messages import (
     UNDECODABLE,
+    Accept,
     Ack,
+    AskRing,
     CompareLeaves,
     CompareNodes,
     CompareRoots,
@@ -25,34 +28,51 @@ from kvnode.messages import (
     Message,
     Ping,
     PingRequest,
+    Prepare,
+    Progress,
     Refused,
+    RingNews,
+    Stale,
     Stored,
     StoreMany,
     StoreRecord,
+    Vote,
     decode,
     encode,
 )
+from kvnode.ring import RingState
 
+RING = RingState(7, (NodeAddress("node-1", "127.0.0.1", 9999, 19_999),)).join(
+    NodeAddress("node-2", "127.0.0.1", 10_000, 20_000)
+)
 NEWS = (MemberNews("node-1", "alive", 3),)
 ONE_OF_EACH: list[Message] = [
     Hello("id", "node-1"),
-    StoreRecord(2**62, 2**64 - 1, "kv", "é", b"\x00"),
-    StoreMany(1, 2, "hint", (("kv", "k", b"1"),)),
+    StoreRecord(2**62, 2**64 - 1, "kv", "é", b"\x00", 7),
+    StoreMany(1, 2, "hint", (("kv", "k", b"1"),), 7),
     Stored(1),
     Refused(1, "why"),
-    Fetch(1, 2, "kv", "k"),
+    Fetch(1, 2, "kv", "k", 7),
     Fetched(1, None, 0.0),
     Fetched(1, b"", 1.5),
-    Forward(1, 2, b"request"),
+    Forward(1, 2, b"request", 7),
     Forwarded(1, 200, b"{}"),
-    CompareRoots(1, 2, ((0, -(2**63)),)),
+    CompareRoots(1, 2, ((0, -(2**63)),), 7),
     CompareNodes(1, 2, 3, 1, ((15, 2**63 - 1),)),
     Differing(1, (1, 2)),
     CompareLeaves(1, 2, 3, (255,), (-1,)),
-    LeafAnswer(1, (("kv", "k", b"1"),), (-1,)),
+    LeafAnswer(1, (("kv", "k", b"1"),), (-1,), True),
     Ping("node-1", NEWS),
     PingRequest("node-2", NEWS),
     Ack("node-1", "node-2", ()),
+    AskRing(),
+    RingNews(RING),
+    Stale(1, RING),
+    Prepare(1, 7, (1, "node-1.00")),
+    Accept(1, 7, (1, "node-1.00"), RING),
+    Vote(1, (0, ""), None, True),
+    Vote(1, (2, "node-1.00"), ((1, "node-1.00"), RING), False),
+    Progress(7, 1, 2),
 ]
 
 

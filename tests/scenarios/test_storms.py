@@ -10,11 +10,13 @@ from kvnode.sim.__main__ import main
 from kvnode.sim.bugs import BUGS
 from kvnode.sim.scenarios import Report, replay
 
-SEEDS_TO_CATCH = 24
+SEEDS_TO_CATCH = 40
 
 
-def _told(report: Report) -> str:
-    replay_line = f"replay: python -m kvnode.sim --seeds 1 --first-seed {report.seed} --story"
+def _told(report: Report, scenario: str = "storm") -> str:
+    replay_line = (
+        f"replay: python -m kvnode.sim --scenario {scenario} --seeds 1 --first-seed {report.seed} --story"
+    )
     return "\n".join([*report.story[-40:], *report.violations, replay_line])
 
 
@@ -32,14 +34,23 @@ def test_promises_hold_in_a_storm_of_faults(seed: int) -> None:
     assert report.acknowledged > 20
 
 
+@pytest.mark.parametrize("seed", [*range(1, 21), 1151, 1169])
+def test_promises_hold_while_nodes_come_and_go_in_a_storm(seed: int) -> None:
+    report = replay(seed, scenario="moving-storm")
+    assert not report.violations, _told(report, "moving-storm")
+    assert report.acknowledged > 20
+
+
 def test_same_seed_gives_the_same_digest_and_another_seed_another() -> None:
     first, again, other = replay(7), replay(7), replay(8)
     assert (first.digest, first.events) == (again.digest, again.events)
     assert first.digest != other.digest
 
 
-def test_digest_does_not_depend_on_hash_randomisation() -> None:
+@pytest.mark.parametrize("scenario", ["storm", "moving-storm"])
+def test_digest_does_not_depend_on_hash_randomisation(scenario: str) -> None:
     command = [sys.executable, "-m", "kvnode.sim", "--seeds", "3", "--jobs", "1", "--digests"]
+    command += ["--scenario", scenario]
     digests = set()
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}

@@ -1,0 +1,80 @@
+"""A former owner lets go of the partitions that it holds no more: slowly, and only what all the new owners have.
+
+What is left over is first offered to every owner (so that even a write that reached nobody else arrives), then
+deleted record by record, each only as it was when the offering began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from kvnode.config import DROP_BATCH_RECORDS, DROP_PERIOD_MS, RING_PERIOD_MS
+from kvnode.replication.exchange import Exchange
+from kvnode.replication.records import Records
+from kvnode.ring import STABLE, Placement
+from kvnode.runtime import Runtime
+
+
+class Drop:
+    """The letting-go side of one node. dropped_count: records deleted since the start."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        node: str,
+        ring: Placement,
+        records: Records,
+        exchange: Exchange,
+        is_alive: Callable[[str], bool],
+    ) -> None:
+        self._runtime = runtime
+        self._node = node
+        self._ring = ring
+        self._records = records
+        self._exchange = exchange
+        self._is_alive = is_alive
+        self.dropped_count = 0
+
+    @property
+    def left_over(self) -> tuple[int, ...]:
+        """The partitions of which something is held here though they belong to others."""
+        forest, node = self._records.forest, self._node
+        return tuple(
+            partition
+            for partition, owners in enumerate(self._ring.preference_lists)
+            if node not in owners
+            and not forest.is_empty(partition)
+            and node not in self._ring.holders(partition)
+        )
+
+    async def run(self) -> None:
+        """Let go of what is left over, for ever."""
+        while True:
+            await self._runtime.clock.sleep_ms(RING_PERIOD_MS * (0.5 + self._runtime.random.random()))
+            await self._records.build_forest()
+            if self._ring.state.phase == STABLE and self._ring.settled_epoch == self._ring.epoch:
+                for partition in self.left_over:
+                    if not await self._let_go(partition):
+                        break  # somebody is away, or the ring changed: later
+
+    async def _let_go(self, partition: int) -> bool:
+        epoch, owners = self._ring.epoch, self._ring.preference_lists[partition]
+        if not all(self._is_alive(owner) for owner in owners):
+            return False
+        rows = self._records.held_in(partition)
+        for owner in owners:
+            if partition not in await self._exchange.give_to(owner, (partition,)):
+                return False
+        left = iter(rows.items())
+        while batch := dict(islice(left, DROP_BATCH_RECORDS)):
+            if self._ring.epoch != epoch:
+                return False
+            self.dropped_count += len(batch)
+            try:
+                await self._records.drop(partition, batch)
+            except OSError as error:
+                self._runtime.log("drop_failed", level="error", partition=partition, error=str(error))
+                return False
+            await self._runtime.clock.sleep_ms(DROP_PERIOD_MS * len(batch) / DROP_BATCH_RECORDS)
+        return True

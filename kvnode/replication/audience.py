@@ -1,0 +1,62 @@
+"""Whom a request concerns: the owners of its key, which of them are worth asking, and who will own it soon.
+
+Not here: asking them (coordinator.py) and counting their answers (quorum.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kvnode.errors import BadRequest, QuorumUnmet
+from kvnode.ring import Placement
+
+
+class Audience(NamedTuple):
+    """The audience of one request in one epoch.
+
+    need of n replicas must answer. here: this node is one of them. live: the others that are worth asking; dead: the
+    others that are not. pending: who takes the partition over, and must acknowledge a write too.
+    """
+
+    epoch: int
+    need: int
+    n: int
+    here: bool
+    live: list[str]
+    dead: list[str]
+    pending: tuple[str, ...]
+
+
+def audience_of(
+    key: str,
+    *,
+    ring: Placement,
+    node: str,
+    is_dead: Callable[[str], bool],
+    letter: str,
+    asked: int | None,
+    begun: bool = False,
+) -> Audience:
+    """Whom `node` must ask about `key`, to read (letter R) or to write (W) at `asked` replicas.
+
+    Raises QuorumUnmet at once if that cannot succeed: definitely, unless it was `begun` in an older ring.
+    """
+    replicas = ring.preference_list(key)
+    n = len(replicas)
+    need = min(2, n) if asked is None else asked
+    if not 1 <= need <= n:
+        raise BadRequest(f"{letter.lower()}={need}: expected 1 to {n}, the number of replicas")
+    here = node in replicas
+    live = [replica for replica in replicas if replica != node and not is_dead(replica)]
+    dead = [replica for replica in replicas if replica != node and replica not in live]
+    pending = ring.pending(key) if letter == "W" else ()
+    why = ""
+    if len(live) + here < need:
+        why = f"{', '.join(dead)} known to be dead"
+    elif pending and any(is_dead(each) for each in pending):
+        gone = ", ".join(each for each in pending if is_dead(each))
+        why = f"{gone}, known to be dead, takes the partition over and must have it too: {ring.state.change}"
+    if why:
+        raise QuorumUnmet(letter, need=need, got=0, n=n, definite=not begun, why=why)
+    return Audience(ring.epoch, need, n, here, live, dead, pending)
