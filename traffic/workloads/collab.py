@@ -284,6 +284,8 @@ class Collab(Workload):
     async def check(self, reads: Reads) -> list[Verdict]:
         """Read every paragraph that was edited, and look for every acknowledged edit."""
         paragraphs = [one for one in self.shelf.paragraphs if one.acknowledged]
+        if not paragraphs:
+            return []
         expected = {one.key: frozenset(one.acknowledged) for one in paragraphs}  # edits go on meanwhile
         final = await read_all(expected, reads.value)
         unread, evidence = 0, []
