@@ -21,14 +21,14 @@ on the shelf, and will be sold again); too low, that an addition was. *Oversold*
 taken from a shelf that, by its own movements, held them no longer. It is counted movement by movement, giving a
 shelf the benefit of additions that were not answered yet, so it is a lower bound.
 
-Never below 0 is judged on every read that anybody tells of, and on each keeper's share of a final read, where
-the store keeps shares: a share below 0 is an oversell even while the units of others hide it in the sum.
+Never below 0 is judged on every read that anybody tells of and, where the store keeps shares, on this keeper's
+share of a final read: a share below 0 is an oversell even while the units of others hide it in the sum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kvnode.checkers.verdict import Verdict, shortened
@@ -63,12 +63,11 @@ Snapshot = Mapping[Shelf, Movements]
 
 @dataclass(frozen=True)
 class Found:
-    """A final read of one shelf. units: those that the movements told here should explain; total: all of them;
-    shares: the units of each keeper, where the store tells them apart."""
+    """A final read of one shelf. units: those that the movements told here should explain (this keeper's share, where
+    the store keeps shares); total: all of them."""
 
     units: int
     total: int
-    shares: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -214,12 +213,11 @@ class StockBooks:
                     f"{abs(off)} {'too many' if off > 0 else 'missing'}",
                 )
             )
-        below = {keeper: units for keeper, units in sorted(read.shares.items()) if units < 0}
-        findings += [
-            _Finding(-units, f"{_named(shelf)}: {keeper} has taken {-units} more than it ever had")
-            for keeper, units in below.items()
-        ]
-        if read.total < 0:
+        if read.units < 0:
+            findings.append(
+                _Finding(-read.units, f"{_named(shelf)}: {-read.units} taken that were never there")
+            )
+        if read.total < 0 and read.total != read.units:
             findings.append(_Finding(-read.total, f"{_named(shelf)}: the final read is {read.total}"))
         return findings
 

@@ -18,6 +18,7 @@ Bounded: at most `flows_max` stories at once; who wants to start one more is tol
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple, TypeVar
@@ -47,7 +48,8 @@ class Later(NamedTuple):
 Flow = Generator[Operation | Later, Reply, T]
 
 
-class Who(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Who:
     """Somebody in one story; the steps of the story are theirs."""
 
     persona: str
@@ -55,22 +57,25 @@ class Who(NamedTuple):
     session: str
 
     def put(self, kind: str, key: str, value: str) -> Put:
-        return Put(kind=kind, key=key, value=value, **self._asdict())
+        return Put(kind=kind, key=key, value=value, **self._fields())
 
     def get(self, kind: str, key: str) -> Get:
-        return Get(kind=kind, key=key, **self._asdict())
+        return Get(kind=kind, key=key, **self._fields())
 
     def add(self, kind: str, key: str, amount: int) -> Add:
-        return Add(kind=kind, key=key, amount=amount, **self._asdict())
+        return Add(kind=kind, key=key, amount=amount, **self._fields())
 
     def count(self, kind: str, key: str) -> Count:
-        return Count(kind=kind, key=key, **self._asdict())
+        return Count(kind=kind, key=key, **self._fields())
 
     def repair(self, kind: str) -> Maintain:
-        return Maintain(kind=kind, task="repair", **self._asdict())
+        return Maintain(kind=kind, task="repair", **self._fields())
 
     def sweep(self, kind: str) -> Maintain:
-        return Maintain(kind=kind, task="sweep", **self._asdict())
+        return Maintain(kind=kind, task="sweep", **self._fields())
+
+    def _fields(self) -> dict[str, str]:
+        return {"persona": self.persona, "region": self.region, "session": self.session}
 
 
 class Flows:

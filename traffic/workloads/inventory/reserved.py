@@ -18,20 +18,22 @@ a partition, sloppy, of a single replica, in the middle of a run or at its end, 
 their disks. No quorum is needed for it. What needs a quorum (r + w > N) is that an acknowledged unit is *seen*, that
 is, conservation.
 
-It rests on one thing: an actor's pairs must come from one writer that never forgets its totals. The running totals
-(traffic.totals) forget a settled counter only when they know COUNTERS_MAX of them, and go on under a new actor name:
-then increments stand under the old name and decrements under the new one, and the sum is >= 0 in every read with
-r + w > N, no longer in every read. So the driver of this world has running totals of its own.
+It rests on one thing: an actor's pairs come from one writer that never forgets its totals. The running totals
+(traffic.totals) do forget settled counters, but only when a process knows COUNTERS_MAX of them, and then go on under
+a new actor name: increments stand under the old name, decrements under the new one, and the sum is >= 0 in every read
+with r + w > N, no longer in every read.
+
+Which share of a counter is this process's own is learnt from the answers to its additions, which name their actor.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
-from traffic.stores.base import CounterReply
+from traffic.stores.base import CounterReply, Reply
 from traffic.workloads.base import Reads, Unread
 from traffic.workloads.inventory.flows import Flow, Who
 from traffic.workloads.inventory.rights import Rights
@@ -39,11 +41,11 @@ from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, Produc
 
 
 class Reserved:
-    """actor_of: under which name this process writes a counter."""
+    """The units of one process, on shelves that it shares with others."""
 
-    def __init__(self, actor_of: Callable[[str], str]) -> None:
+    def __init__(self) -> None:
         self.books = StockBooks()
-        self._actor_of = actor_of
+        self._own: set[str] = set()  # the names of this process as an actor
         self._rights: defaultdict[Shelf, Rights] = defaultdict(Rights)
 
     @property
@@ -68,16 +70,14 @@ class Reserved:
         self._rights[warehouse, sku].spend(units)
         self.books.asked(warehouse, sku, cause, units)
         reply = yield who.add(cause, shelf_key(warehouse, sku), -units)
-        self.books.acknowledged(warehouse, sku, cause, units)
-        self._seen(warehouse, sku, reply)
+        self._acknowledged(warehouse, sku, cause, units, reply)
         return True
 
     def receive(self, who: Who, warehouse: str, sku: str, units: int, cause: Cause) -> Flow[None]:
         self.books.asked(warehouse, sku, cause, units)
         reply = yield who.add(cause, shelf_key(warehouse, sku), units)
-        self.books.acknowledged(warehouse, sku, cause, units)
+        self._acknowledged(warehouse, sku, cause, units, reply)
         self._rights[warehouse, sku].receive(units)
-        self._seen(warehouse, sku, reply)
 
     def recount(self, who: Who, warehouse: str, sku: str) -> Flow[int]:
         since = self.books.movements(warehouse, sku)
@@ -93,12 +93,16 @@ class Reserved:
         shelves = [(warehouse.name, product.sku) for warehouse in WAREHOUSES for product in CATALOGUE]
         return dict(zip(shelves, await asyncio.gather(*map(one, shelves)), strict=True))
 
-    def _seen(self, warehouse: str, sku: str, reply: object) -> CounterReply:
+    def _acknowledged(self, warehouse: str, sku: str, cause: Cause, units: int, reply: Reply) -> None:
+        self.books.acknowledged(warehouse, sku, cause, units)
+        self._own.update(self._seen(warehouse, sku, reply).actors or ())
+
+    def _seen(self, warehouse: str, sku: str, reply: Reply) -> CounterReply:
         assert isinstance(reply, CounterReply), f"expected a counter's answer, got {reply!r}"
         self.books.seen(warehouse, sku, reply.value)
         return reply
 
     def _read(self, reply: CounterReply) -> Found:
-        actors = (reply.actors or {}).items()
-        shares = {actor: totals.increments - totals.decrements for actor, totals in actors}
-        return Found(shares.get(self._actor_of(reply.key), 0), reply.value, shares)
+        actors = reply.actors or {}
+        own = [actors[name] for name in self._own if name in actors]
+        return Found(sum(totals.increments - totals.decrements for totals in own), reply.value)

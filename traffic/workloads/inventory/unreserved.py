@@ -77,9 +77,7 @@ class Unreserved:
         shelves = [(warehouse.name, product.sku) for warehouse in WAREHOUSES for product in self._products]
         return dict(zip(shelves, await asyncio.gather(*map(one, shelves)), strict=True))
 
-    def _write(
-        self, who: Who, warehouse: str, sku: str, left: int, cause: Cause, units: int
-    ) -> Flow[None]:
+    def _write(self, who: Who, warehouse: str, sku: str, left: int, cause: Cause, units: int) -> Flow[None]:
         """The bug, second half: others may have written since `left` was computed."""
         self.books.asked(warehouse, sku, cause, units)
         yield who.put(cause, shelf_key(warehouse, sku), str(left))
