@@ -22,6 +22,7 @@ STORES = ("node-1.aaaaaaaaaaaaaaaa", "node-2.bbbbbbbbbbbbbbbb", "node-3.cccccccc
 class Register:
     """One key. now_s: goes on by one second with every event."""
 
+    stores: list[str] = field(default_factory=lambda: list(STORES))
     replicas: list[Siblings] = field(default_factory=lambda: [Siblings() for _ in STORES])
     ancestors: dict[Dot, set[Dot]] = field(default_factory=dict)
     now_s: float = 0.0
@@ -33,7 +34,7 @@ class Register:
         coordinator = reached[0]
         held = self.replicas[coordinator]
         self._issued += 1
-        dot = Dot(STORES[coordinator], self._issued)
+        dot = Dot(self.stores[coordinator], self._issued)
         context = Context() if blind else held.context
         state, version = held.write(dot, b"1", context=context, timestamp=0.0)
         superseded = [one.dot for one in held.versions if version.supersedes(one)]
@@ -59,6 +60,11 @@ class Register:
         if self._on_their_way:
             state, replica = self._on_their_way.pop(0)
             self.replicas[replica] = self.replicas[replica].merge(state)
+
+    def wipe(self, replica: int) -> None:
+        """It loses its disk, and comes back under another store id."""
+        self.replicas[replica] = Siblings()
+        self.stores[replica] += "-again"
 
     def read(self, asked: Sequence[int]) -> Seen:
         merged = Siblings()
