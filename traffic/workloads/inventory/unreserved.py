@@ -14,14 +14,13 @@ never blames it for the writes of another. The concurrency is that of its own cu
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
 from traffic.stores.base import GetReply, Reply
 from traffic.workloads.base import Reads, Unread
 from traffic.workloads.inventory.flows import Flow, Who
-from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, Product, shelf_key
+from traffic.workloads.inventory.warehouses import CATALOGUE, Product, shelf_key
 
 
 class Unreserved:
@@ -66,16 +65,12 @@ class Unreserved:
         reply = yield who.get("stock_take", shelf_key(warehouse, sku))
         return self.books.off(warehouse, sku, self._seen(warehouse, sku, reply), since=since)
 
-    async def found(self, reads: Reads) -> Mapping[Shelf, Found | None]:
-        async def one(shelf: Shelf) -> Found | None:
-            reply = await reads.value(shelf_key(*shelf))
-            if isinstance(reply, Unread):
-                return None
-            units = _units(reply)
-            return Found(units, units)
-
-        shelves = [(warehouse.name, product.sku) for warehouse in WAREHOUSES for product in self._products]
-        return dict(zip(shelves, await asyncio.gather(*map(one, shelves)), strict=True))
+    async def found(self, reads: Reads, warehouse: str, sku: str) -> Found | None:
+        reply = await reads.value(shelf_key(warehouse, sku))
+        if isinstance(reply, Unread):
+            return None
+        units = _units(reply)
+        return Found(units, units)
 
     def _write(self, who: Who, warehouse: str, sku: str, left: int, cause: Cause, units: int) -> Flow[None]:
         """The bug, second half: others may have written since `left` was computed."""

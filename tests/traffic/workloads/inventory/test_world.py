@@ -78,6 +78,9 @@ def test_a_business_day_ends_with_all_stock_accounted_for(in_virtual_time: Run, 
         assert counts["discrepancies"] == counts["oversold"] == counts["unanswered"] == 0
         assert verdict.facts["opening_units"] == SHELF_TARGET * len(CATALOGUE) * len(WAREHOUSES)
         assert world.active == len(CATALOGUE)
+        shown = [await world.stock_of(product, bench.books.reads) for product in world.products]
+        assert set(shown[0]) == {warehouse.name for warehouse in WAREHOUSES}
+        assert sum(units or 0 for one in shown for units in one.values()) == verdict.facts["final_units"]
 
     in_virtual_time(main)
 
