@@ -154,7 +154,7 @@ class Inventory(Workload):
         """The stories over the present way of keeping stock; at the first use the shop is opened."""
         stories = self._worlds.get(self._way)
         if stories is None:
-            stock = Unreserved(self._tag) if self._way == UNRESERVED else Reserved()
+            stock = Unreserved(self._random, self._tag) if self._way == UNRESERVED else Reserved()
             stories = self._worlds[self._way] = Stories(
                 stock, self._random, f"{self._tag}-{len(self._worlds)}"
             )
