@@ -5,8 +5,8 @@ the stories (stories.py), how stock is kept (reserved.py, unreserved.py).
 
 The process opens shop first: each product is written, and goods of its own are put on every shelf. From then on
 each arrival takes the step that has been due for longest, or else begins a story: one in the mix of the hour
-(habits.py), with products drawn by popularity. Customers come from the regions of the warehouses and are served by
-the nearest that can. In the night, every MAINTENANCE_EVERY_S, a node of each region in turn is asked for night work.
+(habits.py), with products drawn by popularity. Customers are served by the nearest warehouse that can. In the night,
+every MAINTENANCE_EVERY_S, a node of each region in turn is asked for night work.
 
 The bug "unreserved" may be switched at any time: stories that have begun end as they began, new ones keep stock in
 the other way, on shelves of its own that are opened at the first use.
@@ -193,8 +193,8 @@ class Inventory(Workload):
 
     def _passer_by(self) -> Who:
         """Some customer, somewhere."""
-        region = self._random.choice(WAREHOUSES).region
-        return Who(self._customers.pick().handle, region, self._session())
+        persona = self._customers.pick()
+        return Who(persona.handle, persona.region, self._session())
 
     def _worker(self, place: int) -> Who:
         return worker_of(WAREHOUSES[place % len(WAREHOUSES)], self._session())

@@ -11,10 +11,11 @@ import pytest
 
 from kvnode.checkers import Verdict
 from traffic.operations import Add, Maintain, Operation
+from traffic.personas import REGIONS
 from traffic.stores.base import StoreError
 from traffic.stores.memory import MemoryStore
 from traffic.workloads.inventory import Inventory
-from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES
+from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, by_distance
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 BenchOf = Callable[..., Any]
@@ -118,10 +119,18 @@ def test_operations_carry_a_region_a_persona_and_a_session_of_their_own(inventor
     out: set[str] = set()
     for number in range(500):
         operation = world.next_operation(1_790_000_000 + number / 10)
-        assert operation.region in {warehouse.region for warehouse in WAREHOUSES}
+        assert operation.region in REGIONS
         assert operation.persona
         assert operation.session is not None
         assert operation.session not in out
         out.add(operation.session)
         assert isinstance(operation, Maintain) or len(operation.key.encode()) <= 512
         assert not (isinstance(operation, Add) and operation.amount == 0)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_everybody_has_a_nearest_warehouse_and_two_more(region: str) -> None:
+    names = by_distance(region)
+    assert sorted(names) == sorted(warehouse.name for warehouse in WAREHOUSES)
+    at_home = [warehouse.name for warehouse in WAREHOUSES if warehouse.region == region]
+    assert not at_home or names[0] == at_home[0]
