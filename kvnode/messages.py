@@ -82,6 +82,10 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
     why: str
 
 
+TOO_LATE = "tombstones were swept since you were a member"
+"""Refused.why to who offers what it kept from an earlier membership: it may be older than what was swept."""
+
+
 class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     """What do you hold, durably, under this key? Answered by Fetched."""
 
@@ -186,6 +190,42 @@ class LeafAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leaf-answer"
     complete: bool
 
 
+# --- tombstones ----------------------------------------------------------------------------------------------
+
+Tombstone = tuple[int, str, int]
+"""(partition, key, checksum): a record of a key that says nothing but that the key was deleted."""
+
+
+class AskSweep(msgspec.Struct, frozen=True, array_like=True, tag="ask-sweep"):
+    """May these tombstones go, for all that you know? Answered by SweepAnswer, and only in the same settled epoch."""
+
+    id: int
+    epoch: int
+    tombstones: tuple[Tombstone, ...]
+
+
+class SweepAnswer(msgspec.Struct, frozen=True, array_like=True, tag="sweep-answer"):
+    """What speaks against it here (replication/stillness.py).
+
+    lacking: the indices of those that I should hold and do not, durably and exactly so. quiet_ms: for each of their
+    partitions, for how long nothing here could have brought back an older value of it. oldest_ms: how long the oldest
+    request has been under way here.
+    """
+
+    id: int
+    lacking: tuple[int, ...]
+    quiet_ms: tuple[tuple[int, float], ...]
+    oldest_ms: float
+
+
+class DropTombstones(msgspec.Struct, frozen=True, array_like=True, tag="drop-tombstones"):
+    """Nothing speaks against it anywhere: let go of these, if they still are as they were. Answered by Stored."""
+
+    id: int
+    epoch: int
+    tombstones: tuple[Tombstone, ...]
+
+
 # --- membership ----------------------------------------------------------------------------------------------
 
 
@@ -271,6 +311,20 @@ class Vote(msgspec.Struct, frozen=True, array_like=True, tag="vote"):
     counts: bool
 
 
+class AskHeld(msgspec.Struct, frozen=True, array_like=True, tag="ask-held"):
+    """Do you still hold anything of an earlier membership? Answered by Held: who joins must begin with nothing."""
+
+    id: int
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+    """So many records and hints are here, durably."""
+
+    id: int
+    records: int
+    hints: int
+
+
 class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
     """Of the partitions that I take over in this epoch so many are complete here, durably."""
 
@@ -288,11 +342,26 @@ Question = (
     | CompareRoots
     | CompareNodes
     | CompareLeaves
+    | AskSweep
+    | DropTombstones
     | Prepare
     | Accept
+    | AskHeld
 )
 """What is answered under its id (calls.py)."""
-Answer = Stored | Refused | Fetched | Forwarded | Trace | Differing | LeafAnswer | Stale | Vote
+Answer = (
+    Stored
+    | Refused
+    | Fetched
+    | Forwarded
+    | Trace
+    | Differing
+    | LeafAnswer
+    | SweepAnswer
+    | Stale
+    | Vote
+    | Held
+)
 Probe = Ping | PingRequest | Ack
 Message = Hello | Welcome | Proof | Question | Answer | Probe | AskRing | RingNews | Progress
 

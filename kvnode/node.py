@@ -26,11 +26,14 @@ from kvnode.messages import (
     KV,
     Accept,
     Ack,
+    AskHeld,
     AskRing,
+    AskSweep,
     AskTrace,
     CompareLeaves,
     CompareNodes,
     CompareRoots,
+    DropTombstones,
     Fetch,
     Fetched,
     Forward,
@@ -58,6 +61,9 @@ from kvnode.replication.hints import Hints
 from kvnode.replication.records import Records
 from kvnode.replication.replica import Replica
 from kvnode.replication.scrub import Scrub
+from kvnode.replication.stillness import Stillness
+from kvnode.replication.sweep import Sweep
+from kvnode.replication.upkeep import Chore, Upkeep
 from kvnode.ring import Placement, RingState
 from kvnode.runtime import Runtime
 
@@ -95,7 +101,8 @@ class Node:
         self.dots = DotSource(runtime, name)
         self.records = Records(runtime, self.ring, self._has_forgotten)
         self.scrub = Scrub(runtime, self.records, self.ring.partitions)
-        self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive)
+        self.stillness = Stillness(runtime.clock)
+        self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive, self.stillness)
         self.coordinator = Coordinator(
             runtime,
             name,
@@ -108,15 +115,50 @@ class Node:
             self._is_dead,
         )
         refuse = self.spread.refuse_other_epoch
-        self.exchange = Exchange(runtime, name, self.ring, self.calls, self.records, self._is_alive, refuse)
-        self.replica = Replica(runtime, self.ring, self.records, self.traces, refuse)
+        self.sweep = Sweep(
+            runtime,
+            name,
+            self.ring,
+            self.calls,
+            self.records,
+            self.stillness,
+            is_alive=self._is_alive,
+            hints_in=self.hints.count_in,
+            is_left_over=lambda partition: self.drop.is_left_over(partition),
+            refuse_other_epoch=refuse,
+            message_age_ms_max=config.upkeep.message_age_s_max * 1000.0,
+        )
+        late = self.sweep.is_too_late
+        self.exchange = Exchange(
+            runtime, name, self.ring, self.calls, self.records, self._is_alive, refuse, late
+        )
+        self.replica = Replica(runtime, self.ring, self.records, self.traces, refuse, late)
         self.voting = Voting(
             runtime, name, self.ring, self.calls, lambda: self.dots.store, self._decided, refuse
         )
         self.pull = Pull(runtime, name, self.ring, self.exchange, self._is_dead)
-        self.drop = Drop(runtime, name, self.ring, self.records, self.exchange, self._is_alive)
+        self.drop = Drop(
+            runtime, name, self.ring, self.records, self.exchange, self._is_alive, self.stillness
+        )
         self.changes = Changes(
-            runtime, name, self.ring, self.spread, self.voting, self.pull, self.members.state
+            runtime,
+            name,
+            self.ring,
+            self.spread,
+            self.voting,
+            self.pull,
+            self.members.state,
+            self.calls,
+            lambda: (self.records.row_count, sum(self.hints.pending().values())),
+        )
+        self.upkeep = Upkeep(
+            runtime,
+            {
+                "repair": Chore(runtime, self._repair, period_s=config.upkeep.repair_s),
+                "sweep": Chore(runtime, self.sweep.once, period_s=config.upkeep.sweep_s),
+                "checkpoint": Chore(runtime, runtime.disk.checkpoint, period_s=config.upkeep.checkpoint_s),
+                "scrub": Chore(runtime, self.scrub.once, period_s=config.upkeep.scrub_s, at_start=True),
+            },
         )
         self.on_ring: Callable[[RingState], None] = lambda state: None
         self.forwarded_count = 0
@@ -146,6 +188,9 @@ class Node:
             Prepare: self.voting.on_prepare,
             Accept: self.voting.on_accept,
             Progress: self.changes.on_progress,
+            AskHeld: self.changes.on_ask_held,
+            AskSweep: self.sweep.on_ask,
+            DropTombstones: self.sweep.on_drop,
             **dict.fromkeys((Hello, Welcome, Proof), _ignore),  # said once, when the connection began
         }
 
@@ -153,6 +198,7 @@ class Node:
         """Read what the disk holds and start the background work."""
         self.records.open()
         self.hints.open()
+        self.sweep.open()
         await self.dots.open()
         await self.voting.open(lost_disk=self.config.founded and self.dots.is_new)
         self.spread.followers = [
@@ -161,6 +207,7 @@ class Node:
             self.hints.follow_ring,
             self.pull.follow_ring,
             self.changes.follow_ring,
+            self.sweep.follow_ring,
         ]
         self.spread.open(self.config)
         self.runtime.spawn(self.swim.run(), "probes")
@@ -169,7 +216,8 @@ class Node:
         self.runtime.spawn(self.changes.run(), "ring changes")
         self.runtime.spawn(self.pull.run(), "hand-over")
         self.runtime.spawn(self.drop.run(), "letting go")
-        self.runtime.spawn(self.scrub.run(), "scrub")
+        self.runtime.spawn(self.stillness.run(), "stillness")
+        self.upkeep.open()
 
     # --- peers --------------------------------------------------------------------------------------------
 
@@ -204,9 +252,17 @@ class Node:
         )
 
     def _has_forgotten(self, kind: str) -> None:
-        """A counter was dropped as damaged, and with it how far this store had counted: it goes on as another one."""
+        """A damaged row was dropped, and with it, for a while, what it had covered.
+
+        If it was a counter, also how far this store had counted: it goes on as another one.
+        """
+        self.stillness.disturb_all()
         if kind != KV:
             self.dots.renew()
+
+    async def _repair(self) -> dict[str, Any]:
+        """A full repair: one exchange with every live peer."""
+        return {"differing_partitions": await self.exchange.with_all()}
 
     # --- clients ------------------------------------------------------------------------------------------
 

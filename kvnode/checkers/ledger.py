@@ -4,7 +4,9 @@ Not here: sending and reading. Whoever writes tells the ledger what was answered
 quorum reads; the ledger only judges. It is not thread-safe: writers in several threads share a lock.
 
 An acknowledged put is lost if the final quorum read neither holds its dot nor a version whose *past* (the
-context it was issued under) covers the dot. The past, not the printed vector clock, decides: a clock {a:
+context it was issued under) covers the dot. An acknowledged delete is lost if something is there again that it
+had seen: its tombstone itself may have been swept. So may that of a delete whose outcome is not known: where
+there was one, a put that is missing may have been deleted by it. The past, not the printed vector clock, decides: a clock {a:
 17} includes the version's own dot a:17, and would seem to cover a sibling a:16 that its writer never saw.
 That hole in plain version vectors is what dots are for (Preguiça et al., "Dotted Version Vectors", 2010,
 section 3). A past is a vector and, beside it, single dots. Where it is not told, the vector clock stands
@@ -122,6 +124,7 @@ class Ledger:
         self.at_risk = 0
         self.forgotten = 0  # puts for which a later put answers
         self._puts: dict[str, dict[Dot, _Put]] = {}
+        self._maybe_deleted: set[str] = set()
         self._counters: dict[str, dict[str, _Actor]] = {}
 
     # --- what happened ----------------------------------------------------------------------------------
@@ -166,9 +169,10 @@ class Ledger:
             deleted=deleted,
         )
 
-    def indefinite_put(self, key: str) -> None:
+    def indefinite_put(self, key: str, *, deleted: bool = False) -> None:
         """A PUT or DELETE was sent and its outcome is not known: it may or may not be there at the end."""
-        del key
+        if deleted:
+            self._maybe_deleted.add(key)
         self.indefinite += 1
 
     def acknowledged_counter(
@@ -261,8 +265,10 @@ class Ledger:
         for dot, put in puts.items():
             if dot in held or any(_covers(past, dot) for past in held.values()):
                 continue
-            if put.deleted and not held:
+            if put.deleted and not any(_covers(put.past, other) for other in held):
                 continue  # the tombstone was swept; what it said still holds
+            if key in self._maybe_deleted:
+                continue
             if put.safe:
                 findings.lost_safe += 1
             else:

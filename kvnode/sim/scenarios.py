@@ -141,6 +141,7 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
     counts["message doubled"] = world.network.doubled_count
     counts["message lost"] = world.network.lost_count
     counts["message overtaken"] = world.network.reordered_count
+    counts["message refused as too old"] = world.network.refused_count
     for name in world.running:
         node = world.node(name)
         counts["hint delivered"] += node.hints.delivered_count
