@@ -4,13 +4,15 @@ Not here: sending and reading. Whoever writes tells the ledger what was answered
 quorum reads; the ledger only judges. It is not thread-safe: writers in several threads share a lock.
 
 An acknowledged put is lost if the final quorum read neither holds its dot nor a version whose *past* (the
-context it was issued under) covers the dot. An acknowledged delete is lost if something is there again that it
-had seen: its tombstone itself may have been swept. So may that of a delete whose outcome is not known: where
-there was one, a put that is missing may have been deleted by it. The past, not the printed vector clock, decides: a clock {a:
+context it was issued under) covers the dot. The past, not the printed vector clock, decides: a clock {a:
 17} includes the version's own dot a:17, and would seem to cover a sibling a:16 that its writer never saw.
 That hole in plain version vectors is what dots are for (Preguiça et al., "Dotted Version Vectors", 2010,
 section 3). A past is a vector and, beside it, single dots. Where it is not told, the vector clock stands
 for it with its own entry one less than the dot, which is what a put without a context means.
+
+An acknowledged delete is lost if something is there again that it had seen: its tombstone itself may have
+been swept. So may that of a delete whose outcome is not known; where there was one, a put that is missing
+may have been deleted by it, and is not held against the database.
 
 So that memory is bounded by the keys and not by the writes, a dot is forgotten as soon as another
 acknowledged put covers it: from then on the later put answers for both. A put at risk (w + r <= n) never
