@@ -45,6 +45,12 @@ class Proof(msgspec.Struct, frozen=True, array_like=True, tag="proof"):
     proof: bytes
 
 
+class Moment(msgspec.Struct, frozen=True, array_like=True, tag="moment"):
+    """The listener's clock (its own, in ms), which the dialer sends back: what follows on the connection is younger."""
+
+    at_ms: float
+
+
 # --- replication ---------------------------------------------------------------------------------------------
 
 
@@ -363,7 +369,7 @@ Answer = (
     | Held
 )
 Probe = Ping | PingRequest | Ack
-Message = Hello | Welcome | Proof | Question | Answer | Probe | AskRing | RingNews | Progress
+Message = Hello | Welcome | Proof | Moment | Question | Answer | Probe | AskRing | RingNews | Progress
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode

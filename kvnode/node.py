@@ -40,6 +40,7 @@ from kvnode.messages import (
     Forwarded,
     Hello,
     Message,
+    Moment,
     Ping,
     PingRequest,
     Prepare,
@@ -191,7 +192,7 @@ class Node:
             AskHeld: self.changes.on_ask_held,
             AskSweep: self.sweep.on_ask,
             DropTombstones: self.sweep.on_drop,
-            **dict.fromkeys((Hello, Welcome, Proof), _ignore),  # said once, when the connection began
+            **dict.fromkeys((Hello, Welcome, Proof, Moment), _ignore),  # between the links themselves
         }
 
     async def open(self) -> None:
