@@ -228,6 +228,25 @@ class MembersAnswer(TypedDict):
     members: list[Member]
 
 
+class Work(TypedDict):
+    """One work of upkeep. last_began: wall clock in ms. result: what its last round came to; error: why it failed."""
+
+    running: bool
+    rounds_total: int
+    last_began: float | None
+    last_duration_s: float | None
+    next_in_s: float | None
+    result: dict[str, Any]
+    error: str
+
+
+class UpkeepAnswer(TypedDict):
+    """How the works stand that were begun: over, or still running after a moment (a sweep waits for silence)."""
+
+    node: str
+    upkeep: dict[str, Work]
+
+
 class FaultsAnswer(TypedDict):
     """The outgoing rules that a node now has."""
 

@@ -169,6 +169,14 @@ class Client:
         """Everything a node counts; see ARCHITECTURE.md for the fields."""
         return self._call("GET", "/stats", node)
 
+    def upkeep(self, *work: str, node: Node | None = None) -> answers.UpkeepAnswer:
+        """Begin works now at one node: repair, sweep, checkpoint, scrub; all of them if none is named.
+
+        Waits a moment for their end; `stats(node)["upkeep"]` tells how they go on.
+        """
+        body = {"work": list(work)} if work else None
+        return cast(answers.UpkeepAnswer, self._call("POST", "/upkeep", node, body=body))
+
     def faults(self, node: Node, rules: Mapping[str, Mapping[str, Any]]) -> answers.FaultsAnswer:
         """Replace a node's outgoing rules. A cluster's supervisor does this for you, and remembers it."""
         return cast(answers.FaultsAnswer, self._call("POST", "/faults", node, body={"rules": rules}))

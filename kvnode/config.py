@@ -38,6 +38,7 @@ SWEEP_PAUSE_MS = 5.0  # after every SWEEP_ROWS rows
 SWEEP_POLL_MS = 200.0
 STILLNESS_PERIOD_MS = 250.0
 STANDSTILL_MS = 1_000.0  # who has not run for so long has stood still
+UPKEEP_ANSWER_MS = 1_500.0  # POST /upkeep waits no longer for the works that it began
 JOINER_TIMEOUT_MS = 700.0
 PROBE_PERIOD_MS = 300.0
 PROBE_TIMEOUT_MS = 120.0
@@ -70,6 +71,7 @@ SWEEP_COUNT_MAX = 8192  # tombstones that one round of a node looks after; the o
 JOINER_ASKED_MAX = 3
 DOT_BLOCK = 4096  # dots reserved durably at once
 SAMPLE_COUNT_MAX = 4096
+REPLICA_ASKED_MS = 1_000.0
 TRACE_TIMEOUT_MS = 500.0
 TRACE_COUNT_MAX = 4096
 TRACE_EVENTS_MAX = 64
@@ -85,6 +87,9 @@ EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 SECRET_CHARACTERS_MIN = 16
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+UPKEEP_WORKS = ("repair", "sweep", "checkpoint", "scrub")
 
 
 class ConfigError(Exception):
@@ -140,6 +145,9 @@ class UpkeepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ConfigError(
                     f"upkeep: {name}={seconds}: expected {UPKEEP_S_MIN} to {UPKEEP_S_MAX:.0f} seconds"
                 )
+
+
+UPKEEP_NAMES = UpkeepConfig.__struct_fields__
 
 
 class ClusterConfig(msgspec.Struct, frozen=True):

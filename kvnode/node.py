@@ -5,7 +5,6 @@ Knows neither sockets nor SQLite nor HTTP: the same Node runs in the real world 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,13 +13,14 @@ import msgspec
 
 from kvnode import requests
 from kvnode.calls import Calls
-from kvnode.config import FORWARD_TIMEOUT_MS, RING_CHANGES_MAX, TRACE_TIMEOUT_MS, ClusterConfig
+from kvnode.config import FORWARD_TIMEOUT_MS, RING_CHANGES_MAX, ClusterConfig
 from kvnode.errors import GatewayTimeout, InternalError, KvError, NotAMember
 from kvnode.handover.changes import Changes
 from kvnode.handover.drop import Drop
 from kvnode.handover.pull import Pull
 from kvnode.handover.spread import Spread
 from kvnode.handover.voting import Voting
+from kvnode.inquiries import Inquiries
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
     KV,
@@ -35,7 +35,6 @@ from kvnode.messages import (
     CompareRoots,
     DropTombstones,
     Fetch,
-    Fetched,
     Forward,
     Forwarded,
     Hello,
@@ -51,10 +50,9 @@ from kvnode.messages import (
     Stale,
     StoreMany,
     StoreRecord,
-    Trace,
     Welcome,
 )
-from kvnode.observe import Event, Traces
+from kvnode.observe import Traces
 from kvnode.replication.coordinator import Coordinator
 from kvnode.replication.dots import DotSource
 from kvnode.replication.exchange import Exchange
@@ -161,6 +159,9 @@ class Node:
                 "scrub": Chore(runtime, self.scrub.once, period_s=config.upkeep.scrub_s, at_start=True),
             },
         )
+        self.inquiries = Inquiries(
+            runtime, name, self.ring, self.calls, self.records, self.traces, self._is_dead
+        )
         self.on_ring: Callable[[RingState], None] = lambda state: None
         self.forwarded_count = 0
         self.request_counts: dict[str, int] = {
@@ -176,7 +177,7 @@ class Node:
             StoreMany: self.replica.on_store_many,
             Fetch: self.replica.on_fetch,
             Forward: self._on_forward,
-            AskTrace: self._on_ask_trace,
+            AskTrace: self.inquiries.on_ask_trace,
             Ping: self.swim.on_ping,
             PingRequest: self.swim.on_ping_request,
             Ack: self.swim.on_ack,
@@ -357,48 +358,3 @@ class Node:
             problem = InternalError(f"{self.name} found a fault in itself; its log says more").problem()
             status, body = InternalError.status, _encode_json(problem)
         self.runtime.network.send(peer, Forwarded(message.id, status, body))
-
-    async def replicas(self, kind: str, key: str) -> list[tuple[str, Fetched | None]]:
-        """What each replica holds durably now: no quorum, no merging, no repair. None: it does not answer."""
-        replicas = self.ring.preference_list(key)
-        return list(
-            zip(
-                replicas,
-                await asyncio.gather(*(self._fetch(replica, kind, key) for replica in replicas)),
-                strict=True,
-            )
-        )
-
-    async def _fetch(self, replica: str, kind: str, key: str) -> Fetched | None:
-        if replica == self.name:
-            return Fetched(0, self.records.durable(kind, key), self.records.stored_at(kind, key) or 0.0)
-        if self._is_dead(replica):
-            return None
-        try:
-            epoch = self.ring.epoch
-            answer = await self.calls.ask(replica, lambda id_: Fetch(id_, 0, kind, key, epoch), 1000.0)
-        except TimeoutError:
-            return None
-        return answer if isinstance(answer, Fetched) else None
-
-    def _on_ask_trace(self, peer: str, message: AskTrace) -> None:
-        self.runtime.network.send(peer, Trace(message.id, self.traces.story(message.cause)))
-
-    async def trace(self, cause: int) -> list[tuple[str, Event]]:
-        """The story of one request from all nodes that answer, in the order of their wall clocks."""
-
-        async def part(peer: str) -> tuple[Event, ...]:
-            if peer == self.name:
-                return self.traces.story(cause)
-            try:
-                answer = await self.calls.ask(peer, lambda id_: AskTrace(id_, cause), TRACE_TIMEOUT_MS)
-            except TimeoutError:
-                return ()
-            return answer.events if isinstance(answer, Trace) else ()
-
-        nodes = [name for name in self.ring.nodes if not self._is_dead(name)]
-        parts = await asyncio.gather(*(part(name) for name in nodes))
-        return sorted(
-            ((name, event) for name, events in zip(nodes, parts, strict=True) for event in events),
-            key=lambda told: told[1][0],
-        )

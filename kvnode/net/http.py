@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from kvnode.config import BODY_BYTES_MAX, EVERY_INTERFACE, KEYS_LIMIT_MAX, LOOPBACK_HOSTS
+from kvnode.config import BODY_BYTES_MAX, EVERY_INTERFACE, KEYS_LIMIT_MAX, LOOPBACK_HOSTS, UPKEEP_ANSWER_MS
 from kvnode.errors import (
     BadRequest,
     Forbidden,
@@ -74,6 +74,7 @@ class Api:
             "/merkle": {"GET": self._merkle},
             "/faults": {"POST": self._faults},
             "/repair": {"POST": self._repair},
+            "/upkeep": {"POST": self._upkeep},
             "/cluster/join": {"POST": self._join},
             "/cluster/leave": {"POST": self._leave},
             "/openapi.json": {"GET": self._openapi},
@@ -248,6 +249,12 @@ class Api:
     async def _repair(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
         return {"node": self._node.name, "differing_partitions": await self._node.exchange.with_all()}
+
+    async def _upkeep(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        works = parse.works_of(body)
+        told = await self._node.upkeep.begin(works, patience_ms=UPKEEP_ANSWER_MS)
+        return {"node": self._node.name, "upkeep": told}
 
     async def _join(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())

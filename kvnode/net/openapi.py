@@ -15,6 +15,7 @@ from kvnode.config import (
     COUNTER_TOTAL_MAX,
     KEYS_LIMIT_MAX,
     LOOPBACK_HOSTS,
+    UPKEEP_WORKS,
 )
 from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS
 from kvnode.requests import MODES
@@ -179,6 +180,23 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
         },
         "/trace/{id}": {"parameters": [trace], "get": _operation("The story of one request, from all nodes")},
         "/repair": {"post": _operation("Compare with every live peer now, and mend", problems=(415,))},
+        "/upkeep": {
+            "post": _operation(
+                "Begin works of upkeep now; answers how they stand once they are over, or after a moment",
+                problems=(413, 415),
+                body=_body(
+                    {
+                        "work": {
+                            "type": "array",
+                            "items": _string(enum=list(UPKEEP_WORKS)),
+                            "minItems": 1,
+                            "uniqueItems": True,
+                        }
+                    },
+                    ["work"],
+                ),
+            )
+        },
         "/faults": {
             "post": _operation(
                 "Replace the faults of this node: its outgoing links, clock and disk",

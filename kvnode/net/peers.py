@@ -6,8 +6,8 @@ The first frame of a connection says who calls (Hello); a stranger, or a node of
 the cluster has a secret, both sides prove that they know it before a message passes (handshake.py).
 
 No message is delivered that was sent long ago (it lay in the socket of a node that stood still, for one): the listener
-tells the dialer its own clock, over and over, and the dialer sends the last it heard ahead of its messages. What follows
-was sent after that moment, so its age is known without comparing two computers' clocks.
+tells the dialer its own clock, over and over, and the dialer sends the last it heard ahead of its messages. What
+follows was sent after that moment, so its age is known without comparing two computers' clocks.
 
 Links come and go with the ring's members. A node of the cluster that is no member (it is to join, or does not know yet
 that it was removed) is answered over a link that lasts as long as its connection.
