@@ -1,8 +1,8 @@
 """Upkeep: what a node does for its data from time to time, and at once when asked: repair, sweep, checkpoint, scrub.
 
-Each work has a task of its own and a period. Rounds begin at random times about a period apart, so that nodes do not
-all work at the same time, and never so often that a work would take more than a twentieth of the time. Each work
-throttles itself besides, by pauses. What became of the last round is kept for /stats.
+Each work has a task of its own and a period. Rounds begin at random times about a period apart, or as far apart as the
+last one took, so that nodes do not all work at the same time, and none all the time. Each work throttles itself
+besides, by pauses. What became of the last round is kept for /stats.
 
 Not here: what the works do (exchange.py, sweep.py, scrub.py, storage/).
 """
@@ -15,7 +15,6 @@ from typing import Any
 
 from kvnode.runtime import Runtime
 
-_SHARE_MAX = 0.05
 Work = Callable[[], Awaitable[dict[str, Any]]]
 """One round; answers what became of it."""
 
@@ -57,7 +56,7 @@ class Chore:
         if self._is_due:
             self._is_due = False
             return
-        mean_ms = max(self._period_ms, self._duration_ms / _SHARE_MAX)
+        mean_ms = max(self._period_ms, self._duration_ms)
         rest_ms = mean_ms * (0.5 + self._runtime.random.random())
         self._next_ms = self._runtime.clock.now_ms() + rest_ms
         wake = self._wake = asyncio.get_running_loop().create_future()
@@ -111,8 +110,8 @@ class Upkeep:
         over = asyncio.get_running_loop().create_future()
         timer = self._runtime.clock.call_later_ms(patience_ms, lambda: _resolve(over))
         try:
-            everything = asyncio.gather(*endings)
-            await asyncio.wait((everything, over), return_when=asyncio.FIRST_COMPLETED)
+            while not over.done() and (left := [ending for ending in endings if not ending.done()]):
+                await asyncio.wait((*left, over), return_when=asyncio.FIRST_COMPLETED)
         finally:
             timer.cancel()
             for ending in endings:
