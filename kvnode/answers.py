@@ -26,7 +26,10 @@ class Sibling(TypedDict):
 
 
 class PutAnswer(TypedDict):
-    """A PUT or DELETE that w replicas made durable. `context` covers this write: pass it to the next PUT."""
+    """A PUT or DELETE that w replicas made durable. `context` covers this write: pass it to the next PUT.
+
+    stand_ins, of a sloppy request: {who acknowledged: the owner it stood in for}.
+    """
 
     key: str
     dot: str
@@ -39,6 +42,9 @@ class PutAnswer(TypedDict):
     w: int
     acknowledged_by: list[str]
     cause: str
+    sloppy: NotRequired[bool]
+    stand_ins: NotRequired[dict[str, str]]
+    note: NotRequired[str]
 
 
 class GetAnswer(TypedDict):
@@ -54,6 +60,9 @@ class GetAnswer(TypedDict):
     r: int
     answered_by: list[str]
     cause: str
+    sloppy: NotRequired[bool]
+    stand_ins: NotRequired[dict[str, str]]
+    note: NotRequired[str]
 
 
 class Replica(TypedDict):

@@ -75,6 +75,18 @@ class StoreMany(msgspec.Struct, frozen=True, array_like=True, tag="store-many"):
     epoch: int
 
 
+class StoreHint(msgspec.Struct, frozen=True, array_like=True, tag="store-hint"):
+    """Keep this record for `owner`, which cannot be reached, and hand it over; answered by Stored once durable."""
+
+    id: int
+    cause: int
+    owner: str
+    kind: str
+    key: str
+    record: bytes
+    epoch: int
+
+
 class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
     """All records of that question are durable here."""
 
@@ -94,6 +106,16 @@ TOO_LATE = "tombstones were swept since you were a member"
 
 class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     """What do you hold, durably, under this key? Answered by Fetched."""
+
+    id: int
+    cause: int
+    kind: str
+    key: str
+    epoch: int
+
+
+class FetchHinted(msgspec.Struct, frozen=True, array_like=True, tag="fetch-hinted"):
+    """What do you keep, durably, for owners of this key that cannot be reached? Answered by Fetched."""
 
     id: int
     cause: int
@@ -342,7 +364,9 @@ class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
 Question = (
     StoreRecord
     | StoreMany
+    | StoreHint
     | Fetch
+    | FetchHinted
     | Forward
     | AskTrace
     | CompareRoots

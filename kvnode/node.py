@@ -35,6 +35,7 @@ from kvnode.messages import (
     CompareRoots,
     DropTombstones,
     Fetch,
+    FetchHinted,
     Forward,
     Forwarded,
     Hello,
@@ -48,6 +49,7 @@ from kvnode.messages import (
     Refused,
     RingNews,
     Stale,
+    StoreHint,
     StoreMany,
     StoreRecord,
     Welcome,
@@ -60,6 +62,7 @@ from kvnode.replication.hints import Hints
 from kvnode.replication.records import Records
 from kvnode.replication.replica import Replica
 from kvnode.replication.scrub import Scrub
+from kvnode.replication.stand_in import StandIn
 from kvnode.replication.stillness import Stillness
 from kvnode.replication.sweep import Sweep
 from kvnode.replication.upkeep import Chore, Upkeep
@@ -112,6 +115,7 @@ class Node:
             self.hints,
             self.traces,
             self._is_dead,
+            self._is_alive,
         )
         refuse = self.spread.refuse_other_epoch
         self.sweep = Sweep(
@@ -132,6 +136,7 @@ class Node:
             runtime, name, self.ring, self.calls, self.records, self._is_alive, refuse, late
         )
         self.replica = Replica(runtime, self.ring, self.records, self.traces, refuse, late)
+        self.stand_in = StandIn(runtime, self.ring, self.hints, self.traces, refuse, late)
         self.voting = Voting(
             runtime, name, self.ring, self.calls, lambda: self.dots.store, self._decided, refuse
         )
@@ -176,6 +181,8 @@ class Node:
             StoreRecord: self.replica.on_store,
             StoreMany: self.replica.on_store_many,
             Fetch: self.replica.on_fetch,
+            StoreHint: self.stand_in.on_store,
+            FetchHinted: self.stand_in.on_fetch,
             Forward: self._on_forward,
             AskTrace: self.inquiries.on_ask_trace,
             Ping: self.swim.on_ping,
@@ -274,9 +281,17 @@ class Node:
         if not self.ring.is_member:
             error = NotAMember(self._why_no_member())
             return error.status, _encode_json(error.problem())
-        if self.name in self.ring.preference_list(request.key):
+        if self.name in self._coordinators(request):
             return await self._coordinate(request, cause)
         return await self._forward(request, cause)
+
+    def _coordinators(self, request: requests.Request) -> tuple[str, ...]:
+        """Who may coordinate: the owners; of a sloppy request only if they can be reached, or else who stands in."""
+        owners = self.ring.preference_list(request.key)
+        if isinstance(request, requests.Put | requests.Get) and request.sloppy:
+            reachable = [name for name in self.ring.walk(request.key) if self._is_alive(name)]
+            return tuple(name for name in reachable if name in owners) or tuple(reachable[: len(owners)])
+        return owners
 
     def _why_no_member(self) -> str:
         state = self.ring.state
@@ -315,7 +330,7 @@ class Node:
         packed = requests.encode_request(request)
         error: KvError = InternalError("nobody was asked")
         for attempt in range(RING_CHANGES_MAX):
-            replicas, epoch = self.ring.preference_list(request.key), self.ring.epoch
+            replicas, epoch = self._coordinators(request), self.ring.epoch
             reachable = [replica for replica in replicas if not self._is_dead(replica)]
             if not reachable:
                 error = GatewayTimeout(f"all {len(replicas)} replicas of this key are dead", definite=True)
@@ -343,8 +358,7 @@ class Node:
         if message.epoch != self.ring.epoch:
             if self.spread.refuse_other_epoch(peer, message.id, message.epoch):
                 return
-            key = requests.decode_request(message.request).key
-            if self.name not in self.ring.preference_list(key):
+            if self.name not in self._coordinators(requests.decode_request(message.request)):
                 refused = Refused(message.id, f"{self.name} does not know epoch {message.epoch} yet")
                 self.runtime.network.send(peer, refused)
                 return

@@ -115,7 +115,8 @@ class _Findings:
 class Ledger:
     """Every acknowledged write of one run.
 
-    r: the read quorum of the final reads; a write is safe (the promise extends to it) if w + r > n.
+    r: the read quorum of the final reads; a write is safe (the promise extends to it) if w + r > n, and it was not
+    sloppy.
     """
 
     def __init__(self, *, r: int = 2) -> None:
@@ -142,12 +143,16 @@ class Ledger:
         issued_under: Mapping[str, int] | None = None,
         issued_under_dots: Sequence[str] = (),
         deleted: bool = False,
+        sloppy: bool = False,
     ) -> None:
-        """A PUT or DELETE was answered with 200, with this dot and vectors, by w of n replicas."""
+        """A PUT or DELETE was answered with 200, with this dot and vectors, by w of n replicas.
+
+        sloppy: stand-ins may be among them, so the promise does not extend to it.
+        """
         self.acknowledged_puts += 1
         own = Dot.parse(dot)
         past = _past(own, vector_clock, issued_under, issued_under_dots)
-        put = _Put(past, w, self._is_safe(w, n), deleted)
+        put = _Put(past, w, self._is_safe(w, n, sloppy), deleted)
         live = self._puts.setdefault(key, {})
         for other_dot, other in list(live.items()):
             if _covers(put.past, other_dot) and (put.safe or not other.safe):
@@ -169,6 +174,7 @@ class Ledger:
             issued_under=answer.get("issued_under"),
             issued_under_dots=answer.get("issued_under_dots", ()),
             deleted=deleted,
+            sloppy=bool(answer.get("sloppy", False)),
         )
 
     def indefinite_put(self, key: str, *, deleted: bool = False) -> None:
@@ -241,8 +247,8 @@ class Ledger:
 
     # --- inside -----------------------------------------------------------------------------------------
 
-    def _is_safe(self, w: int, n: int) -> bool:
-        safe = w + self.r > n and (w > 1 or n == 1)  # one disk is one failure, even with r = n
+    def _is_safe(self, w: int, n: int, sloppy: bool = False) -> bool:
+        safe = not sloppy and w + self.r > n and (w > 1 or n == 1)  # one disk is one failure, even with r = n
         self.at_risk += not safe
         return safe
 

@@ -29,7 +29,7 @@ from kvnode.net import parse
 from kvnode.net.openapi import describe
 from kvnode.net.views import Views
 from kvnode.node import Node
-from kvnode.requests import Count, Get
+from kvnode.requests import Count
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -171,13 +171,13 @@ class Api:
         if method == "GET":
             if rest.endswith(b"/replicas"):
                 return await self._replicas(KV, rest, raw_query)
-            query = parse.query_of(raw_query, ("r",)) if raw_query else {}
-            return await self._node.serve(Get(parse.key_of(rest), parse.number_of(query, "r", 1, self._n)))
+            query = parse.query_of(raw_query, ("r", "sloppy")) if raw_query else {}
+            return await self._node.serve(parse.get_of(parse.key_of(rest), query, self._n))
         if method == "PUT":
-            query = parse.query_of(raw_query, ("w", "mode")) if raw_query else {}
+            query = parse.query_of(raw_query, ("w", "mode", "sloppy")) if raw_query else {}
             return await self._node.serve(parse.put_of(parse.key_of(rest), body, query, self._n))
         if method == "DELETE":
-            query = parse.query_of(raw_query, ("w", "context"))
+            query = parse.query_of(raw_query, ("w", "context", "sloppy"))
             return await self._node.serve(parse.delete_of(parse.key_of(rest), query, self._n))
         raise MethodNotAllowed(f"{method} /kv/{{key}}: expected GET, PUT or DELETE")
 

@@ -87,6 +87,7 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
     trace = {"name": "id", "in": "path", "required": True, "schema": _string(pattern="^[0-9a-f]{1,16}$")}
     r = _query("r", _whole(1, n), "how many replicas must answer")
     w = _query("w", _whole(1, n), "how many replicas must make it durable")
+    sloppy = _query("sloppy", {"type": "boolean"}, "others may stand in for owners; needs more than N nodes")
     mode = _query("mode", _string(enum=list(MODES)), "what a PUT without a context supersedes")
     context = _string(maxLength=CONTEXT_BYTES_MAX)
     totals = _whole(0, COUNTER_TOTAL_MAX)
@@ -107,17 +108,19 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
     paths: Schema = {
         "/kv/{key}": {
             "parameters": [key],
-            "get": _operation("Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r]),
+            "get": _operation(
+                "Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r, sloppy]
+            ),
             "put": _operation(
                 "Write a key to all replicas, acknowledged by w",
                 problems=quorum,
-                parameters=[w, mode],
+                parameters=[w, mode, sloppy],
                 body=_body({"value": {}, "context": context}, ["value"]),
             ),
             "delete": _operation(
                 "Delete a key; a tombstone stays",
                 problems=quorum,
-                parameters=[w, _query("context", context, "what the deleter had seen")],
+                parameters=[w, sloppy, _query("context", context, "what the deleter had seen")],
             ),
         },
         "/kv/{key}/replicas": {

@@ -23,7 +23,7 @@ from kvnode.config import (
 )
 from kvnode.errors import BadRequest, TooLarge
 from kvnode.faults import CLOCK_SKEW_MS_MAX, DISK_DELAY_MS_MAX, LinkRule
-from kvnode.requests import MODES, Add, Put, unpack_context
+from kvnode.requests import MODES, Add, Get, Put, unpack_context
 from kvnode.versions import Context
 
 T = TypeVar("T")
@@ -140,6 +140,14 @@ def number_of(query: Query, name: str, low: int, high: int) -> int | None:
     return int(text)
 
 
+def flag_of(query: Query, name: str) -> bool:
+    """true or false from the query; false if it is not there."""
+    text = query.get(name, "false")
+    if text not in ("true", "false"):
+        raise BadRequest(f"{name}={text[:32]}: expected true or false")
+    return text == "true"
+
+
 def cause_of(raw: bytes) -> int:
     """A trace id: the hex digits that an answer gave as `cause`."""
     try:
@@ -178,12 +186,18 @@ def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
         raise BadRequest(
             f"mode={mode} goes without a context; a PUT with a context supersedes what that GET saw"
         )
-    return Put(key, value, context, mode, number_of(query, "w", 1, n))
+    return Put(key, value, context, mode, number_of(query, "w", 1, n), flag_of(query, "sloppy"))
 
 
 def delete_of(key: str, query: Query, n: int) -> Put:
     """DELETE /kv/{key}."""
-    return Put(key, None, context_of(query.get("context")), "replace", number_of(query, "w", 1, n))
+    context, w = context_of(query.get("context")), number_of(query, "w", 1, n)
+    return Put(key, None, context, "replace", w, flag_of(query, "sloppy"))
+
+
+def get_of(key: str, query: Query, n: int) -> Get:
+    """GET /kv/{key}."""
+    return Get(key, number_of(query, "r", 1, n), flag_of(query, "sloppy"))
 
 
 def add_of(key: str, body: bytes, query: Query, n: int) -> Add:

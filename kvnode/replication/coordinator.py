@@ -10,6 +10,8 @@ coordinator are serial. Whole merged sibling sets are sent, never the new versio
 
 While the ring changes, a write needs w of the owners and all pending ones. When a replica refuses because it knows a
 newer ring, the same record (the same dot) goes to the owners of that ring, within the same request.
+
+In a sloppy request others stand in for the owners that cannot be reached (stand_in.py); this node may be one of them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from kvnode.config import (
     SIBLING_COUNT_MAX,
 )
 from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet, TooBusy
-from kvnode.messages import COUNTER, KV, Fetch, StoreRecord
+from kvnode.messages import COUNTER, KV, Fetch, FetchHinted, StoreHint, StoreRecord
 from kvnode.observe import Samples, Traces
 from kvnode.replication.audience import Audience, audience_of
 from kvnode.replication.dots import DotSource, NoDots
@@ -49,6 +51,7 @@ from kvnode.requests import (
     SiblingView,
     deleted_extra,
     pack_context,
+    sloppy_extra,
 )
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
@@ -69,7 +72,9 @@ class Coordinator:
         hints: Hints,
         traces: Traces,
         is_dead: Callable[[str], bool],
+        is_alive: Callable[[str], bool],
     ) -> None:
+        self._is_alive = is_alive
         self._runtime = runtime
         self._ring = ring
         self._calls = calls
@@ -97,13 +102,15 @@ class Coordinator:
 
     async def put(self, request: Put, cause: int) -> PutAnswer:
         """Write one version. Raises Conflict, TooBusy, QuorumUnmet."""
-        audience = self._audience("W", request.key, request.w)
+        audience = self._audience("W", request.key, request.w, sloppy=request.sloppy)
         try:
             dot = await self._dots.next()
         except NoDots as error:
             need, n = audience.need, audience.n
             raise QuorumUnmet("W", need=need, got=0, n=n, definite=True, why=str(error)) from error
         known = self._records.latest(KV, request.key)
+        if self.node in audience.stand_ins:
+            known = self.hints.kept(KV, request.key)
         held = KVS.empty if known is None else KVS.decode(known)
         context = request.context
         if context is None:
@@ -129,7 +136,9 @@ class Coordinator:
                 f"the siblings of this key would have {len(record)} bytes, at most {RECORD_BYTES_MAX} are kept: "
                 "resolve them with a PUT under the context of a GET"
             )
-        acknowledged_by = await self._write(KV, request.key, record, known, request.w, audience, cause)
+        acknowledged_by, stand_ins = await self._write(
+            KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy
+        )
         return PutAnswer(
             key=request.key,
             dot=str(dot),
@@ -142,16 +151,22 @@ class Coordinator:
             w=audience.need,
             acknowledged_by=acknowledged_by,
             cause=f"{cause:016x}",
+            **(sloppy_extra(stand_ins, acknowledged_by) if request.sloppy else {}),
         )
 
     async def get(self, request: Get, cause: int) -> GetAnswer:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
-        merged, answered_by, r = await self._read(KV, request.key, request.r, cause)
+        merged, answered_by, audience = await self._read(
+            KV, request.key, request.r, cause, sloppy=request.sloppy
+        )
+        sloppy = sloppy_extra(audience.stand_ins, answered_by) if request.sloppy else {}
         siblings = KVS.empty if merged is None else KVS.decode(merged)
         shown = siblings.shown
         if shown is None:
             extra = deleted_extra(siblings) if siblings.versions else {}
-            raise NotFound(f"no value under {request.key!r}" + (" (deleted)" if extra else ""), **extra)
+            raise NotFound(
+                f"no value under {request.key!r}" + (" (deleted)" if extra else ""), **extra, **sloppy
+            )
         context = siblings.context
         return GetAnswer(
             key=request.key,
@@ -161,9 +176,10 @@ class Coordinator:
             vector_clock=context.vector.as_dict(),
             context=pack_context(context),
             node=self.node,
-            r=r,
+            r=audience.need,
             answered_by=answered_by,
             cause=f"{cause:016x}",
+            **sloppy,
         )
 
     # --- counters -----------------------------------------------------------------------------------------
@@ -189,7 +205,9 @@ class Coordinator:
                 "an actor is a process, not a person"
             )
         record = encode_state(merged)
-        acknowledged_by = await self._write(COUNTER, request.key, record, known, request.w, audience, cause)
+        acknowledged_by, _ = await self._write(
+            COUNTER, request.key, record, known, request.w, audience, cause
+        )
         increments, decrements = merged.totals(actor)
         return AddAnswer(
             key=request.key,
@@ -207,7 +225,7 @@ class Coordinator:
 
     async def count(self, request: Count, cause: int) -> CountAnswer:
         """Read a counter; one that nobody has written is 0."""
-        merged, answered_by, r = await self._read(COUNTER, request.key, request.r, cause)
+        merged, answered_by, audience = await self._read(COUNTER, request.key, request.r, cause)
         counter = COUNTERS.empty if merged is None else COUNTERS.decode(merged)
         return CountAnswer(
             key=request.key,
@@ -217,14 +235,16 @@ class Coordinator:
                 for actor, increments, decrements in counter.entries
             },
             node=self.node,
-            r=r,
+            r=audience.need,
             answered_by=answered_by,
             cause=f"{cause:016x}",
         )
 
     # --- the two rounds -----------------------------------------------------------------------------------
 
-    def _audience(self, letter: str, key: str, asked: int | None, *, begun: bool = False) -> Audience:
+    def _audience(
+        self, letter: str, key: str, asked: int | None, *, begun: bool = False, sloppy: bool = False
+    ) -> Audience:
         if len(self._calls) >= REQUESTS_IN_FLIGHT_MAX and not begun:
             raise TooBusy(f"{REQUESTS_IN_FLIGHT_MAX} requests are on their way; try again later")
         return audience_of(
@@ -235,6 +255,7 @@ class Coordinator:
             letter=letter,
             asked=asked,
             begun=begun,
+            is_alive=self._is_alive if sloppy else None,
         )
 
     async def _write(
@@ -246,13 +267,18 @@ class Coordinator:
         w: int | None,
         audience: Audience,
         cause: int,
-    ) -> list[str]:
-        """Store the record at the owners; again at the new ones whenever the ring turns out to have changed."""
+        *,
+        sloppy: bool = False,
+    ) -> tuple[list[str], dict[str, str]]:
+        """Store the record at the owners; again at the new ones whenever the ring turns out to have changed.
+
+        Answers who has acknowledged, and who stands in for whom.
+        """
         for attempt in range(RING_CHANGES_MAX):
             if audience.epoch != self._ring.epoch:
-                audience = self._audience("W", key, w, begun=attempt > 0)
+                audience = self._audience("W", key, w, begun=attempt > 0, sloppy=sloppy)
             try:
-                return await self._write_once(kind, key, record, known, audience, cause)
+                return await self._write_once(kind, key, record, known, audience, cause), audience.stand_ins
             except RingChanged:
                 known = record  # it is merged here already
         raise _restless("W", audience)
@@ -261,20 +287,30 @@ class Coordinator:
         self, kind: str, key: str, record: bytes, known: bytes | None, audience: Audience, cause: int
     ) -> list[str]:
         quorum = Quorum(audience.need, audience.n, audience.pending)
-        quorum.fail(len(audience.dead))
+        stand_ins = audience.stand_ins
+        quorum.fail(len(audience.dead) - len(stand_ins))
         asked = [*audience.live, *(each for each in audience.pending if each != self.node)]
-        round_ = WriteRound(self, cause, kind, key, record, quorum, list(asked))
+        others = [each for each in stand_ins if each != self.node]
+        round_ = WriteRound(self, cause, kind, key, record, quorum, [*asked, *others], stand_ins)
         if audience.here or self.node in audience.pending:
             if record == known:
                 self._records.merge_in(kind, key, record, round_.stored_here)
             else:
                 self._records.write(kind, key, record, round_.stored_here, known=known)
-        if asked:
+        elif self.node in stand_ins:
+            self.hints.keep(stand_ins[self.node], kind, key, record, round_.stored_here)
+        if asked or others:
             question = StoreRecord(self._calls.begin(round_), cause, kind, key, record, audience.epoch)
             for peer in asked:
                 self.traces.note(cause, "sent the record to", peer)
                 self._runtime.network.send(peer, question)
+            for peer in others:
+                self.traces.note(cause, f"sent the record, for {stand_ins[peer]}, to", peer)
+                hint = StoreHint(question.id, cause, stand_ins[peer], kind, key, record, audience.epoch)
+                self._runtime.network.send(peer, hint)
         for peer in audience.dead:
+            if peer in stand_ins.values():
+                continue
             self.traces.note(cause, "kept a hint for", peer)
             self.hints.add(peer, kind, key, record)
         await round_.future
@@ -282,27 +318,36 @@ class Coordinator:
         return list(quorum.got)
 
     async def _read(
-        self, kind: str, key: str, r: int | None, cause: int
-    ) -> tuple[bytes | None, list[str], int]:
-        """(the merged record, who answered, r)."""
+        self, kind: str, key: str, r: int | None, cause: int, *, sloppy: bool = False
+    ) -> tuple[bytes | None, list[str], Audience]:
+        """(the merged record, who answered, who was asked)."""
         for _ in range(RING_CHANGES_MAX):
-            audience = self._audience("R", key, r)
+            audience = self._audience("R", key, r, sloppy=sloppy)
             quorum = Quorum(audience.need, audience.n)
-            quorum.fail(len(audience.dead))
-            round_ = ReadRound(self, kind, key, quorum, list(audience.live))
-            if audience.live:
+            others = [each for each in audience.stand_ins if each != self.node]
+            quorum.fail(len(audience.dead) - len(audience.stand_ins))
+            round_ = ReadRound(self, kind, key, quorum, [*audience.live, *others])
+            if audience.live or others:
                 question = Fetch(self._calls.begin(round_), cause, kind, key, audience.epoch)
                 for peer in audience.live:
                     self.traces.note(cause, "asked", peer)
                     self._runtime.network.send(peer, question)
+                for peer in others:
+                    self.traces.note(cause, "asked", peer)
+                    hinted = FetchHinted(question.id, cause, kind, key, audience.epoch)
+                    self._runtime.network.send(peer, hinted)
             if audience.here:
                 round_.add(self.node, self._records.durable(kind, key))
+            elif self.node in audience.stand_ins:
+                kept = self.hints.kept(kind, key)
+                await self._runtime.disk.commit([])  # a read sees only what is durable
+                round_.add(self.node, kept)
             try:
                 await round_.future
             except RingChanged:
                 continue
             self.traces.note(cause, "answered the client")
-            return round_.merged, list(quorum.got), audience.need
+            return round_.merged, list(quorum.got), audience
         raise _restless("R", audience)
 
     def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None:

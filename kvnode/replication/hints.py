@@ -2,13 +2,14 @@
 
 (DeCandia et al., "Dynamo", 2007, section 4.6.) There is at most one hint for a replica and a key: records merge. The
 store is bounded in number and age; what is dropped or expires is found by anti-entropy instead.
-A hint never counts towards w here: quorums are strict.
+A hint counts towards w only where a sloppy request made this node a stand-in (stand_in.py).
 
 Hints follow the ring: what was kept for a node that does not own the key any more is kept for its owners instead.
 """
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections import Counter
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ from kvnode.checksum import checksum
 from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
 from kvnode.messages import TOO_LATE, Refused, Stored, StoreMany
 from kvnode.replication.batches import first_batch
-from kvnode.replication.records import Records, merge_records
+from kvnode.replication.records import Records, Then, merge_records
 from kvnode.replication.stillness import Stillness
 from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime
@@ -110,6 +111,28 @@ class Hints:
             self._records.merge_in(kind, key, record, lambda ok: None)
         kept = [self._keep(owner, kind, key, record) for owner in holders if owner != self._node]
         return all(kept)
+
+    def keep(self, peer: str, kind: str, key: str, record: bytes, then: Then) -> None:
+        """Keep a record as a stand-in for `peer`; `then` hears once it is durable (True), or that it is not (False)."""
+        if peer not in self._ring.holders(self._ring.partition_of(key)) or not self._keep(
+            peer, kind, key, record
+        ):
+            then(False)
+            return
+
+        def durable(future: Future[None]) -> None:
+            then(not future.cancelled() and future.exception() is None)
+
+        self._runtime.disk.commit([]).add_done_callback(durable)
+
+    def kept(self, kind: str, key: str) -> bytes | None:
+        """The merged record of all that is kept here of one key, for whomever; None if nothing is."""
+        merged: bytes | None = None
+        for _, hints in sorted(self._pending.items()):
+            hint = hints.get((kind, key))
+            if hint is not None:
+                merged = hint.record if merged is None else merge_records(kind, merged, hint.record)
+        return merged
 
     def follow_ring(self) -> None:
         """The ring has changed: aim the hints for former owners at the present ones."""

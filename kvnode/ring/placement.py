@@ -59,6 +59,10 @@ class Placement:
         """The owners of `key`, the preferred coordinator first."""
         return self.ring.preference_list(key)
 
+    def walk(self, key: str) -> tuple[str, ...]:
+        """The owners of `key`, then the others in the order in which they stand in for them."""
+        return self.ring.walk(key)
+
     def pending(self, key: str) -> tuple[str, ...]:
         """Who will own `key` after this change and does not yet."""
         return () if self.pending_lists is None else self.pending_lists[self.partition_of(key)]

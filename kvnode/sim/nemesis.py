@@ -48,7 +48,7 @@ class Nemesis:
     def spare(self, *troubles: str) -> None:
         """Leave these out."""
         for trouble in troubles:
-            del self._troubles[trouble]
+            self._troubles.pop(trouble, None)
 
     async def work(self, until_s: float) -> None:
         """One trouble after the other, some at the same time; then peace."""

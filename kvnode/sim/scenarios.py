@@ -79,9 +79,21 @@ async def moving_storm(seed: int, bug: str | None = None) -> Report:
     return await _storm(seed, bug, node_count=4 + seed % 2, moving=6)
 
 
-async def _storm(seed: int, bug: str | None, *, node_count: int, moving: int) -> Report:
+async def sloppy_storm(seed: int, bug: str | None = None) -> Report:
+    """Five nodes with N=3, and most requests sloppy: stand-ins acknowledge for owners that cannot be reached.
+
+    No disk is lost, as the hints of stand-ins would be lost with it. Then everything must be there in the end.
+    """
+    return await _storm(seed, bug, node_count=5, moving=0, sloppy_share=0.7)
+
+
+async def _storm(
+    seed: int, bug: str | None, *, node_count: int, moving: int, sloppy_share: float = 0.0
+) -> Report:
     world = World(seed, node_count=node_count)
-    client, nemesis = Client(world), Nemesis(world)
+    client, nemesis = Client(world, sloppy_share=sloppy_share), Nemesis(world)
+    if sloppy_share:
+        nemesis.spare("lost disk")
     hints_alone = bug in HINTS_ALONE or bug in OF_MOVES or seed % 8 == 5
     if moving and (moving > 1 or not hints_alone):
         nemesis.move(moving, crashes=not hints_alone)
@@ -162,7 +174,12 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
     )
 
 
-SCENARIOS = {"storm": storm, "moving-storm": moving_storm, "crash-and-restart": crash_and_restart}
+SCENARIOS = {
+    "storm": storm,
+    "moving-storm": moving_storm,
+    "sloppy-storm": sloppy_storm,
+    "crash-and-restart": crash_and_restart,
+}
 
 
 def replay(seed: int, *, scenario: str = "storm", bug: str | None = None) -> Report:
