@@ -233,11 +233,9 @@ class AskSweep(msgspec.Struct, frozen=True, array_like=True, tag="ask-sweep"):
 
 
 class SweepAnswer(msgspec.Struct, frozen=True, array_like=True, tag="sweep-answer"):
-    """What speaks against it here (replication/stillness.py).
-
-    lacking: the indices of those that I should hold and do not, durably and exactly so. quiet_ms: for each of their
-    partitions, for how long nothing here could have brought back an older value of it. oldest_ms: how long the oldest
-    request has been under way here.
+    """lacking: the indices of those that I should hold and do not, durably and exactly so. quiet_ms: for each of their
+    partitions, for how long nothing here could have brought back an older value (replication/stillness.py).
+    oldest_ms: how long the oldest request has been under way here.
     """
 
     id: int

@@ -11,8 +11,8 @@ section 3). A past is a vector and, beside it, single dots. Where it is not told
 for it with its own entry one less than the dot, which is what a put without a context means.
 
 An acknowledged delete is lost if something is there again that it had seen: its tombstone itself may have
-been swept. So may that of a delete whose outcome is not known; where there was one, a put that is missing
-may have been deleted by it, and is not held against the database.
+been swept. So may that of a delete that is at risk, or whose outcome is not known; where there was one, a put
+that is missing may have been deleted by it, and is not held against the database.
 
 So that memory is bounded by the keys and not by the writes, a dot is forgotten as soon as another
 acknowledged put covers it: from then on the later put answers for both. A put at risk (w + r <= n) never
@@ -153,6 +153,8 @@ class Ledger:
         own = Dot.parse(dot)
         past = _past(own, vector_clock, issued_under, issued_under_dots)
         put = _Put(past, w, self._is_safe(w, n, sloppy), deleted)
+        if deleted and not put.safe:
+            self._maybe_deleted.add(key)
         live = self._puts.setdefault(key, {})
         for other_dot, other in list(live.items()):
             if _covers(put.past, other_dot) and (put.safe or not other.safe):

@@ -39,6 +39,7 @@ from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
 from kvnode.replication.rounds import ReadRound, RingChanged, WriteRound
+from kvnode.replication.stand_in import StandInDots
 from kvnode.requests import (
     Add,
     AddAnswer,
@@ -80,6 +81,7 @@ class Coordinator:
         self._calls = calls
         self._records = records
         self._dots = dots
+        self._stand_in_dots = StandInDots(runtime, node)
         self._is_dead = is_dead
         self._lags: dict[str, Samples] = {}
         self.node = node
@@ -108,10 +110,11 @@ class Coordinator:
         except NoDots as error:
             need, n = audience.need, audience.n
             raise QuorumUnmet("W", need=need, got=0, n=n, definite=True, why=str(error)) from error
-        known = self._records.latest(KV, request.key)
-        if self.node in audience.stand_ins:
-            known = self.hints.kept(KV, request.key)
+        stands_in = self.node in audience.stand_ins
+        known = (self.hints.kept if stands_in else self._records.latest)(KV, request.key)
         held = KVS.empty if known is None else KVS.decode(known)
+        if stands_in:
+            dot = self._stand_in_dots.next(request.key, held)
         context = request.context
         if context is None:
             context = held.context if request.mode == "replace" else Context()
@@ -136,6 +139,7 @@ class Coordinator:
                 f"the siblings of this key would have {len(record)} bytes, at most {RECORD_BYTES_MAX} are kept: "
                 "resolve them with a PUT under the context of a GET"
             )
+        known = record if stands_in else known  # should it own the key by then, it merges
         acknowledged_by, stand_ins = await self._write(
             KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy
         )

@@ -13,11 +13,40 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from kvnode.config import SAMPLE_COUNT_MAX
 from kvnode.messages import TOO_LATE, Fetched, FetchHinted, Message, Refused, Stored, StoreHint
 from kvnode.observe import Traces
 from kvnode.replication.hints import Hints
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
+from kvnode.versions import Dot, Siblings
+
+
+class StandInDots:
+    """Names the writes that this node coordinates as a stand-in, each under a store id that it knows all writes of.
+
+    An owner's state of a key holds, or covers, everything that its store ever wrote there; so who has seen its newest
+    write has seen the earlier ones (Version.seen relies on that). A stand-in forgets what it has handed over. Under its
+    own store id its next write would seem to have seen, and replace, one that is at the owners by now. So it takes a
+    fresh store id, and goes on with that only while what it keeps still covers all that was written under it.
+    """
+
+    def __init__(self, runtime: Runtime, node: str) -> None:
+        self._runtime = runtime
+        self._node = node
+        self._last: dict[str, Dot] = {}
+
+    def next(self, key: str, kept: Siblings) -> Dot:
+        """A dot that was never issued before. kept: what this node keeps of the key."""
+        last = self._last.get(key)
+        if last is not None and kept.context.covers_dot(last):
+            dot = Dot(last.store, last.counter + 1)
+        else:
+            dot = Dot(f"{self._node}.{self._runtime.random.getrandbits(64):016x}", 1)
+        if len(self._last) >= SAMPLE_COUNT_MAX:
+            self._last.clear()
+        self._last[key] = dot
+        return dot
 
 
 class StandIn:

@@ -9,7 +9,7 @@ import pytest
 
 from kvnode.checkers import Ledger, SiblingRead
 from kvnode.messages import KV, StoreHint
-from kvnode.requests import Get, Put
+from kvnode.requests import Get, Put, unpack_context
 
 Play = Callable[..., None]
 
@@ -76,6 +76,30 @@ def test_with_all_owners_dead_a_stand_in_coordinates_and_later_writes_build_on_w
         await rooms.until(lambda: all(rooms.nodes[name].records.durable(KV, key) for name in owners))
         await rooms.until(lambda: all(m.state == "alive" for n in rooms.nodes.values() for m in n.members))
         assert (await rooms.ask("node-1", Get(key, r=3)))[1]["value"] == 2
+
+    play(story, 5)
+
+
+def test_a_stand_in_that_has_handed_over_does_not_replace_what_it_has_forgotten(play: Play) -> None:
+    """1. All owners are dead; node-4 stands in and writes A. 2. The owners return, and A is handed over. 3. They die
+    again, and node-4 writes B, having forgotten A. 4. A client writes C under the context that B's answer gave. By
+    node-4's own store id that context would cover A, which nobody had seen: A was gone. Now A and C are siblings."""
+
+    async def story(rooms: Any) -> None:
+        key, owners = key_of_first_three(rooms), ("node-1", "node-2", "node-3")
+        await kill(rooms, *owners)
+        assert (await rooms.ask("node-4", Put(key, b'"A"', sloppy=True)))[0] == 200
+        await rooms.start(*owners)
+        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
+        await kill(rooms, *owners)
+        _, of_b = await rooms.ask("node-4", Put(key, b'"B"', sloppy=True))
+        seen_b = unpack_context(of_b["context"])
+        assert (await rooms.ask("node-4", Put(key, b'"C"', seen_b, sloppy=True)))[0] == 200
+        await rooms.start(*owners)
+        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
+        await rooms.until(lambda: all(m.state == "alive" for n in rooms.nodes.values() for m in n.members))
+        _, got = await rooms.ask("node-1", Get(key, r=3))
+        assert {sibling["value"] for sibling in got["siblings"]} == {"A", "C"}
 
     play(story, 5)
 
