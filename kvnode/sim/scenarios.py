@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ class Report:
     digest: str = ""
     events: int = 0
     virtual_s: float = 0.0
+    cpu_s: float = 0.0
     acknowledged: int = 0
     refused: int = 0
     violations: list[str] = field(default_factory=list)
@@ -191,4 +193,7 @@ def replay(seed: int, *, scenario: str = "storm", bug: str | None = None) -> Rep
         except TimeoutError:
             return Report(seed, violations=[f"did not end within {_VIRTUAL_S_MAX:.0f} virtual seconds"])
 
-    return run(bounded())
+    began_s = time.process_time()
+    report = run(bounded())
+    report.cpu_s = time.process_time() - began_s
+    return report
