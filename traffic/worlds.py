@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from traffic.workloads.base import Workload
+from traffic.workloads.collab import Collab
 from traffic.workloads.twitter import Twitter
 
 
@@ -24,6 +25,7 @@ class World:
 
 WORLDS: dict[str, World] = {
     "twitter": World(lambda random, tag: Twitter(random, tag=tag), rate=50.0),
+    "collab": World(lambda random, tag: Collab(random, tag=tag), rate=20.0),
 }
 STARTED_BY_DEFAULT = ("twitter",)
 
