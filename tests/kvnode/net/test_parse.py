@@ -218,3 +218,32 @@ def test_any_query_is_read_or_refused(raw: bytes) -> None:
         parse.query_of(raw, ("r", "w"))
     except BadRequest as error:
         assert error.detail
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"work": ["dust"]}', "'dust' is no work of upkeep; expected repair, sweep, checkpoint, scrub"),
+        (b'{"work": []}', "expected at least one of"),
+        (b'{"work": ["sweep", "sweep"]}', "each at most once"),
+        (b'{"work": "sweep"}', "Expected `array`"),
+        (b'{"works": ["sweep"]}', "unknown field `works`"),
+        (b"{", "not JSON"),
+    ],
+)
+def test_works_of_upkeep_that_make_no_sense_are_named(body: bytes, said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        parse.works_of(body)
+
+
+def test_no_body_means_all_works_of_upkeep() -> None:
+    assert parse.works_of(b"") == ("repair", "sweep", "checkpoint", "scrub")
+    assert parse.works_of(b'{"work": ["sweep"]}') == ("sweep",)
+
+
+@pytest.mark.parametrize("text", ["", "yes", "True", "1"])
+def test_a_flag_is_true_or_false(text: str) -> None:
+    with pytest.raises(BadRequest, match="expected true or false"):
+        parse.flag_of({"sloppy": text}, "sloppy")
+    assert parse.flag_of({}, "sloppy") is False
+    assert parse.flag_of({"sloppy": "true"}, "sloppy") is True
