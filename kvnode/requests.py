@@ -32,11 +32,12 @@ class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
 
 
 class Get(msgspec.Struct, frozen=True, array_like=True, tag="get"):
-    """Read a key from r replicas."""
+    """Read a key from r replicas. repair: whether replicas that are found behind are sent what they lack."""
 
     key: str
     r: int | None = None
     sloppy: bool = False
+    repair: bool = True
 
 
 class Add(msgspec.Struct, frozen=True, array_like=True, tag="add"):
@@ -50,10 +51,11 @@ class Add(msgspec.Struct, frozen=True, array_like=True, tag="add"):
 
 
 class Count(msgspec.Struct, frozen=True, array_like=True, tag="count"):
-    """Read a counter from r replicas."""
+    """Read a counter from r replicas. repair: as for Get."""
 
     key: str
     r: int | None = None
+    repair: bool = True
 
 
 Request = Put | Get | Add | Count

@@ -86,6 +86,9 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
     key = {"name": "key", "in": "path", "required": True, "schema": _string(minLength=1, maxLength=128)}
     trace = {"name": "id", "in": "path", "required": True, "schema": _string(pattern="^[0-9a-f]{1,16}$")}
     r = _query("r", _whole(1, n), "how many replicas must answer")
+    repair = _query(
+        "repair", {"type": "boolean"}, "whether to mend replicas that are found behind (read repair)"
+    )
     w = _query("w", _whole(1, n), "how many replicas must make it durable")
     sloppy = _query("sloppy", {"type": "boolean"}, "others may stand in for owners; needs more than N nodes")
     mode = _query("mode", _string(enum=list(MODES)), "what a PUT without a context supersedes")
@@ -109,7 +112,7 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
         "/kv/{key}": {
             "parameters": [key],
             "get": _operation(
-                "Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r, sloppy]
+                "Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r, sloppy, repair]
             ),
             "put": _operation(
                 "Write a key to all replicas, acknowledged by w",
@@ -129,7 +132,9 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
         },
         "/counter/{key}": {
             "parameters": [key],
-            "get": _operation("Read a counter from r replicas", problems=(429, 503, 504), parameters=[r]),
+            "get": _operation(
+                "Read a counter from r replicas", problems=(429, 503, 504), parameters=[r, repair]
+            ),
             "post": _operation(
                 "Raise an actor's running totals, or add one step of the node's own",
                 problems=quorum,

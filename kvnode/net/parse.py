@@ -23,7 +23,7 @@ from kvnode.config import (
 )
 from kvnode.errors import BadRequest, TooLarge
 from kvnode.faults import CLOCK_SKEW_MS_MAX, DISK_DELAY_MS_MAX, LinkRule
-from kvnode.requests import MODES, Add, Get, Put, unpack_context
+from kvnode.requests import MODES, Add, Count, Get, Put, unpack_context
 from kvnode.versions import Context
 
 T = TypeVar("T")
@@ -140,9 +140,11 @@ def number_of(query: Query, name: str, low: int, high: int) -> int | None:
     return int(text)
 
 
-def flag_of(query: Query, name: str) -> bool:
-    """true or false from the query; false if it is not there."""
-    text = query.get(name, "false")
+def switch_of(query: Query, name: str, *, default: bool) -> bool:
+    """A yes or no from the query."""
+    text = query.get(name)
+    if text is None:
+        return default
     if text not in ("true", "false"):
         raise BadRequest(f"{name}={text[:32]}: expected true or false")
     return text == "true"
@@ -170,6 +172,17 @@ def context_of(text: str | None) -> Context | None:
         raise BadRequest(f"context: {error}") from error
 
 
+def get_of(key: str, query: Query, n: int) -> Get:
+    """GET /kv/{key}."""
+    sloppy, repair = switch_of(query, "sloppy", default=False), switch_of(query, "repair", default=True)
+    return Get(key, number_of(query, "r", 1, n), sloppy, repair)
+
+
+def count_of(key: str, query: Query, n: int) -> Count:
+    """GET /counter/{key}."""
+    return Count(key, number_of(query, "r", 1, n), switch_of(query, "repair", default=True))
+
+
 def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
     """PUT /kv/{key}."""
     parsed = decode_body(body, decode_put)
@@ -186,18 +199,15 @@ def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
         raise BadRequest(
             f"mode={mode} goes without a context; a PUT with a context supersedes what that GET saw"
         )
-    return Put(key, value, context, mode, number_of(query, "w", 1, n), flag_of(query, "sloppy"))
+    return Put(
+        key, value, context, mode, number_of(query, "w", 1, n), switch_of(query, "sloppy", default=False)
+    )
 
 
 def delete_of(key: str, query: Query, n: int) -> Put:
     """DELETE /kv/{key}."""
     context, w = context_of(query.get("context")), number_of(query, "w", 1, n)
-    return Put(key, None, context, "replace", w, flag_of(query, "sloppy"))
-
-
-def get_of(key: str, query: Query, n: int) -> Get:
-    """GET /kv/{key}."""
-    return Get(key, number_of(query, "r", 1, n), flag_of(query, "sloppy"))
+    return Put(key, None, context, "replace", w, switch_of(query, "sloppy", default=False))
 
 
 def add_of(key: str, body: bytes, query: Query, n: int) -> Add:

@@ -17,7 +17,6 @@ In a sloppy request others stand in for the owners that cannot be reached (stand
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 import msgspec
 
@@ -30,7 +29,7 @@ from kvnode.config import (
     RING_CHANGES_MAX,
     SIBLING_COUNT_MAX,
 )
-from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet, TooBusy
+from kvnode.errors import Conflict, NotFound, QuorumUnmet, TooBusy
 from kvnode.messages import COUNTER, KV, Fetch, FetchHinted, StoreHint, StoreRecord
 from kvnode.observe import Samples, Traces
 from kvnode.replication.audience import Audience, audience_of
@@ -38,6 +37,7 @@ from kvnode.replication.dots import DotSource, NoDots
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
+from kvnode.replication.refusals import refuse_future, restless
 from kvnode.replication.rounds import ReadRound, RingChanged, WriteRound
 from kvnode.replication.stand_in import StandInDots
 from kvnode.requests import (
@@ -56,7 +56,7 @@ from kvnode.requests import (
 )
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
-from kvnode.versions import Context, Dot, PnCounter
+from kvnode.versions import Context, PnCounter
 
 
 class Coordinator:
@@ -119,7 +119,7 @@ class Coordinator:
         if context is None:
             context = held.context if request.mode == "replace" else Context()
         if context.covers_dot(dot):
-            _refuse_future(request, dot)
+            refuse_future(request, dot)
         siblings, version = held.write(
             dot,
             request.value or b"",
@@ -161,7 +161,7 @@ class Coordinator:
     async def get(self, request: Get, cause: int) -> GetAnswer:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
         merged, answered_by, audience = await self._read(
-            KV, request.key, request.r, cause, sloppy=request.sloppy
+            KV, request.key, request.r, cause, request.repair, sloppy=request.sloppy
         )
         sloppy = sloppy_extra(audience.stand_ins, answered_by) if request.sloppy else {}
         siblings = KVS.empty if merged is None else KVS.decode(merged)
@@ -229,7 +229,9 @@ class Coordinator:
 
     async def count(self, request: Count, cause: int) -> CountAnswer:
         """Read a counter; one that nobody has written is 0."""
-        merged, answered_by, audience = await self._read(COUNTER, request.key, request.r, cause)
+        merged, answered_by, audience = await self._read(
+            COUNTER, request.key, request.r, cause, request.repair
+        )
         counter = COUNTERS.empty if merged is None else COUNTERS.decode(merged)
         return CountAnswer(
             key=request.key,
@@ -285,7 +287,7 @@ class Coordinator:
                 return await self._write_once(kind, key, record, known, audience, cause), audience.stand_ins
             except RingChanged:
                 known = record  # it is merged here already
-        raise _restless("W", audience)
+        raise restless("W", audience)
 
     async def _write_once(
         self, kind: str, key: str, record: bytes, known: bytes | None, audience: Audience, cause: int
@@ -322,7 +324,7 @@ class Coordinator:
         return list(quorum.got)
 
     async def _read(
-        self, kind: str, key: str, r: int | None, cause: int, *, sloppy: bool = False
+        self, kind: str, key: str, r: int | None, cause: int, repair: bool, *, sloppy: bool = False
     ) -> tuple[bytes | None, list[str], Audience]:
         """(the merged record, who answered, who was asked)."""
         for _ in range(RING_CHANGES_MAX):
@@ -330,7 +332,7 @@ class Coordinator:
             quorum = Quorum(audience.need, audience.n)
             others = [each for each in audience.stand_ins if each != self.node]
             quorum.fail(len(audience.dead) - len(audience.stand_ins))
-            round_ = ReadRound(self, kind, key, quorum, [*audience.live, *others])
+            round_ = ReadRound(self, cause, kind, key, quorum, [*audience.live, *others], repair)
             if audience.live or others:
                 question = Fetch(self._calls.begin(round_), cause, kind, key, audience.epoch)
                 for peer in audience.live:
@@ -352,7 +354,7 @@ class Coordinator:
                 continue
             self.traces.note(cause, "answered the client")
             return round_.merged, list(quorum.got), audience
-        raise _restless("R", audience)
+        raise restless("R", audience)
 
     def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None:
         """Read repair: send the merged state to the replicas that answered with less.
@@ -378,20 +380,3 @@ class Coordinator:
             if isinstance(round_, WriteRound) and peer in round_.waiting_for:
                 return self.now_ms() - round_.started_ms
         return 0.0
-
-
-def _restless(letter: str, audience: Audience) -> QuorumUnmet:
-    why = f"the ring changed {RING_CHANGES_MAX} times meanwhile"
-    return QuorumUnmet(letter, need=audience.need, got=0, n=audience.n, definite=letter == "R", why=why)
-
-
-def _refuse_future(request: Put, dot: Dot) -> NoReturn:
-    """A context claims to have seen writes that this store has not issued: somebody made it up."""
-    if request.context is not None:
-        raise BadRequest(
-            f"context: it covers {dot}, which was not issued yet; pass on only what a GET or PUT answered"
-        )
-    raise Conflict(
-        f"the key was written under a context that covers dots not issued yet, such as {dot}: "
-        "resolve it with a PUT through another node"
-    )

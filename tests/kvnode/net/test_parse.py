@@ -242,8 +242,16 @@ def test_no_body_means_all_works_of_upkeep() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yes", "True", "1"])
-def test_a_flag_is_true_or_false(text: str) -> None:
+def test_a_switch_is_true_or_false(text: str) -> None:
     with pytest.raises(BadRequest, match="expected true or false"):
-        parse.flag_of({"sloppy": text}, "sloppy")
-    assert parse.flag_of({}, "sloppy") is False
-    assert parse.flag_of({"sloppy": "true"}, "sloppy") is True
+        parse.switch_of({"sloppy": text}, "sloppy", default=False)
+    assert parse.switch_of({}, "sloppy", default=False) is False
+    assert parse.switch_of({"sloppy": "true"}, "sloppy", default=False) is True
+
+
+def test_repair_is_on_unless_a_read_switches_it_off() -> None:
+    assert parse.get_of("k", {}, 3).repair
+    assert parse.count_of("k", {"repair": "true"}, 3).repair
+    assert not parse.get_of("k", {"r": "1", "repair": "false"}, 3).repair
+    with pytest.raises(BadRequest, match="repair=0: expected true or false"):
+        parse.get_of("k", {"repair": "0"}, 3)
