@@ -41,6 +41,9 @@ from kvnode.cluster import LocalCluster
 from traffic.stores.http import Pool
 
 VALUE = "x" * 100
+STRONGER = (
+    "etcd's guarantee is stronger: its writes and reads are linearizable; ours are quorums without consensus."
+)
 _SAID = re.compile(r"throughput|slowest|stddev", re.IGNORECASE)
 Request = tuple[str, str, bytes | None]
 """Method, path, JSON body."""
@@ -258,13 +261,13 @@ def grpc_figure(target: Target) -> str:
     command = [tool, "--endpoints", endpoints, "check", "perf", "--load=l"]
     environment = {**os.environ, "ETCDCTL_API": "3"}
     try:
-        run = subprocess.run(
+        ended = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=150, check=False
         )
     except subprocess.TimeoutExpired:
         return "etcd's own gRPC benchmark: etcdctl check perf did not end within 150 s"
-    said = [line.strip() for line in run.stdout.replace("\r", "\n").splitlines() if _SAID.search(line)]
-    told = "; ".join(said) or f"said nothing (exit {run.returncode}): {run.stderr.strip()[-200:]}"
+    said = [line.strip() for line in ended.stdout.replace("\r", "\n").splitlines() if _SAID.search(line)]
+    told = "; ".join(said) or f"said nothing (exit {ended.returncode}): {ended.stderr.strip()[-200:]}"
     return f"etcd's own gRPC benchmark (etcdctl check perf --load=l, 500 clients, values of 1 kB): {told}"
 
 
@@ -346,9 +349,7 @@ def main() -> int:
                     f" (median of {pairs} pairs, {min(ratios):.2f} to {max(ratios):.2f})"
                 )
         if arguments.against:
-            print(
-                "etcd's guarantee is stronger: its writes and reads are linearizable; ours are quorums without consensus."
-            )
+            print(STRONGER)
             if not arguments.no_grpc:
                 print(grpc_figure(targets[1]))
     return 0

@@ -20,8 +20,9 @@ from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotR
 from kvnode.cluster.faults import parse_groups
 from kvnode.cluster.local import NODE_COMMAND, LocalCluster
 from kvnode.cluster.places import DEFAULT_NAME, state_root
-from kvnode.cluster.table import aligned, faults_lines, status_table, topology_lines
+from kvnode.cluster.table import aligned, faults_lines, node_fault_lines, status_table, topology_lines
 from kvnode.cluster.topologies import REGIONS
+from kvnode.config import UPKEEP_NAMES, UPKEEP_WORKS
 from kvnode.faults import DISTRIBUTIONS
 
 EPILOG = """\
@@ -35,8 +36,12 @@ A NODE is a name or a number: node-2 or 2. Examples:
   python -m kvnode.cluster delay 50 --jitter 10   every link 50 ms slower, each way
   python -m kvnode.cluster delay 50 --distribution long-tailed    50 ms on average, some far more
   python -m kvnode.cluster topology three-regions --factor 0.5    half as far apart as in the world
+  python -m kvnode.cluster skew 2 5000            node-2's clock runs 5 s ahead
+  python -m kvnode.cluster slow-disk 3 100        every sync of node-3's disk takes 100 ms longer
   python -m kvnode.cluster join                   one more node, which takes its share over
   python -m kvnode.cluster leave 4                node-4 hands its data over and goes
+  python -m kvnode.cluster sweep                  forget deleted keys, where nothing older can be left
+  python -m kvnode.cluster upkeep repair          compare all replicas now, and mend what differs
   python -m kvnode.cluster reset                  all faults gone, everybody running
 """
 
@@ -85,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--host", help="listen here, such as 0.0.0.0; makes a secret for nodes and a token for clients"
     )
+    start.add_argument(
+        "--upkeep",
+        nargs="+",
+        metavar="NAME=SECONDS",
+        help=f"how often each work begins, such as sweep_s=10; names: {', '.join(UPKEEP_NAMES)}",
+    )
     start.add_argument("--detach", action="store_true", help="run in the background until `stop`")
     start.add_argument("--fresh", action="store_true", help="delete this cluster's data first")
     start.add_argument("--node-command", type=shlex.split, default=NODE_COMMAND, help=argparse.SUPPRESS)
@@ -123,9 +134,19 @@ def parser() -> argparse.ArgumentParser:
     delay.add_argument(
         "--distribution", choices=DISTRIBUTIONS, default="fixed", help="how delays scatter (default: fixed)"
     )
+    skew = add("skew", _skew, "set a node's clock ahead, or behind (-5000); 0 sets it right")
+    skew.add_argument("node", metavar="NODE")
+    skew.add_argument("ms", type=float, metavar="MS")
+    slow_disk = add("slow-disk", _slow_disk, "let each sync of a node's disk take longer; 0 undoes it")
+    slow_disk.add_argument("node", metavar="NODE")
+    slow_disk.add_argument("ms", type=float, metavar="MS")
     topology = add("topology", _topology, "nodes in regions of the world, by published round trips")
     topology.add_argument("topology", metavar="NAME", choices=REGIONS, help=" or ".join(REGIONS))
     topology.add_argument("--factor", type=float, default=1.0, help="times so much (default: 1)")
+    upkeep = add("upkeep", _upkeep, "do works of upkeep at every running node now")
+    upkeep.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(UPKEEP_WORKS)} (default: all)")
+    sweep = add("sweep", _upkeep, "forget the tombstones of deleted keys that can go: upkeep sweep")
+    sweep.set_defaults(works=["sweep"])
     add("reset", _reset, "all faults gone, everybody running")
     return top
 
@@ -144,6 +165,7 @@ def _start(options: argparse.Namespace) -> None:
             fresh=options.fresh,
             node_command=options.node_command,
             host=options.host,
+            upkeep=None if options.upkeep is None else _seconds(options.upkeep),
         )
     except AlreadyRunning as error:
         running = LocalCluster.attach(options.name)
@@ -283,10 +305,41 @@ def _delay(options: argparse.Namespace) -> None:
     _show(cluster)
 
 
+def _skew(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.skew(options.node, options.ms)
+    _show(cluster)
+
+
+def _slow_disk(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.slow_disk(options.node, options.ms)
+    _show(cluster)
+
+
 def _topology(options: argparse.Namespace) -> None:
     cluster = LocalCluster.attach(options.name)
     cluster.topology(options.topology, factor=options.factor)
     _show(cluster)
+
+
+def _upkeep(options: argparse.Namespace) -> None:
+    from kvnode.cluster.upkeep import outcome_table
+
+    cluster = LocalCluster.attach(options.name)
+    print(outcome_table(cluster.upkeep(*options.works)))
+
+
+def _seconds(settings: list[str]) -> dict[str, float]:
+    """From NAME=SECONDS to numbers; the supervisor checks them."""
+    seconds = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        try:
+            seconds[name] = float(text)
+        except ValueError:
+            raise BadCommand(f"upkeep: {setting!r}: expected NAME=SECONDS, such as sweep_s=10") from None
+    return seconds
 
 
 def _reset(options: argparse.Namespace) -> None:
@@ -297,7 +350,8 @@ def _reset(options: argparse.Namespace) -> None:
 
 def _show(cluster: LocalCluster) -> None:
     print(status_table(cluster.nodes, cluster.sidecars))
-    for line in [*topology_lines(cluster.state().get("topology")), *faults_lines(cluster.faults())]:
+    lines = [*topology_lines(cluster.state().get("topology")), *faults_lines(cluster.faults())]
+    for line in [*lines, *node_fault_lines(cluster.nodes)]:
         print(line)
     sys.stdout.flush()
 

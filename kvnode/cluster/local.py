@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kvnode.cluster import control, starting
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
+from kvnode.cluster.fault_commands import FaultCommands, NodeName
 from kvnode.cluster.faults import Rules
-from kvnode.cluster.link_commands import LinkCommands, NodeName
 from kvnode.cluster.places import DEFAULT_NAME, Places
 from kvnode.cluster.progress import Progress, see_move_through
 from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
 
 if TYPE_CHECKING:
     from kvnode.client import Client
+    from kvnode.cluster.upkeep import Outcome
 
 StateDir = str | os.PathLike[str] | None
 
@@ -36,7 +37,7 @@ NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
 ATTACH_WAIT_S = 30.0
 
 
-class LocalCluster(LinkCommands):
+class LocalCluster(FaultCommands):
     """A running cluster. owned: whether `stop` ends it, because this process started it."""
 
     def __init__(self, places: Places, *, owned: bool, detached: bool = False) -> None:
@@ -59,6 +60,7 @@ class LocalCluster(LinkCommands):
         state_dir: StateDir = None,
         node_command: Sequence[str] = NODE_COMMAND,
         host: str | None = None,
+        upkeep: Mapping[str, float] | None = None,
     ) -> LocalCluster:
         """Start a cluster and wait until all its nodes are ready.
 
@@ -70,10 +72,12 @@ class LocalCluster(LinkCommands):
         host: where to listen instead of 127.0.0.1, such as 0.0.0.0. Nodes then demand a secret of each other, and a
         token of clients (`.token`); both are made here, kept in cluster.json, and demanded from then on.
 
+        upkeep: how often each work of upkeep begins, such as {"sweep_s": 5}, as in kvnode.config.UpkeepConfig; kept.
+
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """
         places = Places.of(name, state_dir)
-        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command, host)
+        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command, host, upkeep)
         starting.start_supervisor(places, options)
         return cls(places, owned=True, detached=detach)
 
@@ -257,7 +261,17 @@ class LocalCluster(LinkCommands):
         self._tell("leave", node=self._resolve(node), force=force)
         see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
 
-    # --- links (link_commands.py) ---------------------------------------------------------------------------
+    def upkeep(self, *works: str, timeout_s: float = 120.0) -> Outcome:
+        """Do works of upkeep at every running node now, all of them if none is named, and wait until they are over.
+
+        {node: {work: how it went}}. Raises BadCommand, ClusterError (a node fell silent, or it takes too long).
+        """
+        from kvnode.cluster.upkeep import do_upkeep
+
+        running = [info.name for info in self.nodes if info.state == "running"]
+        return do_upkeep(self.client(), works, running, timeout_s)
+
+    # --- faults (fault_commands.py) --------------------------------------------------------------------------
 
     def faults(self) -> dict[str, Rules]:
         """The outgoing rules of every node that has any: {"node-1": {"node-2": {"cut": True}}}."""

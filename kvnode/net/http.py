@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
 
-from kvnode.config import BODY_BYTES_MAX, EVERY_INTERFACE, KEYS_LIMIT_MAX, LOOPBACK_HOSTS
+from kvnode.config import BODY_BYTES_MAX, EVERY_INTERFACE, KEYS_LIMIT_MAX, LOOPBACK_HOSTS, UPKEEP_ANSWER_MS
 from kvnode.errors import (
     BadRequest,
     Forbidden,
@@ -31,7 +31,6 @@ from kvnode.net.connection import JSON, PROBLEM, Request, Response
 from kvnode.net.openapi import describe
 from kvnode.net.views import Views
 from kvnode.node import Node
-from kvnode.requests import Count, Get
 
 Result = tuple[int, bytes]
 SetFaults = Callable[[parse.FaultsBody], dict[str, Any]]
@@ -70,6 +69,7 @@ class Api:
             "/merkle": {"GET": self._merkle},
             "/faults": {"POST": self._faults},
             "/repair": {"POST": self._repair},
+            "/upkeep": {"POST": self._upkeep},
             "/cluster/join": {"POST": self._join},
             "/cluster/leave": {"POST": self._leave},
             "/openapi.json": {"GET": self._openapi},
@@ -155,13 +155,13 @@ class Api:
         if method == "GET":
             if rest.endswith(b"/replicas"):
                 return await self._replicas(KV, rest, raw_query)
-            query = parse.query_of(raw_query, ("r",)) if raw_query else {}
-            return await self._node.serve(Get(parse.key_of(rest), parse.number_of(query, "r", 1, self._n)))
+            query = parse.query_of(raw_query, ("r", "sloppy", "repair")) if raw_query else {}
+            return await self._node.serve(parse.get_of(parse.key_of(rest), query, self._n))
         if method == "PUT":
-            query = parse.query_of(raw_query, ("w", "mode")) if raw_query else {}
+            query = parse.query_of(raw_query, ("w", "mode", "sloppy")) if raw_query else {}
             return await self._node.serve(parse.put_of(parse.key_of(rest), body, query, self._n))
         if method == "DELETE":
-            query = parse.query_of(raw_query, ("w", "context"))
+            query = parse.query_of(raw_query, ("w", "context", "sloppy"))
             return await self._node.serve(parse.delete_of(parse.key_of(rest), query, self._n))
         raise MethodNotAllowed(f"{method} /kv/{{key}}: expected GET, PUT or DELETE")
 
@@ -169,8 +169,8 @@ class Api:
         if method == "GET":
             if rest.endswith(b"/replicas"):
                 return await self._replicas(COUNTER, rest, raw_query)
-            query = parse.query_of(raw_query, ("r",)) if raw_query else {}
-            return await self._node.serve(Count(parse.key_of(rest), parse.number_of(query, "r", 1, self._n)))
+            query = parse.query_of(raw_query, ("r", "repair")) if raw_query else {}
+            return await self._node.serve(parse.count_of(parse.key_of(rest), query, self._n))
         if method == "POST":
             query = parse.query_of(raw_query, ("w",)) if raw_query else {}
             return await self._node.serve(parse.add_of(parse.key_of(rest), body, query, self._n))
@@ -233,6 +233,12 @@ class Api:
     async def _repair(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
         return {"node": self._node.name, "differing_partitions": await self._node.exchange.with_all()}
+
+    async def _upkeep(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        works = parse.works_of(body)
+        told = await self._node.upkeep.begin(works, patience_ms=UPKEEP_ANSWER_MS)
+        return {"node": self._node.name, "upkeep": told}
 
     async def _join(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())

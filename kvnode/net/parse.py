@@ -15,14 +15,15 @@ from kvnode.config import (
     COUNTER_TOTAL_MAX,
     KEY_BYTES_MAX,
     NESTING_DEPTH_MAX,
+    UPKEEP_WORKS,
     VALUE_BYTES_MAX,
     ConfigError,
     NodeAddress,
     is_loopback,
 )
 from kvnode.errors import BadRequest, TooLarge
-from kvnode.faults import LinkRule
-from kvnode.requests import MODES, Add, Put, unpack_context
+from kvnode.faults import CLOCK_SKEW_MS_MAX, DISK_DELAY_MS_MAX, LinkRule
+from kvnode.requests import MODES, Add, Count, Get, Put, unpack_context
 from kvnode.versions import Context
 
 T = TypeVar("T")
@@ -52,6 +53,12 @@ class FaultsBody(msgspec.Struct, forbid_unknown_fields=True):
     rules: dict[str, LinkRule]
     clock_skew_ms: float = 0.0
     disk_delay_ms: float = 0.0
+
+
+class UpkeepBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /upkeep: which works to begin now."""
+
+    work: list[str]
 
 
 class LeaveBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -84,6 +91,7 @@ decode_put = msgspec.json.Decoder(PutBody).decode
 decode_counter = msgspec.json.Decoder(CounterBody).decode
 decode_faults = msgspec.json.Decoder(FaultsBody).decode
 decode_join = msgspec.json.Decoder(NodeAddress).decode
+decode_upkeep = msgspec.json.Decoder(UpkeepBody).decode
 decode_leave = msgspec.json.Decoder(LeaveBody).decode
 
 
@@ -132,6 +140,16 @@ def number_of(query: Query, name: str, low: int, high: int) -> int | None:
     return int(text)
 
 
+def switch_of(query: Query, name: str, *, default: bool) -> bool:
+    """A yes or no from the query."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if text not in ("true", "false"):
+        raise BadRequest(f"{name}={text[:32]}: expected true or false")
+    return text == "true"
+
+
 def cause_of(raw: bytes) -> int:
     """A trace id: the hex digits that an answer gave as `cause`."""
     try:
@@ -154,6 +172,17 @@ def context_of(text: str | None) -> Context | None:
         raise BadRequest(f"context: {error}") from error
 
 
+def get_of(key: str, query: Query, n: int) -> Get:
+    """GET /kv/{key}."""
+    sloppy, repair = switch_of(query, "sloppy", default=False), switch_of(query, "repair", default=True)
+    return Get(key, number_of(query, "r", 1, n), sloppy, repair)
+
+
+def count_of(key: str, query: Query, n: int) -> Count:
+    """GET /counter/{key}."""
+    return Count(key, number_of(query, "r", 1, n), switch_of(query, "repair", default=True))
+
+
 def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
     """PUT /kv/{key}."""
     parsed = decode_body(body, decode_put)
@@ -170,12 +199,15 @@ def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
         raise BadRequest(
             f"mode={mode} goes without a context; a PUT with a context supersedes what that GET saw"
         )
-    return Put(key, value, context, mode, number_of(query, "w", 1, n))
+    return Put(
+        key, value, context, mode, number_of(query, "w", 1, n), switch_of(query, "sloppy", default=False)
+    )
 
 
 def delete_of(key: str, query: Query, n: int) -> Put:
     """DELETE /kv/{key}."""
-    return Put(key, None, context_of(query.get("context")), "replace", number_of(query, "w", 1, n))
+    context, w = context_of(query.get("context")), number_of(query, "w", 1, n)
+    return Put(key, None, context, "replace", w, switch_of(query, "sloppy", default=False))
 
 
 def add_of(key: str, body: bytes, query: Query, n: int) -> Add:
@@ -210,10 +242,10 @@ def faults_of(body: bytes, peers: tuple[str, ...]) -> FaultsBody:
             rule.check()
         except ValueError as error:
             raise BadRequest(f"rules: {peer}: {error}") from error
-    if abs(faults.clock_skew_ms) > 86_400_000.0:
+    if abs(faults.clock_skew_ms) > CLOCK_SKEW_MS_MAX:
         raise BadRequest(f"clock_skew_ms={faults.clock_skew_ms}: expected at most a day either way")
-    if not 0.0 <= faults.disk_delay_ms <= 10_000.0:
-        raise BadRequest(f"disk_delay_ms={faults.disk_delay_ms}: expected 0 to 10000")
+    if not 0.0 <= faults.disk_delay_ms <= DISK_DELAY_MS_MAX:
+        raise BadRequest(f"disk_delay_ms={faults.disk_delay_ms}: expected 0 to {DISK_DELAY_MS_MAX:.0f}")
     return faults
 
 
@@ -231,6 +263,19 @@ def joiner_of(body: bytes, *, loopback_only: bool) -> NodeAddress:
 def leaver_of(body: bytes) -> LeaveBody:
     """POST /cluster/leave."""
     return decode_body(body, decode_leave)
+
+
+def works_of(body: bytes) -> tuple[str, ...]:
+    """POST /upkeep: all works if there is no body."""
+    if not body:
+        return UPKEEP_WORKS
+    works = decode_body(body, decode_upkeep).work
+    for work in works:
+        if work not in UPKEEP_WORKS:
+            raise BadRequest(f"work: {work[:64]!r} is no work of upkeep; expected {', '.join(UPKEEP_WORKS)}")
+    if not works or len(set(works)) != len(works):
+        raise BadRequest(f"work: expected at least one of {', '.join(UPKEEP_WORKS)}, each at most once")
+    return tuple(works)
 
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
