@@ -36,6 +36,7 @@ from kvnode.checksum import checksum
 from kvnode.observe import Samples
 from kvnode.runtime import ANY, LowBits, Row
 from kvnode.storage.damage import damage_of, is_damage, mark_damaged, set_aside, set_aside_files
+from kvnode.storage.files import StorageError, lock, sync_directory, sync_function
 
 TABLES = {
     table: f"create table {table} (partition integer not null, key text not null,"
@@ -47,12 +48,6 @@ _PAGE_BYTES = 2048  # a random write logs a whole page: measured, half the defau
 INLINE_SYNC_MS_MAX = 2.0
 _LOG_PAGES_MAX = 16_384  # 64 MB: then the log is made to begin anew
 _MEAN_SHARE = 0.1  # one slow sync (a busy computer) does not make a slow disk
-UNSAFE_NO_SYNC = "QUORUM_LAB_UNSAFE_NO_SYNC"
-"""Test-only switch: acknowledge without syncing, so that a test can show that it would notice."""
-
-
-class StorageError(OSError):
-    """The data directory cannot be used, or a write could not be stored; the message says why."""
 
 
 class SqliteDisk:
@@ -73,7 +68,7 @@ class SqliteDisk:
         self._path = directory / "data.sqlite"
         self._delay_ms = delay_ms
         self._on_damage = on_damage
-        self._lock = _lock(directory)
+        self._lock = lock(directory)
         self.damage: tuple[str, Path] | None = None
         try:
             why = damage_of(self._path, TABLES)
@@ -84,8 +79,8 @@ class SqliteDisk:
             self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT, 0o600)
         except (sqlite3.Error, OSError) as error:
             raise StorageError(f"cannot use {self._path}: {error}") from error
-        self._sync_file = _no_sync if os.environ.get(UNSAFE_NO_SYNC) else _sync_function()
-        _sync_directory(directory)
+        self._sync_file = sync_function()
+        sync_directory(directory)
         self._group: asyncio.Future[None] | None = None
         self._waiting: dict[tuple[str, int, str], Row] = {}
         self._syncing = False
@@ -361,43 +356,3 @@ def _retrieve(future: asyncio.Future[None]) -> None:
     """Nobody may be waiting for a group; its failure is counted where it is noticed."""
     if not future.cancelled():
         future.exception()
-
-
-def _sync_function() -> Callable[[int], None]:
-    if sys.platform == "darwin":
-        import fcntl
-
-        full: int = fcntl.F_FULLFSYNC
-
-        def sync(descriptor: int) -> None:
-            fcntl.fcntl(descriptor, full)
-
-        return sync
-    return getattr(os, "fdatasync", os.fsync)
-
-
-def _no_sync(descriptor: int) -> None:
-    """The planted bug behind UNSAFE_NO_SYNC."""
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(directory: Path) -> int:
-    """Hold the data directory for this process alone."""
-    import fcntl
-
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StorageError(f"{directory} is in use by another process") from error
-    except OSError as error:
-        raise StorageError(f"cannot use the data directory {directory}: {error.strerror}") from error
-    return descriptor
