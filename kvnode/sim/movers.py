@@ -61,7 +61,9 @@ class Movers:
         await asyncio.sleep(chance.uniform(2.0, 3.5))
         if await self._ask(f"remove {name}", lambda node: node.changes.leave(name, force=True)):
             await self._see_it_through(name, "")
-            await asyncio.sleep(chance.choice((0.0, 4.0)))  # long enough for what it keeps to be deleted, and swept
+            await asyncio.sleep(
+                chance.choice((0.0, 4.0))
+            )  # long enough for what it keeps to be deleted, and swept
         if name not in world.lives:
             await world.start(name)
 
