@@ -5,8 +5,8 @@ Here: the curves of a day, and presets as data. Not here: the shapes themselves 
 
 The curves are made up in the likeness of published ones: request rates of large services swing by about
 two to one through a day with an evening peak (Atikoglu et al., "Workload Analysis of a Large-Scale
-Key-Value Store", SIGMETRICS 2012, section 4.1), while work systems are busy from nine to five and dip at noon. They are
-teaching shapes, not data.
+Key-Value Store", SIGMETRICS 2012, section 4.1), while work systems are busy from nine to five and dip at noon. They
+are teaching shapes, not data.
 """
 
 from __future__ import annotations
@@ -26,22 +26,28 @@ Weights = tuple[float, ...]
 
 # fmt: off
 PEOPLE_WEEKDAY: Weights = (  # a network of friends: some at noon, most between 20 and 23 o'clock
-    .30, .18, .12, .10, .10, .14, .25, .40, .48, .45, .45, .50, .60, .52, .48, .48, .52, .60, .70, .82, 1.0, 1.0, 1.0, .70,
+    .30, .18, .12, .10, .10, .14, .25, .40, .48, .45, .45, .50,
+    .60, .52, .48, .48, .52, .60, .70, .82, 1.0, 1.0, 1.0, .70,
 )
 PEOPLE_WEEKEND: Weights = (  # later up, busier all day
-    .45, .32, .20, .14, .10, .10, .14, .22, .36, .52, .64, .70, .74, .74, .72, .72, .74, .78, .82, .88, .95, 1.0, .95, .70,
+    .45, .32, .20, .14, .10, .10, .14, .22, .36, .52, .64, .70,
+    .74, .74, .72, .72, .74, .78, .82, .88, .95, 1.0, .95, .70,
 )
 OFFICE_WEEKDAY: Weights = (  # writing together: nine to five, with a lunch
-    .02, .01, .01, .01, .01, .02, .05, .20, .50, .90, 1.0, 1.0, .60, .80, 1.0, 1.0, .90, .60, .25, .15, .12, .10, .06, .03,
+    .02, .01, .01, .01, .01, .02, .05, .20, .50, .90, 1.0, 1.0,
+    .60, .80, 1.0, 1.0, .90, .60, .25, .15, .12, .10, .06, .03,
 )
 OFFICE_WEEKEND: Weights = (
-    .02, .01, .01, .01, .01, .01, .02, .04, .06, .10, .12, .12, .10, .10, .12, .12, .10, .08, .08, .10, .12, .10, .06, .03,
+    .02, .01, .01, .01, .01, .01, .02, .04, .06, .10, .12, .12,
+    .10, .10, .12, .12, .10, .08, .08, .10, .12, .10, .06, .03,
 )
 TRADE_WEEKDAY: Weights = (  # orders by day, a second wave after work, stock-takes at night
-    .10, .08, .08, .08, .08, .10, .15, .35, .70, 1.0, 1.0, .95, .85, .90, 1.0, 1.0, .95, .70, .60, .60, .60, .50, .30, .15,
+    .10, .08, .08, .08, .08, .10, .15, .35, .70, 1.0, 1.0, .95,
+    .85, .90, 1.0, 1.0, .95, .70, .60, .60, .60, .50, .30, .15,
 )
 TRADE_WEEKEND: Weights = (
-    .12, .08, .08, .08, .08, .08, .10, .15, .30, .50, .65, .70, .65, .60, .60, .60, .60, .55, .50, .55, .60, .50, .30, .15,
+    .12, .08, .08, .08, .08, .08, .10, .15, .30, .50, .65, .70,
+    .65, .60, .60, .60, .60, .55, .50, .55, .60, .50, .30, .15,
 )
 # fmt: on
 
