@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from traffic.histograms import LatencyTable, Summary, microseconds, summary_of_values
+from traffic.histograms import LatencyTable, Microseconds, Summary, microseconds, summary_of_values
 from traffic.series import Row, latency_columns
 from traffic.tap import Outcome
 
@@ -74,6 +74,8 @@ class Recorder:
         self._counts = np.zeros(0, np.int64)
         self._pending = array("d")
         self._lately: deque[_Batch] = deque()  # of the last LATENCY_WINDOW_S
+        self._asked: float | None = None  # the last answer of _window, and to what
+        self._answer = _EMPTY
         self._uncounted: list[_Batch] = []  # not yet in the tables
         self._unrowed: list[_Batch] = []  # not yet in a row of the series
         self._corrected = LatencyTable()
@@ -177,7 +179,8 @@ class Recorder:
 
     def achieved_rate(self, now_s: float) -> float:
         """Successful operations/s over the last two seconds."""
-        return self._rate(self._window(now_s, RATE_WINDOW_S), now_s)
+        window = self._window(now_s)
+        return self._rate(window.only(window.done_s > now_s - RATE_WINDOW_S), now_s)
 
     def latency_ms(self, now_s: float) -> Summary:
         """From the intended start, last five seconds."""
@@ -189,8 +192,7 @@ class Recorder:
 
     def node(self, name: str, now_s: float) -> dict[str, Any]:
         """How it went through one node; latencies from the actual send, which are the node's own."""
-        window = self._window(now_s)
-        here = window.only(np.isin(window.cells, self._where(lambda cell: cell[1] == name)))
+        here = self._through(name, self._window(now_s))
         lately = here.only(here.done_s > now_s - RATE_WINDOW_S)
         rows = self._where(lambda cell: cell[1] == name and cell[3] == "ok")
         return {
@@ -200,19 +202,22 @@ class Recorder:
             "latency_ms": summary_of_values(here.sent_us),
         }
 
+    def node_latencies_us(self, name: str, now_s: float) -> Microseconds:
+        """From the actual send, through one node, last five seconds: to be joined with those of other records."""
+        return self._through(name, self._window(now_s)).sent_us
+
     def run_latency_ms(self) -> Mapping[str, Summary]:
         """Of the whole run: from the intended start by kind and for all kinds, and from the actual send."""
         self._settle()
         good = self._where(lambda cell: cell[3] == "ok")
-        by_kind: dict[str, Summary] = {}
-        for kind in self._kinds:
-            rows = self._where(lambda cell, kind=kind: cell[0] == kind and cell[3] == "ok")  # type: ignore[misc]
-            if rows:
-                by_kind[kind] = self._corrected.summary(rows)
+        rows_of: dict[str, list[int]] = {kind: [] for kind in self._kinds}
+        for (kind, _, _, outcome), row in self._rows.items():
+            if outcome == "ok":
+                rows_of.setdefault(kind, []).append(row)
         return {
             "all": self._corrected.summary(good),
             "all, from the actual send": self._sent.summary(good),
-            **by_kind,
+            **{kind: self._corrected.summary(rows) for kind, rows in rows_of.items() if rows},
         }
 
     def histograms(self) -> tuple[Any, Any]:
@@ -265,7 +270,7 @@ class Recorder:
             }
         )
         for node in self._nodes:
-            here = good.only(np.isin(good.cells, self._where(lambda cell, node=node: cell[1] == node)))  # type: ignore[misc]
+            here = self._through(node, good)
             self.node_series.append(
                 {
                     "t_s": t_s,
@@ -290,19 +295,23 @@ class Recorder:
     def _where(self, wanted: Callable[[Cell], bool]) -> list[int]:
         return [row for cell, row in self._rows.items() if wanted(cell)]
 
+    def _through(self, node: str, batch: _Batch) -> _Batch:
+        rows = np.zeros(len(self._rows), np.bool_)
+        rows[self._where(lambda cell: cell[1] == node)] = True
+        return batch.only(rows[batch.cells])
+
     def _read(self) -> None:
         """Turn the notes into arrays: counts and gaps are up to date after it."""
         if not self._pending:
             return
         notes = np.frombuffer(self._pending, np.float64).reshape(-1, 4)
         cells, done_s = notes[:, 0].astype(np.int64), notes[:, 3].copy()
-        batch = _Batch(
-            cells, done_s, microseconds(done_s - notes[:, 1]), microseconds(done_s - notes[:, 2])
-        )
+        batch = _Batch(cells, done_s, microseconds(done_s - notes[:, 1]), microseconds(done_s - notes[:, 2]))
         del notes  # it is a view, and a viewed array cannot be emptied
         self._pending = array("d")
         self._counts += np.bincount(cells, minlength=len(self._counts))
         self._lately.append(batch)
+        self._asked = None
         self._uncounted.append(batch)
         self._unrowed.append(batch)
         good_s = done_s[self._is_ok[cells]]
@@ -321,12 +330,15 @@ class Recorder:
         self._corrected.count(batch.cells, batch.corrected_us)
         self._sent.count(batch.cells, batch.sent_us)
 
-    def _window(self, now_s: float, seconds: float = LATENCY_WINDOW_S) -> _Batch:
-        """What succeeded lately."""
+    def _window(self, now_s: float) -> _Batch:
+        """What succeeded lately. One picture asks several times for the same moment."""
         self._read()
-        since_s = now_s - seconds
-        batch = _joined([batch for batch in self._lately if batch.done_s[-1] > since_s])
-        return batch.only(self._is_ok[batch.cells] & (batch.done_s > since_s))
+        if self._asked != now_s:
+            since_s = now_s - LATENCY_WINDOW_S
+            batch = _joined([batch for batch in self._lately if batch.done_s[-1] > since_s])
+            self._answer = batch.only(self._is_ok[batch.cells] & (batch.done_s > since_s))
+            self._asked = now_s
+        return self._answer
 
     def _rate(self, lately: _Batch, now_s: float) -> float:
         """Young: whatever there is, over the time that it took; the silence before the start does not count."""
