@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
+import msgspec
+
 from kvnode.cluster import node_http
 from kvnode.cluster.children import Child
 from kvnode.cluster.errors import BadCommand, ClusterError, NodeFailed
 from kvnode.cluster.ports import choose
-from kvnode.cluster.state import Address, ClusterFile
+from kvnode.cluster.state import ClusterFile
+from kvnode.config import NodeAddress
 
 NODE_COUNT_MAX = 9
 START_TRIES_MAX = 5
@@ -46,7 +49,7 @@ class Processes(Protocol):
 
     def child(self, name: str) -> Child: ...
 
-    def add_node(self, address: Address) -> Child: ...
+    def add_node(self, address: NodeAddress) -> Child: ...
 
     async def remove_node(self, name: str, why: str) -> None: ...
 
@@ -84,7 +87,7 @@ class Moves:
         move = self._begin("join", self._next_name())
         try:
             address = await self._start_joiner(move.node)
-            await self._ask_members("/cluster/join", asdict(address), {move.node})
+            await self._ask_members("/cluster/join", msgspec.structs.asdict(address), {move.node})
         except BaseException as error:
             await self._give_up(move, str(error))
             raise
@@ -99,14 +102,14 @@ class Moves:
         following = f"node-{last + 1}"
         return following if last < NODE_COUNT_MAX else free[0]
 
-    async def _start_joiner(self, name: str) -> Address:
+    async def _start_joiner(self, name: str) -> NodeAddress:
         """Start the process as a node that waits to be admitted, on ports of its own."""
         processes = self._processes
         avoid = {port for node in processes.cluster.nodes for port in (node.http_port, node.peer_port)}
         wanted = max(node.http_port for node in processes.cluster.nodes) + 1
         for _ in range(START_TRIES_MAX):
             [(http_port, peer_port)] = choose([wanted], avoid=avoid)
-            address = Address(name, processes.cluster.nodes[0].host, http_port, peer_port)
+            address = NodeAddress(name, processes.cluster.nodes[0].host, http_port, peer_port)
             nodes = tuple(node for node in processes.cluster.nodes if node.name != name)
             processes.save(replace(processes.cluster, nodes=(*nodes, address), joining=(name,)))
             child = processes.add_node(address)

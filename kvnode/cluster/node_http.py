@@ -1,7 +1,7 @@
 """Asking one node something over HTTP, written by hand on asyncio streams.
 
 The supervisor has one thread and must react to its owner's death at any moment, so it cannot use a blocking HTTP
-client, and it imports nothing heavy, so that a cluster starts fast. Not here: what is asked (rules_http.py, moves.py).
+client, and it imports nothing heavy, so that a cluster starts fast. Not here: what is asked (faults_http.py, moves.py).
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import asyncio
 import json
 from typing import Any
 
-from kvnode.cluster.state import Address
+from kvnode.config import NodeAddress
 
 ANSWER_BYTES_MAX = 1024 * 1024
 
 
 async def ask(
-    address: Address,
+    address: NodeAddress,
     method: str,
     path: str,
     body: dict[str, Any] | None = None,
@@ -34,7 +34,7 @@ async def ask(
 
 
 async def _exchange(
-    address: Address, method: str, path: str, body: dict[str, Any] | None, token: str | None
+    address: NodeAddress, method: str, path: str, body: dict[str, Any] | None, token: str | None
 ) -> tuple[int, dict[str, Any]]:
     content = b"" if body is None else json.dumps(body).encode()
     bearer = "" if token is None else f"Authorization: Bearer {token}\r\n"
