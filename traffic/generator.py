@@ -42,7 +42,14 @@ CHECK_DRAIN_S = 5.0
 class Generator:
     """Make it inside a running event loop; `begin` starts its tasks, `close` ends them."""
 
-    def __init__(self, store: TrafficStore, *, settings: Settings, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        store: TrafficStore,
+        *,
+        settings: Settings,
+        seed: int | None = None,
+        worlds: Mapping[str, World] = WORLDS,
+    ) -> None:
         self.seed = secrets.randbits(32) if seed is None else seed
         self.store = store
         self.nodes = NodeTable(store.nodes, random=self._random("nodes"), has_room=store.has_room)
@@ -55,7 +62,7 @@ class Generator:
         self.preset: str | None = None
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
-            name: self._driver(name, world, tag, settings) for name, world in WORLDS.items()
+            name: self._driver(name, world, tag, settings) for name, world in worlds.items()
         }
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -63,8 +70,11 @@ class Generator:
     def _driver(self, name: str, world: World, tag: str, settings: Settings) -> Driver:
         """`settings` are those of the worlds that start by default; the others take r and w from them."""
         default = name in STARTED_BY_DEFAULT
+        workload = world.make(self._random(name), tag)
+        if hasattr(workload, "hour_of_day"):  # it lives by the hour: let it be that of the simulated clock
+            workload.hour_of_day = self.clock.hour
         return Driver(
-            world.make(self._random(name), tag),
+            workload,
             self.store,
             nodes=self.nodes,
             totals=self.totals,
@@ -72,6 +82,7 @@ class Generator:
             convergence=self.convergence,
             random=self._random("arrivals" if default else f"arrivals of {name}"),
             settings=settings if default else replace(settings, rate=world.rate, shape=None),
+            schedule=world.schedule() if world.schedule else None,
         )
 
     def _random(self, purpose: str) -> Random:
