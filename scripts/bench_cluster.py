@@ -114,7 +114,7 @@ def kvnode_cluster() -> Iterator[tuple[Target, float]]:
         with LocalCluster.start(f"bench-{os.getpid()}", base_port=free_port(), state_dir=folder) as cluster:
             startup_s = time.perf_counter() - started
             urls = list(cluster.urls)
-            pids = {node.name: node.pid for node in cluster.nodes}
+            pids = {node.name: node.pid for node in cluster.nodes if node.pid is not None}
             syncs = partial(cpu_meter.kvnode_syncs, urls)
             yield Target("kvnode", urls, kvnode_put, kvnode_get, pids, syncs), startup_s
 
@@ -283,7 +283,7 @@ def run(coroutine: object) -> Figure:
     with contextlib.suppress(ImportError):
         import uvloop
 
-        return uvloop.run(coroutine)  # type: ignore[no-any-return,arg-type]
+        return uvloop.run(coroutine)  # type: ignore[arg-type]
     return asyncio.run(coroutine)  # type: ignore[arg-type]
 
 
@@ -327,8 +327,8 @@ def main() -> int:
             for title, verb, connections in plans:
                 count = arguments.operations if connections > 1 else arguments.operations // 5
                 for target in targets:
-                    work = {"connections": connections, "operations": count, "keys": arguments.keys}
-                    print(cpu_line(target, title, verb, **work), flush=True)
+                    many = {"connections": connections, "operations": count, "keys": arguments.keys}
+                    print(cpu_line(target, title, verb, **many), flush=True)
             return 0
         pairs = arguments.pairs if arguments.against else 1
         for title, verb, connections in plans:
