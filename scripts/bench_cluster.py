@@ -21,6 +21,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import math
 import os
 import random
 import re
@@ -32,7 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 import cpu_meter
@@ -60,8 +61,8 @@ class Target:
     urls: list[str]
     put: Callable[[int], Request]
     get: Callable[[int], Request]
-    pids: dict[str, int]
-    syncs: Callable[[], int]
+    pids: dict[str, int] = field(default_factory=dict)
+    syncs: Callable[[], int] = lambda: 0
 
 
 @dataclass
@@ -186,7 +187,7 @@ async def measure(
     *,
     connections: int,
     seconds: float = 60.0,
-    operations: int = 10**9,
+    operations: float = math.inf,
     keys: int,
 ) -> Figure:
     """Run closed loops for `seconds`, or until so many operations were sent, and count."""
