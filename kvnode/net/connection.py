@@ -137,7 +137,8 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
+        if self._in_head:  # else it comes behind a chunked body: too late to say who asks, and for what
+            self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -209,11 +210,11 @@ class Connection(asyncio.Protocol):
             transport.close()
 
     def _refuse(self, error: KvError) -> None:
-        """What came is no request, or one without end: say so, and hang up."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._ends = False
+        """What came is no request, or one without end: say so and hang up; an answer under way is the last one then."""
+        self._ends = True
+        if self._serving is None:
             last = Request("", b"", b"", {}, keeps=False)
-            self._write(last, Response(error.status, PROBLEM, as_json(error.problem()), ends=True))
+            self._write(last, Response(error.status, PROBLEM, as_json(error.problem())))
 
     # --- for the server -----------------------------------------------------------------------------------
 
