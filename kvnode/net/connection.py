@@ -210,11 +210,16 @@ class Connection(asyncio.Protocol):
             transport.close()
 
     def _refuse(self, error: KvError) -> None:
-        """What came is no request, or one without end: say so and hang up; an answer under way is the last one then."""
-        self._ends = True
-        if self._serving is None:
+        """What came is no request, or one without end: say so, and hang up.
+
+        While a request is being served nothing is said: it would be taken for its answer. That ends the connection.
+        """
+        if self._serving is not None:
+            self._ends = True
+            self._in_line.clear()
+        elif self._transport is not None and not self._transport.is_closing():
             last = Request("", b"", b"", {}, keeps=False)
-            self._write(last, Response(error.status, PROBLEM, as_json(error.problem())))
+            self._write(last, Response(error.status, PROBLEM, as_json(error.problem()), ends=True))
 
     # --- for the server -----------------------------------------------------------------------------------
 
