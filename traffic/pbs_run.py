@@ -1,0 +1,182 @@
+"""Measuring staleness on a real cluster, for comparison with the model of pbs.py.
+
+Each sample: a key that all replicas hold is written anew through one node with w, and, once that is acknowledged, read
+with r through another node at several times t after the acknowledgement. A read is fresh if it returns the new version.
+Many keys are under way at once, paced evenly, so that no request waits for another.
+
+What t really was. A timer is late, and a message takes its time from a client to a node and back. So three things are
+noted on this computer's one clock: when the write was committed at its coordinator, when the client had its answer and
+sent the read, and when the reader's coordinator began. The model is given the times from commit to that beginning: what
+the client waited, as measured for every read, and the way to and from the nodes, as measured in the traces.
+
+Here: requests and times. Not here: the cluster and its delays (scripts/pbs.py), the model (pbs.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from traffic.clock import monotonic
+from traffic.pbs import Delays, learn_read, learn_write, probability_fresh
+from traffic.stores.base import PutReply, StoreError
+from traffic.stores.kvnode import KvnodeStore
+
+T_MS = (0.0, 1.0, 5.0, 20.0, 50.0)
+PREPARED_AT_ONCE = 32
+TRACES_AFTER_S = 1.0  # by then all messages of a request have arrived, and nodes have not forgotten it yet
+
+
+@dataclass
+class Point:
+    """Reads meant to be sent t_ms after the acknowledgement. waited_ms: how long after it each was really sent."""
+
+    t_ms: float
+    fresh: int = 0
+    waited_ms: list[float] = field(default_factory=list)
+    predicted: float = float("nan")
+
+    @property
+    def reads(self) -> int:
+        return len(self.waited_ms)
+
+    @property
+    def measured(self) -> float:
+        """The share of fresh reads."""
+        return self.fresh / self.reads if self.reads else float("nan")
+
+    @property
+    def difference(self) -> float:
+        """Between predicted and measured, in percentage points."""
+        return abs(self.predicted - self.measured) * 100.0
+
+
+@dataclass
+class Measurement:
+    """What came out. overhead_ms: from the commit to the client and from the client to the reading node, by trace."""
+
+    r: int
+    w: int
+    n: int
+    points: list[Point]
+    delays: Delays = field(default_factory=Delays)
+    overhead_ms: list[float] = field(default_factory=list)
+    failed: int = 0
+
+    def predict(self, random: Random) -> None:
+        """Fill in what the model says of every point, from the delays and the times that were measured."""
+        for point in self.points:
+            t_ms = [waited_ms + random.choice(self.overhead_ms) for waited_ms in point.waited_ms]
+            point.predicted = probability_fresh(
+                self.delays, n=self.n, r=self.r, w=self.w, t_ms=t_ms, random=random
+            )
+
+    def table(self) -> list[str]:
+        """Predicted beside measured, one line a point."""
+        lines = ["  t (ms)   really, median (ms)   reads   measured   predicted   difference (points)"]
+        for point in self.points:
+            really = sorted(point.waited_ms)[point.reads // 2] if point.reads else float("nan")
+            lines.append(
+                f"{point.t_ms:8g}   {really:19.2f}   {point.reads:5}   {point.measured:8.3f}   {point.predicted:9.3f}"
+                f"   {point.difference:19.1f}"
+            )
+        return lines
+
+
+class PbsRun:
+    """One measurement. r, w: quorums. Replicas that are found behind are left so (no read repair)."""
+
+    def __init__(
+        self,
+        store: KvnodeStore,
+        *,
+        writes: int,
+        writes_per_s: float,
+        r: int = 1,
+        w: int = 1,
+        t_ms: Sequence[float] = T_MS,
+        random: Random,
+    ) -> None:
+        if len(store.nodes) < 2:
+            raise ValueError(
+                "reads go through another node than the write: expected at least two nodes, got one"
+            )
+        self._store = store
+        self._writes = writes
+        self._writes_per_s = writes_per_s
+        self._random = random
+        self._tag = f"pbs/{random.getrandbits(32):08x}"
+        self.measurement = Measurement(r, w, store.replicas, [Point(t) for t in t_ms])
+
+    async def prepare(self) -> None:
+        """Store every key at all replicas. To be done before links are made slow."""
+        left = iter(range(self._writes))
+
+        async def worker(number: int) -> None:
+            node = self._store.nodes[number % len(self._store.nodes)]
+            for key in left:
+                await self._store.put(node, f"{self._tag}/{key}", "old", w=self._store.replicas)
+
+        await asyncio.gather(*(worker(number) for number in range(PREPARED_AT_ONCE)))
+
+    async def run(self) -> Measurement:
+        """Write and read every key. Requests that fail are left out, and counted."""
+        tasks = []
+        began_s = monotonic()
+        for number in range(self._writes):
+            await asyncio.sleep(max(0.0, began_s + number / self._writes_per_s - monotonic()))
+            tasks.append(asyncio.create_task(self._sample(f"{self._tag}/{number}")))
+        await asyncio.gather(*tasks)
+        return self.measurement
+
+    async def _sample(self, key: str) -> None:
+        writer, reader = self._random.sample(list(self._store.nodes), 2)
+        traced = self._random.randrange(len(self.measurement.points))
+        try:
+            put = await self._store.put(writer, key, "new", w=self.measurement.w)
+            answered_s, answered_wall_ms = monotonic(), _wall_ms()
+            reads = [self._read(reader, key, put, point, answered_s) for point in self.measurement.points]
+            told = await asyncio.gather(*reads)
+            await asyncio.sleep(TRACES_AFTER_S)
+            await self._learn(writer, put, answered_wall_ms, reader, *told[traced])
+        except StoreError:
+            self.measurement.failed += 1
+
+    async def _read(
+        self, reader: str, key: str, put: PutReply, point: Point, answered_s: float
+    ) -> tuple[str | None, float]:
+        """Read at its time; answers the cause of the read, and when it was sent (wall clock, ms)."""
+        wait_s = answered_s + point.t_ms / 1000.0 - monotonic()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        sent_s, sent_wall_ms = monotonic(), _wall_ms()
+        got = await self._store.get(reader, key, r=self.measurement.r, repair=False)
+        point.waited_ms.append((sent_s - answered_s) * 1000.0)
+        point.fresh += any(sibling.dot == put.dot for sibling in got.siblings)
+        return got.cause, sent_wall_ms
+
+    async def _learn(
+        self,
+        writer: str,
+        put: PutReply,
+        answered_wall_ms: float,
+        reader: str,
+        read: str | None,
+        sent_wall_ms: float,
+    ) -> None:
+        """Delays, and the times between client and nodes, from the traces of the write and of one read."""
+        if put.cause is None or read is None:
+            return
+        measurement = self.measurement
+        stories = await asyncio.gather(self._store.trace(writer, put.cause), self._store.trace(reader, read))
+        committed_ms = learn_write(stories[0], measurement.delays, w=measurement.w)
+        began_ms = learn_read(stories[1], measurement.delays)
+        if committed_ms is not None and began_ms is not None:
+            measurement.overhead_ms.append(answered_wall_ms - committed_ms + began_ms - sent_wall_ms)
+
+
+def _wall_ms() -> float:
+    return time.time() * 1000.0
