@@ -49,8 +49,6 @@ def main() -> int:
     measurement.predict(Random(options.seed))
     print("\n".join(measurement.table()))
     print(f"one-way delays from traces: {measurement.delays}")
-    overhead_ms = sorted(measurement.overhead_ms)
-    print(f"commit to client and client to reader: median {overhead_ms[len(overhead_ms) // 2]:.2f} ms")
     print(
         f"anti-entropy went on, and brought {brought} records in all, of {2 * options.writes} that replication had to "
         f"bring: it can have touched at most {50.0 * brought / options.writes:.1f} % of the reads"

@@ -23,9 +23,10 @@ from traffic.clock import monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.nodes import NodeTable
+from traffic.promises import Promises
 from traffic.recorder import summary_ms
 from traffic.stores.base import TrafficStore
-from traffic.tap import Tap
+from traffic.tap import Tap, Together
 from traffic.totals import RunningTotals
 from traffic.watch import Watch
 from traffic.workloads.base import Workload
@@ -46,11 +47,13 @@ class Generator:
         self.totals = RunningTotals()
         self.books = Books(store, self.nodes, self.totals)
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
+        self.promises = Promises(store.replicas)
         self._watch = Watch(store, self.nodes)
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
             name: self._driver(name, world, tag, settings) for name, world in WORLDS.items()
         }
+        self.set_tap(None)
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -131,9 +134,9 @@ class Generator:
         world.bugs = frozenset() if bug is None else frozenset((checked_bug(world, bug),))
 
     def set_tap(self, tap: Tap | None) -> None:
-        """Tell `tap` of every operation that ends, in all worlds."""
+        """Tell `tap` of every operation that ends, in all worlds; None: nobody but those who judge reads."""
         for driver in self.drivers.values():
-            driver.tap = tap
+            driver.tap = self.promises if tap is None else Together(self.promises, tap)
 
     def reset(self) -> None:
         """Begin the measured gap anew."""
@@ -150,8 +153,9 @@ class Generator:
         return await self.books.check()
 
     async def verdicts(self) -> list[Verdict]:
-        """All verdicts: `check` first, then what each world has to say about its own promises."""
-        found = [await self.check()]
+        """All verdicts: `check` first, then how the reads of the run stand, then what each world has to say
+        about its own promises."""
+        found = [await self.check(), *self.promises.verdicts()]
         for driver in self.drivers.values():
             found += await driver.workload.check(self.books.reads)
         return found
@@ -239,6 +243,7 @@ class Generator:
         while True:
             await asyncio.sleep(UPKEEP_EVERY_S)
             learned = learned or await self.store.learn()
+            self.promises.replicas = self.store.replicas
             if self.books.full:
                 await self.books.verify_quietly()
 

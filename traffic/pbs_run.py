@@ -4,10 +4,11 @@ Each sample: a key that all replicas hold is written anew through one node with 
 with r through another node at several times t after the acknowledgement. A read is fresh if it returns the new version.
 Many keys are under way at once, paced evenly, so that no request waits for another.
 
-What t really was. A timer is late, and a message takes its time from a client to a node and back. So three things are
-noted on this computer's one clock: when the write was committed at its coordinator, when the client had its answer and
-sent the read, and when the reader's coordinator began. The model is given the times from commit to that beginning: what
-the client waited, as measured for every read, and the way to and from the nodes, as measured in the traces.
+What t really was. A timer is late, and a message takes its time from a node to the client and back; under a link delay
+of 20 ms one millisecond more is five points of freshness. So t is taken from the traces, on the computer's one clock:
+from the moment in which the coordinator had its w-th acknowledgement to the moment in which the reader's coordinator
+began. The model is given the t's that reads of a point really had. What the client saw, from receiving the one answer
+to sending the other request, is told beside.
 
 Here: requests and times. Not here: the cluster and its delays (scripts/pbs.py), the model (pbs.py).
 """
@@ -15,10 +16,10 @@ Here: requests and times. Not here: the cluster and its delays (scripts/pbs.py),
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from statistics import median
 
 from traffic.clock import monotonic
 from traffic.pbs import Delays, learn_read, learn_write, probability_fresh
@@ -27,16 +28,22 @@ from traffic.stores.kvnode import KvnodeStore
 
 T_MS = (0.0, 1.0, 5.0, 20.0, 50.0)
 PREPARED_AT_ONCE = 32
+TRACED_READS = 2  # of each write
 TRACES_AFTER_S = 1.0  # by then all messages of a request have arrived, and nodes have not forgotten it yet
 
 
 @dataclass
 class Point:
-    """Reads meant to be sent t_ms after the acknowledgement. waited_ms: how long after it each was really sent."""
+    """Reads meant to be sent t_ms after the acknowledgement.
+
+    waited_ms: how long after it each was really sent. since_commit_ms: of some of them, by trace, how long after the
+    commit they began at a node.
+    """
 
     t_ms: float
     fresh: int = 0
     waited_ms: list[float] = field(default_factory=list)
+    since_commit_ms: list[float] = field(default_factory=list)
     predicted: float = float("nan")
 
     @property
@@ -56,32 +63,33 @@ class Point:
 
 @dataclass
 class Measurement:
-    """What came out. overhead_ms: from the commit to the client and from the client to the reading node, by trace."""
+    """What came out."""
 
     r: int
     w: int
     n: int
     points: list[Point]
     delays: Delays = field(default_factory=Delays)
-    overhead_ms: list[float] = field(default_factory=list)
     failed: int = 0
 
     def predict(self, random: Random) -> None:
-        """Fill in what the model says of every point, from the delays and the times that were measured."""
+        """Fill in what the model says of every point, from the delays and the times in the traces."""
         for point in self.points:
-            t_ms = [waited_ms + random.choice(self.overhead_ms) for waited_ms in point.waited_ms]
-            point.predicted = probability_fresh(
-                self.delays, n=self.n, r=self.r, w=self.w, t_ms=t_ms, random=random
-            )
+            if point.since_commit_ms:
+                point.predicted = probability_fresh(
+                    self.delays, n=self.n, r=self.r, w=self.w, t_ms=point.since_commit_ms, random=random
+                )
 
     def table(self) -> list[str]:
         """Predicted beside measured, one line a point."""
-        lines = ["  t (ms)   really, median (ms)   reads   measured   predicted   difference (points)"]
+        lines = [
+            "            median t (ms)                      share of fresh reads",
+            "  t (ms)   client   traces   reads      measured   predicted   difference (points)",
+        ]
         for point in self.points:
-            really = sorted(point.waited_ms)[point.reads // 2] if point.reads else float("nan")
             lines.append(
-                f"{point.t_ms:8g}   {really:19.2f}   {point.reads:5}   {point.measured:8.3f}   {point.predicted:9.3f}"
-                f"   {point.difference:19.1f}"
+                f"{point.t_ms:8g}   {_median(point.waited_ms):6.2f}   {_median(point.since_commit_ms):6.2f}"
+                f"   {point.reads:5}      {point.measured:8.3f}   {point.predicted:9.3f}   {point.difference:19.1f}"
             )
         return lines
 
@@ -134,49 +142,47 @@ class PbsRun:
 
     async def _sample(self, key: str) -> None:
         writer, reader = self._random.sample(list(self._store.nodes), 2)
-        traced = self._random.randrange(len(self.measurement.points))
+        points = self.measurement.points
+        traced = self._random.sample(points, min(TRACED_READS, len(points)))
         try:
             put = await self._store.put(writer, key, "new", w=self.measurement.w)
-            answered_s, answered_wall_ms = monotonic(), _wall_ms()
-            reads = [self._read(reader, key, put, point, answered_s) for point in self.measurement.points]
-            told = await asyncio.gather(*reads)
+            answered_s = monotonic()
+            causes = await asyncio.gather(
+                *(self._read(reader, key, put, point, answered_s) for point in points)
+            )
             await asyncio.sleep(TRACES_AFTER_S)
-            await self._learn(writer, put, answered_wall_ms, reader, *told[traced])
+            reads = [(point, cause) for point, cause in zip(points, causes, strict=True) if point in traced]
+            await self._learn(writer, put, reader, reads)
         except StoreError:
             self.measurement.failed += 1
 
     async def _read(
         self, reader: str, key: str, put: PutReply, point: Point, answered_s: float
-    ) -> tuple[str | None, float]:
-        """Read at its time; answers the cause of the read, and when it was sent (wall clock, ms)."""
+    ) -> str | None:
+        """Read at its time; answers the cause of the read."""
         wait_s = answered_s + point.t_ms / 1000.0 - monotonic()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-        sent_s, sent_wall_ms = monotonic(), _wall_ms()
+        sent_s = monotonic()
         got = await self._store.get(reader, key, r=self.measurement.r, repair=False)
         point.waited_ms.append((sent_s - answered_s) * 1000.0)
         point.fresh += any(sibling.dot == put.dot for sibling in got.siblings)
-        return got.cause, sent_wall_ms
+        return got.cause
 
     async def _learn(
-        self,
-        writer: str,
-        put: PutReply,
-        answered_wall_ms: float,
-        reader: str,
-        read: str | None,
-        sent_wall_ms: float,
+        self, writer: str, put: PutReply, reader: str, reads: Sequence[tuple[Point, str | None]]
     ) -> None:
-        """Delays, and the times between client and nodes, from the traces of the write and of one read."""
-        if put.cause is None or read is None:
+        """The delays, and what t really was, from the traces of the write and of some of its reads."""
+        delays = self.measurement.delays
+        if put.cause is None:
             return
-        measurement = self.measurement
-        stories = await asyncio.gather(self._store.trace(writer, put.cause), self._store.trace(reader, read))
-        committed_ms = learn_write(stories[0], measurement.delays, w=measurement.w)
-        began_ms = learn_read(stories[1], measurement.delays)
-        if committed_ms is not None and began_ms is not None:
-            measurement.overhead_ms.append(answered_wall_ms - committed_ms + began_ms - sent_wall_ms)
+        committed_ms = learn_write(await self._store.trace(writer, put.cause), delays, w=self.measurement.w)
+        for point, cause in reads:
+            if cause is not None:
+                began_ms = learn_read(await self._store.trace(reader, cause), delays)
+                if committed_ms is not None and began_ms is not None:
+                    point.since_commit_ms.append(began_ms - committed_ms)
 
 
-def _wall_ms() -> float:
-    return time.time() * 1000.0
+def _median(values: Sequence[float]) -> float:
+    return median(values) if values else float("nan")

@@ -7,7 +7,7 @@ from kvnode.checkers.ledger import CounterRead, Ledger, SiblingRead
 from kvnode.checkers.observed import Acknowledged, Seen, Write
 from kvnode.checkers.sessions import Sessions
 from kvnode.checkers.staleness import Staleness, Visibility
-from kvnode.checkers.verdict import Status, Verdict, worst
+from kvnode.checkers.verdict import Status, Verdict, merged, worst
 
 __all__ = [
     "UNREACHABLE",
@@ -24,5 +24,6 @@ __all__ = [
     "Visibility",
     "Write",
     "check_convergence",
+    "merged",
     "worst",
 ]
