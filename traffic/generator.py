@@ -153,9 +153,11 @@ class Generator:
         return await self.books.check()
 
     async def verdicts(self) -> list[Verdict]:
-        """All verdicts: `check` first, then how the reads of the run stand, then what each world has to say
-        about its own promises."""
+        """All verdicts: `check` first, then how the reads of the run stand, whether replicas agree (once nothing
+        runs), and what each world has to say about its own promises."""
         found = [await self.check(), *self.promises.verdicts()]
+        if not self.running:
+            found.append(await self.convergence.in_the_end())
         for driver in self.drivers.values():
             found += await driver.workload.check(self.books.reads)
         return found

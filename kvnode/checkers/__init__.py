@@ -1,7 +1,7 @@
 """Checkers: a history goes in, a verdict comes out. They know no node and no network; they import only
 `versions/`."""
 
-from kvnode.checkers.convergence import UNREACHABLE, check_convergence
+from kvnode.checkers.convergence import UNREACHABLE, Digests, agree, check_convergence
 from kvnode.checkers.edits import Edits
 from kvnode.checkers.ledger import CounterRead, Ledger, SiblingRead
 from kvnode.checkers.observed import Acknowledged, Seen, Write
@@ -13,6 +13,7 @@ __all__ = [
     "UNREACHABLE",
     "Acknowledged",
     "CounterRead",
+    "Digests",
     "Edits",
     "Ledger",
     "Seen",
@@ -23,6 +24,7 @@ __all__ = [
     "Verdict",
     "Visibility",
     "Write",
+    "agree",
     "check_convergence",
     "merged",
     "worst",

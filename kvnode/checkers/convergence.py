@@ -12,7 +12,7 @@ from typing import Final
 
 from kvnode.checkers.verdict import Verdict
 
-CLAIM = "all replicas agreed after the faults had stopped"
+CLAIM = "all replicas agreed in the end"
 UNREACHABLE: Final = "unreachable"
 """In place of a digest: the replica did not answer."""
 
@@ -30,8 +30,8 @@ def check_convergence(
 ) -> Verdict:
     """Judge the last look at every key (None: it could not be looked at).
 
-    waited_s: how long after the end of the faults it was taken. bound_s: how long convergence may take; None: it was
-    not waited for to the end, so replicas that differ may still come to agree.
+    waited_s: how long after the end of faults and writes it was taken. bound_s: how long convergence may take; None:
+    nobody waited to the end, so replicas that differ may still come to agree.
     """
     differing = {key: seen for key, seen in final.items() if seen and _known_to_differ(seen)}
     unread = [key for key, seen in final.items() if not seen or UNREACHABLE in seen.values()]

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from kvnode.checkers import Digests
 from traffic.operations import Mode
 
 
@@ -194,6 +195,10 @@ class Observer(Protocol):
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         """Whether all replicas of `key` were reachable (from `node`) and hold the same."""
+        ...
+
+    async def digests(self, node: str, key: str, *, counter: bool) -> Digests:
+        """What each replica of `key` holds, as a digest; as `node` reaches them."""
         ...
 
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from kvnode.checkers import UNREACHABLE, Digests, agree
 from traffic.discovery import Address, NoCluster
 from traffic.operations import Mode
 from traffic.stores.base import (
@@ -107,6 +108,7 @@ class _Trace(Struct):
 
 
 class _ReplicaOf(Struct):
+    node: str
     reachable: bool
     digest: str | None = None
 
@@ -251,10 +253,15 @@ class KvnodeStore:
         )
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
+        return agree(await self.digests(node, key, counter=counter))
+
+    async def digests(self, node: str, key: str, *, counter: bool) -> Digests:
         target = f"/{'counter' if counter else 'kv'}/{_quoted(key)}/replicas"
         answer = await self._ask(self._watch, node, "GET", target)
-        replicas = _decoded(node, answer, _Replicas).replicas
-        return all(replica.reachable for replica in replicas) and len({one.digest for one in replicas}) == 1
+        return {
+            replica.node: replica.digest if replica.reachable else UNREACHABLE
+            for replica in _decoded(node, answer, _Replicas).replicas
+        }
 
     async def trace(self, node: str, cause: str) -> list[TraceEvent]:
         """The story of one request as all nodes remember it, with wall-clock times in ms; in order of time."""
