@@ -17,7 +17,7 @@ from collections import OrderedDict
 from random import Random
 from typing import Any
 
-from kvnode.checkers import Digests, Verdict, agree, check_convergence
+from kvnode.checkers import Digests, Verdict, agree, check_convergence, known_to_differ
 from traffic.clock import Clock, monotonic
 from traffic.nodes import NodeTable
 from traffic.stores.base import Observer, StoreError
@@ -31,6 +31,7 @@ ROUND_EVERY_S = 1.0
 FINAL_COUNT = 200
 FINAL_BOUND_S = 10.0
 FINAL_EVERY_S = 0.25
+UNREACHABLE_S = 1.0
 
 
 class Convergence:
@@ -95,7 +96,8 @@ class Convergence:
 
     async def in_the_end(self, *, bound_s: float = FINAL_BOUND_S) -> Verdict:
         """Ask about what was written last until all replicas agree, or `bound_s` have passed: as a run ends, when
-        nothing is written any more and faults are over."""
+        nothing is written any more and faults are over. Replicas that differ are waited for; a node that does not
+        answer is not, beyond a moment."""
         began_s = self._clock()
         final: dict[str, Digests | None] = dict.fromkeys(_named(entry) for entry in self._final_entries())
         room = asyncio.Semaphore(ASKS_AT_ONCE)
@@ -105,7 +107,10 @@ class Convergence:
             final |= zip(map(_named, left), seen, strict=True)
             left = [entry for entry, found in zip(left, seen, strict=True) if not found or not agree(found)]
             waited_s = self._clock() - began_s
-            if not left or waited_s >= bound_s:
+            hopeless = waited_s >= UNREACHABLE_S and not any(
+                known_to_differ(final[_named(one)]) for one in left
+            )
+            if not left or waited_s >= bound_s or hopeless:
                 return check_convergence(final, waited_s=waited_s, bound_s=bound_s)
             await asyncio.sleep(FINAL_EVERY_S)
 

@@ -1,7 +1,7 @@
 """Checkers: a history goes in, a verdict comes out. They know no node and no network; they import only
 `versions/`."""
 
-from kvnode.checkers.convergence import UNREACHABLE, Digests, agree, check_convergence
+from kvnode.checkers.convergence import UNREACHABLE, Digests, agree, check_convergence, known_to_differ
 from kvnode.checkers.edits import Edits
 from kvnode.checkers.ledger import CounterRead, Ledger, SiblingRead
 from kvnode.checkers.observed import Acknowledged, Seen, Write
@@ -26,6 +26,7 @@ __all__ = [
     "Write",
     "agree",
     "check_convergence",
+    "known_to_differ",
     "merged",
     "worst",
 ]
