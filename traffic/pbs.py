@@ -14,15 +14,20 @@ Where a coordinator is a replica itself, as here, nothing travels to its own sto
 and S are nothing (section 4.2, "proxying operations"). So with r = 1 the reader's coordinator answers from its own
 store, and the read is fresh if the write has arrived there.
 
+Delays are not drawn one by one but a write, and a read, at a time, each as one trace saw it. Replicas on one computer
+share its disk and its processors: when one sync is slow, so is the other. Drawn apart, a slow commit would give quick
+messages too much time. Which write meets which read is chance.
+
 Here: the model, and reading its delays out of traces. Not here: making requests (pbs_run.py), and judging reads
 (kvnode.checkers.staleness).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import NamedTuple
 
 from traffic.stores.base import TraceEvent
 
@@ -33,109 +38,118 @@ SENT_WRITE, STORED, HEARD_STORED = "sent the record to", "stored", "heard stored
 SENT_READ, GOT_READ, HEARD_READ = "asked", "was asked by", "heard the record from"
 
 
+class OfWrite(NamedTuple):
+    """The delays of one write in ms. here: until it was durable at its coordinator. others: of each other replica (W,
+    A)."""
+
+    here: float
+    others: tuple[tuple[float, float], ...]
+
+    def committed(self, w: int) -> float:
+        """When the w-th acknowledgement was in, since the write was sent."""
+        return sorted((self.here, *(there + back for there, back in self.others)))[w - 1]
+
+
+class OfRead(NamedTuple):
+    """The delays of one read in ms: of each other replica (R, S)."""
+
+    others: tuple[tuple[float, float], ...]
+
+
 @dataclass
 class Delays:
-    """One-way delays in ms, as they were seen. write_here: how long a coordinator's own store took."""
+    """What was seen of writes and of reads."""
 
-    write: list[float] = field(default_factory=list)
-    acknowledgement: list[float] = field(default_factory=list)
-    read: list[float] = field(default_factory=list)
-    response: list[float] = field(default_factory=list)
-    write_here: list[float] = field(default_factory=list)
+    writes: list[OfWrite] = field(default_factory=list)
+    reads: list[OfRead] = field(default_factory=list)
 
     def __str__(self) -> str:
+        writes = [pair for write in self.writes for pair in write.others]
+        reads = [pair for read in self.reads for pair in read.others]
         parts = {
-            "W": self.write,
-            "A": self.acknowledgement,
-            "R": self.read,
-            "S": self.response,
-            "own store": self.write_here,
+            "W": [there for there, _ in writes],
+            "A": [back for _, back in writes],
+            "R": [there for there, _ in reads],
+            "S": [back for _, back in reads],
+            "own store": [write.here for write in self.writes],
         }
         return ", ".join(f"{name} {_mean(found):.1f} ms ({len(found)})" for name, found in parts.items())
 
 
-def learn_write(story: Iterable[TraceEvent], delays: Delays, *, w: int) -> float | None:
-    """Take W and A out of the story of one write. Answers when it was committed (wall clock of the coordinator, ms);
-    None if the story is not whole."""
+def write_of(story: Iterable[TraceEvent]) -> tuple[OfWrite, float] | None:
+    """The delays of one write out of its story, and when it was sent (wall clock, ms); None if the story is not
+    whole."""
     sent: dict[str, float] = {}
     stored: dict[str, float] = {}
     heard: dict[str, float] = {}
-    coordinator = began_ms = None
+    coordinator = ""
     for event in story:
         if event.event == SENT_WRITE:
             coordinator = event.node
-            began_ms = event.at_ms if began_ms is None else began_ms
             sent[event.peer] = event.at_ms
         elif event.event == STORED:
             stored[event.node] = event.at_ms
         elif event.event == HEARD_STORED:
             heard[event.peer] = event.at_ms
-    if coordinator is None or began_ms is None or coordinator not in stored:
+    if (
+        not sent
+        or coordinator not in stored
+        or not (sent.keys() <= stored.keys() and sent.keys() <= heard.keys())
+    ):
         return None
-    for peer, sent_ms in sent.items():
-        if peer in stored:
-            delays.write.append(stored[peer] - sent_ms)
-            if peer in heard:
-                delays.acknowledgement.append(heard[peer] - stored[peer])
-    delays.write_here.append(max(0.0, stored[coordinator] - began_ms))
-    acknowledged = sorted((stored[coordinator], *heard.values()))
-    return acknowledged[w - 1] if len(acknowledged) >= w else None
+    sent_ms = min(sent.values())
+    others = tuple((stored[peer] - sent_ms, heard[peer] - stored[peer]) for peer in sent)
+    return OfWrite(stored[coordinator] - sent_ms, others), sent_ms
 
 
-def learn_read(story: Iterable[TraceEvent], delays: Delays) -> float | None:
-    """Take R and S out of the story of one read. Answers when its coordinator sent it (wall clock, ms)."""
+def read_of(story: Iterable[TraceEvent]) -> tuple[OfRead, float] | None:
+    """The delays of one read out of its story, and when it was sent (wall clock, ms); None if the story is not
+    whole."""
     sent: dict[str, float] = {}
     got: dict[str, float] = {}
+    heard: dict[str, float] = {}
     for event in story:
         if event.event == SENT_READ:
             sent[event.peer] = event.at_ms
         elif event.event == GOT_READ:
             got[event.node] = event.at_ms
-        elif event.event == HEARD_READ and event.peer in got and event.peer in sent:
-            delays.read.append(got[event.peer] - sent[event.peer])
-            delays.response.append(event.at_ms - got[event.peer])
-    return min(sent.values(), default=None)
+        elif event.event == HEARD_READ:
+            heard[event.peer] = event.at_ms
+    if not sent or not (sent.keys() <= got.keys() and sent.keys() <= heard.keys()):
+        return None
+    sent_ms = min(sent.values())
+    return OfRead(tuple((got[peer] - sent_ms, heard[peer] - got[peer]) for peer in sent)), sent_ms
 
 
 def probability_fresh(
-    delays: Delays,
-    *,
-    n: int,
-    r: int,
-    w: int,
-    t_ms: Sequence[float],
-    random: Random,
-    trials: int = TRIALS,
+    delays: Delays, *, r: int, w: int, t_ms: Sequence[float], random: Random, trials: int = TRIALS
 ) -> float:
     """The share of reads that return the write, if they are sent t after its commit, through another coordinator.
 
-    t_ms: values of t; every trial draws one of them, so that the t's that were really achieved can be given. Delays are
-    drawn independently of each other (section 4.1).
+    t_ms: values of t; every trial draws one of them, so that the t's that were really achieved can be given.
     """
+    if not (delays.writes and delays.reads and t_ms):
+        raise ValueError("no delays to draw from: expected at least one write, one read and one t")
+    n = len(delays.writes[0].others) + 1
     if not (n >= 2 and 1 <= r <= n and 1 <= w <= n):
         raise ValueError(f"n={n}, r={r}, w={w}: expected n >= 2, and r and w from 1 to n")
-    fresh = sum(_is_fresh(delays, n, r, w, random.choice(t_ms), random.choice) for _ in range(trials))
+    fresh = 0
+    for _ in range(trials):
+        write, read = random.choice(delays.writes), random.choice(delays.reads)
+        reader = random.randrange(n - 1)
+        fresh += _is_fresh(write, read, reader, r=r, read_ms=write.committed(w) + random.choice(t_ms))
     return fresh / trials
+
+
+def _is_fresh(write: OfWrite, read: OfRead, reader: int, *, r: int, read_ms: float) -> bool:
+    """One throw: a read that replica `reader` (among the others of the write) begins at read_ms."""
+    arrivals = [there for there, _ in write.others]
+    answers = [(0.0, arrivals.pop(reader) <= read_ms)]
+    for arrived_ms, (out_ms, back_ms) in zip((write.here, *arrivals), read.others, strict=True):
+        answers.append((out_ms + back_ms, arrived_ms <= read_ms + out_ms))
+    answers.sort()
+    return any(fresh for _, fresh in answers[:r])
 
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else float("nan")
-
-
-def _is_fresh(
-    delays: Delays, n: int, r: int, w: int, t_ms: float, draw: Callable[[Sequence[float]], float]
-) -> bool:
-    """One throw. Replica 0 coordinates the write, replica 1 the read."""
-    others = range(1, n)
-    arrives = [draw(delays.write_here), *(draw(delays.write) for _ in others)]
-    heard = sorted([arrives[0], *(arrives[other] + draw(delays.acknowledgement) for other in others)])
-    read_ms = heard[w - 1] + t_ms
-    answers = []
-    for replica in range(n):
-        asked_ms = answered_ms = 0.0
-        if replica != 1:
-            asked_ms = draw(delays.read)
-            answered_ms = asked_ms + draw(delays.response)
-        answers.append((answered_ms, arrives[replica] <= read_ms + asked_ms))
-    answers.sort()
-    return any(fresh for _, fresh in answers[:r])

@@ -22,7 +22,7 @@ from random import Random
 from statistics import median
 
 from traffic.clock import monotonic
-from traffic.pbs import Delays, learn_read, learn_write, probability_fresh
+from traffic.pbs import Delays, probability_fresh, read_of, write_of
 from traffic.stores.base import PutReply, StoreError
 from traffic.stores.kvnode import KvnodeStore
 
@@ -67,7 +67,6 @@ class Measurement:
 
     r: int
     w: int
-    n: int
     points: list[Point]
     delays: Delays = field(default_factory=Delays)
     failed: int = 0
@@ -77,7 +76,7 @@ class Measurement:
         for point in self.points:
             if point.since_commit_ms:
                 point.predicted = probability_fresh(
-                    self.delays, n=self.n, r=self.r, w=self.w, t_ms=point.since_commit_ms, random=random
+                    self.delays, r=self.r, w=self.w, t_ms=point.since_commit_ms, random=random
                 )
 
     def table(self) -> list[str]:
@@ -117,7 +116,7 @@ class PbsRun:
         self._writes_per_s = writes_per_s
         self._random = random
         self._tag = f"pbs/{random.getrandbits(32):08x}"
-        self.measurement = Measurement(r, w, store.replicas, [Point(t) for t in t_ms])
+        self.measurement = Measurement(r, w, [Point(t) for t in t_ms])
 
     async def prepare(self) -> None:
         """Store every key at all replicas. To be done before links are made slow."""
@@ -173,15 +172,19 @@ class PbsRun:
         self, writer: str, put: PutReply, reader: str, reads: Sequence[tuple[Point, str | None]]
     ) -> None:
         """The delays, and what t really was, from the traces of the write and of some of its reads."""
-        delays = self.measurement.delays
-        if put.cause is None:
+        measurement = self.measurement
+        told = None if put.cause is None else write_of(await self._store.trace(writer, put.cause))
+        if told is None:
             return
-        committed_ms = learn_write(await self._store.trace(writer, put.cause), delays, w=self.measurement.w)
+        write, sent_ms = told
+        measurement.delays.writes.append(write)
+        committed_ms = sent_ms + write.committed(measurement.w)
         for point, cause in reads:
-            if cause is not None:
-                began_ms = learn_read(await self._store.trace(reader, cause), delays)
-                if committed_ms is not None and began_ms is not None:
-                    point.since_commit_ms.append(began_ms - committed_ms)
+            found = None if cause is None else read_of(await self._store.trace(reader, cause))
+            if found is not None:
+                read, began_ms = found
+                measurement.delays.reads.append(read)
+                point.since_commit_ms.append(began_ms - committed_ms)
 
 
 def _median(values: Sequence[float]) -> float:

@@ -7,22 +7,28 @@ from random import Random
 
 import pytest
 
-from traffic.pbs import Delays, learn_read, learn_write, probability_fresh
+from traffic.pbs import Delays, OfRead, OfWrite, probability_fresh, read_of, write_of
 from traffic.pbs_run import Measurement, Point
 from traffic.stores.base import TraceEvent
 
 MEAN_MS = 20.0
 
 
-def exponential(*, mean_ms: float = MEAN_MS, seed: int = 1) -> Delays:
-    """As on links with exponential delays; the own store takes no time."""
-    random = Random(seed)
-    pools = [[random.expovariate(1 / mean_ms) for _ in range(5_000)] for _ in range(4)]
-    return Delays(*pools, write_here=[0.0])
+def exponential(*, mean_ms: float = MEAN_MS, others: int = 2, read_times: float = 1.0) -> Delays:
+    """As on links with exponential delays; the own store takes no time. read_times: how much slower reads travel."""
+    random = Random(1)
+
+    def pairs(times: float = 1.0) -> tuple[tuple[float, float], ...]:
+        draw = random.expovariate
+        return tuple((draw(1 / mean_ms) * times, draw(1 / mean_ms)) for _ in range(others))
+
+    return Delays(
+        [OfWrite(0.0, pairs()) for _ in range(5_000)], [OfRead(pairs(read_times)) for _ in range(5_000)]
+    )
 
 
-def predicted(delays: Delays, t_ms: float, *, n: int = 3, r: int = 1, w: int = 1) -> float:
-    return probability_fresh(delays, n=n, r=r, w=w, t_ms=[t_ms], random=Random(2), trials=10_000)
+def predicted(delays: Delays, t_ms: float, *, r: int = 1, w: int = 1) -> float:
+    return probability_fresh(delays, r=r, w=w, t_ms=[t_ms], random=Random(2), trials=10_000)
 
 
 @pytest.mark.parametrize("t_ms", [0.0, 1.0, 5.0, 20.0, 50.0])
@@ -37,7 +43,7 @@ def test_strict_quorums_are_always_fresh(r: int, w: int) -> None:
 
 
 def test_two_nodes_with_one_and_two_wait_for_the_write_to_be_everywhere() -> None:
-    assert predicted(exponential(), 0.0, n=2, r=1, w=2) == 1.0
+    assert predicted(exponential(others=1), 0.0, r=1, w=2) == 1.0
 
 
 def test_asking_two_is_fresher_than_asking_one() -> None:
@@ -45,10 +51,19 @@ def test_asking_two_is_fresher_than_asking_one() -> None:
     assert one + 0.3 < two < 1.0
 
 
-def test_slower_answers_help_because_the_write_arrives_meanwhile() -> None:
-    slow = exponential()
-    slow.read = [delay * 10 for delay in slow.read]
-    assert predicted(slow, 0.0, r=2) > predicted(exponential(), 0.0, r=2) + 0.03
+def test_slower_questions_help_because_the_write_arrives_meanwhile() -> None:
+    slow = predicted(exponential(read_times=10.0), 0.0, r=3)
+    assert slow == 1.0
+    assert predicted(exponential(read_times=10.0), 0.0, r=2) > 0.5
+
+
+def test_a_commit_that_is_slow_because_everything_is_does_not_give_messages_more_time() -> None:
+    """Half of the writes meet a disk that takes 100 ms everywhere, the other half one that takes none. Drawn apart, a
+    slow commit would meet a quick message in a quarter of the throws."""
+    writes = [OfWrite(0.0, ((20.0, 0.0),)), OfWrite(100.0, ((120.0, 0.0),))]
+    delays = Delays(writes, [OfRead(((0.0, 0.0),))])
+    assert predicted(delays, 10.0) == 0.0
+    assert predicted(delays, 30.0) == 1.0
 
 
 def test_with_other_delays_than_the_real_ones_the_prediction_is_off_by_more_than_five_points() -> None:
@@ -58,31 +73,36 @@ def test_with_other_delays_than_the_real_ones_the_prediction_is_off_by_more_than
         assert abs(off) > 0.05
 
 
-def test_quorums_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="n=1, r=1, w=1: expected n >= 2"):
-        predicted(exponential(), 0.0, n=1)
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="n=3, r=4, w=1: expected n >= 2"):
+        predicted(exponential(), 0.0, r=4)
+    with pytest.raises(ValueError, match="no delays to draw from"):
+        predicted(Delays(), 0.0)
+
+
+WRITE = [
+    TraceEvent("node-1", 100.0, "coordinates a put"),
+    TraceEvent("node-1", 100.5, "sent the record to", "node-2"),
+    TraceEvent("node-1", 100.6, "sent the record to", "node-3"),
+    TraceEvent("node-1", 102.5, "stored"),
+    TraceEvent("node-1", 102.6, "answered the client"),
+    TraceEvent("node-2", 110.0, "received the record from", "node-1"),
+    TraceEvent("node-2", 112.5, "stored"),
+    TraceEvent("node-1", 120.5, "heard stored from", "node-2"),
+    TraceEvent("node-3", 130.5, "stored"),
+    TraceEvent("node-1", 140.5, "heard stored from", "node-3"),
+]
 
 
 def test_the_delays_of_a_write_come_out_of_its_trace() -> None:
-    story = [
-        TraceEvent("node-1", 100.0, "coordinates a put"),
-        TraceEvent("node-1", 100.5, "sent the record to", "node-2"),
-        TraceEvent("node-1", 100.6, "sent the record to", "node-3"),
-        TraceEvent("node-1", 102.5, "stored"),
-        TraceEvent("node-1", 102.6, "answered the client"),
-        TraceEvent("node-2", 110.0, "received the record from", "node-1"),
-        TraceEvent("node-2", 112.5, "stored"),
-        TraceEvent("node-1", 120.5, "heard stored from", "node-2"),
-        TraceEvent("node-3", 130.6, "stored"),
-    ]
-    delays = Delays()
-    assert learn_write(story, delays, w=1) == 102.5
-    assert delays.write == pytest.approx([12.0, 30.0])
-    assert delays.acknowledgement == pytest.approx([8.0])
-    assert delays.write_here == pytest.approx([2.0])
-    assert learn_write(story, Delays(), w=2) == 120.5
-    assert learn_write(story, Delays(), w=3) is None
-    assert learn_write(story[:3], Delays(), w=1) is None
+    told = write_of(WRITE)
+    assert told == (OfWrite(2.0, ((12.0, 8.0), (30.0, 10.0))), 100.5)
+    assert [told[0].committed(w) for w in (1, 2, 3)] == [2.0, 20.0, 40.0]
+
+
+@pytest.mark.parametrize("missing", [3, 6, 9])
+def test_a_story_that_is_not_whole_is_left_out(missing: int) -> None:
+    assert write_of(WRITE[:missing] + WRITE[missing + 1 :]) is None
 
 
 def test_the_delays_of_a_read_come_out_of_its_trace() -> None:
@@ -91,17 +111,18 @@ def test_the_delays_of_a_read_come_out_of_its_trace() -> None:
         TraceEvent("node-2", 200.5, "asked", "node-1"),
         TraceEvent("node-2", 200.6, "asked", "node-3"),
         TraceEvent("node-1", 210.5, "was asked by", "node-2"),
+        TraceEvent("node-3", 220.5, "was asked by", "node-2"),
         TraceEvent("node-2", 225.5, "heard the record from", "node-1"),
+        TraceEvent("node-2", 225.5, "heard the record from", "node-3"),
     ]
-    delays = Delays()
-    assert learn_read(story, delays) == 200.5
-    assert (delays.read, delays.response) == (pytest.approx([10.0]), pytest.approx([15.0]))
-    assert learn_read([], Delays()) is None
+    assert read_of(story) == (OfRead(((10.0, 15.0), (20.0, 5.0))), 200.5)
+    assert read_of(story[:-1]) is None
+    assert read_of([]) is None
 
 
 def test_the_table_puts_predicted_beside_measured() -> None:
     point = Point(20.0, fresh=1, waited_ms=[20.5, 20.5], since_commit_ms=[21.0])
-    measurement = Measurement(1, 1, 3, [point, Point(50.0)], exponential())
+    measurement = Measurement(1, 1, [point, Point(50.0)], exponential())
     measurement.predict(Random(1))
     assert point.difference == pytest.approx((1 - exp(-21.0 / MEAN_MS) - 0.5) * 100, abs=1.5)
     row = measurement.table()[2].split()
