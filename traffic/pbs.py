@@ -14,9 +14,12 @@ Where a coordinator is a replica itself, as here, nothing travels to its own sto
 and S are nothing (section 4.2, "proxying operations"). So with r = 1 the reader's coordinator answers from its own
 store, and the read is fresh if the write has arrived there.
 
+t is the client's: from having the answer to the write to sending the read. The way from a node to the client and back
+is part of the write and of the read here: under links of 20 ms, one millisecond more is five points of freshness.
+
 Delays are not drawn one by one but a write, and a read, at a time, each as one trace saw it. Replicas on one computer
-share its disk and its processors: when one sync is slow, so is the other. Drawn apart, a slow commit would give quick
-messages too much time. Which write meets which read is chance.
+share its disk and its processors: when one sync is slow, so is the other, and so is the answer to the client. Which
+write meets which read is chance.
 
 Here: the model, and reading its delays out of traces. Not here: making requests (pbs_run.py), and judging reads
 (kvnode.checkers.staleness).
@@ -25,7 +28,6 @@ Here: the model, and reading its delays out of traces. Not here: making requests
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
@@ -40,10 +42,11 @@ SENT_READ, GOT_READ, HEARD_READ = "asked", "was asked by", "heard the record fro
 
 class OfWrite(NamedTuple):
     """The delays of one write in ms. here: until it was durable at its coordinator. others: of each other replica (W,
-    A)."""
+    A). to_client: from the commit until the client had the answer."""
 
     here: float
     others: tuple[tuple[float, float], ...]
+    to_client: float = 0.0
 
     def committed(self, w: int) -> float:
         """When the w-th acknowledgement was in, since the write was sent."""
@@ -51,29 +54,26 @@ class OfWrite(NamedTuple):
 
 
 class OfRead(NamedTuple):
-    """The delays of one read in ms: of each other replica (R, S)."""
+    """The delays of one read in ms. others: of each other replica (R, S). from_client: from the client's sending it
+    until its coordinator began."""
 
     others: tuple[tuple[float, float], ...]
+    from_client: float = 0.0
 
 
-@dataclass
-class Delays:
-    """What was seen of writes and of reads."""
-
-    writes: list[OfWrite] = field(default_factory=list)
-    reads: list[OfRead] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        writes = [pair for write in self.writes for pair in write.others]
-        reads = [pair for read in self.reads for pair in read.others]
-        parts = {
-            "W": [there for there, _ in writes],
-            "A": [back for _, back in writes],
-            "R": [there for there, _ in reads],
-            "S": [back for _, back in reads],
-            "own store": [write.here for write in self.writes],
-        }
-        return ", ".join(f"{name} {_mean(found):.1f} ms ({len(found)})" for name, found in parts.items())
+def described(writes: Iterable[OfWrite], reads: Iterable[OfRead]) -> str:
+    """The mean of every delay, and of how many."""
+    writes, reads = list(writes), list(reads)
+    parts = {
+        "W": [there for write in writes for there, _ in write.others],
+        "A": [back for write in writes for _, back in write.others],
+        "R": [there for read in reads for there, _ in read.others],
+        "S": [back for read in reads for _, back in read.others],
+        "own store": [write.here for write in writes],
+        "to the client": [write.to_client for write in writes],
+        "from the client": [read.from_client for read in reads],
+    }
+    return ", ".join(f"{name} {_mean(found):.1f} ms ({len(found)})" for name, found in parts.items())
 
 
 def write_of(story: Iterable[TraceEvent]) -> tuple[OfWrite, float] | None:
@@ -122,22 +122,29 @@ def read_of(story: Iterable[TraceEvent]) -> tuple[OfRead, float] | None:
 
 
 def probability_fresh(
-    delays: Delays, *, r: int, w: int, t_ms: Sequence[float], random: Random, trials: int = TRIALS
+    writes: Sequence[OfWrite],
+    reads: Sequence[tuple[float, OfRead]],
+    *,
+    r: int,
+    w: int,
+    random: Random,
+    trials: int = TRIALS,
 ) -> float:
-    """The share of reads that return the write, if they are sent t after its commit, through another coordinator.
+    """The share of reads that return the write, if another coordinator serves them.
 
-    t_ms: values of t; every trial draws one of them, so that the t's that were really achieved can be given.
+    reads: each with the t (ms) at which it was sent.
     """
-    if not (delays.writes and delays.reads and t_ms):
-        raise ValueError("no delays to draw from: expected at least one write, one read and one t")
-    n = len(delays.writes[0].others) + 1
+    if not (writes and reads):
+        raise ValueError("no delays to draw from: expected at least one write and one read")
+    n = len(writes[0].others) + 1
     if not (n >= 2 and 1 <= r <= n and 1 <= w <= n):
         raise ValueError(f"n={n}, r={r}, w={w}: expected n >= 2, and r and w from 1 to n")
     fresh = 0
     for _ in range(trials):
-        write, read = random.choice(delays.writes), random.choice(delays.reads)
-        reader = random.randrange(n - 1)
-        fresh += _is_fresh(write, read, reader, r=r, read_ms=write.committed(w) + random.choice(t_ms))
+        write = random.choice(writes)
+        t_ms, read = random.choice(reads)
+        read_ms = write.committed(w) + write.to_client + t_ms + read.from_client
+        fresh += _is_fresh(write, read, random.randrange(n - 1), r=r, read_ms=read_ms)
     return fresh / trials
 
 

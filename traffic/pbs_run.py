@@ -4,11 +4,8 @@ Each sample: a key that all replicas hold is written anew through one node with 
 with r through another node at several times t after the acknowledgement. A read is fresh if it returns the new version.
 Many keys are under way at once, paced evenly, so that no request waits for another.
 
-What t really was. A timer is late, and a message takes its time from a node to the client and back; under a link delay
-of 20 ms one millisecond more is five points of freshness. So t is taken from the traces, on the computer's one clock:
-from the moment in which the coordinator had its w-th acknowledgement to the moment in which the reader's coordinator
-began. The model is given the t's that reads of a point really had. What the client saw, from receiving the one answer
-to sending the other request, is told beside.
+What t really was: a timer is late, so it is measured, by the client. The ways from a node to the client and back come
+from comparing the client's wall clock with those in the traces: all are one computer's.
 
 Here: requests and times. Not here: the cluster and its delays (scripts/pbs.py), the model (pbs.py).
 """
@@ -16,13 +13,14 @@ Here: requests and times. Not here: the cluster and its delays (scripts/pbs.py),
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from statistics import median
 
 from traffic.clock import monotonic
-from traffic.pbs import Delays, probability_fresh, read_of, write_of
+from traffic.pbs import OfRead, OfWrite, described, probability_fresh, read_of, write_of
 from traffic.stores.base import PutReply, StoreError
 from traffic.stores.kvnode import KvnodeStore
 
@@ -32,18 +30,24 @@ TRACED_READS = 2  # of each write
 TRACES_AFTER_S = 1.0  # by then all messages of a request have arrived, and nodes have not forgotten it yet
 
 
+class Moment:
+    """Now, on both clocks: the client's own, and the one that the traces of this computer use."""
+
+    def __init__(self) -> None:
+        self.s, self.wall_ms = monotonic(), time.time() * 1000.0
+
+
 @dataclass
 class Point:
     """Reads meant to be sent t_ms after the acknowledgement.
 
-    waited_ms: how long after it each was really sent. since_commit_ms: of some of them, by trace, how long after the
-    commit they began at a node.
+    waited_ms: how long after it each was really sent. traced: the same of some of them, with their delays.
     """
 
     t_ms: float
     fresh: int = 0
     waited_ms: list[float] = field(default_factory=list)
-    since_commit_ms: list[float] = field(default_factory=list)
+    traced: list[tuple[float, OfRead]] = field(default_factory=list)
     predicted: float = float("nan")
 
     @property
@@ -68,27 +72,29 @@ class Measurement:
     r: int
     w: int
     points: list[Point]
-    delays: Delays = field(default_factory=Delays)
+    writes: list[OfWrite] = field(default_factory=list)
     failed: int = 0
 
     def predict(self, random: Random) -> None:
-        """Fill in what the model says of every point, from the delays and the times in the traces."""
+        """Fill in what the model says of every point, from the traces."""
         for point in self.points:
-            if point.since_commit_ms:
+            if self.writes and point.traced:
                 point.predicted = probability_fresh(
-                    self.delays, r=self.r, w=self.w, t_ms=point.since_commit_ms, random=random
+                    self.writes, point.traced, r=self.r, w=self.w, random=random
                 )
+
+    @property
+    def delays(self) -> str:
+        """The mean of every delay, in words."""
+        return described(self.writes, (read for point in self.points for _, read in point.traced))
 
     def table(self) -> list[str]:
         """Predicted beside measured, one line a point."""
-        lines = [
-            "            median t (ms)                      share of fresh reads",
-            "  t (ms)   client   traces   reads      measured   predicted   difference (points)",
-        ]
+        lines = ["  t (ms)   really, median (ms)   reads   measured   predicted   difference (points)"]
         for point in self.points:
             lines.append(
-                f"{point.t_ms:8g}   {_median(point.waited_ms):6.2f}   {_median(point.since_commit_ms):6.2f}"
-                f"   {point.reads:5}      {point.measured:8.3f}   {point.predicted:9.3f}   {point.difference:19.1f}"
+                f"{point.t_ms:8g}   {_median(point.waited_ms):19.2f}   {point.reads:5}   {point.measured:8.3f}"
+                f"   {point.predicted:9.3f}   {point.difference:19.1f}"
             )
         return lines
 
@@ -145,46 +151,49 @@ class PbsRun:
         traced = self._random.sample(points, min(TRACED_READS, len(points)))
         try:
             put = await self._store.put(writer, key, "new", w=self.measurement.w)
-            answered_s = monotonic()
-            causes = await asyncio.gather(
-                *(self._read(reader, key, put, point, answered_s) for point in points)
-            )
+            answered = Moment()
+            sent = await asyncio.gather(*(self._read(reader, key, put, point, answered) for point in points))
             await asyncio.sleep(TRACES_AFTER_S)
-            reads = [(point, cause) for point, cause in zip(points, causes, strict=True) if point in traced]
-            await self._learn(writer, put, reader, reads)
+            reads = [one for point, one in zip(points, sent, strict=True) if point in traced]
+            await self._learn(writer, put, answered, reader, reads)
         except StoreError:
             self.measurement.failed += 1
 
     async def _read(
-        self, reader: str, key: str, put: PutReply, point: Point, answered_s: float
-    ) -> str | None:
-        """Read at its time; answers the cause of the read."""
-        wait_s = answered_s + point.t_ms / 1000.0 - monotonic()
+        self, reader: str, key: str, put: PutReply, point: Point, answered: Moment
+    ) -> tuple[Point, str | None, Moment]:
+        """Read at its time; answers the cause of the read, and when it was sent."""
+        wait_s = answered.s + point.t_ms / 1000.0 - monotonic()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-        sent_s = monotonic()
+        sent = Moment()
         got = await self._store.get(reader, key, r=self.measurement.r, repair=False)
-        point.waited_ms.append((sent_s - answered_s) * 1000.0)
+        point.waited_ms.append((sent.s - answered.s) * 1000.0)
         point.fresh += any(sibling.dot == put.dot for sibling in got.siblings)
-        return got.cause
+        return point, got.cause, sent
 
     async def _learn(
-        self, writer: str, put: PutReply, reader: str, reads: Sequence[tuple[Point, str | None]]
+        self,
+        writer: str,
+        put: PutReply,
+        answered: Moment,
+        reader: str,
+        reads: Sequence[tuple[Point, str | None, Moment]],
     ) -> None:
-        """The delays, and what t really was, from the traces of the write and of some of its reads."""
+        """The delays, from the traces of the write and of some of its reads."""
         measurement = self.measurement
         told = None if put.cause is None else write_of(await self._store.trace(writer, put.cause))
         if told is None:
             return
         write, sent_ms = told
-        measurement.delays.writes.append(write)
-        committed_ms = sent_ms + write.committed(measurement.w)
-        for point, cause in reads:
+        to_client_ms = answered.wall_ms - sent_ms - write.committed(measurement.w)
+        measurement.writes.append(write._replace(to_client=to_client_ms))
+        for point, cause, sent in reads:
             found = None if cause is None else read_of(await self._store.trace(reader, cause))
             if found is not None:
                 read, began_ms = found
-                measurement.delays.reads.append(read)
-                point.since_commit_ms.append(began_ms - committed_ms)
+                waited_ms = (sent.s - answered.s) * 1000.0
+                point.traced.append((waited_ms, read._replace(from_client=began_ms - sent.wall_ms)))
 
 
 def _median(values: Sequence[float]) -> float:

@@ -23,7 +23,7 @@ WITHIN_POINTS = 15.0  # four standard errors of 200 samples
 
 
 def three_times_slower(write: OfWrite) -> OfWrite:
-    return OfWrite(write.here, tuple((there * 3, back) for there, back in write.others))
+    return write._replace(others=tuple((there * 3, back) for there, back in write.others))
 
 
 def test_the_model_agrees_with_the_measurement_and_repair_stays_off(
@@ -52,7 +52,7 @@ def test_the_model_agrees_with_the_measurement_and_repair_stays_off(
     assert first.measured < 0.5 < last.measured, "the links are not slow"
     for point in measurement.points:
         assert point.difference < WITHIN_POINTS, f"t = {point.t_ms} ms"
-    measurement.delays.writes = [three_times_slower(write) for write in measurement.delays.writes]
+    measurement.writes = [three_times_slower(write) for write in measurement.writes]
     measurement.predict(Random(2))
     assert max(point.difference for point in measurement.points) > WITHIN_POINTS, (
         "it would agree with anything"

@@ -7,11 +7,14 @@ from random import Random
 
 import pytest
 
-from traffic.pbs import Delays, OfRead, OfWrite, probability_fresh, read_of, write_of
+from traffic.pbs import OfRead, OfWrite, probability_fresh, read_of, write_of
 from traffic.pbs_run import Measurement, Point
 from traffic.stores.base import TraceEvent
 
 MEAN_MS = 20.0
+
+
+Delays = tuple[list[OfWrite], list[OfRead]]
 
 
 def exponential(*, mean_ms: float = MEAN_MS, others: int = 2, read_times: float = 1.0) -> Delays:
@@ -22,13 +25,14 @@ def exponential(*, mean_ms: float = MEAN_MS, others: int = 2, read_times: float 
         draw = random.expovariate
         return tuple((draw(1 / mean_ms) * times, draw(1 / mean_ms)) for _ in range(others))
 
-    return Delays(
-        [OfWrite(0.0, pairs()) for _ in range(5_000)], [OfRead(pairs(read_times)) for _ in range(5_000)]
-    )
+    return [OfWrite(0.0, pairs()) for _ in range(5_000)], [OfRead(pairs(read_times)) for _ in range(5_000)]
 
 
 def predicted(delays: Delays, t_ms: float, *, r: int = 1, w: int = 1) -> float:
-    return probability_fresh(delays, r=r, w=w, t_ms=[t_ms], random=Random(2), trials=10_000)
+    writes, reads = delays
+    return probability_fresh(
+        writes, [(t_ms, read) for read in reads], r=r, w=w, random=Random(2), trials=10_000
+    )
 
 
 @pytest.mark.parametrize("t_ms", [0.0, 1.0, 5.0, 20.0, 50.0])
@@ -61,7 +65,7 @@ def test_a_commit_that_is_slow_because_everything_is_does_not_give_messages_more
     """Half of the writes meet a disk that takes 100 ms everywhere, the other half one that takes none. Drawn apart, a
     slow commit would meet a quick message in a quarter of the throws."""
     writes = [OfWrite(0.0, ((20.0, 0.0),)), OfWrite(100.0, ((120.0, 0.0),))]
-    delays = Delays(writes, [OfRead(((0.0, 0.0),))])
+    delays = writes, [OfRead(((0.0, 0.0),))]
     assert predicted(delays, 10.0) == 0.0
     assert predicted(delays, 30.0) == 1.0
 
@@ -73,11 +77,17 @@ def test_with_other_delays_than_the_real_ones_the_prediction_is_off_by_more_than
         assert abs(off) > 0.05
 
 
+def test_the_ways_to_the_client_and_back_give_the_write_more_time() -> None:
+    write, read = OfWrite(0.0, ((20.0, 0.0),), to_client=6.0), OfRead(((0.0, 0.0),), from_client=5.0)
+    assert predicted(([write], [read]), 8.0) == 0.0
+    assert predicted(([write], [read]), 10.0) == 1.0
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="n=3, r=4, w=1: expected n >= 2"):
         predicted(exponential(), 0.0, r=4)
     with pytest.raises(ValueError, match="no delays to draw from"):
-        predicted(Delays(), 0.0)
+        predicted(([], []), 0.0)
 
 
 WRITE = [
@@ -121,9 +131,10 @@ def test_the_delays_of_a_read_come_out_of_its_trace() -> None:
 
 
 def test_the_table_puts_predicted_beside_measured() -> None:
-    point = Point(20.0, fresh=1, waited_ms=[20.5, 20.5], since_commit_ms=[21.0])
-    measurement = Measurement(1, 1, [point, Point(50.0)], exponential())
+    writes, reads = exponential()
+    point = Point(20.0, fresh=1, waited_ms=[20.5, 20.5], traced=[(20.5, read) for read in reads])
+    measurement = Measurement(1, 1, [point, Point(50.0)], writes)
     measurement.predict(Random(1))
-    assert point.difference == pytest.approx((1 - exp(-21.0 / MEAN_MS) - 0.5) * 100, abs=1.5)
-    row = measurement.table()[2].split()
-    assert row[:5] == ["20", "20.50", "21.00", "2", "0.500"]
+    assert point.difference == pytest.approx((1 - exp(-20.5 / MEAN_MS) - 0.5) * 100, abs=1.5)
+    assert measurement.table()[1].split()[:4] == ["20", "20.50", "2", "0.500"]
+    assert "W 20." in measurement.delays
