@@ -6,6 +6,9 @@ Starts a cluster of three nodes, delays every link by an exponential delay, writ
 another node at 0, 1, 5, 20 and 50 ms after each acknowledgement, with read repair off. Prints the measured share of
 fresh reads beside the one that the WARS model predicts from the delays in the traces. Ends with status 1 if they differ
 by more than --within percentage points anywhere.
+
+Every sync takes --disk-ms longer, which has it run beside a node's other work. Within it, as on a fast disk, it would
+hold a read up until the write is there: reads would be fresher than links alone can make them.
 """
 
 from __future__ import annotations
@@ -86,6 +89,8 @@ async def measure(cluster: LocalCluster, options: argparse.Namespace) -> Measure
     try:
         await run.prepare()
         await asyncio.to_thread(cluster.delay, options.mean_ms, distribution="exponential")
+        for name in names if options.disk_ms else ():
+            await asyncio.to_thread(cluster.slow_disk, name, options.disk_ms)
         return await run.run()
     finally:
         await store.close()
@@ -108,6 +113,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=100.0, help="writes a second")
     parser.add_argument("--samples", type=int, default=2_000, help="reads that every t needs at least")
     parser.add_argument("--mean-ms", type=float, default=20.0, help="mean of the exponential one-way delays")
+    parser.add_argument("--disk-ms", type=float, default=1.0, help="that every sync takes longer")
     parser.add_argument("--r", type=int, choices=(1, 2, 3), default=1)
     parser.add_argument("--w", type=int, choices=(1, 2, 3), default=1)
     parser.add_argument("--within", type=float, default=5.0, help="percentage points")

@@ -18,8 +18,9 @@ t is the client's: from having the answer to the write to sending the read. The 
 is part of the write and of the read here: under links of 20 ms, one millisecond more is five points of freshness.
 
 Delays are not drawn one by one but a write, and a read, at a time, each as one trace saw it. Replicas on one computer
-share its disk and its processors: when one sync is slow, so is the other, and so is the answer to the client. Which
-write meets which read is chance.
+share its disk and its processors: when one sync is slow, so is the other, and so is the answer to the client. And a
+write meets the reads of others that were under way at about the same time (never its own), since a computer has slow
+moments and quick ones.
 
 Here: the model, and reading its delays out of traces. Not here: making requests (pbs_run.py), and judging reads
 (kvnode.checkers.staleness).
@@ -27,13 +28,14 @@ Here: the model, and reading its delays out of traces. Not here: making requests
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
 from traffic.stores.base import TraceEvent
 
 TRIALS = 20_000
+NEAR = 5  # so many writes before and after are at about the same time
 
 # What nodes note in a trace.
 SENT_WRITE, STORED, HEARD_STORED = "sent the record to", "stored", "heard stored from"
@@ -122,8 +124,8 @@ def read_of(story: Iterable[TraceEvent]) -> tuple[OfRead, float] | None:
 
 
 def probability_fresh(
-    writes: Sequence[OfWrite],
-    reads: Sequence[tuple[float, OfRead]],
+    writes: Mapping[int, OfWrite],
+    reads: Mapping[int, tuple[float, OfRead]],
     *,
     r: int,
     w: int,
@@ -132,17 +134,23 @@ def probability_fresh(
 ) -> float:
     """The share of reads that return the write, if another coordinator serves them.
 
-    reads: each with the t (ms) at which it was sent.
+    Both by the number of the write, in the order in which they were made. reads: each with the t (ms) at which it was
+    sent.
     """
     if not (writes and reads):
         raise ValueError("no delays to draw from: expected at least one write and one read")
-    n = len(writes[0].others) + 1
+    numbers, others = list(writes), list(reads)
+    n = len(writes[numbers[0]].others) + 1
     if not (n >= 2 and 1 <= r <= n and 1 <= w <= n):
         raise ValueError(f"n={n}, r={r}, w={w}: expected n >= 2, and r and w from 1 to n")
     fresh = 0
     for _ in range(trials):
-        write = random.choice(writes)
-        t_ms, read = random.choice(reads)
+        number = random.choice(numbers)
+        write = writes[number]
+        near = [
+            other for other in range(number - NEAR, number + NEAR + 1) if other != number and other in reads
+        ]
+        t_ms, read = reads[random.choice(near or others)]
         read_ms = write.committed(w) + write.to_client + t_ms + read.from_client
         fresh += _is_fresh(write, read, random.randrange(n - 1), r=r, read_ms=read_ms)
     return fresh / trials

@@ -41,13 +41,14 @@ class Moment:
 class Point:
     """Reads meant to be sent t_ms after the acknowledgement.
 
-    waited_ms: how long after it each was really sent. traced: the same of some of them, with their delays.
+    waited_ms: how long after it each was really sent. traced: the same of some of
+    them, with their delays, by the number of the write.
     """
 
     t_ms: float
     fresh: int = 0
     waited_ms: list[float] = field(default_factory=list)
-    traced: list[tuple[float, OfRead]] = field(default_factory=list)
+    traced: dict[int, tuple[float, OfRead]] = field(default_factory=dict)
     predicted: float = float("nan")
 
     @property
@@ -72,7 +73,7 @@ class Measurement:
     r: int
     w: int
     points: list[Point]
-    writes: list[OfWrite] = field(default_factory=list)
+    writes: dict[int, OfWrite] = field(default_factory=dict)
     failed: int = 0
 
     def predict(self, random: Random) -> None:
@@ -86,7 +87,9 @@ class Measurement:
     @property
     def delays(self) -> str:
         """The mean of every delay, in words."""
-        return described(self.writes, (read for point in self.points for _, read in point.traced))
+        return described(
+            self.writes.values(), (read for point in self.points for _, read in point.traced.values())
+        )
 
     def table(self) -> list[str]:
         """Predicted beside measured, one line a point."""
@@ -141,11 +144,12 @@ class PbsRun:
         began_s = monotonic()
         for number in range(self._writes):
             await asyncio.sleep(max(0.0, began_s + number / self._writes_per_s - monotonic()))
-            tasks.append(asyncio.create_task(self._sample(f"{self._tag}/{number}")))
+            tasks.append(asyncio.create_task(self._sample(number)))
         await asyncio.gather(*tasks)
         return self.measurement
 
-    async def _sample(self, key: str) -> None:
+    async def _sample(self, number: int) -> None:
+        key = f"{self._tag}/{number}"
         writer, reader = self._random.sample(list(self._store.nodes), 2)
         points = self.measurement.points
         traced = self._random.sample(points, min(TRACED_READS, len(points)))
@@ -155,7 +159,7 @@ class PbsRun:
             sent = await asyncio.gather(*(self._read(reader, key, put, point, answered) for point in points))
             await asyncio.sleep(TRACES_AFTER_S)
             reads = [one for point, one in zip(points, sent, strict=True) if point in traced]
-            await self._learn(writer, put, answered, reader, reads)
+            await self._learn(number, writer, put, answered, reader, reads)
         except StoreError:
             self.measurement.failed += 1
 
@@ -174,6 +178,7 @@ class PbsRun:
 
     async def _learn(
         self,
+        number: int,
         writer: str,
         put: PutReply,
         answered: Moment,
@@ -187,13 +192,13 @@ class PbsRun:
             return
         write, sent_ms = told
         to_client_ms = answered.wall_ms - sent_ms - write.committed(measurement.w)
-        measurement.writes.append(write._replace(to_client=to_client_ms))
+        measurement.writes[number] = write._replace(to_client=to_client_ms)
         for point, cause, sent in reads:
             found = None if cause is None else read_of(await self._store.trace(reader, cause))
             if found is not None:
                 read, began_ms = found
                 waited_ms = (sent.s - answered.s) * 1000.0
-                point.traced.append((waited_ms, read._replace(from_client=began_ms - sent.wall_ms)))
+                point.traced[number] = waited_ms, read._replace(from_client=began_ms - sent.wall_ms)
 
 
 def _median(values: Sequence[float]) -> float:

@@ -52,7 +52,7 @@ def test_the_model_agrees_with_the_measurement_and_repair_stays_off(
     assert first.measured < 0.5 < last.measured, "the links are not slow"
     for point in measurement.points:
         assert point.difference < WITHIN_POINTS, f"t = {point.t_ms} ms"
-    measurement.writes = [three_times_slower(write) for write in measurement.writes]
+    measurement.writes = {number: three_times_slower(write) for number, write in measurement.writes.items()}
     measurement.predict(Random(2))
     assert max(point.difference for point in measurement.points) > WITHIN_POINTS, (
         "it would agree with anything"

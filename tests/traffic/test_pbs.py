@@ -31,7 +31,12 @@ def exponential(*, mean_ms: float = MEAN_MS, others: int = 2, read_times: float 
 def predicted(delays: Delays, t_ms: float, *, r: int = 1, w: int = 1) -> float:
     writes, reads = delays
     return probability_fresh(
-        writes, [(t_ms, read) for read in reads], r=r, w=w, random=Random(2), trials=10_000
+        dict(enumerate(writes)),
+        {number: (t_ms, read) for number, read in enumerate(reads)},
+        r=r,
+        w=w,
+        random=Random(2),
+        trials=10_000,
     )
 
 
@@ -83,6 +88,17 @@ def test_the_ways_to_the_client_and_back_give_the_write_more_time() -> None:
     assert predicted(([write], [read]), 10.0) == 1.0
 
 
+def test_a_write_meets_reads_of_its_own_time_and_never_its_own() -> None:
+    """A slow time follows a quick one: in each, the link takes half as long as a read is late."""
+    slow = [number >= 100 for number in range(200)]
+    writes = [OfWrite(0.0, ((100.0 if late else 10.0, 0.0),)) for late in slow]
+    reads = [OfRead(((0.0, 0.0),), from_client=200.0 if late else 20.0) for late in slow]
+    assert predicted((writes, reads), 0.0) > 0.97
+    alone = {7: (0.0, OfRead(((0.0, 0.0),), from_client=50.0)), 8: (0.0, OfRead(((0.0, 0.0),)))}
+    write = {7: OfWrite(0.0, ((10.0, 0.0),))}
+    assert probability_fresh(write, alone, r=1, w=1, random=Random(1), trials=100) == 0.0
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="n=3, r=4, w=1: expected n >= 2"):
         predicted(exponential(), 0.0, r=4)
@@ -132,8 +148,13 @@ def test_the_delays_of_a_read_come_out_of_its_trace() -> None:
 
 def test_the_table_puts_predicted_beside_measured() -> None:
     writes, reads = exponential()
-    point = Point(20.0, fresh=1, waited_ms=[20.5, 20.5], traced=[(20.5, read) for read in reads])
-    measurement = Measurement(1, 1, [point, Point(50.0)], writes)
+    point = Point(
+        20.0,
+        fresh=1,
+        waited_ms=[20.5, 20.5],
+        traced={number: (20.5, read) for number, read in enumerate(reads)},
+    )
+    measurement = Measurement(1, 1, [point, Point(50.0)], dict(enumerate(writes)))
     measurement.predict(Random(1))
     assert point.difference == pytest.approx((1 - exp(-20.5 / MEAN_MS) - 0.5) * 100, abs=1.5)
     assert measurement.table()[1].split()[:4] == ["20", "20.50", "2", "0.500"]
