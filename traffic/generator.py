@@ -22,6 +22,7 @@ from traffic.books import Books
 from traffic.clock import monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
+from traffic.geography import Geography
 from traffic.nodes import NodeTable
 from traffic.promises import Promises
 from traffic.recorder import summary_ms
@@ -49,6 +50,7 @@ class Generator:
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
         self.promises = Promises(store.replicas)
         self._watch = Watch(store, self.nodes)
+        self._geography = Geography({name: store.url(name) for name in store.nodes})
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
             name: self._driver(name, world, tag, settings) for name, world in WORLDS.items()
@@ -80,6 +82,7 @@ class Generator:
     async def begin(self) -> None:
         """Look at the nodes once, then keep watching, and be ready to drive. Sends nothing before `start`."""
         await self._watch.look_once()
+        self.nodes.place(self._geography.regions())
         self._spawn(self._watch.run())
         self._spawn(self.convergence.run())
         self._spawn(self._upkeep())
@@ -202,6 +205,7 @@ class Generator:
         counts = self._counts(name, now_s)
         return {
             "url": self.store.url(name),
+            "region": node.region,
             "healthy": node.healthy(now_s),
             "state": self.nodes.state(name, now_s),
             **counts,
@@ -246,6 +250,7 @@ class Generator:
             await asyncio.sleep(UPKEEP_EVERY_S)
             learned = learned or await self.store.learn()
             self.promises.replicas = self.store.replicas
+            self.nodes.place(self._geography.regions())
             if self.books.full:
                 await self.books.verify_quietly()
 
