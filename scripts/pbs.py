@@ -1,6 +1,6 @@
 """Probabilistically bounded staleness, predicted and measured (Bailis et al., VLDB 2012).
 
-    python scripts/pbs.py [--writes 2500] [--rate 100] [--mean-ms 20] [--r 1] [--w 1]
+    python scripts/pbs.py [--writes 2500] [--rate 60] [--mean-ms 20] [--r 1] [--w 1]
 
 Starts a cluster of three nodes, delays every link by an exponential delay, writes with w and reads with r through
 another node at 0, 1, 5, 20 and 50 ms after each acknowledgement, with read repair off. Prints the measured share of
@@ -110,7 +110,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--writes", type=int, default=2_500, help="each is read once at every t")
-    parser.add_argument("--rate", type=float, default=100.0, help="writes a second")
+    parser.add_argument("--rate", type=float, default=60.0, help="writes a second")
     parser.add_argument("--samples", type=int, default=2_000, help="reads that every t needs at least")
     parser.add_argument("--mean-ms", type=float, default=20.0, help="mean of the exponential one-way delays")
     parser.add_argument("--disk-ms", type=float, default=1.0, help="that every sync takes longer")

@@ -30,6 +30,8 @@ from traffic.stores.base import CounterReply, PutReply, Sibling, Store
 from traffic.totals import CounterTotals, RunningTotals, Totals
 from traffic.workloads.base import Unread
 
+__all__ = ["Books", "merged"]
+
 KEYS_MAX = 20_000
 LEDGERS_MAX = 4
 READS_AT_ONCE_QUIETLY = 4
