@@ -14,18 +14,21 @@ import secrets
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
+from datetime import datetime
 from random import Random
 from typing import Any
 
+import numpy as np
+
 from kvnode.checkers import Verdict
 from traffic.books import Books
-from traffic.clock import monotonic
+from traffic.clock import WEEKDAYS, SimulatedClock, monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.geography import Geography
+from traffic.histograms import summary_of_values
 from traffic.nodes import NodeTable
 from traffic.promises import Promises
-from traffic.recorder import summary_ms
 from traffic.stores.base import TrafficStore
 from traffic.tap import Tap, Together
 from traffic.totals import RunningTotals
@@ -41,7 +44,14 @@ CHECK_DRAIN_S = 5.0
 class Generator:
     """Make it inside a running event loop; `begin` starts its tasks, `close` ends them."""
 
-    def __init__(self, store: TrafficStore, *, settings: Settings, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        store: TrafficStore,
+        *,
+        settings: Settings,
+        seed: int | None = None,
+        worlds: Mapping[str, World] = WORLDS,
+    ) -> None:
         self.seed = secrets.randbits(32) if seed is None else seed
         self.store = store
         self.nodes = NodeTable(store.nodes, random=self._random("nodes"), has_room=store.has_room)
@@ -50,10 +60,13 @@ class Generator:
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
         self.promises = Promises(store.replicas)
         self._watch = Watch(store, self.nodes)
+        now = datetime.now()
+        self.clock = SimulatedClock(hour=now.hour + now.minute / 60, weekday=WEEKDAYS[now.weekday()])
+        self.preset: str | None = None
         self._geography = Geography({name: store.url(name) for name in store.nodes})
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
-            name: self._driver(name, world, tag, settings) for name, world in WORLDS.items()
+            name: self._driver(name, world, tag, settings) for name, world in worlds.items()
         }
         self.set_tap(None)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,15 +75,19 @@ class Generator:
     def _driver(self, name: str, world: World, tag: str, settings: Settings) -> Driver:
         """`settings` are those of the worlds that start by default; the others take r and w from them."""
         default = name in STARTED_BY_DEFAULT
+        workload = world.make(self._random(name), tag)
+        if hasattr(workload, "hour_of_day"):  # it lives by the hour: let it be that of the simulated clock
+            workload.hour_of_day = self.clock.hour
         return Driver(
-            world.make(self._random(name), tag),
+            workload,
             self.store,
             nodes=self.nodes,
             totals=self.totals,
             books=self.books,
             convergence=self.convergence,
             random=self._random("arrivals" if default else f"arrivals of {name}"),
-            settings=settings if default else replace(settings, rate=world.rate),
+            settings=settings if default else replace(settings, rate=world.rate, shape=None),
+            schedule=world.schedule() if world.schedule else None,
         )
 
     def _random(self, purpose: str) -> Random:
@@ -190,6 +207,8 @@ class Generator:
             "errors_total": sum(driver.recorder.errors for driver in drivers),
             "replicas": self.store.replicas,
             "seed": self.seed,
+            "clock": self.clock.describe(),
+            "preset": self.preset,
             "workloads": {name: _workload(driver, now_s) for name, driver in self.drivers.items()},
             "nodes": {name: self._node(name, now_s) for name in self.store.nodes},
             "convergence": {
@@ -222,8 +241,8 @@ class Generator:
             "operations_total": sum(one["operations_total"] for one in each),
             "errors_total": sum(one["errors_total"] for one in each),
             "achieved_rate": round(sum(one["achieved_rate"] for one in each), 1),
-            "latency_ms": summary_ms(
-                histogram for recorder in recorders for histogram in recorder.node_histograms(node, now_s)
+            "latency_ms": summary_of_values(
+                np.concatenate([recorder.node_latencies_us(node, now_s) for recorder in recorders])
             ),
         }
 
@@ -259,7 +278,10 @@ def _workload(driver: Driver, now_s: float) -> dict[str, Any]:
     recorder, settings, world = driver.recorder, driver.settings, driver.workload
     return {
         "running": driver.running,
-        "target_rate": settings.rate,
+        "target_rate": round(driver.target_rate(now_s), 1) if driver.running else settings.rate,
+        "rate_shape": settings.whole_rate().describe(),
+        "loop": settings.loop,
+        "workers": settings.workers if settings.loop == "closed" else None,
         "achieved_rate": round(recorder.achieved_rate(now_s), 1),
         "operations_total": recorder.operations,
         "errors_total": recorder.errors,

@@ -57,8 +57,10 @@ class Promises:
         return self._staleness.curve
 
     def verdicts(self) -> list[Verdict]:
-        """How the promises stand after the reads so far."""
-        return [self._staleness.verdict(), *self._sessions.verdicts()]
+        """How the promises stand after the reads so far. One that no read has put to the test is left out: a world
+        that reads nothing twice is no reason to call a run unknown."""
+        found = [self._staleness.verdict(), *self._sessions.verdicts()]
+        return [verdict for verdict in found if verdict.facts["reads"]]
 
     # --- inside -------------------------------------------------------------------------------------------
 
