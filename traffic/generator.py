@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from random import Random
@@ -172,14 +172,14 @@ class Generator:
         await self._settled()
         return await self.books.check()
 
-    async def verdicts(self) -> list[Verdict]:
+    async def verdicts(self, worlds: Iterable[str] | None = None) -> list[Verdict]:
         """All verdicts: `check` first, then how the reads of the run stand, whether replicas agree (once nothing
-        runs), and what each world has to say about its own promises."""
+        runs), and what each world (or each of these) has to say about its own promises."""
         found = [await self.check(), *self.promises.verdicts()]
         if not self.running:
             found.append(await self.convergence.in_the_end())
-        for driver in self.drivers.values():
-            found += await driver.workload.check(self.books.reads)
+        for name in self.drivers if worlds is None else worlds:
+            found += await self.drivers[name].workload.check(self.books.reads)
         return found
 
     async def _settled(self) -> None:
