@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from kvnode.checkers import CounterRead, Ledger, SiblingRead, Status, Verdict
+from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict, merged
 from traffic.nodes import NodeTable
 from traffic.operations import Mode
 from traffic.reads import READS_AT_ONCE, QuorumReads, read_all
@@ -30,12 +30,11 @@ from traffic.stores.base import CounterReply, PutReply, Sibling, Store
 from traffic.totals import CounterTotals, RunningTotals, Totals
 from traffic.workloads.base import Unread
 
+__all__ = ["Books", "merged"]
+
 KEYS_MAX = 20_000
 LEDGERS_MAX = 4
 READS_AT_ONCE_QUIETLY = 4
-EVIDENCE_MAX = 20
-
-_WORST_FIRST: tuple[Status, ...] = ("violated", "unknown", "at risk", "ok")
 
 
 class Books:
@@ -138,22 +137,6 @@ class Books:
             # In a thread: judging thousands of keys takes long enough to be seen in the latencies.
             verdicts.append(await asyncio.to_thread(ledger.check, kv_reads, counter_reads))
         return verdicts
-
-
-def merged(verdicts: Sequence[Verdict]) -> Verdict:
-    """One verdict over several ledgers: the worst status, all counts, the first evidence."""
-    status: Status = next(one for one in _WORST_FIRST if any(v.status == one for v in verdicts))
-    evidence = [line for verdict in verdicts for line in verdict.evidence]
-    return Verdict(
-        status=status,
-        claim=verdicts[0].claim,
-        acknowledged=sum(verdict.acknowledged for verdict in verdicts),
-        lost=sum(verdict.lost for verdict in verdicts),
-        at_risk=sum(verdict.at_risk for verdict in verdicts),
-        counters_checked=sum(verdict.counters_checked for verdict in verdicts),
-        counters_wrong=sum(verdict.counters_wrong for verdict in verdicts),
-        evidence=tuple(evidence[:EVIDENCE_MAX]),
-    )
 
 
 def _siblings(read: Sequence[Sibling] | Unread) -> list[SiblingRead] | None:

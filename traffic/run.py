@@ -249,11 +249,7 @@ def _tape_rows(course: Course) -> None:
 
 async def _judge(course: Course) -> list[Verdict]:
     """Of the worlds that ran."""
-    generator = course.generator
-    found = [await generator.check()]
-    for driver in course.drivers.values():
-        found += await driver.workload.check(generator.books.reads)
-    return found
+    return await course.generator.verdicts(course.drivers)
 
 
 def _leave(course: Course, header: Header, verdicts: Sequence[Verdict], cpu_s: float) -> None:

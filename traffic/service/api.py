@@ -170,8 +170,10 @@ class Api:
         return JSONResponse({"success": True, "workload": name, **self._generator.stats()["workloads"][name]})
 
     async def check(self, request: Request) -> Response:
-        """Reads every acknowledged write back by quorum; the verdict in words and numbers."""
-        verdict = await self._generator.check()
+        """Reads every acknowledged write back by quorum; the verdict in words and numbers. `verdicts`: that
+        one first, and all others."""
+        verdicts = await self._generator.verdicts()
+        verdict = verdicts[0]
         return JSONResponse(
             {
                 "success": True,
@@ -184,6 +186,7 @@ class Api:
                 "counters_wrong": verdict.counters_wrong,
                 "evidence": list(verdict.evidence),
                 "longest_gap_s": round(self._generator.longest_gap_s(), 3),
+                "verdicts": [one.as_json() for one in verdicts],
             }
         )
 
