@@ -5,7 +5,7 @@ conflicts, writing anything (collab.py).
 
 Texts. The library diff-match-patch makes patches of what one writer changed, and applies them to what the
 other wrote (Fraser, "Differential Synchronization", DocEng 2009). It is given words, each as one character,
-which keeps words whole and takes a tenth of the time. Its matching is fuzzy: it finds the place although the
+which keeps words whole and takes a third of the time. Its matching is fuzzy: it finds the place although the
 text around it has changed, but now and then it overwrites what the other has written. So a merge is believed
 only if it holds exactly what both wanted, counted in words: every word that both kept or one inserted, each
 insertion in one piece, and nothing that one deleted. Two writers who changed the same words are in conflict
@@ -95,7 +95,9 @@ def merge_text(base: str, one: str, other: str) -> str | None:
     library = diff_match_patch()
     library.Diff_Timeout = 0  # no clock: the same texts always merge in the same way
     result, applied = library.patch_apply(library.patch_make(spelled[0], spelled[1]), spelled[2])
-    found = [words[ord(letter) - LETTERS_FROM] for letter in result]
+    if not set(result) <= set(letter.values()):
+        return None  # letters that the library pads texts with: it cut the text in the wrong place
+    found = [words[ord(each) - LETTERS_FROM] for each in result]
     counted, runs = wanted
     faithful = Counter(found) == counted and all(_has_run(found, run) for run in runs)
     return _joined(found) if all(applied) and faithful else None
