@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         work = run_workload(addresses, settings, duration_s=options.duration, seed=options.seed)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(work)
     except CannotServe as error:
         return _complain(error, error.exit_status)
@@ -122,7 +122,7 @@ def _positive(text: str) -> float:
     return value
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop where there is one: about half the CPU for each operation."""
     try:
         import uvloop

@@ -1,0 +1,111 @@
+"""What may be said to a generator, wherever it runs: the same words in this process and over a pipe.
+
+Here: the commands, and obeying one. Not here: HTTP (service/), pipes (front.py, child.py).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from kvnode.checkers import Verdict
+from traffic.arrivals import Pattern
+from traffic.generator import Generator
+from traffic.presets import apply_preset
+from traffic.worlds import checked_bug
+
+
+class Change(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What should change about a workload; what is not named stays. `bug`: null switches it off."""
+
+    rate: float | None = None
+    r: int | None = None
+    w: int | None = None
+    pattern: Pattern | None = None
+    personas: dict[str, float] | None = None
+    read_share: float | None = None
+    bug: str | None | UnsetType = UNSET
+    preset: str | None = None
+
+
+class Time(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The clock by which the people in the traffic live: what should change about it."""
+
+    hour: float | None = None
+    weekday: str | None = None
+    speed: float | None = None
+
+
+Do = Literal["start", "stop", "reset", "change", "preset", "time", "check"]
+
+
+class Command(Struct, omit_defaults=True):
+    """`workload`: one of them, or all. `scale`: the share of every rate that this generator is to make."""
+
+    do: Do
+    workload: str | None = None
+    change: Change = field(default_factory=Change)
+    time: Time = field(default_factory=Time)
+    scale: float = 1.0
+
+
+class Engine(Protocol):
+    """What the service stands on: a generator of this process, or a fleet of them.
+
+    `own` is the generator of this process: its store and node table serve the reads of the service.
+    """
+
+    own: Generator
+
+    @property
+    def running(self) -> bool: ...
+
+    def stats(self) -> dict[str, object]: ...
+
+    def series(self, workload: str) -> list[dict[str, float | int | None]]: ...
+
+    async def tell(self, command: Command) -> list[Verdict]:
+        """Do it; what was asked for, if it was a check. ValueError says what cannot be done; then nothing
+        has changed."""
+        ...
+
+    async def begin(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def why_broken(self) -> str | None: ...
+
+
+async def obey(generator: Generator, command: Command) -> list[Verdict]:
+    """Carry out a command on this one generator."""
+    if command.do == "start":
+        generator.start(command.workload)
+    elif command.do == "stop":
+        generator.stop(command.workload)
+    elif command.do == "reset":
+        generator.reset()
+    elif command.do == "preset":
+        apply_preset(generator, command.change.preset or "", scale=command.scale, start=False)
+    elif command.do == "time":
+        generator.clock.set(hour=command.time.hour, weekday=command.time.weekday, speed=command.time.speed)
+    elif command.do == "change":
+        assert command.workload is not None
+        _change(generator, command.workload, command.change, command.scale)
+    else:
+        return await generator.verdicts()
+    return []
+
+
+def _change(generator: Generator, workload: str, change: Change, scale: float) -> None:
+    driver = generator.drivers[workload]
+    if isinstance(change.bug, str):
+        checked_bug(driver.workload, change.bug)
+    driver.change(
+        rate=None if change.rate is None else change.rate * scale,
+        pattern=change.pattern,
+        r=change.r,
+        w=change.w,
+    )
+    if not isinstance(change.bug, UnsetType):
+        generator.switch_bug(workload, change.bug)
