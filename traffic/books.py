@@ -1,7 +1,11 @@
 """The books: every acknowledged write goes into a ledger, and `check` reads all of them back.
 
-Here: keeping ledgers while traffic runs, bounded; the quorum reads; one verdict. Not here: what "lost"
-means (kvnode.checkers.ledger).
+Here: keeping ledgers while traffic runs, bounded; one verdict. Not here: what "lost" means
+(kvnode.checkers.ledger), how the final reads are made (reads.py).
+
+A put that leaves it to the clocks (mode "lww") is booked as one of unknown outcome. It carries no context,
+so by the ledger's rule everything that it follows would be lost, read or not; whoever writes so counts
+what was really lost himself (the collaborative editor counts its edits).
 
 Checking while writes go on. A ledger must not change under its check: an increment acknowledged after the
 read would look lost. So `check` first *seals* the current ledger (new writes go to a fresh one), reads
@@ -16,24 +20,20 @@ not be read is kept, up to LEDGERS_MAX.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from kvnode.checkers import CounterRead, Ledger, SiblingRead, Status, Verdict
 from traffic.nodes import NodeTable
-from traffic.stores.base import NotFound, PutReply, Sibling, Store, StoreError
-from traffic.totals import CounterTotals, RunningTotals
+from traffic.operations import Mode
+from traffic.reads import READS_AT_ONCE, QuorumReads, read_all
+from traffic.stores.base import CounterReply, PutReply, Sibling, Store
+from traffic.totals import CounterTotals, RunningTotals, Totals
+from traffic.workloads.base import Unread
 
 KEYS_MAX = 20_000
 LEDGERS_MAX = 4
-READS_AT_ONCE = 32
 READS_AT_ONCE_QUIETLY = 4
-READ_TRIES_MAX = 8
-READ_RETRY_S = 0.25
-UNREAD_MAX = 100
 EVIDENCE_MAX = 20
-
-T = TypeVar("T")
 
 _WORST_FIRST: tuple[Status, ...] = ("violated", "unknown", "at risk", "ok")
 
@@ -44,20 +44,14 @@ class Books:
     def __init__(
         self, store: Store, nodes: NodeTable, totals: RunningTotals, *, keys_max: int = KEYS_MAX
     ) -> None:
-        self._store = store
-        self._nodes = nodes
+        self.reads = QuorumReads(store, nodes)
         self._totals = totals
         self._keys_max = keys_max
-        self._current = Ledger(r=self.read_quorum)
+        self._current = Ledger(r=self.reads.quorum)
         self._keys = 0
         self._sealed: list[Ledger] = []
         self._past: Verdict | None = None  # of all ledgers that were let go, together
         self._checking = asyncio.Lock()
-
-    @property
-    def read_quorum(self) -> int:
-        """A majority, so that every write with w at a majority must be seen."""
-        return self._store.replicas // 2 + 1
 
     @property
     def full(self) -> bool:
@@ -66,27 +60,31 @@ class Books:
 
     # --- what happened ------------------------------------------------------------------------------------
 
-    def acknowledged_put(self, reply: PutReply, *, w: int) -> None:
+    def acknowledged_put(self, reply: PutReply, *, w: int, mode: Mode | None = None) -> None:
+        if mode == "lww":
+            self._current.indefinite_put(reply.key)
+            return
         self._keys += 1
         self._current.acknowledged_put(
             reply.key,
             reply.dot,
             reply.vector_clock,
             w=w,
-            n=self._store.replicas,
+            n=self.reads.replicas,
             issued_under=reply.issued_under,
+            issued_under_dots=reply.issued_under_dots,
         )
 
     def indefinite_put(self, key: str) -> None:
         self._current.indefinite_put(key)
 
-    def acknowledged_counter(self, counter: CounterTotals, total: int, *, w: int) -> None:
-        if not counter.acknowledged:
+    def acknowledged_counter(self, counter: CounterTotals, totals: Totals, *, w: int) -> None:
+        if counter.acknowledged == Totals():
             self._keys += 1
-        self._current.acknowledged_counter(counter.key, counter.actor, total, w=w, n=self._store.replicas)
+        self._current.acknowledged_counter(counter.key, counter.actor, *totals, w=w, n=self.reads.replicas)
 
-    def unanswered_counter(self, counter: CounterTotals, total: int) -> None:
-        self._current.unanswered_counter(counter.key, counter.actor, total)
+    def unanswered_counter(self, counter: CounterTotals, totals: Totals) -> None:
+        self._current.unanswered_counter(counter.key, counter.actor, *totals)
 
     # --- the verdict --------------------------------------------------------------------------------------
 
@@ -122,49 +120,24 @@ class Books:
     def _seal(self) -> None:
         if self._current.acknowledged_puts or self._current.acknowledged_counter_updates:
             self._sealed.append(self._current)
-            self._current = Ledger(r=self.read_quorum)
+            self._current = Ledger(r=self.reads.quorum)
 
     async def _verify(self, ledgers: Sequence[Ledger], reads_at_once: int) -> list[Verdict]:
         keys = sorted({key for ledger in ledgers for key in ledger.keys})
         counters = sorted({key for ledger in ledgers for key in ledger.counters})
-        kv_reads = await _read_all(keys, self._read, reads_at_once)
-        counter_reads = await _read_all(counters, self._read_counter, reads_at_once)
+        values = await read_all(keys, self.reads.siblings, reads_at_once)
+        kv_reads = {key: _siblings(read) for key, read in values.items()}
+        totals = await read_all(counters, self.reads.counter, reads_at_once)
+        counter_reads = {key: _counter(read) for key, read in totals.items()}
         verdicts: list[Verdict] = []
         for ledger in ledgers:
             for key in ledger.counters:
                 counter = self._totals.known(key)
                 if counter is not None:
-                    ledger.unanswered_counter(key, counter.actor, counter.sent)
+                    ledger.unanswered_counter(key, counter.actor, *counter.sent)
             # In a thread: judging thousands of keys takes long enough to be seen in the latencies.
             verdicts.append(await asyncio.to_thread(ledger.check, kv_reads, counter_reads))
         return verdicts
-
-    async def _read(self, key: str) -> list[SiblingRead] | None:
-        for _ in range(READ_TRIES_MAX):
-            node = self._nodes.choose() or self._store.nodes[0]
-            try:
-                reply = await self._store.get(node, key, r=self.read_quorum)
-            except NotFound as error:  # nothing there, or tombstones: somebody has deleted it
-                return _siblings(error.siblings)
-            except StoreError:
-                await asyncio.sleep(READ_RETRY_S)
-                continue
-            return _siblings(reply.siblings)
-        return None
-
-    async def _read_counter(self, key: str) -> CounterRead | None:
-        for _ in range(READ_TRIES_MAX):
-            node = self._nodes.choose() or self._store.nodes[0]
-            try:
-                reply = await self._store.counter(node, key, r=self.read_quorum)
-            except StoreError:
-                await asyncio.sleep(READ_RETRY_S)
-                continue
-            actors = reply.actors or {}
-            return CounterRead(
-                reply.value, {name: (one.increments, one.decrements) for name, one in actors.items()}
-            )
-        return None
 
 
 def merged(verdicts: Sequence[Verdict]) -> Verdict:
@@ -183,24 +156,17 @@ def merged(verdicts: Sequence[Verdict]) -> Verdict:
     )
 
 
-def _siblings(siblings: Sequence[Sibling]) -> list[SiblingRead]:
-    return [SiblingRead(one.dot, one.vector_clock, one.issued_under, one.deleted) for one in siblings]
+def _siblings(read: Sequence[Sibling] | Unread) -> list[SiblingRead] | None:
+    if isinstance(read, Unread):
+        return None
+    return [
+        SiblingRead(one.dot, one.vector_clock, one.issued_under, one.deleted, one.issued_under_dots)
+        for one in read
+    ]
 
 
-async def _read_all(keys: Sequence[str], read: Callable[[str], Awaitable[T]], at_once: int) -> dict[str, T]:
-    """Every key read once, `at_once` at a time. After UNREAD_MAX unreadable ones the rest stays unread
-    (absent), so that a check of a dead cluster ends."""
-    found: dict[str, T] = {}
-    left = iter(keys)
-    unread = 0
-
-    async def reader() -> None:
-        nonlocal unread
-        for key in left:  # all readers share one iterator
-            if unread >= UNREAD_MAX:
-                return
-            found[key] = await read(key)
-            unread += found[key] is None
-
-    await asyncio.gather(*(reader() for _ in range(min(at_once, len(keys)))))
-    return found
+def _counter(read: CounterReply | Unread) -> CounterRead | None:
+    if isinstance(read, Unread):
+        return None
+    actors = read.actors or {}
+    return CounterRead(read.value, {name: (one.increments, one.decrements) for name, one in actors.items()})

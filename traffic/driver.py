@@ -1,9 +1,8 @@
 """The open loop: sends what a workload yields when it falls due, whether or not earlier operations were
 answered.
 
-Here: pacing, bounds, attempts, and telling recorder, books and workload how each operation ended. Not
-here: when (arrivals.py), what (workloads/), through which node (nodes.py), the wire (stores/), repeated
-increments (resender.py, which also states the whole retry policy).
+Here: pacing and bounds. Not here: when (arrivals.py), what (workloads/), how one operation is carried out
+(performer.py), repeated additions (resender.py, which also states the whole retry policy).
 
 Bounds. At most `in_flight_max` operations are out at once; what falls due beyond that waits in a queue of
 at most `queue_max`, its latency counted from the intended start; what falls due beyond that is *shed*:
@@ -27,15 +26,15 @@ from traffic.books import Books
 from traffic.clock import Clock, monotonic
 from traffic.convergence import Convergence
 from traffic.nodes import NodeTable
-from traffic.operations import Add, Get, Operation, Put
+from traffic.operations import Operation
+from traffic.performer import Performer
 from traffic.rates import Constant, checked_rate
 from traffic.recorder import Recorder
-from traffic.resender import Resender, Unanswered, refused
-from traffic.stores.base import NotFound, Store, StoreError
+from traffic.stores.base import Store
+from traffic.tap import Tap
 from traffic.totals import RunningTotals
 from traffic.workloads.base import Workload
 
-ATTEMPTS_MAX = 3
 IN_FLIGHT_MAX = 512
 QUEUE_MAX = 5_000
 RESENDING_MAX = 50_000
@@ -76,10 +75,6 @@ class Driver:
         self._clock = clock
         self._wall = wall
         self._store = store
-        self._nodes = nodes
-        self._totals = totals
-        self._books = books
-        self._convergence = convergence
         self._in_flight_max = in_flight_max
         self._queue_max = queue_max
         self.workload = workload
@@ -91,15 +86,18 @@ class Driver:
         self._arrivals = Arrivals(
             Constant(settings.rate), random=random, start_s=self._clock(), pattern=settings.pattern
         )
-        self._resender = Resender(
+        self._performer = Performer(
+            workload,
             store,
-            nodes,
-            books,
-            self.recorder,
+            nodes=nodes,
+            totals=totals,
+            books=books,
+            convergence=convergence,
+            recorder=self.recorder,
             random=random,
+            quorums=lambda: (self.settings.r, self.settings.w),
             clock=clock,
-            w=lambda: self.settings.w,
-            settled=self._resend_settled,
+            wall=wall,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue: deque[tuple[Operation, float]] = deque()
@@ -117,8 +115,17 @@ class Driver:
 
     @property
     def resending(self) -> int:
-        """Increments that wait for an answer."""
-        return self._resender.count
+        """Additions that wait for an answer."""
+        return self._performer.resending
+
+    @property
+    def tap(self) -> Tap | None:
+        """Who is told of every operation that has ended; None by default."""
+        return self._performer.tap
+
+    @tap.setter
+    def tap(self, tap: Tap | None) -> None:
+        self._performer.tap = tap
 
     def start(self) -> None:
         if not self.running:
@@ -127,9 +134,11 @@ class Driver:
             self._mind_the_gap()
 
     def stop(self) -> None:
-        """No more arrivals. What waits in the queue is shed; unanswered increments go on being sent again."""
+        """No more arrivals. What waits in the queue is shed; unanswered additions go on being sent again."""
         self.running = False
         self.recorder.shed += len(self._queue)
+        for operation, _ in self._queue:
+            self.workload.failed(operation, definite=True, now_s=self._wall())
         self._queue.clear()
         self._mind_the_gap()
 
@@ -186,7 +195,7 @@ class Driver:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._resender.close()
+        await self._performer.close()
 
     def _mind_the_gap(self) -> None:
         """Silence counts as a gap only while something should be sent."""
@@ -199,7 +208,7 @@ class Driver:
 
     def _arrive(self, intended_s: float) -> None:
         if len(self._tasks) < self._in_flight_max and not self._queue:
-            if self._resender.count < RESENDING_MAX:
+            if self.resending < RESENDING_MAX:
                 self._begin(self.workload.next_operation(self._wall()), intended_s)
                 return
         elif len(self._queue) < self._queue_max:
@@ -208,7 +217,7 @@ class Driver:
         self.recorder.shed += 1
 
     def _begin(self, operation: Operation, intended_s: float) -> None:
-        task = asyncio.get_running_loop().create_task(self._perform(operation, intended_s))
+        task = asyncio.get_running_loop().create_task(self._performer.perform(operation, intended_s))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -221,116 +230,3 @@ class Driver:
             self._broken = error
         elif self._queue and len(self._tasks) < self._in_flight_max:
             self._begin(*self._queue.popleft())
-
-    # --- one operation ------------------------------------------------------------------------------------
-
-    async def _perform(self, operation: Operation, intended_s: float) -> None:
-        if isinstance(operation, Add):
-            await self._add(operation, intended_s)
-        elif isinstance(operation, Put):
-            await self._put(operation, intended_s)
-        else:
-            await self._get(operation, intended_s)
-
-    async def _put(self, operation: Put, intended_s: float) -> None:
-        tried: list[str] = []
-        w = self.settings.w
-        while (node := self._next_node(tried)) is not None:
-            sent_s = self._clock()
-            self._convergence.touched(operation.key, sent_s, counter=False)
-            try:
-                reply = await self._store.put(node, operation.key, operation.value, w=w)
-            except StoreError as error:
-                self._note(node, error)
-                if not error.definite:
-                    self._books.indefinite_put(operation.key)
-                    self.recorder.failed(definite=False)
-                    return
-                if refused(error):
-                    break
-                continue
-            self._books.acknowledged_put(reply, w=w)
-            self._done(operation, node, intended_s, sent_s)
-            self._convergence.touched(operation.key, self._clock(), counter=False)
-            return
-        self.recorder.failed(definite=True)
-
-    async def _get(self, operation: Get, intended_s: float) -> None:
-        tried: list[str] = []
-        definite = True
-        while (node := self._next_node(tried)) is not None:
-            sent_s = self._clock()
-            try:
-                await self._store.get(node, operation.key, r=self.settings.r)
-            except NotFound:
-                # An answer, if a disappointing one (possible with r + w <= N): nobody has seen the tweet.
-                now_s = self._clock()
-                self.recorder.succeeded(
-                    operation.kind, node, intended_s=intended_s, sent_s=sent_s, done_s=now_s
-                )
-                return
-            except StoreError as error:
-                self._note(node, error)
-                definite = definite and error.definite
-                if refused(error):
-                    break
-                continue
-            self._done(operation, node, intended_s, sent_s)
-            return
-        self.recorder.failed(definite=definite)
-
-    async def _add(self, operation: Add, intended_s: float) -> None:
-        counter = self._totals.of(operation.key)
-        total = counter.add(operation.amount)
-        first_sent_s = self._clock()
-        tried: list[str] = []
-        w = self.settings.w
-        while (node := self._next_node(tried)) is not None:
-            sent_s = self._clock()
-            self._convergence.touched(operation.key, sent_s, counter=True)
-            try:
-                await self._store.add(node, operation.key, actor=counter.actor, increments=total, w=w)
-            except StoreError as error:
-                self._note(node, error)
-                if refused(error):
-                    self._books.unanswered_counter(counter, total)
-                    self.recorder.failed(definite=True)
-                    return
-                if not error.definite:
-                    break
-                continue
-            self._books.acknowledged_counter(counter, total, w=w)
-            counter.acknowledge(total)
-            self._done(operation, node, intended_s, sent_s)
-            self._convergence.touched(operation.key, self._clock(), counter=True)
-            if self._resender.count:
-                self._resender.settle(counter, node, self._clock())
-            return
-        self._books.unanswered_counter(counter, total)
-        self._resender.take(counter, Unanswered(operation, total, intended_s, first_sent_s))
-
-    def _next_node(self, tried: list[str]) -> str | None:
-        """The node for the next attempt, noted as tried; None when it is enough."""
-        if len(tried) >= ATTEMPTS_MAX:
-            return None
-        node = self._nodes.choose(tried)
-        if node is not None:
-            if tried:
-                self.recorder.resent += 1
-            tried.append(node)
-        return node
-
-    def _note(self, node: str, error: StoreError) -> None:
-        self.recorder.attempt_failed(node)
-        if not error.status:  # no answer at all: the node, not the operation, is in doubt
-            self._nodes.no_answer(node, self._clock())
-
-    def _done(self, operation: Operation, node: str, intended_s: float, sent_s: float) -> None:
-        self.recorder.succeeded(
-            operation.kind, node, intended_s=intended_s, sent_s=sent_s, done_s=self._clock()
-        )
-        self.workload.acknowledged(operation, self._wall())
-
-    def _resend_settled(self, unanswered: Unanswered) -> None:
-        self._convergence.touched(unanswered.operation.key, self._clock(), counter=True)
-        self.workload.acknowledged(unanswered.operation, self._wall())

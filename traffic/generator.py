@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -22,10 +23,14 @@ from traffic.clock import monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.nodes import NodeTable
+from traffic.recorder import summary_ms
 from traffic.stores.base import TrafficStore
+from traffic.tap import Tap
 from traffic.totals import RunningTotals
 from traffic.watch import Watch
+from traffic.workloads.base import Workload
 from traffic.workloads.twitter import Twitter
+from traffic.worlds import STARTED_BY_DEFAULT, WORLDS, World, checked_bug
 
 UPKEEP_EVERY_S = 1.0
 CHECK_DRAIN_S = 5.0
@@ -41,22 +46,27 @@ class Generator:
         self.totals = RunningTotals()
         self.books = Books(store, self.nodes, self.totals)
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
-        self.twitter = Twitter(self._random("twitter"), tag=secrets.token_hex(2))
         self._watch = Watch(store, self.nodes)
+        tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
-            "twitter": Driver(
-                self.twitter,
-                store,
-                nodes=self.nodes,
-                totals=self.totals,
-                books=self.books,
-                convergence=self.convergence,
-                random=self._random("arrivals"),
-                settings=settings,
-            )
+            name: self._driver(name, world, tag, settings) for name, world in WORLDS.items()
         }
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def _driver(self, name: str, world: World, tag: str, settings: Settings) -> Driver:
+        """`settings` are those of the worlds that start by default; the others take r and w from them."""
+        default = name in STARTED_BY_DEFAULT
+        return Driver(
+            world.make(self._random(name), tag),
+            self.store,
+            nodes=self.nodes,
+            totals=self.totals,
+            books=self.books,
+            convergence=self.convergence,
+            random=self._random("arrivals" if default else f"arrivals of {name}"),
+            settings=settings if default else replace(settings, rate=world.rate),
+        )
 
     def _random(self, purpose: str) -> Random:
         """One seed, and a stream of its own for each purpose: more node choices do not change the tweets."""
@@ -95,13 +105,35 @@ class Generator:
     def running(self) -> bool:
         return any(driver.running for driver in self.drivers.values())
 
+    @property
+    def twitter(self) -> Twitter:
+        workload = self.drivers["twitter"].workload
+        assert isinstance(workload, Twitter)
+        return workload
+
+    @property
+    def workloads(self) -> Mapping[str, Workload]:
+        return {name: driver.workload for name, driver in self.drivers.items()}
+
     def start(self, workload: str | None = None) -> None:
-        for driver in self._chosen(workload):
-            driver.start()
+        """One world, or those that start by default."""
+        for name in STARTED_BY_DEFAULT if workload is None else (workload,):
+            self.drivers[name].start()
 
     def stop(self, workload: str | None = None) -> None:
-        for driver in self._chosen(workload):
-            driver.stop()
+        """One world, or all."""
+        for name in self.drivers if workload is None else (workload,):
+            self.drivers[name].stop()
+
+    def switch_bug(self, workload: str, bug: str | None) -> None:
+        """Switch a known mistake of one world on, or (None) all off. ValueError if there is no such."""
+        world = self.drivers[workload].workload
+        world.bugs = frozenset() if bug is None else frozenset((checked_bug(world, bug),))
+
+    def set_tap(self, tap: Tap | None) -> None:
+        """Tell `tap` of every operation that ends, in all worlds."""
+        for driver in self.drivers.values():
+            driver.tap = tap
 
     def reset(self) -> None:
         """Begin the measured gap anew."""
@@ -114,10 +146,20 @@ class Generator:
 
     async def check(self) -> Verdict:
         """Read every acknowledged write back. Stopped traffic first gets a moment to be answered."""
+        await self._settled()
+        return await self.books.check()
+
+    async def verdicts(self) -> list[Verdict]:
+        """All verdicts: `check` first, then what each world has to say about its own promises."""
+        found = [await self.check()]
+        for driver in self.drivers.values():
+            found += await driver.workload.check(self.books.reads)
+        return found
+
+    async def _settled(self) -> None:
         if not self.running:
             for driver in self.drivers.values():
                 await driver.drained(CHECK_DRAIN_S)
-        return await self.books.check()
 
     # --- the picture --------------------------------------------------------------------------------------
 
@@ -133,7 +175,8 @@ class Generator:
             "running": self.running,
             "timestamp": now_ms,
             "active_tweets": self.twitter.active,
-            "active_documents": 0,
+            "active_documents": self._active("collab"),
+            "active_products": self._active("inventory"),
             "operations_total": sum(driver.recorder.operations for driver in drivers),
             "errors_total": sum(driver.recorder.errors for driver in drivers),
             "replicas": self.store.replicas,
@@ -150,7 +193,7 @@ class Generator:
     def _node(self, name: str, now_s: float) -> dict[str, Any]:
         node = self.nodes.nodes[name]
         lag = self.nodes.replication_lag()[name]["p95"]
-        counts = self.drivers["twitter"].recorder.node(name, now_s)
+        counts = self._counts(name, now_s)
         return {
             "url": self.store.url(name),
             "healthy": node.healthy(now_s),
@@ -161,10 +204,24 @@ class Generator:
             "replication_lag_ms": lag,
         }
 
-    # --- inside -------------------------------------------------------------------------------------------
+    def _counts(self, node: str, now_s: float) -> dict[str, Any]:
+        """What went through one node, of all worlds together."""
+        recorders = [driver.recorder for driver in self.drivers.values()]
+        each = [recorder.node(node, now_s) for recorder in recorders]
+        return {
+            "operations_total": sum(one["operations_total"] for one in each),
+            "errors_total": sum(one["errors_total"] for one in each),
+            "achieved_rate": round(sum(one["achieved_rate"] for one in each), 1),
+            "latency_ms": summary_ms(
+                histogram for recorder in recorders for histogram in recorder.node_histograms(node, now_s)
+            ),
+        }
 
-    def _chosen(self, workload: str | None) -> list[Driver]:
-        return list(self.drivers.values()) if workload is None else [self.drivers[workload]]
+    def _active(self, workload: str) -> int:
+        driver = self.drivers.get(workload)
+        return driver.workload.active if driver else 0
+
+    # --- inside -------------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -187,7 +244,7 @@ class Generator:
 
 
 def _workload(driver: Driver, now_s: float) -> dict[str, Any]:
-    recorder, settings = driver.recorder, driver.settings
+    recorder, settings, world = driver.recorder, driver.settings, driver.workload
     return {
         "running": driver.running,
         "target_rate": settings.rate,
@@ -207,5 +264,8 @@ def _workload(driver: Driver, now_s: float) -> dict[str, Any]:
         "latency_ms": recorder.latency_ms(now_s),
         "service_latency_ms": recorder.service_latency_ms(now_s),
         "counts": dict(recorder.ok),
+        "active": world.active,
+        "world": dict(world.counts()),
+        "bug": next(iter(sorted(world.bugs)), None),
         "longest_gap_s": round(recorder.longest_gap_s(now_s), 3),
     }

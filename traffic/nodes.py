@@ -6,6 +6,10 @@ Rule: a node is *believed* when its last /health answer is younger than HEALTH_A
 through it has failed since. The choice is random among the believed ones that have room; so a paused
 node, whose connections fill up, loses its share before anybody calls it dead. When nobody is believed
 every node is tried: a wrong belief must never stop the traffic.
+
+Regions. If the nodes lie in regions, a client asks a believed node of its own region first; if there is
+none, or it was tried already, any other. Geography is the cluster's business: without regions there is no
+preference, and nowhere is a delay invented.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ class Node:
     """One node as seen from here. Times are monotonic seconds; -inf: never."""
 
     name: str
+    region: str | None = None
     answered_s: float = float("-inf")  # the last good /health
     failed_s: float = float("-inf")  # the last attempt that got no answer
     members: Mapping[str, str] = field(default_factory=dict)  # what it believes of the others
@@ -39,17 +44,21 @@ class Node:
 
 
 class NodeTable:
-    """All nodes. Invariant: `_believed` is what `believed` said at the last `refresh`."""
+    """All nodes. Invariant: `_believed` is what `believed` said at the last `refresh`; `_believed_in` agrees."""
 
     def __init__(self, names: Sequence[str], *, random: Random, has_room: Callable[[str], bool]) -> None:
         self.nodes = {name: Node(name) for name in names}
         self._random = random
         self._has_room = has_room
         self._believed: tuple[str, ...] = ()
+        self._believed_in: dict[str, tuple[str, ...]] = {}  # the same, by region
         self._names = tuple(names)
 
     def refresh(self, now_s: float) -> None:
-        self._believed = tuple(name for name, node in self.nodes.items() if node.believed(now_s))
+        believed = tuple(name for name, node in self.nodes.items() if node.believed(now_s))
+        if believed != self._believed:
+            self._believed = believed
+            self._sort_by_region()
 
     def answered(self, name: str, members: Mapping[str, str], now_s: float) -> None:
         """`name` has answered /health."""
@@ -64,19 +73,39 @@ class NodeTable:
         if name in self._believed:
             self.refresh(now_s)
 
-    def choose(self, tried: Collection[str] = ()) -> str | None:
-        """A node that was not tried yet; None when all were."""
-        believed = self._believed
-        if believed:
-            name = believed[int(self._random.random() * len(believed))]
+    def place(self, regions: Mapping[str, str]) -> None:
+        """From now on the nodes lie in these regions; a node that is not named lies in none."""
+        for name, node in self.nodes.items():
+            node.region = regions.get(name)
+        self._sort_by_region()
+
+    @property
+    def regions(self) -> Mapping[str, str]:
+        """Where the nodes lie; empty if the cluster has no topology."""
+        return {name: node.region for name, node in self.nodes.items() if node.region is not None}
+
+    def choose(self, tried: Collection[str] = (), *, region: str | None = None) -> str | None:
+        """A node that was not tried yet, one in `region` first; None when all were tried."""
+        near = self._believed_in.get(region, ()) if region is not None else ()
+        first = near or self._believed
+        if first:
+            name = first[int(self._random.random() * len(first))]
             if name not in tried and self._has_room(name):
                 return name  # nearly always
-        for names in (believed, self._names):
+        for names in (near, self._believed, self._names):
             left = [name for name in names if name not in tried]
             roomy = [name for name in left if self._has_room(name)]
             if left:
                 return self._random.choice(roomy or left)
         return None
+
+    def _sort_by_region(self) -> None:
+        believed_in: dict[str, tuple[str, ...]] = {}
+        for name in self._believed:
+            region = self.nodes[name].region
+            if region is not None:
+                believed_in[region] = (*believed_in.get(region, ()), name)
+        self._believed_in = believed_in
 
     def state(self, name: str, now_s: float) -> str:
         """ "unreachable" if it does not answer us and nobody who does calls it dead or suspect; else the

@@ -211,13 +211,16 @@ class Recorder:
 
     def node(self, name: str, now_s: float) -> dict[str, Any]:
         tally = self._nodes[name]
-        recorded = [slot.service[name] for slot in self._window(now_s) if name in slot.service]
         return {
             "operations_total": tally.ok,
             "errors_total": tally.errors,
             "achieved_rate": round(tally.rate.rate(now_s), 1),
-            "latency_ms": summary_ms(recorded),
+            "latency_ms": summary_ms(self.node_histograms(name, now_s)),
         }
+
+    def node_histograms(self, name: str, now_s: float) -> list[Any]:
+        """From the actual send, through one node, last five seconds: they merge with those of other records."""
+        return [slot.service[name] for slot in self._window(now_s) if name in slot.service]
 
     def run_latency_ms(self) -> Mapping[str, dict[str, float | None]]:
         """Of the whole run: from the intended start by kind and for all kinds, and from the actual send."""

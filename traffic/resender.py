@@ -8,7 +8,7 @@ attempts; an indefinite put is not tried again (it may be there already) and cou
 increment is idempotent, because it carries its actor's running total: so it is sent again, through any
 node, until it is answered, with a pause that doubles from 50 ms to 1 s, each time multiplied by a random
 0.5–1 so that counters do not come back in step. Increments of one counter are coalesced: one request
-carries the newest total, and its answer settles every one that waits below it. Latency of such an
+carries the newest totals, and its answer settles every one that waits below it. Latency of such an
 operation runs from its intended start to that answer. A refusal of the request itself (4xx, but not 429)
 will not change by repeating it: the operation fails and is not sent again.
 """
@@ -27,8 +27,8 @@ from traffic.clock import Clock
 from traffic.nodes import NodeTable
 from traffic.operations import Add
 from traffic.recorder import Recorder
-from traffic.stores.base import Store, StoreError
-from traffic.totals import CounterTotals
+from traffic.stores.base import CounterReply, Store, StoreError
+from traffic.totals import CounterTotals, Totals
 
 PAUSE_S_MIN = 0.05
 PAUSE_S_MAX = 1.0
@@ -38,7 +38,7 @@ class Unanswered(Struct, frozen=True):
     """One increment that waits for an answer."""
 
     operation: Add
-    total: int
+    totals: Totals
     intended_s: float
     sent_s: float
 
@@ -57,8 +57,11 @@ class Resender:
         random: Random,
         clock: Clock,
         w: Callable[[], int],
-        settled: Callable[[Unanswered], None],
+        settled: Callable[[Unanswered, str, CounterReply], None],
+        given_up: Callable[[Unanswered, str], None],
     ) -> None:
+        """settled: called for each increment, with the node and the answer that settled it. given_up: for
+        each one that was refused, with the node that refused it."""
         self._store = store
         self._nodes = nodes
         self._books = books
@@ -67,6 +70,7 @@ class Resender:
         self._clock = clock
         self._w = w
         self._settled = settled
+        self._given_up = given_up
         self._waiting: dict[str, deque[Unanswered]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.count = 0
@@ -83,22 +87,18 @@ class Resender:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def settle(self, counter: CounterTotals, node: str, now_s: float) -> None:
-        """A total of `counter` was acknowledged: so is everything that waits at or below it."""
+    def settle(self, counter: CounterTotals, node: str, reply: CounterReply) -> None:
+        """Totals of `counter` were acknowledged: so is everything that waits at or below them."""
         queue = self._waiting.get(counter.key)
         if queue is None:
             return
-        still_waiting: deque[Unanswered] = deque()
-        for one in queue:
-            if one.total <= counter.acknowledged:
-                self.count -= 1
-                kind, sent_s = one.operation.kind, one.sent_s
-                self._recorder.succeeded(kind, node, intended_s=one.intended_s, sent_s=sent_s, done_s=now_s)
-                self._settled(one)
-            else:
-                still_waiting.append(one)
+        settled = [one for one in queue if one.totals <= counter.acknowledged]
+        still_waiting = [one for one in queue if one.totals > counter.acknowledged]
+        self.count -= len(settled)
         queue.clear()
         queue.extend(still_waiting)
+        for one in settled:
+            self._settled(one, node, reply)
 
     async def close(self) -> None:
         """Give up what is still unanswered; the books know it as sent."""
@@ -115,29 +115,33 @@ class Resender:
                 if not queue:
                     return
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
-                node = self._nodes.choose() or self._store.nodes[0]
-                total, w = counter.sent, self._w()
+                node = self._nodes.choose(region=queue[0].operation.region) or self._store.nodes[0]
+                totals, w = counter.sent, self._w()
                 self._recorder.resent += 1
                 try:
-                    await self._store.add(node, counter.key, actor=counter.actor, increments=total, w=w)
+                    reply = await self._store.add(
+                        node,
+                        counter.key,
+                        actor=counter.actor,
+                        increments=totals.increments,
+                        decrements=totals.decrements,
+                        w=w,
+                    )
                 except StoreError as error:
                     self._recorder.attempt_failed(node)
                     if not error.status:
                         self._nodes.no_answer(node, self._clock())
                     elif refused(error):
-                        self._give_up(queue)
+                        for one in queue:
+                            self._given_up(one, node)
                         return
                     continue
-                self._books.acknowledged_counter(counter, total, w=w)
-                counter.acknowledge(total)
-                self.settle(counter, node, self._clock())
+                self._books.acknowledged_counter(counter, totals, w=w)
+                counter.acknowledge(totals)
+                self.settle(counter, node, reply)
         finally:
             self.count -= len(queue)
             del self._waiting[counter.key]
-
-    def _give_up(self, queue: deque[Unanswered]) -> None:
-        for _ in range(len(queue)):
-            self._recorder.failed(definite=True)
 
 
 def refused(error: StoreError) -> bool:

@@ -15,10 +15,14 @@ from traffic.books import Books
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.nodes import NodeTable
-from traffic.operations import Add, Get, Operation, Put
+from traffic.operations import Add, Count, Get, Operation, Put
+from traffic.stores.base import CounterReply, Reply
 from traffic.stores.memory import MemoryStore
 from traffic.totals import RunningTotals
 from traffic.watch import Watch
+from traffic.workloads.base import Workload
+
+WALL_S = 1_790_000_000.0
 
 
 class _Jumping(selectors.SelectSelector):
@@ -61,7 +65,7 @@ def in_virtual_time() -> Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
     return run
 
 
-class OnlyLikes:
+class OnlyLikes(Workload):
     """A workload of likes on one hot key."""
 
     name = "likes"
@@ -73,7 +77,7 @@ class OnlyLikes:
     def next_operation(self, now_s: float) -> Operation:
         return Add(kind="like", persona="ada", key="tweet/1/likes")
 
-    def acknowledged(self, operation: Operation, now_s: float) -> None:
+    def answered(self, operation: Operation, reply: Reply, now_s: float) -> None:
         self.liked += 1
 
 
@@ -89,6 +93,29 @@ class OnlyPuts(OnlyLikes):
         return Put(kind="tweet", persona="ada", key=f"tweet/{self.issued}", value="{}")
 
 
+class UpsAndDowns(OnlyLikes):
+    """Adds 3, takes 1 away, counts, and so on."""
+
+    kinds = ("add", "take", "count")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.issued = 0
+        self.seen: list[int] = []
+
+    def next_operation(self, now_s: float) -> Operation:
+        self.issued += 1
+        if self.issued % 3 == 0:
+            return Count(kind="count", persona="ada", key="stock/1")
+        kind, amount = ("add", 3) if self.issued % 3 == 1 else ("take", -1)
+        return Add(kind=kind, persona="ada", key="stock/1", amount=amount)
+
+    def answered(self, operation: Operation, reply: Reply, now_s: float) -> None:
+        super().answered(operation, reply, now_s)
+        if isinstance(reply, CounterReply):
+            self.seen.append(reply.value)
+
+
 class OnlyReads(OnlyLikes):
     kinds = ("read",)
 
@@ -99,7 +126,7 @@ class OnlyReads(OnlyLikes):
 class Bench:
     """A driver with all its parts, on the running loop."""
 
-    def __init__(self, workload: OnlyLikes, store: MemoryStore, *, rate: float = 100, **bounds: int) -> None:
+    def __init__(self, workload: Workload, store: MemoryStore, *, rate: float = 100, **bounds: int) -> None:
         clock = asyncio.get_running_loop().time
         self.store = store
         self.workload = workload
@@ -116,6 +143,7 @@ class Bench:
             random=Random(3),
             settings=Settings(rate=rate, pattern="even"),
             clock=clock,
+            wall=lambda: WALL_S + clock(),
             **bounds,
         )
         self.recorder = self.driver.recorder
@@ -137,7 +165,11 @@ class Bench:
 
 @pytest.fixture
 def bench_of() -> Callable[..., Bench]:
-    """bench_of("likes" | "puts" | "reads", store, rate=…, in_flight_max=…, queue_max=…): use inside
-    virtual time."""
-    workloads = {"likes": OnlyLikes, "puts": OnlyPuts, "reads": OnlyReads}
-    return lambda kind, store, **options: Bench(workloads[kind](), store, **options)
+    """bench_of("likes" | "puts" | "reads" | "ups and downs" | a workload, store, rate=…, in_flight_max=…,
+    queue_max=…): use inside virtual time."""
+    workloads = {"likes": OnlyLikes, "puts": OnlyPuts, "reads": OnlyReads, "ups and downs": UpsAndDowns}
+
+    def bench(kind: str | Workload, store: MemoryStore, **options: Any) -> Bench:
+        return Bench(workloads[kind]() if isinstance(kind, str) else kind, store, **options)
+
+    return bench

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from traffic.stores.base import ActorTotals
 from traffic.stores.memory import MemoryStore
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
@@ -41,9 +42,33 @@ def test_an_increment_applied_twice_is_caught(in_virtual_time: Run, bench_of: Be
             await asyncio.sleep(1)
             bench.driver.stop()
             await bench.driver.drained(5)
-            store.counters["tweet/1/likes"]["traffic-test"] += 1
+            actors = store.counters["tweet/1/likes"]
+            actors["traffic-test"] = ActorTotals(actors["traffic-test"].increments + 1, 0)
             verdict = await bench.books.check()
             assert (verdict.status, verdict.counters_wrong) == ("violated", 1)
+
+    in_virtual_time(main)
+
+
+def test_decrements_are_exact_through_silence_and_death(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with bench_of("ups and downs", store, rate=90) as bench:
+            await asyncio.sleep(2)
+            store.silent = {"node-1"}
+            await asyncio.sleep(2)
+            store.dead = set(store.nodes)
+            await asyncio.sleep(2)
+            store.silent, store.dead = set(), set()
+            bench.driver.stop()
+            assert await bench.driver.drained(10)
+            counted = bench.recorder.ok
+            final = await bench.books.reads.counter("stock/1")
+            assert final.value == 3 * counted["add"] - counted["take"] > 100
+            assert len(bench.workload.seen) == bench.recorder.operations
+            assert (await bench.books.check()).status == "ok"
+            store.counters["stock/1"]["traffic-test"] = ActorTotals(3 * counted["add"], 0)
+            assert (await bench.books.check()).status == "violated"
 
     in_virtual_time(main)
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from traffic.driver import Settings
-from traffic.operations import Operation
-from traffic.stores.memory import MemoryStore
+from traffic.operations import Add, Operation
+from traffic.stores.base import CounterReply, Reply
+from traffic.stores.memory import MemoryStore, Version
+from traffic.tap import Ended
+from traffic.workloads.base import Workload
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 BenchOf = Callable[..., Any]
@@ -26,7 +30,9 @@ def test_every_arrival_is_sent_and_acknowledged(in_virtual_time: Run, bench_of: 
             assert (bench.recorder.errors, bench.recorder.shed, bench.recorder.resent) == (0, 0, 0)
             verdict = await bench.books.check()
             assert (verdict.status, verdict.lost, verdict.counters_wrong) == ("ok", 0, 0)
-            assert bench.store.counters["tweet/1/likes"]["traffic-test"] == bench.recorder.operations
+            assert (
+                bench.store.counters["tweet/1/likes"]["traffic-test"].increments == bench.recorder.operations
+            )
 
     in_virtual_time(main)
 
@@ -58,8 +64,9 @@ def test_a_stall_shows_in_the_latency_from_the_intended_start(
         store = MemoryStore(latency_s=0.0001)
         async with bench_of("likes", store, rate=100, in_flight_max=1) as bench:
 
-            async def slow(*args: Any, **more: Any) -> None:
+            async def slow(node: str, key: str, **more: Any) -> CounterReply:
                 await asyncio.sleep(0.05)
+                return CounterReply(key, 0, node)
 
             store.add = slow  # type: ignore[method-assign]
             await asyncio.sleep(10)
@@ -124,7 +131,7 @@ def test_an_indefinite_put_is_an_error_and_not_repeated(in_virtual_time: Run, be
 def test_a_read_is_tried_through_every_node(in_virtual_time: Run, bench_of: BenchOf) -> None:
     async def main() -> None:
         store = MemoryStore()
-        store.values["tweet/1"] = ("{}", "memory.0000000000000001:1")
+        store.values["tweet/1"] = [Version("{}", 1)]
         async with bench_of("reads", store, rate=50) as bench:
             store.silent = {"node-1", "node-2"}
             await asyncio.sleep(1)
@@ -157,7 +164,7 @@ def test_unanswered_likes_are_sent_again_until_they_are_answered(
             assert await bench.driver.drained(5)
             verdict = await bench.books.check()
             assert (verdict.status, verdict.lost, verdict.counters_wrong) == ("ok", 0, 0)
-            assert store.counters["tweet/1/likes"]["traffic-test"] == bench.recorder.operations
+            assert store.counters["tweet/1/likes"]["traffic-test"].increments == bench.recorder.operations
             assert bench.workload.liked == bench.recorder.operations >= 1490
             loop = asyncio.get_running_loop()
             assert 10 <= bench.recorder.longest_gap_s(loop.time()) < 11.5
@@ -190,7 +197,7 @@ def test_a_like_of_unknown_outcome_is_counted_once(in_virtual_time: Run, bench_o
             store.silent = set()
             bench.driver.stop()
             assert await bench.driver.drained(20)
-            assert store.counters["tweet/1/likes"]["traffic-test"] == bench.workload.liked
+            assert store.counters["tweet/1/likes"]["traffic-test"].increments == bench.workload.liked
             assert (await bench.books.check()).status == "ok"
 
     in_virtual_time(main)
@@ -217,16 +224,82 @@ def test_a_refusal_is_not_repeated_for_ever(in_virtual_time: Run, bench_of: Benc
 
 
 def test_a_bug_in_the_workload_ends_the_driver_loudly(in_virtual_time: Run, bench_of: BenchOf) -> None:
-    def broken(operation: Operation, now_s: float) -> None:
+    def broken(operation: Operation, reply: Reply, now_s: float) -> None:
         raise KeyError("planted")
 
     async def main() -> None:
         bench = bench_of("likes", MemoryStore(), rate=10)
-        bench.workload.acknowledged = broken
+        bench.workload.answered = broken
         bench.driver.start()
         with pytest.raises(RuntimeError, match="has a bug"):
             await asyncio.wait_for(bench.driver.run(), 5)
         await bench.driver.close()
+
+    in_virtual_time(main)
+
+
+def test_a_tap_hears_of_every_end(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    """1. Everybody answers. 2. Nobody does. 3. All are dead. Each operation is told once, with its outcome."""
+
+    class Listener:
+        def __init__(self) -> None:
+            self.heard: list[Ended] = []
+
+        def operation(self, ended: Ended) -> None:
+            self.heard.append(ended)
+
+    async def main() -> None:
+        store, listener = MemoryStore(), Listener()
+        async with bench_of("puts", store, rate=100) as bench:
+            bench.driver.tap = listener
+            await asyncio.sleep(1)
+            store.silent = set(store.nodes)
+            await asyncio.sleep(1)
+            store.silent, store.dead = set(), set(store.nodes)
+            await asyncio.sleep(1)
+            bench.driver.stop()
+            assert await bench.driver.drained(10)
+            outcomes = Counter(ended.outcome for ended in listener.heard)
+            assert outcomes["ok"] == bench.recorder.operations > 90
+            assert outcomes["indefinite"] == bench.recorder.failed_indefinite > 90
+            assert outcomes["definite"] == bench.recorder.failed_definite > 90
+            assert len({ended.operation.key for ended in listener.heard}) == bench.workload.issued
+            for ended in listener.heard:
+                assert ended.intended_s <= ended.sent_s <= ended.done_s
+                assert (ended.reply is not None) == (ended.outcome == "ok")
+
+    in_virtual_time(main)
+
+
+def test_a_client_is_served_in_its_region_while_that_can_be(in_virtual_time: Run, bench_of: BenchOf) -> None:
+    class Londoner(Workload):
+        name = "likes"
+        kinds = ("like",)
+
+        def next_operation(self, now_s: float) -> Operation:
+            return Add(kind="like", persona="ada", key="tweet/1/likes", region="London")
+
+    def asked(store: MemoryStore) -> set[str]:
+        nodes = {node for node, what, _ in store.calls if what == "add"}
+        store.calls.clear()
+        return nodes
+
+    async def main() -> None:
+        store = MemoryStore()
+        async with bench_of(Londoner(), store, rate=100) as bench:
+            await asyncio.sleep(1)
+            assert asked(store) == set(store.nodes)  # no topology: the region is only a label
+            bench.nodes.place({"node-1": "Tokyo", "node-2": "London", "node-3": "Tokyo"})
+            await asyncio.sleep(0.1)
+            store.calls.clear()
+            await asyncio.sleep(1)
+            assert asked(store) == {"node-2"}
+            store.dead = {"node-2"}
+            await asyncio.sleep(1)
+            store.calls.clear()
+            await asyncio.sleep(1)
+            assert asked(store) == {"node-1", "node-3"}
+            assert bench.recorder.errors == 0
 
     in_virtual_time(main)
 

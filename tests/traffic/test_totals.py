@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from traffic.totals import RunningTotals, fresh_actor
+from traffic.totals import RunningTotals, Totals, fresh_actor
 
 
 def test_two_processes_never_share_an_actor() -> None:
@@ -14,16 +14,26 @@ def test_two_processes_never_share_an_actor() -> None:
 
 def test_totals_grow_and_a_late_answer_changes_nothing() -> None:
     counter = RunningTotals("a").of("k")
-    assert [counter.add(1), counter.add(2), counter.add(1)] == [1, 3, 4]
-    counter.acknowledge(4)
-    counter.acknowledge(1)
-    assert counter.acknowledged == 4
+    assert [counter.add(1), counter.add(2), counter.add(1)] == [(1, 0), (3, 0), (4, 0)]
+    counter.acknowledge(Totals(4, 0))
+    counter.acknowledge(Totals(1, 0))
+    assert counter.acknowledged == Totals(4, 0)
     assert counter.settled
 
 
+def test_taking_away_lets_another_total_grow() -> None:
+    counter = RunningTotals("a").of("k")
+    sent = [counter.add(5), counter.add(-2), counter.add(1), counter.add(-4)]
+    assert sent == [(5, 0), (5, 2), (6, 2), (6, 6)] == sorted(sent)
+    counter.acknowledge(sent[2])
+    counter.acknowledge(sent[1])
+    assert counter.acknowledged == (6, 2)
+    assert not counter.settled
+
+
 def test_an_answer_for_what_was_never_sent_is_a_bug() -> None:
-    with pytest.raises(AssertionError, match="only 0 sent"):
-        RunningTotals("a").of("k").acknowledge(1)
+    with pytest.raises(AssertionError, match=r"only Totals.increments=0, decrements=0. sent"):
+        RunningTotals("a").of("k").acknowledge(Totals(1, 0))
 
 
 def test_a_forgotten_counter_comes_back_under_a_new_actor() -> None:
@@ -39,7 +49,7 @@ def test_a_forgotten_counter_comes_back_under_a_new_actor() -> None:
     assert totals.of("k9") is unsettled  # never forgotten while an answer is open
     again = totals.of("k0")
     assert again.actor != unsettled.actor
-    assert again.add(1) == 1
+    assert again.add(1) == (1, 0)
 
 
 def test_memory_is_bounded_by_what_is_open() -> None:

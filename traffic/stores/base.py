@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from traffic.operations import Mode
+
 
 class StoreError(Exception):
     """One call failed. `status` is the HTTP status where there was one, else 0."""
@@ -36,6 +38,7 @@ class PutReply(Struct, frozen=True):
     node: str
     w: int
     issued_under: dict[str, int] | None = None
+    issued_under_dots: list[str] = []
     context: str | None = None
     acknowledged_by: list[str] = []
 
@@ -49,6 +52,7 @@ class Sibling(Struct, frozen=True):
     node: str
     timestamp: float = 0  # wall clock of its coordinator, ms
     issued_under: dict[str, int] | None = None
+    issued_under_dots: list[str] = []
     deleted: bool = False
 
 
@@ -89,6 +93,10 @@ class CounterReply(Struct, frozen=True):
     w: int | None = None
 
 
+Reply = PutReply | GetReply | CounterReply | None
+"""What an operation brought; None: there is no such key (or nothing to tell, as after maintenance)."""
+
+
 class Store(Protocol):
     """Reads and writes. Every call raises StoreError when it fails, at the latest after the adapter's
     timeout."""
@@ -116,19 +124,36 @@ class Store(Protocol):
         ...
 
     async def put(
-        self, node: str, key: str, value: str, *, w: int, context: str | None = None
+        self,
+        node: str,
+        key: str,
+        value: str,
+        *,
+        w: int,
+        context: str | None = None,
+        mode: Mode | None = None,
     ) -> PutReply: ...
 
     async def get(self, node: str, key: str, *, r: int) -> GetReply: ...
 
-    async def add(self, node: str, key: str, *, actor: str, increments: int, w: int) -> None:
-        """`increments` is the running total of `actor`, not the difference."""
+    async def add(
+        self, node: str, key: str, *, actor: str, increments: int, decrements: int = 0, w: int
+    ) -> CounterReply:
+        """`increments` and `decrements` are the running totals of `actor`, not the difference."""
         ...
 
     async def counter(self, node: str, key: str, *, r: int) -> CounterReply: ...
 
     async def keys(self, node: str, *, prefix: str, after: str, limit: int) -> list[str]:
         """Keys that this node holds, sorted, greater than `after`."""
+        ...
+
+    async def repair(self, node: str) -> None:
+        """Have `node` compare itself with every live peer now, and mend what differs."""
+        ...
+
+    async def sweep(self, node: str) -> None:
+        """Have `node` let go of tombstones that nobody needs any more."""
         ...
 
     async def close(self) -> None: ...

@@ -16,11 +16,22 @@ import msgspec
 from msgspec import Struct
 
 from traffic.discovery import Address, NoCluster
-from traffic.stores.base import CounterReply, GetReply, NotFound, Observed, PutReply, Sibling, StoreError
+from traffic.operations import Mode
+from traffic.stores.base import (
+    ActorTotals,
+    CounterReply,
+    GetReply,
+    NotFound,
+    Observed,
+    PutReply,
+    Sibling,
+    StoreError,
+)
 from traffic.stores.http import Answer, HttpError, Pool
 
 WATCH_CONNECTIONS_MAX = 8
 WATCH_TIMEOUT_S = 0.9
+UPKEEP_TIMEOUT_S = 30.0
 REPLICAS_DEFAULT = 3
 TOKEN = "QUORUM_LAB_TOKEN"
 """The environment variable with the token that a cluster beyond loopback demands."""
@@ -39,6 +50,23 @@ class _AddBody(Struct):
     actor: str
     increments: int
     decrements: int
+
+
+class _Added(Struct):
+    """What an addition answers: the value, and the totals of the one actor that was asked for."""
+
+    key: str
+    value: int
+    node: str
+    actor: str
+    increments: int
+    decrements: int
+    w: int | None = None
+
+    @property
+    def reply(self) -> CounterReply:
+        totals = {self.actor: ActorTotals(self.increments, self.decrements)}
+        return CounterReply(self.key, self.value, self.node, totals, self.w)
 
 
 class _Problem(Struct):
@@ -109,8 +137,14 @@ class KvnodeStore:
             name: Pool(url, connections_max=WATCH_CONNECTIONS_MAX, timeout_s=WATCH_TIMEOUT_S, token=token)
             for name, url in self.urls.items()
         }
+        # Night work takes seconds: with connections of its own, nothing else waits behind it.
+        self._upkeep = {
+            name: Pool(url, connections_max=1, timeout_s=UPKEEP_TIMEOUT_S, token=token)
+            for name, url in self.urls.items()
+        }
         self._decode_get = msgspec.json.Decoder(GetReply).decode
         self._decode_put = msgspec.json.Decoder(PutReply).decode
+        self._decode_added = msgspec.json.Decoder(_Added).decode
 
     @property
     def nodes(self) -> Sequence[str]:
@@ -138,24 +172,40 @@ class KvnodeStore:
 
     # --- Store --------------------------------------------------------------------------------------------
 
-    async def put(self, node: str, key: str, value: str, *, w: int, context: str | None = None) -> PutReply:
+    async def put(
+        self,
+        node: str,
+        key: str,
+        value: str,
+        *,
+        w: int,
+        context: str | None = None,
+        mode: Mode | None = None,
+    ) -> PutReply:
         body = _encode(_PutBody(value, context))
-        answer = await self._ask(self._pools, node, "PUT", f"/kv/{_quoted(key)}?w={w}", body)
+        target = f"/kv/{_quoted(key)}?w={w}"
+        answer = await self._ask(self._pools, node, "PUT", f"{target}&mode={mode}" if mode else target, body)
         try:
             return self._decode_put(answer.body)
         except msgspec.MsgspecError as error:
-            raise StoreError(node, f"an answer that makes no sense: {error}", definite=False) from None
+            raise _nonsense(node, error) from None
 
     async def get(self, node: str, key: str, *, r: int) -> GetReply:
         answer = await self._ask(self._pools, node, "GET", f"/kv/{_quoted(key)}?r={r}")
         try:
             return self._decode_get(answer.body)
         except msgspec.MsgspecError as error:
-            raise StoreError(node, f"an answer that makes no sense: {error}", definite=False) from None
+            raise _nonsense(node, error) from None
 
-    async def add(self, node: str, key: str, *, actor: str, increments: int, w: int) -> None:
-        body = _encode(_AddBody(actor, increments, 0))
-        await self._ask(self._pools, node, "POST", f"/counter/{_quoted(key)}?w={w}", body)
+    async def add(
+        self, node: str, key: str, *, actor: str, increments: int, decrements: int = 0, w: int
+    ) -> CounterReply:
+        body = _encode(_AddBody(actor, increments, decrements))
+        answer = await self._ask(self._pools, node, "POST", f"/counter/{_quoted(key)}?w={w}", body)
+        try:
+            return self._decode_added(answer.body).reply
+        except msgspec.MsgspecError as error:
+            raise _nonsense(node, error) from None
 
     async def counter(self, node: str, key: str, *, r: int) -> CounterReply:
         answer = await self._ask(self._pools, node, "GET", f"/counter/{_quoted(key)}?r={r}")
@@ -166,8 +216,14 @@ class KvnodeStore:
         answer = await self._ask(self._watch, node, "GET", target)
         return _decoded(node, answer, _Keys).keys
 
+    async def repair(self, node: str) -> None:
+        await self._ask(self._upkeep, node, "POST", "/repair")
+
+    async def sweep(self, node: str) -> None:
+        await self._ask(self._upkeep, node, "POST", "/sweep")
+
     async def close(self) -> None:
-        for pool in (*self._pools.values(), *self._watch.values()):
+        for pool in (*self._pools.values(), *self._watch.values(), *self._upkeep.values()):
             await pool.close()
 
     # --- Observer -----------------------------------------------------------------------------------------
@@ -244,7 +300,11 @@ def _decoded(node: str, answer: Answer, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(answer.body, type=shape)
     except msgspec.MsgspecError as error:
-        raise StoreError(node, f"an answer that makes no sense: {error}", definite=False) from None
+        raise _nonsense(node, error) from None
+
+
+def _nonsense(node: str, error: msgspec.MsgspecError) -> StoreError:
+    return StoreError(node, f"an answer that makes no sense: {error}", definite=False)
 
 
 def _failure(node: str, answer: Answer) -> StoreError:

@@ -3,6 +3,10 @@
 Here: a dictionary behind the Store and Observer protocols; nodes that can be dead (refuse), silent (never
 answer) or forgetful (acknowledge and lose: the bug that the ledger must catch). Not here: replication; it
 is one copy.
+
+Versions are real, if simple: there is one store id, so a dot is a number that grows, and a context is the
+number up to which everything was seen and, after a "+", single numbers beside that. A version is obsolete
+when another one's past has seen it; so writers who did not see each other leave siblings, as in a database.
 """
 
 from __future__ import annotations
@@ -10,8 +14,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
+from traffic.operations import Mode
 from traffic.stores.base import (
     ActorTotals,
     CounterReply,
@@ -24,6 +29,40 @@ from traffic.stores.base import (
 )
 
 STORE_ID = "memory.0000000000000001"
+
+
+class Seen(NamedTuple):
+    """What a writer has seen: all dots up to `upto`, and `single` ones."""
+
+    upto: int = 0
+    single: frozenset[int] = frozenset()
+
+    def __str__(self) -> str:
+        return "+".join(map(str, (self.upto, *sorted(self.single))))
+
+    @classmethod
+    def parse(cls, context: str) -> Seen:
+        upto, *single = map(int, context.split("+"))
+        return cls(upto, frozenset(single))
+
+    def covers(self, dot: int) -> bool:
+        return dot <= self.upto or dot in self.single
+
+
+class Version(NamedTuple):
+    """One write."""
+
+    value: Any
+    dot: int
+    past: Seen = Seen()
+    lww: bool = False
+
+    def sibling(self, node: str) -> Sibling:
+        clock = {STORE_ID: max(self.dot, self.past.upto, *self.past.single, 0)}
+        singles = [f"{STORE_ID}:{dot}" for dot in sorted(self.past.single)]
+        past = {STORE_ID: self.past.upto} if self.past.upto else {}
+        dot = f"{STORE_ID}:{self.dot}"
+        return Sibling(self.value, dot, clock, node, self.dot, issued_under=past, issued_under_dots=singles)
 
 
 class MemoryStore:
@@ -40,8 +79,8 @@ class MemoryStore:
         self.forgetful = False  # acknowledges writes and drops them
         self.disagreeing: set[str] = set()  # keys whose replicas differ
         self.calls: list[tuple[str, str, str]] = []  # (node, what, key)
-        self.values: dict[str, tuple[Any, str]] = {}
-        self.counters: dict[str, dict[str, int]] = {}
+        self.values: dict[str, list[Version]] = {}
+        self.counters: dict[str, dict[str, ActorTotals]] = {}
         self._dots = 0
 
     @property
@@ -61,44 +100,86 @@ class MemoryStore:
     def has_room(self, node: str) -> bool:
         return True
 
-    async def put(self, node: str, key: str, value: str, *, w: int, context: str | None = None) -> PutReply:
+    # --- Store --------------------------------------------------------------------------------------------
+
+    async def put(
+        self,
+        node: str,
+        key: str,
+        value: str,
+        *,
+        w: int,
+        context: str | None = None,
+        mode: Mode | None = None,
+    ) -> PutReply:
         silent = await self._arrive(node, "put", key)
+        held = self.values.get(key, [])
+        if context is not None:
+            past = Seen.parse(context)
+        elif mode in ("siblings", "lww"):
+            past = Seen()
+        else:
+            past = Seen(max((one.dot for one in held), default=0))
         self._dots += 1
-        dot = f"{STORE_ID}:{self._dots}"
+        version = Version(value, self._dots, past, mode == "lww")
+        left = [one for one in held if not (past.covers(one.dot) or (version.lww and one.lww))]
         if self._applies(silent):
-            self.values[key] = (value, dot)
+            self.values[key] = [*left, version]
         await self._answer(node, silent)
-        clock = {STORE_ID: self._dots}
-        return PutReply(key, dot, clock, node, w, issued_under={}, context=dot, acknowledged_by=[node])
+        shown = version.sibling(node)
+        seen = Seen(past.upto, past.single | {version.dot}) if left else Seen(version.dot)
+        return PutReply(
+            key=key,
+            dot=shown.dot,
+            vector_clock=shown.vector_clock,
+            node=node,
+            w=w,
+            issued_under=shown.issued_under,
+            issued_under_dots=shown.issued_under_dots,
+            context=str(seen),
+            acknowledged_by=[node],
+        )
 
     async def get(self, node: str, key: str, *, r: int) -> GetReply:
         await self._answer(node, await self._arrive(node, "get", key))
         if key not in self.values:
             raise NotFound(node, f"no such key: {key!r}")
-        value, dot = self.values[key]
-        clock = {STORE_ID: int(dot.rpartition(":")[2])}
-        return GetReply(key, value, False, [Sibling(value, dot, clock, node)], clock, node, context=dot)
+        siblings = [version.sibling(node) for version in self.values[key]]
+        newest = self.values[key][-1]
+        clock = {STORE_ID: newest.dot}
+        return GetReply(
+            key, newest.value, len(siblings) > 1, siblings, clock, node, context=str(Seen(newest.dot))
+        )
 
-    async def add(self, node: str, key: str, *, actor: str, increments: int, w: int) -> None:
+    async def add(
+        self, node: str, key: str, *, actor: str, increments: int, decrements: int = 0, w: int
+    ) -> CounterReply:
         silent = await self._arrive(node, "add", key)
         if self._applies(silent):
             actors = self.counters.setdefault(key, {})
-            actors[actor] = max(actors.get(actor, 0), increments)
+            held = actors.get(actor, ActorTotals(0, 0))
+            actors[actor] = ActorTotals(max(held.increments, increments), max(held.decrements, decrements))
         await self._answer(node, silent)
+        return self._counter(node, key)
 
     async def counter(self, node: str, key: str, *, r: int) -> CounterReply:
         await self._answer(node, await self._arrive(node, "counter", key))
-        actors = self.counters.get(key, {})
-        return CounterReply(
-            key, sum(actors.values()), node, {actor: ActorTotals(total, 0) for actor, total in actors.items()}
-        )
+        return self._counter(node, key)
 
     async def keys(self, node: str, *, prefix: str, after: str, limit: int) -> list[str]:
         await self._answer(node, await self._arrive(node, "keys", prefix))
         return sorted(key for key in self.values if key.startswith(prefix) and key > after)[:limit]
 
+    async def repair(self, node: str) -> None:
+        await self._answer(node, await self._arrive(node, "repair", ""))
+
+    async def sweep(self, node: str) -> None:
+        await self._answer(node, await self._arrive(node, "sweep", ""))
+
     async def close(self) -> None:
         return None
+
+    # --- Observer -----------------------------------------------------------------------------------------
 
     async def health(self, node: str) -> Mapping[str, str]:
         await self._answer(node, await self._arrive(node, "health", ""))
@@ -111,6 +192,13 @@ class MemoryStore:
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         await self._answer(node, await self._arrive(node, "replicas", key))
         return key not in self.disagreeing and not self.dead
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _counter(self, node: str, key: str) -> CounterReply:
+        actors = dict(self.counters.get(key, {}))
+        value = sum(totals.increments - totals.decrements for totals in actors.values())
+        return CounterReply(key, value, node, actors)
 
     def _applies(self, silent: bool) -> bool:
         return not self.forgetful and (not silent or self.applies_when_silent)

@@ -1,26 +1,76 @@
-"""What the driver asks of a workload.
+"""What the driver asks of a workload, and what a workload may ask at the end of a run.
 
-Here: the protocol alone. The driver asks for one operation an arrival and tells how each one ended, so that a
-workload can let one thing follow from another (a like needs a tweet that was really stored).
+Here: two protocols. The driver asks for one operation an arrival and tells how each one ended, so that a
+workload can let one thing follow from another (a like needs a tweet that was really stored). A check asks
+for final quorum reads, so that a workload can judge what became of its own world (was an edit lost? is all
+stock accounted for?).
+
+A workload derives from `Workload`; whatever it has nothing to say about keeps the default here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
+from kvnode.checkers import Verdict
 from traffic.operations import Operation
+from traffic.stores.base import CounterReply, GetReply, Reply
+
+
+class Unread:
+    """What a final read answers that found nobody to answer it: nothing is known about the key."""
+
+
+UNREAD = Unread()
+
+
+class Reads(Protocol):
+    """Final quorum reads, each tried several times through several nodes."""
+
+    async def value(self, key: str) -> GetReply | Unread | None:
+        """What is stored under `key`; None if there is nothing (or only tombstones)."""
+        ...
+
+    async def counter(self, key: str) -> CounterReply | Unread:
+        """A counter; one that nobody has written is 0."""
+        ...
 
 
 class Workload(Protocol):
+    """One world of made-up people. A pure function of its seeded random generator, the wall times it is
+    given, and what it is told."""
+
     name: str
-    kinds: tuple[
-        str, ...
-    ]  # every `Operation.kind` that it yields, in the order in which people want to read them
+    kinds: tuple[str, ...]
+    """Every `Operation.kind` that it yields, in the order in which people want to read them."""
+    bugs: frozenset[str] = frozenset()
+    """The known mistakes that are switched on. A workload that has any takes them at construction; the
+    generator may change them while it runs."""
+    bugs_known: tuple[str, ...] = ()
+
+    @property
+    def active(self) -> int:
+        """How many things are live: tweets, documents, products."""
+        return 0
 
     def next_operation(self, now_s: float) -> Operation:
-        """The operation for an arrival at the wall time `now_s`. Always has one; never waits."""
+        """The operation for an arrival at the wall time `now_s`. Always has one; never waits: follow-ups that
+        are due come first, and thinking is a follow-up that falls due later."""
         ...
 
-    def acknowledged(self, operation: Operation, now_s: float) -> None:
-        """The store has acknowledged it (for a read: has found the value)."""
-        ...
+    def answered(self, operation: Operation, reply: Reply, now_s: float) -> None:
+        """It was acknowledged, or a read was answered; None: there is no such key."""
+
+    def failed(self, operation: Operation, *, definite: bool, now_s: float) -> None:
+        """It failed for good. definite: no replica has applied it (perhaps it was never sent). An addition
+        that was refused so may yet come about: the next one of its counter carries the same totals."""
+        return
+
+    def counts(self) -> Mapping[str, int]:
+        """What this world counts beyond its operations."""
+        return {}
+
+    async def check(self, reads: Reads) -> list[Verdict]:
+        """How this world's own promises stand, by final reads."""
+        return []

@@ -23,6 +23,8 @@ import msgspec
 
 from traffic.operations import Add, Get, Operation, Put
 from traffic.personas import Persona, Population
+from traffic.stores.base import Reply
+from traffic.workloads.base import Workload
 from traffic.workloads.phrases import comment_text, tweet_text
 from traffic.workloads.timeline import LiveTweet, Timeline
 
@@ -37,7 +39,7 @@ UNANSWERED_TWEETS_MAX = 10_000
 _COUNTER_OF = {"like": "likes", "retweet": "retweets"}
 
 
-class Twitter:
+class Twitter(Workload):
     """People on a timeline. See the module for keys and rules."""
 
     name = "twitter"
@@ -76,7 +78,7 @@ class Twitter:
             return self._comment(persona, tweet, now_s)
         return Add(kind=action, persona=persona.handle, key=f"{tweet.key}/{_COUNTER_OF[action]}")
 
-    def acknowledged(self, operation: Operation, now_s: float) -> None:
+    def answered(self, operation: Operation, reply: Reply, now_s: float) -> None:
         if operation.kind == "tweet":
             tweet = self._unanswered.pop(operation.key, None)
             if tweet is not None:
@@ -84,7 +86,7 @@ class Twitter:
             self._follow_ups.append(
                 Add(kind="tally", persona=operation.persona, key="twitter/tweets_total"),
             )
-        elif operation.kind == "read":
+        elif operation.kind == "read" and reply is not None:
             self._follow_ups.append(
                 Add(kind="view", persona=operation.persona, key=f"{operation.key}/views"),
             )

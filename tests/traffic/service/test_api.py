@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from traffic.driver import Settings
 from traffic.generator import Generator
 from traffic.service.api import Api
-from traffic.stores.memory import MemoryStore
+from traffic.stores.memory import MemoryStore, Version
 
 HEADERS = {"Host": "127.0.0.1:7342"}
 SEED_URLS = [
@@ -109,10 +109,10 @@ def test_active_tweets_come_from_the_database(client: TestClient, store: MemoryS
     assert len(answer["tweets"]) == 5
     assert answer["total_active"] >= 5
     for tweet in answer["tweets"]:
-        stored = json.loads(store.values[f"tweet/{tweet['tweet_id']}"][0])
+        stored = json.loads(store.values[f"tweet/{tweet['tweet_id']}"][0].value)
         assert (tweet["author"], tweet["text"]) == (stored["author"], stored["text"])
         likes = store.counters.get(f"tweet/{tweet['tweet_id']}/likes", {})
-        assert tweet["likes"] == sum(likes.values())
+        assert tweet["likes"] == sum(actor.increments for actor in likes.values())
         assert tweet["vector_clock"]
     created = [tweet["created_at"] for tweet in answer["tweets"]]
     assert created == sorted(created, reverse=True)
@@ -120,9 +120,9 @@ def test_active_tweets_come_from_the_database(client: TestClient, store: MemoryS
 
 def test_a_tweet_that_somebody_else_wrote_is_listed_too(client: TestClient, store: MemoryStore) -> None:
     own = json.dumps({"author": "teacher", "text": "hello", "created_at": "2026-01-01T00:00:00+00:00"})
-    store.values["tweet/mine"] = (own, "memory.0000000000000001:9")
-    store.values["tweet/odd"] = ("just words", "memory.0000000000000001:8")
-    store.values["tweet/number"] = (17, "memory.0000000000000001:7")
+    store.values["tweet/mine"] = [Version(own, 9)]
+    store.values["tweet/odd"] = [Version("just words", 8)]
+    store.values["tweet/number"] = [Version(17, 7)]
     tweets = {
         tweet["tweet_id"]: tweet for tweet in client.get("/api/real/twitter/active_tweets").json()["tweets"]
     }

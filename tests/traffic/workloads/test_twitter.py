@@ -7,10 +7,12 @@ from collections import Counter
 from random import Random
 
 from traffic.operations import Add, Get, Operation, Put
+from traffic.stores.base import GetReply
 from traffic.workloads.timeline import LIVE_TWEETS_MAX
 from traffic.workloads.twitter import TWEETS_AT_START, Twitter
 
 START_S = 1_790_000_000.0
+ANSWER = GetReply("some key", "{}", False, [], {}, "node-1")
 
 
 def played(seed: int, operations: int, *, rate: float = 50.0) -> tuple[Twitter, list[Operation]]:
@@ -20,7 +22,7 @@ def played(seed: int, operations: int, *, rate: float = 50.0) -> tuple[Twitter, 
     for index in range(operations):
         now_s = START_S + index / rate
         operation = workload.next_operation(now_s)
-        workload.acknowledged(operation, now_s)
+        workload.answered(operation, ANSWER, now_s)
         done.append(operation)
     return workload, done
 
