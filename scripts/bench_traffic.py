@@ -230,8 +230,12 @@ def run_locust(folder: Path, url: str, rate: float, seconds: float) -> dict[str,
 
 
 def measure_honesty(urls: str, rates: Sequence[float], seconds: float) -> bool:
-    print(f"intended to actual send, {seconds:g} s each; bare timer: a process beside the load, at the same time")
-    print("  wanted/s   sent/s  shed  left  errors   late p50      p99      max   bare p99   answer p99   holds")
+    print(
+        f"intended to actual send, {seconds:g} s each; bare timer: a process beside the load, at the same time"
+    )
+    print(
+        "  wanted/s   sent/s  shed  left  errors   late p50      p99      max   bare p99   answer p99   holds"
+    )
     all_hold = True
     for rate in rates:
         bare = measured_process("--measure", "timer", str(rate), str(seconds + WARM_UP_S))
@@ -252,7 +256,9 @@ def measure_honesty(urls: str, rates: Sequence[float], seconds: float) -> bool:
 
 
 def measure_cost(url: str, rate: float, seconds: float, rounds: int, locust: Path | str) -> bool:
-    print(f"CPU of the generator for a PUT, {rate:g}/s to one node, {rounds} rounds of {seconds:g} s in turns")
+    print(
+        f"CPU of the generator for a PUT, {rate:g}/s to one node, {rounds} rounds of {seconds:g} s in turns"
+    )
     ours_us: list[float] = []
     theirs_us: list[float] = []
     for _ in range(rounds):
@@ -275,7 +281,9 @@ def measure_cost(url: str, rate: float, seconds: float, rounds: int, locust: Pat
 
 
 def _cost_line(name: str, cpu_us: float, rate: float, errors: int) -> str:
-    return f"  {name:20} {cpu_us:6.1f} µs  {1e6 / cpu_us:8.0f} operations/CPU s  ({rate:.0f}/s, {errors} errors)"
+    return (
+        f"  {name:20} {cpu_us:6.1f} µs  {1e6 / cpu_us:8.0f} operations/CPU s  ({rate:.0f}/s, {errors} errors)"
+    )
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ from msgspec import Struct
 
 from kvnode.checkers import Ledger
 from traffic.stores.base import PutReply
-from traffic.totals import CounterTotals
+from traffic.totals import CounterTotals, Totals
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 JOURNALS_MAX = 64
@@ -49,7 +49,9 @@ _HEAD_BYTES = 256
 _CLUSTER_AT = 8
 _CLUSTER_BYTES_MAX = 200
 _LENGTH = struct.Struct("<H")
-_COUNTER = struct.Struct("<cBBxqqqqH")  # kind, w, n; sent and acknowledged increments, decrements; actor bytes
+_COUNTER = struct.Struct(
+    "<cBBxqqqqH"
+)  # kind, w, n; sent and acknowledged increments, decrements; actor bytes
 _SENT = struct.Struct("<qq")
 _ACKNOWLEDGED = struct.Struct("<qq")
 _SENT_AT = 4
@@ -101,13 +103,13 @@ class Journal:
         else:
             _SENT.pack_into(self._map, at + _SENT_AT, *counter.sent)
 
-    def acknowledged(self, counter: CounterTotals, *, w: int, n: int) -> None:
-        """The totals that `counter` knows as acknowledged were, by w of n replicas."""
+    def acknowledged(self, counter: CounterTotals, totals: Totals, *, w: int, n: int) -> None:
+        """These totals of `counter` were acknowledged, by w of n replicas."""
         at = self._at.get((counter.actor, counter.key))
         if at is None:
             at = self._begin_counter(counter)
         self._map[at + _QUORUM_AT : at + _QUORUM_AT + 2] = bytes((min(w, 255), min(n, 255)))
-        _ACKNOWLEDGED.pack_into(self._map, at + _ACKNOWLEDGED_AT, *counter.acknowledged)
+        _ACKNOWLEDGED.pack_into(self._map, at + _ACKNOWLEDGED_AT, *max(counter.acknowledged, totals))
 
     def put(self, reply: PutReply, *, w: int, n: int) -> None:
         """A put was acknowledged."""
@@ -196,6 +198,11 @@ class Bequest:
     def counters(self) -> int:
         return len(self._counters)
 
+    @property
+    def written_at_s(self) -> float:
+        """When something was last written (wall clock, about)."""
+        return max((path.stat().st_mtime for path, _ in self._segments if path.exists()), default=0.0)
+
     def read(self, *, r: int) -> None:
         """Fill `ledger`, to be judged by reads from r replicas."""
         self.ledger = Ledger(r=r)
@@ -222,7 +229,9 @@ class Bequest:
         begin = _CLUSTER_AT + _LENGTH.size
         self.cluster = data[begin : begin + length].decode(errors="replace") or self.cluster
         for record in _records(data):
-            with contextlib.suppress(struct.error, ValueError, msgspec.MsgspecError):  # torn by a power failure
+            with contextlib.suppress(
+                struct.error, ValueError, msgspec.MsgspecError
+            ):  # torn by a power failure
                 self._read_record(record)
 
     def _read_record(self, record: bytes) -> None:

@@ -26,8 +26,8 @@ def added(counter: CounterTotals, amount: int, journal: Journal, *, acknowledged
     totals = counter.add(amount)
     journal.sending(counter)
     if acknowledged:
+        journal.acknowledged(counter, totals, w=2, n=3)
         counter.acknowledge(totals)
-        journal.acknowledged(counter, w=2, n=3)
 
 
 def only_bequest(folder: Path) -> Bequest:
@@ -68,8 +68,7 @@ def test_decrements_and_weak_quorums_are_kept_apart(tmp_path: Path) -> None:
     added(stock, 10, journal)
     totals = stock.add(-4)
     journal.sending(stock)
-    stock.acknowledge(totals)
-    journal.acknowledged(stock, w=1, n=3)
+    journal.acknowledged(stock, totals, w=1, n=3)
     journal.close(keep=True)
     verdict = only_bequest(tmp_path).ledger.check(
         {}, {"stock/berlin/a1": CounterRead(6, {"traffic-1": (10, 4)})}
@@ -137,14 +136,16 @@ for number in range(1, 1001):
     totals = counter.add(1)
     journal.sending(counter)
     if number < 1000:
+        journal.acknowledged(counter, totals, w=2, n=3)
         counter.acknowledge(totals)
-        journal.acknowledged(counter, w=2, n=3)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def test_it_outlives_kill_9_to_the_last_operation(tmp_path: Path) -> None:
-    died = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], timeout=30, check=False, env=os.environ)
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], timeout=30, check=False, env=os.environ
+    )
     assert died.returncode == -signal.SIGKILL
     bequest = only_bequest(tmp_path)
     for total, status in ((998, "violated"), (999, "ok"), (1000, "ok"), (1001, "violated")):
