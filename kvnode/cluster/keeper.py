@@ -24,8 +24,9 @@ from kvnode.cluster.moves import Moves
 from kvnode.cluster.places import Places
 from kvnode.cluster.ports import choose
 from kvnode.cluster.rule_teller import RuleTeller
-from kvnode.cluster.state import Address, ClusterFile, write_json
+from kvnode.cluster.state import ClusterFile, write_json
 from kvnode.cluster.topologies import Topology
+from kvnode.config import NodeAddress
 
 EXIT_PORT_BUSY = 3
 START_TRIES_MAX = 5
@@ -84,7 +85,7 @@ class Keeper:
         """The process of a node; BadCommand if there is no such node."""
         return self._named({"nodes": [name]})[0]
 
-    def add_node(self, address: Address) -> Child:
+    def add_node(self, address: NodeAddress) -> Child:
         """One more node, with an empty data directory; `save` has made it known."""
         _empty(self.places.data_dir(address.name))
         child = self._make_child(address.name)
@@ -372,7 +373,7 @@ class Keeper:
             "log_file": str(child.log_file),
         }
 
-    def _address(self, name: str) -> Address:
+    def _address(self, name: str) -> NodeAddress:
         return next(node for node in self.cluster.nodes if node.name == name)
 
     def _named(self, command: dict[str, Any]) -> list[Child]:

@@ -16,7 +16,8 @@ from kvnode.cluster import node_http
 from kvnode.cluster.children import Child
 from kvnode.cluster.errors import BadCommand, ClusterError, NodeFailed
 from kvnode.cluster.ports import choose
-from kvnode.cluster.state import Address, ClusterFile
+from kvnode.cluster.state import ClusterFile
+from kvnode.config import NodeAddress
 
 NODE_COUNT_MAX = 9
 START_TRIES_MAX = 5
@@ -46,7 +47,7 @@ class Processes(Protocol):
 
     def child(self, name: str) -> Child: ...
 
-    def add_node(self, address: Address) -> Child: ...
+    def add_node(self, address: NodeAddress) -> Child: ...
 
     async def remove_node(self, name: str, why: str) -> None: ...
 
@@ -99,14 +100,14 @@ class Moves:
         following = f"node-{last + 1}"
         return following if last < NODE_COUNT_MAX else free[0]
 
-    async def _start_joiner(self, name: str) -> Address:
+    async def _start_joiner(self, name: str) -> NodeAddress:
         """Start the process as a node that waits to be admitted, on ports of its own."""
         processes = self._processes
         avoid = {port for node in processes.cluster.nodes for port in (node.http_port, node.peer_port)}
         wanted = max(node.http_port for node in processes.cluster.nodes) + 1
         for _ in range(START_TRIES_MAX):
             [(http_port, peer_port)] = choose([wanted], avoid=avoid)
-            address = Address(name, processes.cluster.nodes[0].host, http_port, peer_port)
+            address = NodeAddress(name, processes.cluster.nodes[0].host, http_port, peer_port)
             nodes = tuple(node for node in processes.cluster.nodes if node.name != name)
             processes.save(replace(processes.cluster, nodes=(*nodes, address), joining=(name,)))
             child = processes.add_node(address)

@@ -10,13 +10,13 @@ import asyncio
 import json
 from typing import Any
 
-from kvnode.cluster.state import Address
+from kvnode.config import NodeAddress
 
 ANSWER_BYTES_MAX = 1024 * 1024
 
 
 async def ask(
-    address: Address,
+    address: NodeAddress,
     method: str,
     path: str,
     body: dict[str, Any] | None = None,
@@ -34,7 +34,7 @@ async def ask(
 
 
 async def _exchange(
-    address: Address, method: str, path: str, body: dict[str, Any] | None, token: str | None
+    address: NodeAddress, method: str, path: str, body: dict[str, Any] | None, token: str | None
 ) -> tuple[int, dict[str, Any]]:
     content = b"" if body is None else json.dumps(body).encode()
     bearer = "" if token is None else f"Authorization: Bearer {token}\r\n"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from kvnode.cluster.children import Child
 from kvnode.cluster.faults import FaultPlan, Rules
 from kvnode.cluster.rules_http import post_rules
-from kvnode.cluster.state import Address
+from kvnode.config import NodeAddress
 
 RETELL_PERIOD_S = 0.25
 
@@ -25,7 +25,7 @@ class RuleTeller:
         self,
         nodes: Mapping[str, Child],
         *,
-        address_of: Callable[[str], Address],
+        address_of: Callable[[str], NodeAddress],
         log: Callable[[str], None],
         token: str | None = None,
     ) -> None:

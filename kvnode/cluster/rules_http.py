@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from kvnode.cluster import node_http
 from kvnode.cluster.faults import Rules
-from kvnode.cluster.state import Address
+from kvnode.config import NodeAddress
 
 TIMEOUT_S = 2.0
 
 
-async def post_rules(address: Address, rules: Rules, token: str | None = None) -> str:
+async def post_rules(address: NodeAddress, rules: Rules, token: str | None = None) -> str:
     """Replace all outgoing rules of the node; an empty answer is success, else it says why not."""
     try:
         status, answer = await node_http.ask(

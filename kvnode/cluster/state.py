@@ -15,13 +15,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from kvnode.cluster.errors import ClusterError
+from kvnode.config import NodeAddress
 
 NodeState = Literal["starting", "running", "paused", "dead", "failed"]
 """dead: killed, crashed or stopped. failed: did not start; the reason says why."""
 
 PARTITIONS = 256
-EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -48,34 +50,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class Address:
-    """One node of cluster.json."""
-
-    name: str
-    host: str
-    http_port: int
-    peer_port: int
-
-    @property
-    def reachable_host(self) -> str:
-        """Where to find it from this computer."""
-        return EVERY_INTERFACE.get(self.host, self.host)
-
-    @property
-    def url(self) -> str:
-        """The base URL that clients on this computer use."""
-        host = self.reachable_host
-        return f"http://[{host}]:{self.http_port}" if ":" in host else f"http://{host}:{self.http_port}"
-
-
-@dataclass(frozen=True)
 class ClusterFile:
     """The contents of cluster.json; kvnode/config.py tells what nodes make of it."""
 
     cluster: str
     cluster_id: str
     replicas: int
-    nodes: tuple[Address, ...]
+    nodes: tuple[NodeAddress, ...]
     partitions: int = PARTITIONS
     epoch: int = 1
     joining: tuple[str, ...] = ()
@@ -91,7 +72,7 @@ class ClusterFile:
             return None
         try:
             nodes = tuple(
-                Address(str(n["name"]), str(n["host"]), int(n["http_port"]), int(n["peer_port"]))
+                NodeAddress(str(n["name"]), str(n["host"]), int(n["http_port"]), int(n["peer_port"]))
                 for n in content["nodes"]
             )
             return cls(
@@ -111,14 +92,14 @@ class ClusterFile:
 
     def write(self, path: Path) -> None:
         """Replace the file."""
-        nodes = [vars(node) for node in self.nodes]
+        nodes = [msgspec.structs.asdict(node) for node in self.nodes]
         write_json(path, {**vars(self), "nodes": nodes})
 
     def at(self, host: str) -> ClusterFile:
         """The same cluster on another host, with a secret and a token, new ones if it had none."""
         return replace(
             self,
-            nodes=tuple(replace(node, host=host) for node in self.nodes),
+            nodes=tuple(msgspec.structs.replace(node, host=host) for node in self.nodes),
             secret=self.secret or secrets.token_urlsafe(32),
             token=self.token or secrets.token_urlsafe(32),
         )

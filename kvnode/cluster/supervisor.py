@@ -33,7 +33,8 @@ from kvnode.cluster.keeper import Keeper
 from kvnode.cluster.lifetimes import kill_leftover
 from kvnode.cluster.places import Places, make_private, try_lock
 from kvnode.cluster.ports import BASE_PORT_DEFAULT, HOST, PEER_OFFSET, check_base_port
-from kvnode.cluster.state import Address, ClusterFile, new_cluster_id, read_json
+from kvnode.cluster.state import ClusterFile, new_cluster_id, read_json
+from kvnode.config import NodeAddress
 
 LOCK_WAIT_S = 4.0  # a supervisor that is just stopping needs that long at most
 OWNER_POLL_S = 0.25
@@ -198,7 +199,7 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
         raise BadCommand(f"{replicas} replicas: expected 1 to {count}, the number of nodes")
     first = BASE_PORT_DEFAULT if options.base_port is None else options.base_port
     nodes = tuple(
-        Address(f"node-{index + 1}", HOST, first + index, first + index + PEER_OFFSET)
+        NodeAddress(f"node-{index + 1}", HOST, first + index, first + index + PEER_OFFSET)
         for index in range(count)
     )
     cluster = ClusterFile(places.name, new_cluster_id(), replicas, nodes)

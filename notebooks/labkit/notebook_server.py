@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,9 +27,9 @@ from urllib.parse import urlencode
 import requests
 
 from labkit.errors import LabError
+from labkit.ports import free_port
 
 SETTINGS_FOLDER = Path(__file__).with_name("lab_settings")
-PORTS_TRIED_MAX = 50
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 6.0
 POLL_S = 0.1
@@ -57,7 +56,7 @@ class NotebookServer:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_stale(folder)
         self._runtime.mkdir(mode=0o700, exist_ok=True)
-        self._port = free_port(port)
+        self._port = free_port(port, purpose="JupyterLab", do="name another one with --lab-port")
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 [*TETHER, *self._command(folder)],
@@ -139,19 +138,6 @@ class NotebookServer:
     def _last_words(self) -> str:
         lines = self.log_file.read_text(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else "it said nothing"
-
-
-def free_port(wanted: int) -> int:
-    """`wanted`, or the next port of 127.0.0.1 that nobody listens on."""
-    for port in range(wanted, min(wanted + PORTS_TRIED_MAX, 65_536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise LabError(f"No free port for JupyterLab from {wanted} on.", do="name another one with --lab-port")
 
 
 def _answers(base_url: str) -> bool:

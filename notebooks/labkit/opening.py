@@ -7,20 +7,20 @@ goes wrong becomes one LabError. A started service is a sidecar of its cluster a
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kvnode.cluster import ClusterError, LocalCluster
 from labkit.errors import LabError
+from labkit.ports import free_port
 from labkit.service import TrafficService
 
 CLUSTER_VARIABLE = "QUORUM_LAB_CLUSTER"
 BASE_PORT_VARIABLE = "QUORUM_LAB_BASE_PORT"
 TRAFFIC_PORT_VARIABLE = "QUORUM_LAB_TRAFFIC_PORT"
+TOKEN_VARIABLE = "QUORUM_LAB_TOKEN"
 TRAFFIC_PORT = 7342
-PORTS_TRIED_MAX = 50
 READY_TIMEOUT_S = 20.0
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -84,9 +84,12 @@ def _traffic_of(cluster: LocalCluster) -> tuple[TrafficService, bool]:
     service = TrafficService(f"http://127.0.0.1:{wanted}")
     if not cluster.owned and _drives(service, cluster.urls):
         return service, True
-    port = free_port(wanted)
+    port = free_port(wanted, purpose="the traffic service")
     argv = [sys.executable, "-P", "-m", "traffic", "serve", "--port", str(port), "--cluster", cluster.name]
-    sidecar = cluster.start_sidecar("traffic", argv, ready_prefix="ready traffic", timeout_s=READY_TIMEOUT_S)
+    environment = {} if cluster.token is None else {TOKEN_VARIABLE: cluster.token}
+    sidecar = cluster.start_sidecar(
+        "traffic", argv, env=environment, ready_prefix="ready traffic", timeout_s=READY_TIMEOUT_S
+    )
     url = next((word for word in sidecar.ready_line.split() if word.startswith("http://")), "")
     return TrafficService(url or f"http://127.0.0.1:{port}"), False
 
@@ -97,19 +100,6 @@ def _drives(service: TrafficService, urls: Sequence[str]) -> bool:
         return False
     known = {str(node.get("url", "")).rstrip("/") for node in service.stats().get("nodes", {}).values()}
     return known == {url.rstrip("/") for url in urls}
-
-
-def free_port(wanted: int) -> int:
-    """`wanted`, or the next port that nobody listens on."""
-    for port in range(wanted, min(wanted + PORTS_TRIED_MAX, 65_536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise LabError(f"No free port for the traffic service between {wanted} and {wanted + PORTS_TRIED_MAX}.")
 
 
 def _port_from(variable: str) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,14 +21,6 @@ def cluster(*states: str, owned: bool = False) -> Any:
 
 
 SERVICE = SimpleNamespace(url="http://127.0.0.1:7342")
-
-
-def test_a_busy_port_means_the_next_free_one() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert opening.free_port(port) > port
 
 
 @pytest.mark.parametrize("text", ["seven", "0", "70000", "-1", "7.5"])

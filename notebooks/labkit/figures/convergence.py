@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy
-
 from labkit.figures.style import (
     INK,
     MUTED,
     TICK_PX,
     Figure,
     axis,
-    by_node_number,
     layout,
     nice_ceiling,
-    node_line,
 )
 from labkit.figures.timeline import (
     ages,
@@ -27,6 +23,7 @@ from labkit.figures.timeline import (
     log_axis,
     lowest_positive,
     mark_layout,
+    node_lines,
     time_axis,
     visible,
 )
@@ -67,10 +64,7 @@ def agreement_figure(
 def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
     """How late is each replica?"""
     samples = visible(samples, window_s)
-    x = ages(samples)
-    names = by_node_number(samples[-1].nodes) if samples else []
-    columns = [column(samples, lambda sample, name=name: _lag(sample, name)) for name in names]  # type: ignore[misc]
-    data = [line(name, x, values, style=node_line(name)) for name, values in zip(names, columns, strict=True)]
+    data, columns = node_lines(samples, lambda node: node.lag_p95_ms)
     now_s = samples[-1].at_s if samples else 0.0
     span = decades(lowest_positive(*columns), highest(*columns), least=1, most=100)
     return {
@@ -107,8 +101,3 @@ def hints_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, windo
             showlegend=False,
         ),
     }
-
-
-def _lag(sample: Sample, name: str) -> float:
-    node = sample.nodes.get(name)
-    return node.lag_p95_ms if node else numpy.nan

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy
 
-from labkit.figures.style import FAULT, INK, MUTED, PAPER, TICK_PX, axis
-from labkit.samples import Mark, Sample
+from labkit.figures.style import FAULT, INK, MUTED, PAPER, TICK_PX, axis, by_node_number, node_line
+from labkit.samples import Mark, NodeSample, Sample
 
 Array = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
 MARK_LEVELS = 3
@@ -37,6 +37,23 @@ def ages(samples: Sequence[Sample]) -> Array:
 def column(samples: Sequence[Sample], read: Callable[[Sample], float]) -> Array:
     """One number of each sample."""
     return numpy.array([read(sample) for sample in samples], dtype=numpy.float64)
+
+
+def node_lines(
+    samples: Sequence[Sample], read: Callable[[NodeSample], float]
+) -> tuple[list[dict[str, Any]], list[Array]]:
+    """A line for each node that the newest sample knows, in its colour, and the numbers that they draw."""
+    x, data, columns = ages(samples), [], []
+    for name in by_node_number(samples[-1].nodes) if samples else []:
+        values = column(samples, lambda sample: _of_node(sample, name, read))  # noqa: B023 called at once
+        data.append(line(name, x, values, style=node_line(name)))
+        columns.append(values)
+    return data, columns
+
+
+def _of_node(sample: Sample, name: str, read: Callable[[NodeSample], float]) -> float:
+    node = sample.nodes.get(name)
+    return read(node) if node else math.nan
 
 
 def highest(*columns: Array) -> float:

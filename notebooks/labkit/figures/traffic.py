@@ -12,10 +12,8 @@ from labkit.figures.style import (
     WORK_TINTS,
     Figure,
     axis,
-    by_node_number,
     layout,
     nice_ceiling,
-    node_line,
 )
 from labkit.figures.timeline import (
     Array,
@@ -28,6 +26,7 @@ from labkit.figures.timeline import (
     log_axis,
     lowest_positive,
     mark_layout,
+    node_lines,
     time_axis,
     visible,
 )
@@ -119,10 +118,7 @@ def latency_figure(
 def load_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
     """Which node does the work?"""
     samples = visible(samples, window_s)
-    x = ages(samples)
-    names = by_node_number(samples[-1].nodes) if samples else []
-    columns = [column(samples, lambda sample, name=name: _rate(sample, name)) for name in names]  # type: ignore[misc]
-    data = [line(name, x, values, style=node_line(name)) for name, values in zip(names, columns, strict=True)]
+    data, columns = node_lines(samples, lambda node: node.rate)
     now_s = samples[-1].at_s if samples else 0.0
     return {
         "data": data,
@@ -133,8 +129,3 @@ def load_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
             **mark_layout(marks, now_s=now_s, window_s=window_s),
         ),
     }
-
-
-def _rate(sample: Sample, name: str) -> float:
-    node = sample.nodes.get(name)
-    return node.rate if node else numpy.nan

@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 
 from kvnode.cluster.errors import ClusterError
-from kvnode.cluster.state import Address, ClusterFile, read_json, write_json
+from kvnode.cluster.state import ClusterFile, read_json, write_json
+from kvnode.config import NodeAddress
 
 
 def test_a_cluster_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
-    nodes = (Address("node-1", "127.0.0.1", 9999, 19999), Address("node-2", "127.0.0.1", 10000, 20000))
+    nodes = (
+        NodeAddress("node-1", "127.0.0.1", 9999, 19999),
+        NodeAddress("node-2", "127.0.0.1", 10000, 20000),
+    )
     cluster = ClusterFile("lab", "ab" * 16, 2, nodes)
     cluster.write(tmp_path / "cluster.json")
     assert ClusterFile.read(tmp_path / "cluster.json") == cluster
@@ -18,7 +22,7 @@ def test_a_cluster_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_database_reads_the_same_file(tmp_path: Path) -> None:
     config = pytest.importorskip("kvnode.config")
-    ClusterFile("lab", "ab" * 16, 1, (Address("node-1", "127.0.0.1", 9999, 19999),)).write(
+    ClusterFile("lab", "ab" * 16, 1, (NodeAddress("node-1", "127.0.0.1", 9999, 19999),)).write(
         tmp_path / "c.json"
     )
     read = config.read_cluster_file(tmp_path / "c.json")

@@ -47,7 +47,7 @@ class History:
             self.known[other] |= self.known[replica]
         elif what == "read":
             self.contexts[client] = self.replicas[replica].context
-            self.read[client] = set(self.known[replica])
+            self.read[client] = self.shown_by(replica)
         elif what == "with-context":
             self.write(replica, self.contexts[client], self.read[client])
         elif what == "own-context":
@@ -55,11 +55,16 @@ class History:
             self.contexts[client] = own_context(self.replicas[replica], dot)
             self.read[client] = {*self.read[client], dot}
         elif what == "replace":
-            self.write(replica, self.replicas[replica].context, self.known[replica])
+            self.write(replica, self.replicas[replica].context, self.shown_by(replica))
         elif what == "delete":
-            self.write(replica, self.replicas[replica].context, self.known[replica], deleted=True)
+            self.write(replica, self.replicas[replica].context, self.shown_by(replica), deleted=True)
         else:
             self.write(replica, Context(), set(), lww=what == "lww")
+
+    def shown_by(self, replica: int) -> set[Dot]:
+        """What a reader of this replica has seen: the writes that it knows, and all that their writers had seen, which
+        may never have come here."""
+        return self.known[replica].union(*(self.seen[dot] for dot in self.known[replica]))
 
     def write(
         self, replica: int, context: Context, seen: set[Dot], *, deleted: bool = False, lww: bool = False
