@@ -86,9 +86,15 @@ class Client:
         answer = self._call("PUT", _path("kv", key), node, body=body, params=params)
         return cast(answers.PutAnswer, answer)
 
-    def get(self, key: str, *, r: int | None = None, node: Node | None = None) -> answers.GetAnswer:
-        """Read a key from r replicas. NotFound, after a delete, still has `.extra["context"]`."""
-        return cast(answers.GetAnswer, self._call("GET", _path("kv", key), node, params={"r": r}))
+    def get(
+        self, key: str, *, r: int | None = None, repair: bool = True, node: Node | None = None
+    ) -> answers.GetAnswer:
+        """Read a key from r replicas. NotFound, after a delete, still has `.extra["context"]`.
+
+        repair=False: a replica that is found behind is left so, for whoever wants to watch it.
+        """
+        params = {"r": r, "repair": None if repair else "false"}
+        return cast(answers.GetAnswer, self._call("GET", _path("kv", key), node, params=params))
 
     def delete(
         self, key: str, *, context: str | None = None, w: int | None = None, node: Node | None = None
@@ -132,9 +138,12 @@ class Client:
         answer = self._call("POST", _path("counter", key), node, body=body, params={"w": w})
         return cast(answers.IncrementAnswer, answer)
 
-    def counter(self, key: str, *, r: int | None = None, node: Node | None = None) -> answers.CounterAnswer:
-        """Read a counter from r replicas; an unknown one is 0."""
-        return cast(answers.CounterAnswer, self._call("GET", _path("counter", key), node, params={"r": r}))
+    def counter(
+        self, key: str, *, r: int | None = None, repair: bool = True, node: Node | None = None
+    ) -> answers.CounterAnswer:
+        """Read a counter from r replicas; an unknown one is 0. repair: as for `get`."""
+        params = {"r": r, "repair": None if repair else "false"}
+        return cast(answers.CounterAnswer, self._call("GET", _path("counter", key), node, params=params))
 
     def counter_replicas(self, key: str, *, node: Node | None = None) -> answers.CounterReplicasAnswer:
         """What each replica of a counter knows now."""

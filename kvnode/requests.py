@@ -28,10 +28,11 @@ class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
 
 
 class Get(msgspec.Struct, frozen=True, array_like=True, tag="get"):
-    """Read a key from r replicas."""
+    """Read a key from r replicas. repair: whether replicas that are found behind are sent what they lack."""
 
     key: str
     r: int | None = None
+    repair: bool = True
 
 
 class Add(msgspec.Struct, frozen=True, array_like=True, tag="add"):
@@ -45,10 +46,11 @@ class Add(msgspec.Struct, frozen=True, array_like=True, tag="add"):
 
 
 class Count(msgspec.Struct, frozen=True, array_like=True, tag="count"):
-    """Read a counter from r replicas."""
+    """Read a counter from r replicas. repair: as for Get."""
 
     key: str
     r: int | None = None
+    repair: bool = True
 
 
 Request = Put | Get | Add | Count

@@ -1,7 +1,28 @@
 """Checkers: a history goes in, a verdict comes out. They know no node and no network; they import only
 `versions/`."""
 
+from kvnode.checkers.convergence import UNREACHABLE, check_convergence
+from kvnode.checkers.edits import Edits
 from kvnode.checkers.ledger import CounterRead, Ledger, SiblingRead
-from kvnode.checkers.verdict import Status, Verdict
+from kvnode.checkers.observed import Acknowledged, Seen, Write
+from kvnode.checkers.sessions import Sessions
+from kvnode.checkers.staleness import Staleness, Visibility
+from kvnode.checkers.verdict import Status, Verdict, worst
 
-__all__ = ["CounterRead", "Ledger", "SiblingRead", "Status", "Verdict"]
+__all__ = [
+    "UNREACHABLE",
+    "Acknowledged",
+    "CounterRead",
+    "Edits",
+    "Ledger",
+    "Seen",
+    "Sessions",
+    "SiblingRead",
+    "Staleness",
+    "Status",
+    "Verdict",
+    "Visibility",
+    "Write",
+    "check_convergence",
+    "worst",
+]

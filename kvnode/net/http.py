@@ -29,7 +29,6 @@ from kvnode.net import parse
 from kvnode.net.openapi import describe
 from kvnode.net.views import Views
 from kvnode.node import Node
-from kvnode.requests import Count, Get
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -170,8 +169,8 @@ class Api:
         if method == "GET":
             if rest.endswith(b"/replicas"):
                 return await self._replicas(KV, rest, raw_query)
-            query = parse.query_of(raw_query, ("r",)) if raw_query else {}
-            return await self._node.serve(Get(parse.key_of(rest), parse.number_of(query, "r", 1, self._n)))
+            query = parse.query_of(raw_query, ("r", "repair")) if raw_query else {}
+            return await self._node.serve(parse.get_of(parse.key_of(rest), query, self._n))
         if method == "PUT":
             query = parse.query_of(raw_query, ("w", "mode")) if raw_query else {}
             return await self._node.serve(parse.put_of(parse.key_of(rest), body, query, self._n))
@@ -184,8 +183,8 @@ class Api:
         if method == "GET":
             if rest.endswith(b"/replicas"):
                 return await self._replicas(COUNTER, rest, raw_query)
-            query = parse.query_of(raw_query, ("r",)) if raw_query else {}
-            return await self._node.serve(Count(parse.key_of(rest), parse.number_of(query, "r", 1, self._n)))
+            query = parse.query_of(raw_query, ("r", "repair")) if raw_query else {}
+            return await self._node.serve(parse.count_of(parse.key_of(rest), query, self._n))
         if method == "POST":
             query = parse.query_of(raw_query, ("w",)) if raw_query else {}
             return await self._node.serve(parse.add_of(parse.key_of(rest), body, query, self._n))

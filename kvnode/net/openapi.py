@@ -85,6 +85,9 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
     key = {"name": "key", "in": "path", "required": True, "schema": _string(minLength=1, maxLength=128)}
     trace = {"name": "id", "in": "path", "required": True, "schema": _string(pattern="^[0-9a-f]{1,16}$")}
     r = _query("r", _whole(1, n), "how many replicas must answer")
+    repair = _query(
+        "repair", {"type": "boolean"}, "whether to mend replicas that are found behind (read repair)"
+    )
     w = _query("w", _whole(1, n), "how many replicas must make it durable")
     mode = _query("mode", _string(enum=list(MODES)), "what a PUT without a context supersedes")
     context = _string(maxLength=CONTEXT_BYTES_MAX)
@@ -106,7 +109,9 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
     paths: Schema = {
         "/kv/{key}": {
             "parameters": [key],
-            "get": _operation("Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r]),
+            "get": _operation(
+                "Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r, repair]
+            ),
             "put": _operation(
                 "Write a key to all replicas, acknowledged by w",
                 problems=quorum,
@@ -125,7 +130,9 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
         },
         "/counter/{key}": {
             "parameters": [key],
-            "get": _operation("Read a counter from r replicas", problems=(429, 503, 504), parameters=[r]),
+            "get": _operation(
+                "Read a counter from r replicas", problems=(429, 503, 504), parameters=[r, repair]
+            ),
             "post": _operation(
                 "Raise an actor's running totals, or add one step of the node's own",
                 problems=quorum,

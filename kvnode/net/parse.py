@@ -22,7 +22,7 @@ from kvnode.config import (
 )
 from kvnode.errors import BadRequest, TooLarge
 from kvnode.faults import LinkRule
-from kvnode.requests import MODES, Add, Put, unpack_context
+from kvnode.requests import MODES, Add, Count, Get, Put, unpack_context
 from kvnode.versions import Context
 
 T = TypeVar("T")
@@ -132,6 +132,16 @@ def number_of(query: Query, name: str, low: int, high: int) -> int | None:
     return int(text)
 
 
+def switch_of(query: Query, name: str, *, default: bool) -> bool:
+    """A yes or no from the query."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if text not in ("true", "false"):
+        raise BadRequest(f"{name}={text[:32]}: expected true or false")
+    return text == "true"
+
+
 def cause_of(raw: bytes) -> int:
     """A trace id: the hex digits that an answer gave as `cause`."""
     try:
@@ -152,6 +162,16 @@ def context_of(text: str | None) -> Context | None:
         return unpack_context(text)
     except ValueError as error:
         raise BadRequest(f"context: {error}") from error
+
+
+def get_of(key: str, query: Query, n: int) -> Get:
+    """GET /kv/{key}."""
+    return Get(key, number_of(query, "r", 1, n), switch_of(query, "repair", default=True))
+
+
+def count_of(key: str, query: Query, n: int) -> Count:
+    """GET /counter/{key}."""
+    return Count(key, number_of(query, "r", 1, n), switch_of(query, "repair", default=True))
 
 
 def put_of(key: str, body: bytes, query: Query, n: int) -> Put:

@@ -146,7 +146,7 @@ class Coordinator:
 
     async def get(self, request: Get, cause: int) -> GetAnswer:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
-        merged, answered_by, r = await self._read(KV, request.key, request.r, cause)
+        merged, answered_by, r = await self._read(KV, request.key, request.r, cause, request.repair)
         siblings = KVS.empty if merged is None else KVS.decode(merged)
         shown = siblings.shown
         if shown is None:
@@ -207,7 +207,7 @@ class Coordinator:
 
     async def count(self, request: Count, cause: int) -> CountAnswer:
         """Read a counter; one that nobody has written is 0."""
-        merged, answered_by, r = await self._read(COUNTER, request.key, request.r, cause)
+        merged, answered_by, r = await self._read(COUNTER, request.key, request.r, cause, request.repair)
         counter = COUNTERS.empty if merged is None else COUNTERS.decode(merged)
         return CountAnswer(
             key=request.key,
@@ -282,14 +282,14 @@ class Coordinator:
         return list(quorum.got)
 
     async def _read(
-        self, kind: str, key: str, r: int | None, cause: int
+        self, kind: str, key: str, r: int | None, cause: int, repair: bool
     ) -> tuple[bytes | None, list[str], int]:
         """(the merged record, who answered, r)."""
         for _ in range(RING_CHANGES_MAX):
             audience = self._audience("R", key, r)
             quorum = Quorum(audience.need, audience.n)
             quorum.fail(len(audience.dead))
-            round_ = ReadRound(self, kind, key, quorum, list(audience.live))
+            round_ = ReadRound(self, cause, kind, key, quorum, list(audience.live), repair)
             if audience.live:
                 question = Fetch(self._calls.begin(round_), cause, kind, key, audience.epoch)
                 for peer in audience.live:

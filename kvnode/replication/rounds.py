@@ -130,12 +130,21 @@ class WriteRound(QuorumRound):
 
 
 class ReadRound(QuorumRound):
-    __slots__ = ("coordinator", "key", "kind", "merged", "records")
+    __slots__ = ("cause", "coordinator", "key", "kind", "merged", "records", "repair")
 
     def __init__(
-        self, coordinator: RoundOwner, kind: str, key: str, quorum: Quorum, peers: list[str]
+        self,
+        coordinator: RoundOwner,
+        cause: int,
+        kind: str,
+        key: str,
+        quorum: Quorum,
+        peers: list[str],
+        repair: bool,
     ) -> None:
         super().__init__("R", quorum, peers, coordinator.now_ms())
+        self.cause = cause
+        self.repair = repair
         self.coordinator = coordinator
         self.kind = kind
         self.key = key
@@ -150,6 +159,7 @@ class ReadRound(QuorumRound):
 
     def answered(self, peer: str, answer: Answer) -> None:
         if isinstance(answer, Fetched):
+            self.coordinator.traces.note(self.cause, "heard the record from", peer)
             self.add(peer, answer.record)
         elif isinstance(answer, Stale):
             self.ring_changed()
@@ -159,4 +169,5 @@ class ReadRound(QuorumRound):
     def ended(self, missing: list[str]) -> None:
         if missing:
             self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", missing)
-        self.coordinator.repair(self.kind, self.key, self.merged, self.records)
+        if self.repair:
+            self.coordinator.repair(self.kind, self.key, self.merged, self.records)

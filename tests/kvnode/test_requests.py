@@ -77,6 +77,7 @@ def test_a_floor_that_is_no_time_is_refused() -> None:
         Put("k", b"1", Context(VersionVector.of({"a.1": 2})), "replace", 3),
         Put("k", None),
         Get("k", 2),
+        Get("k", 1, repair=False),
         Add("k", None, 1, 0),
         Add("k", "actor", 5, 2, 1),
         Count("k"),

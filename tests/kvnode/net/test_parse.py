@@ -218,3 +218,11 @@ def test_any_query_is_read_or_refused(raw: bytes) -> None:
         parse.query_of(raw, ("r", "w"))
     except BadRequest as error:
         assert error.detail
+
+
+def test_repair_is_on_unless_a_read_switches_it_off() -> None:
+    assert parse.get_of("k", {}, 3).repair
+    assert parse.count_of("k", {"repair": "true"}, 3).repair
+    assert not parse.get_of("k", {"r": "1", "repair": "false"}, 3).repair
+    with pytest.raises(BadRequest, match="repair=0: expected true or false"):
+        parse.get_of("k", {"repair": "0"}, 3)

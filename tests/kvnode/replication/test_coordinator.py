@@ -172,6 +172,48 @@ def test_a_read_repairs_the_replica_that_was_behind(play: Play) -> None:
     play(story)
 
 
+def test_a_read_without_repair_leaves_the_replica_behind_and_still_hears_the_others(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        rooms.isolate("node-3")
+        await rooms.ask("node-1", Put("k", b"1"))
+        await rooms.ask("node-1", Add("k", "actor", 1, 0))
+        rooms.heal()
+        node = rooms.nodes["node-3"]
+        assert (await rooms.ask("node-3", Get("k", r=3, repair=False)))[0] == 200
+        assert (await rooms.ask("node-3", Count("k", r=3, repair=False)))[0] == 200
+        await asyncio.sleep(0.05)
+        assert node.records.durable(KV, "k") is None
+        assert node.coordinator.read_repair_count == 0
+
+    play(story)
+
+
+def test_a_trace_tells_every_one_way_time_of_a_write_and_of_a_read(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        _, put = await rooms.ask("node-1", Put("k", b"1", w=3))
+        _, got = await rooms.ask("node-2", Get("k", r=3))
+        for answer, coordinator, out, there, back in (
+            (put, "node-1", "sent the record to", "stored", "heard stored from"),
+            (got, "node-2", "asked", "was asked by", "heard the record from"),
+        ):
+            story = await rooms.nodes["node-3"].trace(int(answer["cause"], 16))
+            for other in set(rooms.config.names) - {coordinator}:
+                times_ms = [
+                    next(
+                        at for node, (at, what, peer) in story if (node, what) == step[:2] and peer in step[2]
+                    )
+                    for step in (
+                        (coordinator, out, (other,)),
+                        (other, there, (coordinator, "")),
+                        (coordinator, back, (other,)),
+                    )
+                ]
+                assert times_ms == sorted(times_ms)
+                assert times_ms[0] < times_ms[2]
+
+    play(story)
+
+
 def test_concurrent_writes_through_two_coordinators_become_siblings_and_a_context_resolves_them(
     play: Play,
 ) -> None:

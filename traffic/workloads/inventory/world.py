@@ -1,0 +1,199 @@
+"""The inventory workload: products in three warehouses, and everybody who moves them.
+
+Here: which story begins next, by the hour and the season, and the face that the driver and the service see. Not here:
+the stories (stories.py), how stock is kept (reserved.py, unreserved.py).
+
+The process opens shop first: each product is written, and goods of its own are put on every shelf. From then on
+each arrival takes the step that has been due for longest, or else begins a story: one in the mix of the hour
+(habits.py), with products drawn by popularity. Customers come from the regions of the warehouses and are served by
+the nearest that can. In the night, every MAINTENANCE_EVERY_S, a node of each region in turn is asked for night work.
+
+The bug "unreserved" may be switched at any time: stories that have begun end as they began, new ones keep stock in
+the other way, on shelves of its own that are opened at the first use.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import accumulate
+from random import Random
+
+from kvnode.checkers import Verdict
+from traffic.operations import Operation
+from traffic.personas import Population
+from traffic.stores.base import Reply
+from traffic.workloads.base import Reads, Workload
+from traffic.workloads.inventory import habits
+from traffic.workloads.inventory.flows import Flow, Flows, Who
+from traffic.workloads.inventory.habits import Season
+from traffic.workloads.inventory.reserved import Reserved
+from traffic.workloads.inventory.stories import Stories, worker_of
+from traffic.workloads.inventory.unreserved import Unreserved
+from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, Product
+
+UNRESERVED = "unreserved"
+TRIES_MAX = 4
+
+
+class Inventory(Workload):
+    """See the module. hour_of_day: answers the hour, 0 to 24; by default that of the wall times that are given."""
+
+    name = "inventory"
+    kinds = (
+        "browse", "look", "order", "shipment", "sold", "departure", "arrival", "restocked", "restock", "stock_take",
+        "repair", "sweep", "product", "opening",
+    )  # fmt: skip
+    bugs_known = (UNRESERVED,)
+
+    def __init__(
+        self,
+        random: Random,
+        *,
+        tag: str | None = None,
+        bugs: frozenset[str] = frozenset(),
+        hour_of_day: Callable[[], float] | None = None,
+    ) -> None:
+        self.bugs = bugs
+        self.hour_of_day = hour_of_day
+        self._random = random
+        self._tag = tag or f"{random.getrandbits(16):04x}"
+        self._customers = Population(random)
+        self._flows = Flows()
+        self._sessions = 0
+        self._maintained_s = float("-inf")
+        self._maintained = 0  # how many times
+        self._worlds: dict[str, Stories] = {}
+        self.season = "normal"
+
+    # --- what people may see and change -------------------------------------------------------------------
+
+    @property
+    def season(self) -> Season:
+        """ "normal" or "black-friday": then four times the orders are begun, for more units, and most of them for
+        one product."""
+        return self._season
+
+    @season.setter
+    def season(self, season: Season) -> None:
+        if season not in habits.SEASONS:
+            raise ValueError(f"season must be one of {', '.join(habits.SEASONS)}, got {season!r}")
+        self._season = season
+        self._demand = list(accumulate(habits.demand(season, len(CATALOGUE))))
+
+    @property
+    def active(self) -> int:
+        """How many products are for sale."""
+        return len(self.products)
+
+    @property
+    def products(self) -> Sequence[Product]:
+        """The products that are for sale now (with sku and name); their shelves are `shelf_key(warehouse, sku)`,
+        counters unless the bug "unreserved" is on, then values."""
+        stories = self._worlds.get(self._way)
+        return () if stories is None else tuple(stories.opened)
+
+    def counts(self) -> Mapping[str, int]:
+        """What COUNTED (stories.py) says, and from the books: units oversold, shelves that were read below 0, units
+        of movements without an answer."""
+        total: Counter[str] = Counter()
+        for stories in self._worlds.values():
+            total.update(stories.counted)
+            books = stories.stock.books
+            total.update(oversold=books.oversold, negative=books.negative, unanswered=books.unanswered)
+        return dict(total)
+
+    async def check(self, reads: Reads) -> list[Verdict]:
+        """One verdict for each way of keeping stock that was used."""
+        verdicts: list[Verdict] = []
+        for stories in self._worlds.values():
+            since = stories.stock.books.snapshot()
+            found = await stories.stock.found(reads)
+            verdicts.append(stories.stock.books.judge(found, since=since))
+        return verdicts
+
+    # --- what the driver asks -----------------------------------------------------------------------------
+
+    def next_operation(self, now_s: float) -> Operation:
+        stories = self._world(now_s)
+        for _ in range(TRIES_MAX):
+            operation = self._flows.next_due(now_s)
+            if operation is not None:
+                return operation
+            if not self._flows.has_room:  # nothing is answered for long: whoever comes can only look
+                break
+            self._flows.start(self._story(stories, now_s), now_s)  # some find nothing to do, and end at once
+        return self._passer_by().get("browse", self._wanted(stories).key)
+
+    def answered(self, operation: Operation, reply: Reply, now_s: float) -> None:
+        self._flows.answered(operation, reply, now_s)
+
+    def failed(self, operation: Operation, *, definite: bool, now_s: float) -> None:
+        self._flows.failed(operation, definite=definite, now_s=now_s)
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    @property
+    def _way(self) -> str:
+        return UNRESERVED if UNRESERVED in self.bugs else "reserved"
+
+    def _world(self, now_s: float) -> Stories:
+        """The stories over the present way of keeping stock; at the first use the shop is opened."""
+        stories = self._worlds.get(self._way)
+        if stories is None:
+            stock = Unreserved(self._tag) if self._way == UNRESERVED else Reserved()
+            stories = self._worlds[self._way] = Stories(
+                stock, self._random, f"{self._tag}-{len(self._worlds)}"
+            )
+            for product in stock.products:
+                if self._flows.has_room:
+                    self._flows.start(stories.open(worker_of(WAREHOUSES[0], self._session()), product), now_s)
+        return stories
+
+    def _story(self, stories: Stories, now_s: float) -> Flow[None]:
+        """What somebody begins now."""
+        hour = self._hour(now_s)
+        if habits.is_night(hour) and now_s - self._maintained_s >= habits.MAINTENANCE_EVERY_S:
+            self._maintained_s = now_s
+            self._maintained += 1
+            return stories.night_work(self._worker(self._maintained))
+        activity = habits.pick(self._random, habits.weights(hour, self._season))
+        product = self._wanted(stories)
+        if product not in stories.opened:
+            activity = "browse"
+        if activity == "order":
+            units = self._random.choice(habits.UNITS_PER_ORDER[self._season])
+            return stories.order(self._passer_by(), product, units)
+        if activity == "browse":
+            return stories.browse(self._passer_by(), product)
+        place = self._random.randrange(len(WAREHOUSES))
+        if activity == "transfer":
+            return stories.transfer(self._worker(place), product)
+        if activity == "stock_take":
+            return stories.take_stock(self._worker(place), WAREHOUSES[place].name, product)
+        emptiest = stories.emptiest(product)
+        return stories.restock(self._worker(place), emptiest, product)
+
+    def _wanted(self, stories: Stories) -> Product:
+        """A product, as likely as it is popular."""
+        return stories.stock.products[bisect(self._demand, self._random.random() * self._demand[-1])]
+
+    def _passer_by(self) -> Who:
+        """Some customer, somewhere."""
+        region = self._random.choice(WAREHOUSES).region
+        return Who(self._customers.pick().handle, region, self._session())
+
+    def _worker(self, place: int) -> Who:
+        return worker_of(WAREHOUSES[place % len(WAREHOUSES)], self._session())
+
+    def _session(self) -> str:
+        self._sessions += 1
+        return f"{self._tag}-{self._sessions}"
+
+    def _hour(self, now_s: float) -> float:
+        if self.hour_of_day is not None:
+            return self.hour_of_day()
+        now = datetime.fromtimestamp(now_s)
+        return now.hour + now.minute / 60
