@@ -25,7 +25,7 @@ class Change(Struct, forbid_unknown_fields=True, omit_defaults=True):
     pattern: Pattern | None = None
     personas: dict[str, float] | None = None
     read_share: float | None = None
-    bug: str | None | UnsetType = UNSET
+    bug: str | UnsetType | None = UNSET
     preset: str | None = None
 
 
