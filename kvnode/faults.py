@@ -1,4 +1,5 @@
-"""What can go wrong on a link, as values: the rule of one link, and what it does to one message.
+"""What can go wrong on a link, as values: the rule of one link, and what it does to one message. Beside it the bounds
+of what can go wrong with a node.
 
 The same rules govern the real sockets (net/peers.py) and the simulated network (sim/network.py).
 """
@@ -11,6 +12,8 @@ from typing import Literal, Protocol, get_args
 import msgspec
 
 DELAY_MS_MAX = 10_000.0
+DISK_DELAY_MS_MAX = 10_000.0
+CLOCK_SKEW_MS_MAX = 86_400_000.0
 PARETO_ALPHA = 1.5
 
 Distribution = Literal["fixed", "exponential", "long-tailed"]

@@ -18,15 +18,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
+
 from kvnode.checkers import Verdict
 from traffic.books import Books
 from traffic.clock import monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.estate import Estate
+from traffic.histograms import summary_of_values
 from traffic.journal import Journal
 from traffic.nodes import NodeTable
-from traffic.recorder import summary_ms
 from traffic.stores.base import TrafficStore
 from traffic.tap import Tap
 from traffic.totals import RunningTotals
@@ -239,8 +241,8 @@ class Generator:
             "operations_total": sum(one["operations_total"] for one in each),
             "errors_total": sum(one["errors_total"] for one in each),
             "achieved_rate": round(sum(one["achieved_rate"] for one in each), 1),
-            "latency_ms": summary_ms(
-                histogram for recorder in recorders for histogram in recorder.node_histograms(node, now_s)
+            "latency_ms": summary_of_values(
+                np.concatenate([recorder.node_latencies_us(node, now_s) for recorder in recorders])
             ),
         }
 

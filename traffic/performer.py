@@ -230,7 +230,15 @@ class Performer:
         self, operation: Operation, node: str, reply: Reply, *, intended_s: float, sent_s: float
     ) -> None:
         done_s = self._clock()
-        self._recorder.succeeded(operation.kind, node, intended_s=intended_s, sent_s=sent_s, done_s=done_s)
+        self._recorder.note(
+            operation.kind,
+            node,
+            operation.region,
+            "ok",
+            intended_s=intended_s,
+            sent_s=sent_s,
+            done_s=done_s,
+        )
         if self.tap is not None:
             self._tell(self.tap, operation, node, "ok", reply, (intended_s, sent_s, done_s))
         self._workload.answered(operation, reply, self._wall())
@@ -238,10 +246,19 @@ class Performer:
     def _failed(
         self, operation: Operation, node: str | None, *, definite: bool, intended_s: float, sent_s: float
     ) -> None:
-        self._recorder.failed(definite=definite)
+        outcome: Outcome = "definite" if definite else "indefinite"
+        done_s = self._clock()
+        self._recorder.note(
+            operation.kind,
+            node,
+            operation.region,
+            outcome,
+            intended_s=intended_s,
+            sent_s=sent_s,
+            done_s=done_s,
+        )
         if self.tap is not None:
-            outcome: Outcome = "definite" if definite else "indefinite"
-            self._tell(self.tap, operation, node, outcome, None, (intended_s, sent_s, self._clock()))
+            self._tell(self.tap, operation, node, outcome, None, (intended_s, sent_s, done_s))
         self._workload.failed(operation, definite=definite, now_s=self._wall())
 
     def _tell(

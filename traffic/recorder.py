@@ -1,177 +1,128 @@
 """What happened: counts, latencies, rates and gaps, cheap enough to note every operation.
 
-Here: numbers in, numbers out; time comes in as an argument. Not here: clocks, HTTP, what an operation is.
+Here: numbers in, numbers out; time comes in as an argument. Not here: clocks, HTTP, what an operation is;
+buckets (histograms.py), columns (series.py), single operations for later (recording.py).
 
-Two latencies of every successful operation: from the *intended* start, which is what a user of an open
-system feels, and from the actual send, which is what a closed test would report. Where they part company,
-coordinated omission is at work (Gil Tene; wrk2). Failed operations are counted, not put among the
-latencies.
+Two latencies of every operation: from the *intended* start, which is what a user of an open system feels, and
+from the actual send, which is what a closed test would report. Where they part company, coordinated omission is
+at work (Gil Tene, "How NOT to Measure Latency", 2013; wrk2 calls them corrected and uncorrected). Both are
+kept for each kind of operation, node, region and outcome; percentiles over all are those of what succeeded,
+since a quick refusal is no good answer.
 
-How it is kept. A slot of half a second holds one HdrHistogram for each kind (intended start) and each
-node (actual send): two `record_value` calls an operation, about 1.2 µs each. Percentiles merge the slots
-of the last five seconds; a slot that leaves the window is folded into the histograms of the whole run.
-Histograms merge, so the records of several generator processes can be added up the same way.
+How it is kept. Noting an operation appends four numbers to a flat array: the row of its (kind, node, region,
+outcome) and its three times. Whoever reads turns what has come since the last reading into numpy arrays, of which
+the last five seconds are kept for sliding percentiles and rates. Once a second they are counted into one
+HdrHistogram a row and clock, for the whole run. Histograms merge, so the records of several generator processes
+can be added up.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
 
-LATENCY_US_MAX = 120_000_000
-SIGNIFICANT_DIGITS = 2
-SLOT_S = 0.5
-LATENCY_WINDOW_SLOTS = 10
-BUCKET_S = 0.1
-RATE_WINDOW_BUCKETS = 20
+from traffic.histograms import LatencyTable, Microseconds, Summary, microseconds, summary_of_values
+from traffic.series import Row, latency_columns
+from traffic.tap import Outcome
+
+LATENCY_WINDOW_S = 5.0
+RATE_WINDOW_S = 2.0
 RATE_WINDOW_S_MIN = 0.5
 SERIES_EVERY_S = 1.0
-SERIES_ROWS_MAX = 900
+SERIES_ROWS_MAX = 3600
+NODE_ROWS_MAX = 9 * SERIES_ROWS_MAX
+PENDING_MAX = 16_384  # nobody ticks: read what is there before it grows
+
+Cell = tuple[str, str, str, Outcome]
+"""(kind, node, region, outcome); node is "" for what was never sent, region "" where there is none."""
 
 
-def new_histogram() -> Any:
-    return HdrHistogram(1, LATENCY_US_MAX, SIGNIFICANT_DIGITS)
+class _Batch(NamedTuple):
+    """Operations in the order in which they ended."""
+
+    cells: npt.NDArray[np.int64]
+    done_s: npt.NDArray[np.float64]
+    corrected_us: npt.NDArray[np.int64]
+    sent_us: npt.NDArray[np.int64]
+
+    def only(self, mask: npt.NDArray[np.bool_]) -> _Batch:
+        return _Batch(self.cells[mask], self.done_s[mask], self.corrected_us[mask], self.sent_us[mask])
 
 
-def summary_ms(histograms: Iterable[Any]) -> dict[str, float | None]:
-    """p50, p95, p99 and max in milliseconds of all histograms together; None where nothing was recorded."""
-    merged = new_histogram()
-    for histogram in histograms:
-        merged.add(histogram)
-    if not merged.get_total_count():
-        return {"p50": None, "p95": None, "p99": None, "max": None}
-    max_us = merged.get_max_value()
-    percentiles = merged.get_percentile_to_value_dict([50, 95, 99])
-    found = {f"p{percent}": round(min(us, max_us) / 1000, 3) for percent, us in percentiles.items()}
-    return {**found, "max": round(max_us / 1000, 3)}
-
-
-class RateWindow:
-    """Events a second over the last two seconds, in buckets of a tenth of a second."""
-
-    __slots__ = ("_counts", "_newest", "_since_s")
-
-    def __init__(self, now_s: float) -> None:
-        self._counts = [0] * (RATE_WINDOW_BUCKETS + 1)
-        self._newest = int(now_s / BUCKET_S)
-        self._since_s = now_s
-
-    def restart(self, now_s: float) -> None:
-        """Measure from now on only, so that a start does not begin with the silence before it."""
-        self.__init__(now_s)  # type: ignore[misc]
-
-    def add(self, now_s: float) -> None:
-        bucket = int(now_s / BUCKET_S)
-        if bucket > self._newest:
-            self._advance(bucket)
-        self._counts[self._newest % len(self._counts)] += 1
-
-    def rate(self, now_s: float) -> float:
-        self._advance(max(int(now_s / BUCKET_S), self._newest))
-        current = self._counts[self._newest % len(self._counts)]
-        full = sum(self._counts) - current
-        span_s = RATE_WINDOW_BUCKETS * BUCKET_S
-        elapsed_s = now_s - self._since_s
-        if elapsed_s < span_s:  # young: whatever there is, over the time that it took
-            return (full + current) / max(elapsed_s, RATE_WINDOW_S_MIN)
-        return full / span_s
-
-    def _advance(self, bucket: int) -> None:
-        for index in range(self._newest + 1, min(bucket, self._newest + len(self._counts)) + 1):
-            self._counts[index % len(self._counts)] = 0
-        if bucket - self._newest >= len(self._counts):
-            self._counts = [0] * len(self._counts)
-        self._newest = bucket
-
-
-class _Slot:
-    __slots__ = ("index", "intended", "service")
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.intended: dict[str, Any] = {}  # by kind
-        self.service: dict[str, Any] = {}  # by node
-
-
-class _Tally:
-    """Counts of one node."""
-
-    __slots__ = ("errors", "ok", "rate")
-
-    def __init__(self, now_s: float) -> None:
-        self.ok = 0
-        self.errors = 0
-        self.rate = RateWindow(now_s)
+_EMPTY = _Batch(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 class Recorder:
     """The record of one workload. All times are seconds on one monotonic clock."""
 
     def __init__(self, kinds: Sequence[str], nodes: Sequence[str], now_s: float) -> None:
-        self.ok: dict[str, int] = dict.fromkeys(kinds, 0)
-        self.failed_definite = 0
-        self.failed_indefinite = 0
         self.resent = 0
         self.shed = 0
-        self.series: deque[dict[str, float | int | None]] = deque(maxlen=SERIES_ROWS_MAX)
-        self._nodes = {node: _Tally(now_s) for node in nodes}
-        self._rate = RateWindow(now_s)
-        self._slots: deque[_Slot] = deque([_Slot(int(now_s / SLOT_S))])
-        self._run_intended: dict[str, Any] = {}
-        self._run_service = new_histogram()
+        self.queued = 0  # how many had to wait for a free place before they were sent
+        self.series: deque[Row] = deque(maxlen=SERIES_ROWS_MAX)
+        self.node_series: deque[Row] = deque(maxlen=NODE_ROWS_MAX)
+        self._kinds = tuple(kinds)
+        self._nodes = tuple(nodes)
+        self._attempts_failed = dict.fromkeys(nodes, 0)
+        self._rows: dict[Cell, int] = {}
+        self._is_ok = np.zeros(0, np.bool_)
+        self._counts = np.zeros(0, np.int64)
+        self._pending = array("d")
+        self._lately: deque[_Batch] = deque()  # of the last LATENCY_WINDOW_S
+        self._asked: float | None = None  # the last answer of _window, and to what
+        self._answer = _EMPTY
+        self._uncounted: list[_Batch] = []  # not yet in the tables
+        self._unrowed: list[_Batch] = []  # not yet in a row of the series
+        self._corrected = LatencyTable()
+        self._sent = LatencyTable()
         self._began_s = now_s
+        self._rate_since_s = now_s
+        self._row_s = now_s
         self._next_row_s = now_s + SERIES_EVERY_S
-        self._row_before = (0, 0, 0)
+        self._before: Counter[str] = Counter()
         self._active = False
         self._last_ok_s = now_s
         self._longest_gap_s = 0.0
 
     # --- what happened ------------------------------------------------------------------------------------
 
-    def succeeded(self, kind: str, node: str, *, intended_s: float, sent_s: float, done_s: float) -> None:
-        """An operation was acknowledged (or a read answered) through `node`."""
-        self.ok[kind] += 1
-        self._rate.add(done_s)
-        tally = self._nodes[node]
-        tally.ok += 1
-        tally.rate.add(done_s)
-        if self._active:
-            gap_s = done_s - self._last_ok_s
-            if gap_s > self._longest_gap_s:
-                self._longest_gap_s = gap_s
-        self._last_ok_s = done_s
-        slot = self._slot(done_s)
-        histogram = slot.intended.get(kind)
-        if histogram is None:
-            histogram = slot.intended[kind] = new_histogram()
-        histogram.record_value(_microseconds(done_s - intended_s))
-        histogram = slot.service.get(node)
-        if histogram is None:
-            histogram = slot.service[node] = new_histogram()
-        histogram.record_value(_microseconds(done_s - sent_s))
-
-    def failed(self, *, definite: bool) -> None:
-        """An operation failed for good: it is not tried again."""
-        if definite:
-            self.failed_definite += 1
-        else:
-            self.failed_indefinite += 1
+    def note(
+        self,
+        kind: str,
+        node: str | None,
+        region: str | None,
+        outcome: Outcome,
+        *,
+        intended_s: float,
+        sent_s: float,
+        done_s: float,
+    ) -> None:
+        """An operation has ended: acknowledged (or a read answered) through `node`, or failed for good."""
+        cell: Cell = (kind, node or "", region or "", outcome)
+        row = self._rows.get(cell)
+        if row is None:
+            row = self._new_row(cell)
+        pending = self._pending
+        pending.extend((row, intended_s, sent_s, done_s))
+        if len(pending) > 4 * PENDING_MAX:
+            self._read()
 
     def attempt_failed(self, node: str) -> None:
         """One try through `node` failed; the operation may still succeed through another one."""
-        self._nodes[node].errors += 1
+        self._attempts_failed[node] += 1
 
     def began(self, now_s: float) -> None:
-        """Traffic starts: from now on, time without a success is a gap."""
+        """Something is to be sent: from now on, time without a success is a gap."""
         if not self._active:
+            self._read()
             self._active = True
             self._last_ok_s = now_s
-            self._rate.restart(now_s)
-            for tally in self._nodes.values():
-                tally.rate.restart(now_s)
+            self._rate_since_s = now_s
 
     def ended(self, now_s: float) -> None:
         """Traffic stops (or its rate is 0): silence is no gap any more."""
@@ -179,112 +130,223 @@ class Recorder:
         self._active = False
 
     def reset_gap(self, now_s: float) -> None:
+        self._read()
         self._longest_gap_s = 0.0
         self._last_ok_s = now_s
 
     # --- what it amounts to -------------------------------------------------------------------------------
 
     @property
+    def ok(self) -> dict[str, int]:
+        """Successful operations of each kind since the start."""
+        self._read()
+        found = dict.fromkeys(self._kinds, 0)
+        for (kind, _, _, outcome), row in self._rows.items():
+            if outcome == "ok":
+                found[kind] = found.get(kind, 0) + int(self._counts[row])
+        return found
+
+    @property
     def operations(self) -> int:
         """Successful operations since the start."""
-        return sum(self.ok.values())
+        return self.outcomes()["ok"]
+
+    @property
+    def failed_definite(self) -> int:
+        return self.outcomes()["definite"]
+
+    @property
+    def failed_indefinite(self) -> int:
+        return self.outcomes()["indefinite"]
 
     @property
     def errors(self) -> int:
-        return self.failed_definite + self.failed_indefinite
+        return self.outcomes()["definite"] + self.outcomes()["indefinite"]
+
+    def outcomes(self) -> Counter[str]:
+        """How many operations ended how."""
+        self._read()
+        found: Counter[str] = Counter()
+        for (_, _, _, outcome), row in self._rows.items():
+            found[outcome] += int(self._counts[row])
+        return found
 
     def longest_gap_s(self, now_s: float) -> float:
         """The longest time without a successful operation while traffic ran; a gap that is still open
         counts."""
+        self._read()
         return max(self._longest_gap_s, now_s - self._last_ok_s) if self._active else self._longest_gap_s
 
     def achieved_rate(self, now_s: float) -> float:
-        return self._rate.rate(now_s)
+        """Successful operations/s over the last two seconds."""
+        window = self._window(now_s)
+        return self._rate(window.only(window.done_s > now_s - RATE_WINDOW_S), now_s)
 
-    def latency_ms(self, now_s: float) -> dict[str, float | None]:
+    def latency_ms(self, now_s: float) -> Summary:
         """From the intended start, last five seconds."""
-        return summary_ms(h for slot in self._window(now_s) for h in slot.intended.values())
+        return summary_of_values(self._window(now_s).corrected_us)
 
-    def service_latency_ms(self, now_s: float) -> dict[str, float | None]:
+    def service_latency_ms(self, now_s: float) -> Summary:
         """From the actual send, last five seconds."""
-        return summary_ms(h for slot in self._window(now_s) for h in slot.service.values())
+        return summary_of_values(self._window(now_s).sent_us)
 
     def node(self, name: str, now_s: float) -> dict[str, Any]:
-        tally = self._nodes[name]
+        """How it went through one node; latencies from the actual send, which are the node's own."""
+        here = self._through(name, self._window(now_s))
+        lately = here.only(here.done_s > now_s - RATE_WINDOW_S)
+        rows = self._where(lambda cell: cell[1] == name and cell[3] == "ok")
         return {
-            "operations_total": tally.ok,
-            "errors_total": tally.errors,
-            "achieved_rate": round(tally.rate.rate(now_s), 1),
-            "latency_ms": summary_ms(self.node_histograms(name, now_s)),
+            "operations_total": int(self._counts[rows].sum()),
+            "errors_total": self._attempts_failed[name],
+            "achieved_rate": round(self._rate(lately, now_s), 1),
+            "latency_ms": summary_of_values(here.sent_us),
         }
 
-    def node_histograms(self, name: str, now_s: float) -> list[Any]:
-        """From the actual send, through one node, last five seconds: they merge with those of other records."""
-        return [slot.service[name] for slot in self._window(now_s) if name in slot.service]
+    def node_latencies_us(self, name: str, now_s: float) -> Microseconds:
+        """From the actual send, through one node, last five seconds: to be joined with those of other records."""
+        return self._through(name, self._window(now_s)).sent_us
 
-    def run_latency_ms(self) -> Mapping[str, dict[str, float | None]]:
+    def run_latency_ms(self) -> Mapping[str, Summary]:
         """Of the whole run: from the intended start by kind and for all kinds, and from the actual send."""
-        by_kind: dict[str, list[Any]] = {kind: [histogram] for kind, histogram in self._run_intended.items()}
-        for slot in self._slots:
-            for kind, histogram in slot.intended.items():
-                by_kind.setdefault(kind, []).append(histogram)
-        sent = [self._run_service, *(h for slot in self._slots for h in slot.service.values())]
+        self._settle()
+        good = self._where(lambda cell: cell[3] == "ok")
+        rows_of: dict[str, list[int]] = {kind: [] for kind in self._kinds}
+        for (kind, _, _, outcome), row in self._rows.items():
+            if outcome == "ok":
+                rows_of.setdefault(kind, []).append(row)
         return {
-            "all": summary_ms(h for histograms in by_kind.values() for h in histograms),
-            "all, from the actual send": summary_ms(sent),
-            **{kind: summary_ms(by_kind[kind]) for kind in self.ok if kind in by_kind},
+            "all": self._corrected.summary(good),
+            "all, from the actual send": self._sent.summary(good),
+            **{kind: self._corrected.summary(rows) for kind, rows in rows_of.items() if rows},
         }
+
+    def histograms(self) -> tuple[Any, Any]:
+        """What succeeded in the whole run, as two HdrHistograms in µs: from the intended start, and from the
+        actual send. Those of several processes merge: `one.add(another)`."""
+        self._settle()
+        good = self._where(lambda cell: cell[3] == "ok")
+        return self._corrected.histogram(good), self._sent.histogram(good)
+
+    def frame(self) -> list[Row]:
+        """One row for each (kind, node, region, outcome) of the run: `pandas.DataFrame(recorder.frame())`."""
+        self._settle()
+        return [
+            {
+                "kind": kind,
+                "node": node,
+                "region": region,
+                "outcome": outcome,
+                "count": int(self._counts[row]),
+                **latency_columns(self._corrected.summary([row]), self._sent.summary([row])),
+            }
+            for (kind, node, region, outcome), row in sorted(self._rows.items())
+        ]
 
     def tick(self, now_s: float, *, target_rate: float, in_flight: int) -> None:
         """Write a row of the time series if one is due. Call often; it costs a comparison."""
-        if now_s < self._next_row_s:
-            return
-        before, now = self._row_before, (self.operations, self.errors, self.shed)
-        span_s = now_s - self._next_row_s + SERIES_EVERY_S
-        newest = [slot for slot in self._slots if slot.index >= int((now_s - SERIES_EVERY_S) / SLOT_S)]
-        latency = summary_ms(h for slot in newest for h in slot.intended.values())
+        if now_s >= self._next_row_s:
+            self.write_row(now_s, target_rate=target_rate, in_flight=in_flight)
+
+    def write_row(self, now_s: float, *, target_rate: float, in_flight: int) -> None:
+        """Write a row now: of what has ended since the last one."""
+        self._settle()
+        batch, self._unrowed = _joined(self._unrowed), []
+        span_s = max(now_s - self._row_s, 1e-3)
+        now = self.outcomes() + Counter(shed=self.shed, queued=self.queued, resent=self.resent)
+        now.update({f"failed {node}": count for node, count in self._attempts_failed.items()})
+        news = Counter({name: now[name] - self._before[name] for name in now})
+        good = batch.only(self._is_ok[batch.cells])
+        t_s = round(now_s - self._began_s, 3)
         self.series.append(
             {
-                "t_s": round(now_s - self._began_s, 3),
-                "target_rate": target_rate,
-                "achieved_rate": round((now[0] - before[0]) / span_s, 1),
-                "errors": now[1] - before[1],
-                "shed": now[2] - before[2],
+                "t_s": t_s,
+                "target_rate": round(target_rate, 3),
+                "achieved_rate": round(news["ok"] / span_s, 1),
+                "ok": news["ok"],
+                "errors": news["definite"] + news["indefinite"],
+                **{name: news[name] for name in ("definite", "indefinite", "shed", "queued", "resent")},
                 "in_flight": in_flight,
-                "p50_ms": latency["p50"],
-                "p95_ms": latency["p95"],
-                "p99_ms": latency["p99"],
+                **latency_columns(summary_of_values(good.corrected_us), summary_of_values(good.sent_us)),
             }
         )
-        self._row_before = now
+        for node in self._nodes:
+            here = self._through(node, good)
+            self.node_series.append(
+                {
+                    "t_s": t_s,
+                    "node": node,
+                    "achieved_rate": round(len(here.cells) / span_s, 1),
+                    "attempts_failed": news[f"failed {node}"],
+                    **latency_columns(summary_of_values(here.corrected_us), summary_of_values(here.sent_us)),
+                }
+            )
+        self._before = now
+        self._row_s = now_s
         self._next_row_s = now_s + SERIES_EVERY_S
 
-    # --- slots --------------------------------------------------------------------------------------------
+    # --- from notes to arrays -----------------------------------------------------------------------------
 
-    def _slot(self, now_s: float) -> _Slot:
-        index = int(now_s / SLOT_S)
-        newest = self._slots[-1]
-        if index <= newest.index:
-            return newest
-        newest = _Slot(index)
-        self._slots.append(newest)
-        self._retire(index)
-        return newest
+    def _new_row(self, cell: Cell) -> int:
+        row = self._rows[cell] = len(self._rows)
+        self._is_ok = np.append(self._is_ok, cell[3] == "ok")
+        self._counts = np.append(self._counts, 0)
+        return row
 
-    def _retire(self, index: int) -> None:
-        while self._slots[0].index <= index - LATENCY_WINDOW_SLOTS:
-            slot = self._slots.popleft()
-            for kind, histogram in slot.intended.items():
-                if kind not in self._run_intended:
-                    self._run_intended[kind] = new_histogram()
-                self._run_intended[kind].add(histogram)
-            for histogram in slot.service.values():
-                self._run_service.add(histogram)
+    def _where(self, wanted: Callable[[Cell], bool]) -> list[int]:
+        return [row for cell, row in self._rows.items() if wanted(cell)]
 
-    def _window(self, now_s: float) -> list[_Slot]:
-        oldest = int(now_s / SLOT_S) - LATENCY_WINDOW_SLOTS
-        return [slot for slot in self._slots if slot.index > oldest]
+    def _through(self, node: str, batch: _Batch) -> _Batch:
+        rows = np.zeros(len(self._rows), np.bool_)
+        rows[self._where(lambda cell: cell[1] == node)] = True
+        return batch.only(rows[batch.cells])
+
+    def _read(self) -> None:
+        """Turn the notes into arrays: counts and gaps are up to date after it."""
+        if not self._pending:
+            return
+        notes = np.frombuffer(self._pending, np.float64).reshape(-1, 4)
+        cells, done_s = notes[:, 0].astype(np.int64), notes[:, 3].copy()
+        batch = _Batch(cells, done_s, microseconds(done_s - notes[:, 1]), microseconds(done_s - notes[:, 2]))
+        del notes  # it is a view, and a viewed array cannot be emptied
+        self._pending = array("d")
+        self._counts += np.bincount(cells, minlength=len(self._counts))
+        self._lately.append(batch)
+        self._asked = None
+        self._uncounted.append(batch)
+        self._unrowed.append(batch)
+        good_s = done_s[self._is_ok[cells]]
+        if len(good_s):
+            if self._active:
+                gaps_s = np.diff(good_s, prepend=self._last_ok_s)
+                self._longest_gap_s = max(self._longest_gap_s, float(gaps_s.max()))
+            self._last_ok_s = max(self._last_ok_s, float(good_s[-1]))
+        while self._lately[0].done_s[-1] <= done_s[-1] - LATENCY_WINDOW_S:
+            self._lately.popleft()
+
+    def _settle(self) -> None:
+        """Count what has come into the tables of the run."""
+        self._read()
+        batch, self._uncounted = _joined(self._uncounted), []
+        self._corrected.count(batch.cells, batch.corrected_us)
+        self._sent.count(batch.cells, batch.sent_us)
+
+    def _window(self, now_s: float) -> _Batch:
+        """What succeeded lately. One picture asks several times for the same moment."""
+        self._read()
+        if self._asked != now_s:
+            since_s = now_s - LATENCY_WINDOW_S
+            batch = _joined([batch for batch in self._lately if batch.done_s[-1] > since_s])
+            self._answer = batch.only(self._is_ok[batch.cells] & (batch.done_s > since_s))
+            self._asked = now_s
+        return self._answer
+
+    def _rate(self, lately: _Batch, now_s: float) -> float:
+        """Young: whatever there is, over the time that it took; the silence before the start does not count."""
+        span_s = min(max(now_s - self._rate_since_s, RATE_WINDOW_S_MIN), RATE_WINDOW_S)
+        return float(np.count_nonzero(lately.done_s >= self._rate_since_s)) / span_s
 
 
-def _microseconds(seconds: float) -> int:
-    return min(max(int(seconds * 1_000_000), 1), LATENCY_US_MAX)
+def _joined(batches: Sequence[_Batch]) -> _Batch:
+    if not batches:
+        return _EMPTY
+    return _Batch(*(np.concatenate(column) for column in zip(*batches, strict=True)))

@@ -20,7 +20,7 @@ from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotR
 from kvnode.cluster.faults import parse_groups
 from kvnode.cluster.local import NODE_COMMAND, LocalCluster
 from kvnode.cluster.places import DEFAULT_NAME, state_root
-from kvnode.cluster.table import aligned, faults_lines, status_table, topology_lines
+from kvnode.cluster.table import aligned, faults_lines, node_fault_lines, status_table, topology_lines
 from kvnode.cluster.topologies import REGIONS
 from kvnode.faults import DISTRIBUTIONS
 
@@ -35,6 +35,8 @@ A NODE is a name or a number: node-2 or 2. Examples:
   python -m kvnode.cluster delay 50 --jitter 10   every link 50 ms slower, each way
   python -m kvnode.cluster delay 50 --distribution long-tailed    50 ms on average, some far more
   python -m kvnode.cluster topology three-regions --factor 0.5    half as far apart as in the world
+  python -m kvnode.cluster skew 2 5000            node-2's clock runs 5 s ahead
+  python -m kvnode.cluster slow-disk 3 100        every sync of node-3's disk takes 100 ms longer
   python -m kvnode.cluster join                   one more node, which takes its share over
   python -m kvnode.cluster leave 4                node-4 hands its data over and goes
   python -m kvnode.cluster reset                  all faults gone, everybody running
@@ -123,6 +125,12 @@ def parser() -> argparse.ArgumentParser:
     delay.add_argument(
         "--distribution", choices=DISTRIBUTIONS, default="fixed", help="how delays scatter (default: fixed)"
     )
+    skew = add("skew", _skew, "set a node's clock ahead, or behind (-5000); 0 sets it right")
+    skew.add_argument("node", metavar="NODE")
+    skew.add_argument("ms", type=float, metavar="MS")
+    slow_disk = add("slow-disk", _slow_disk, "let each sync of a node's disk take longer; 0 undoes it")
+    slow_disk.add_argument("node", metavar="NODE")
+    slow_disk.add_argument("ms", type=float, metavar="MS")
     topology = add("topology", _topology, "nodes in regions of the world, by published round trips")
     topology.add_argument("topology", metavar="NAME", choices=REGIONS, help=" or ".join(REGIONS))
     topology.add_argument("--factor", type=float, default=1.0, help="times so much (default: 1)")
@@ -283,6 +291,18 @@ def _delay(options: argparse.Namespace) -> None:
     _show(cluster)
 
 
+def _skew(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.skew(options.node, options.ms)
+    _show(cluster)
+
+
+def _slow_disk(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.slow_disk(options.node, options.ms)
+    _show(cluster)
+
+
 def _topology(options: argparse.Namespace) -> None:
     cluster = LocalCluster.attach(options.name)
     cluster.topology(options.topology, factor=options.factor)
@@ -297,7 +317,8 @@ def _reset(options: argparse.Namespace) -> None:
 
 def _show(cluster: LocalCluster) -> None:
     print(status_table(cluster.nodes, cluster.sidecars))
-    for line in [*topology_lines(cluster.state().get("topology")), *faults_lines(cluster.faults())]:
+    lines = [*topology_lines(cluster.state().get("topology")), *faults_lines(cluster.faults())]
+    for line in [*lines, *node_fault_lines(cluster.nodes)]:
         print(line)
     sys.stdout.flush()
 

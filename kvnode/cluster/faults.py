@@ -1,8 +1,8 @@
-"""Which links are cut and which are slow, and the rules that each node is told so that it becomes true.
+"""Which links are cut and which are slow, whose clock is wrong and whose disk slow; and what each node is told of it.
 
 Pure values: a command makes a new plan from the old one. Every node only knows its own outgoing rules, so a
 cut that works both ways is two rules. Cuts and delays are kept apart: healing a partition leaves the delays
-as they were. Not here: sending the rules (supervisor.py), and obeying them (the node).
+as they were. Not here: telling the nodes (fault_teller.py), and obeying (the node).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from kvnode.cluster.errors import BadCommand
 from kvnode.cluster.topologies import Topology
-from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS, Distribution
+from kvnode.faults import CLOCK_SKEW_MS_MAX, DELAY_MS_MAX, DISK_DELAY_MS_MAX, DISTRIBUTIONS, Distribution
 
 Link = tuple[str, str]
 """(from, to): one direction."""
@@ -52,8 +52,32 @@ class Slow:
 
 
 @dataclass(frozen=True)
+class NodeFault:
+    """What is wrong with a node itself.
+
+    clock_skew_ms: its wall clock is so far ahead (negative: behind). disk_delay_ms: each sync of its disk takes so much
+    longer.
+    """
+
+    clock_skew_ms: float = 0.0
+    disk_delay_ms: float = 0.0
+
+    def check(self) -> None:
+        """BadCommand says what is out of bounds."""
+        if not abs(self.clock_skew_ms) <= CLOCK_SKEW_MS_MAX:
+            raise BadCommand(f"skew {self.clock_skew_ms:g} ms: expected at most a day either way")
+        if not 0 <= self.disk_delay_ms <= DISK_DELAY_MS_MAX:
+            raise BadCommand(f"disk delay {self.disk_delay_ms:g} ms: expected 0 to {DISK_DELAY_MS_MAX:.0f}")
+
+    def parts(self) -> dict[str, float]:
+        """The parts that are not zero."""
+        parts = {"clock_skew_ms": self.clock_skew_ms, "disk_delay_ms": self.disk_delay_ms}
+        return {name: value for name, value in parts.items() if value}
+
+
+@dataclass(frozen=True)
 class FaultPlan:
-    """All faults of a cluster's links. Invariant: links join two different nodes of `nodes`.
+    """All faults of a cluster's links and nodes. Invariant: links join two different nodes of `nodes`.
 
     topology: what all of `slow` was made from. Invariant: None once anything else has changed `slow`.
     """
@@ -62,6 +86,15 @@ class FaultPlan:
     cuts: frozenset[Link] = frozenset()
     slow: Mapping[Link, Slow] = field(default_factory=dict)
     topology: Topology | None = None
+    own: Mapping[str, NodeFault] = field(default_factory=dict)
+
+    def told_to(self, node: str) -> dict[str, Any]:
+        """The body of POST /faults that makes it true at one node."""
+        return {"rules": self.rules_of(node), **self.fault_of(node).parts()}
+
+    def fault_of(self, node: str) -> NodeFault:
+        """What is wrong with this node itself."""
+        return self.own.get(node, NodeFault())
 
     def rules_of(self, node: str) -> Rules:
         """The outgoing rules of one node."""
@@ -86,6 +119,7 @@ class FaultPlan:
             nodes,
             frozenset(link for link in self.cuts if set(link) <= set(nodes)),
             {link: slow for link, slow in self.slow.items() if set(link) <= set(nodes)},
+            own={node: fault for node, fault in self.own.items() if node in nodes},
         )
         all_stay_in_place = nodes[: len(self.nodes)] == self.nodes
         return plan.spread(self.topology) if self.topology is not None and all_stay_in_place else plan
@@ -145,6 +179,20 @@ class FaultPlan:
                 slow[one, other] = Slow(delay_ms)
                 slow[one, other].check()
         return replace(self, slow=slow, topology=topology)
+
+    def skewed(self, node: str, ms: float) -> FaultPlan:
+        """Set one node's wall clock so far ahead, or behind if negative; 0 sets it right."""
+        return self._with_own(node, replace(self.fault_of(node), clock_skew_ms=ms))
+
+    def slow_disk(self, node: str, ms: float) -> FaultPlan:
+        """Let each sync of one node's disk take so much longer; 0 undoes it."""
+        return self._with_own(node, replace(self.fault_of(node), disk_delay_ms=ms))
+
+    def _with_own(self, node: str, fault: NodeFault) -> FaultPlan:
+        self._check([node])
+        fault.check()
+        own = {**self.own, node: fault}
+        return replace(self, own={name: each for name, each in sorted(own.items()) if each.parts()})
 
     def _pair(self, one: str, other: str) -> tuple[Link, Link]:
         self._check([one, other])

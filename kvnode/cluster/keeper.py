@@ -17,15 +17,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from kvnode.cluster.children import READY_TIMEOUT_S, Child
 from kvnode.cluster.errors import BadCommand, NodeFailed, StartFailed
-from kvnode.cluster.faults import FaultPlan, Slow
+from kvnode.cluster.fault_teller import FaultTeller
+from kvnode.cluster.faults import FaultPlan
 from kvnode.cluster.moves import Moves
 from kvnode.cluster.places import Places
 from kvnode.cluster.ports import choose
-from kvnode.cluster.rule_teller import RuleTeller
 from kvnode.cluster.state import ClusterFile, write_json
-from kvnode.cluster.topologies import Topology
 from kvnode.config import NodeAddress
 
 EXIT_PORT_BUSY = 3
@@ -58,7 +59,9 @@ class Keeper:
         self._nodes: dict[str, Child] = {}
         for node in cluster.nodes:
             self._make_child(node.name)
-        self._rules = RuleTeller(self._nodes, address_of=self._address, log=log, token=cluster.token)
+        self._faults = FaultTeller(
+            self._nodes, address_of=self._address, on_change=self._on_change, log=log, token=cluster.token
+        )
         self._moves = Moves(self, on_change=self._on_change, log=log)
 
     def _make_child(self, name: str) -> Child:
@@ -89,7 +92,7 @@ class Keeper:
         """One more node, with an empty data directory; `save` has made it known."""
         _empty(self.places.data_dir(address.name))
         child = self._make_child(address.name)
-        self._rules.follow_nodes()
+        self._faults.follow_nodes()
         return child
 
     async def remove_node(self, name: str, why: str) -> None:
@@ -101,12 +104,12 @@ class Keeper:
         nodes = tuple(node for node in self.cluster.nodes if node.name != name)
         self.save(replace(self.cluster, nodes=nodes, joining=()))
         _empty(self.places.data_dir(name))
-        self._rules.follow_nodes()
+        self._faults.follow_nodes()
         self._on_change()
 
     async def tell_rules(self) -> None:
         """Bring every running node's link rules up to date."""
-        await self._rules.tell_all()
+        await self._faults.tell_all()
 
     def save(self, cluster: ClusterFile) -> None:
         """Make this the cluster, here and in cluster.json."""
@@ -143,7 +146,7 @@ class Keeper:
         """Give every node the wanted HTTP port, or the next free one, and its peer port."""
         pairs = choose(wanted, avoid=set(avoid))
         nodes = tuple(
-            replace(node, http_port=http, peer_port=peer)
+            msgspec.structs.replace(node, http_port=http, peer_port=peer)
             for node, (http, peer) in zip(self.cluster.nodes, pairs, strict=True)
         )
         self.cluster = replace(self.cluster, nodes=nodes)
@@ -193,12 +196,7 @@ class Keeper:
             "wipe": self._wipe,
             "join": self._moves.join,
             "leave": self._moves.leave,
-            "partition": self._partition,
-            "isolate": self._isolate,
-            "cut": self._cut,
-            "heal": self._heal,
-            "delay": self._delay,
-            "topology": self._spread,
+            **self._faults.actions(),
             "reset": self._reset,
             "start_sidecar": self._start_sidecar,
             "stop_sidecar": self._stop_sidecar,
@@ -226,7 +224,7 @@ class Keeper:
     async def _resume(self, command: dict[str, Any]) -> None:
         for child in self._named(command):
             child.resume()
-        await self._rules.tell_all()
+        await self._faults.tell_all()
 
     async def _restart(self, command: dict[str, Any]) -> None:
         children = self._named(command)
@@ -241,7 +239,7 @@ class Keeper:
             child.spawn()
             await child.settle()
             if child.state == "starting":
-                await self._rules.tell(child.name)
+                await self._faults.tell(child.name)
                 child.confirm_running()
             elif child.exit_code == EXIT_PORT_BUSY:
                 address = self._address(child.name)
@@ -259,46 +257,14 @@ class Keeper:
 
     async def _reset(self, command: dict[str, Any]) -> None:
         del command
-        self._rules.plan = FaultPlan(self._rules.plan.nodes)
+        self._faults.plan = FaultPlan(self._faults.plan.nodes)
         for child in self._nodes.values():
             if child.state == "paused":
                 child.resume()
         down = [child for child in self._nodes.values() if child.state in ("dead", "failed")]
         if down:
             await self._restart({"nodes": [child.name for child in down]})
-        await self._rules.tell_all()
-
-    # --- faults -----------------------------------------------------------------------------------------
-
-    async def _partition(self, command: dict[str, Any]) -> None:
-        await self._adopt(self._rules.plan.partitioned(command["groups"]))
-
-    async def _isolate(self, command: dict[str, Any]) -> None:
-        await self._adopt(self._rules.plan.isolated(command["node"]))
-
-    async def _cut(self, command: dict[str, Any]) -> None:
-        one, other = command["link"]
-        await self._adopt(self._rules.plan.cut(one, other, both_ways=bool(command["both_ways"])))
-
-    async def _heal(self, command: dict[str, Any]) -> None:
-        await self._adopt(self._rules.plan.healed(command.get("node")))
-
-    async def _delay(self, command: dict[str, Any]) -> None:
-        slow = Slow(
-            float(command["delay_ms"]),
-            float(command["jitter_ms"]),
-            float(command["loss"]),
-            command.get("distribution", "fixed"),
-        )
-        pair = command.get("pair")
-        await self._adopt(self._rules.plan.delayed(slow, (pair[0], pair[1]) if pair else None))
-
-    async def _spread(self, command: dict[str, Any]) -> None:
-        await self._adopt(self._rules.plan.spread(Topology(str(command["name"]), float(command["factor"]))))
-
-    async def _adopt(self, plan: FaultPlan) -> None:
-        await self._rules.adopt(plan)
-        self._on_change()
+        await self._faults.tell_all()
 
     # --- sidecars ---------------------------------------------------------------------------------------
 
@@ -344,13 +310,13 @@ class Keeper:
         return [*self._nodes.values(), *self._sidecars.values()]
 
     def _topology(self) -> dict[str, Any] | None:
-        plan = self._rules.plan
+        plan = self._faults.plan
         return None if plan.topology is None else plan.topology.describe(plan.nodes)
 
     def _node_state(self, name: str) -> dict[str, Any]:
         address, child = self._address(name), self._nodes[name]
         return {
-            **vars(address),
+            **msgspec.structs.asdict(address),
             "url": address.url,
             "pid": child.pid,
             "state": child.state,
@@ -359,7 +325,7 @@ class Keeper:
             "restarts": max(0, child.starts - 1),
             "data_dir": str(self.places.data_dir(name)),
             "log_file": str(self.places.data_dir(name) / "log.jsonl"),
-            "rules": self._rules.plan.rules_of(name),
+            **self._faults.plan.told_to(name),
         }
 
     def _sidecar_state(self, child: Child) -> dict[str, Any]:

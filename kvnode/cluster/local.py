@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kvnode.cluster import control, starting
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
+from kvnode.cluster.fault_commands import FaultCommands, NodeName
 from kvnode.cluster.faults import Rules
-from kvnode.cluster.link_commands import LinkCommands, NodeName
 from kvnode.cluster.places import DEFAULT_NAME, Places
 from kvnode.cluster.progress import Progress, see_move_through
 from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
@@ -36,7 +36,7 @@ NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
 ATTACH_WAIT_S = 30.0
 
 
-class LocalCluster(LinkCommands):
+class LocalCluster(FaultCommands):
     """A running cluster. owned: whether `stop` ends it, because this process started it."""
 
     def __init__(self, places: Places, *, owned: bool, detached: bool = False) -> None:
@@ -257,7 +257,7 @@ class LocalCluster(LinkCommands):
         self._tell("leave", node=self._resolve(node), force=force)
         see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
 
-    # --- links (link_commands.py) ---------------------------------------------------------------------------
+    # --- faults (fault_commands.py) --------------------------------------------------------------------------
 
     def faults(self) -> dict[str, Rules]:
         """The outgoing rules of every node that has any: {"node-1": {"node-2": {"cut": True}}}."""

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
+import msgspec
+
 from kvnode.cluster import node_http
 from kvnode.cluster.children import Child
 from kvnode.cluster.errors import BadCommand, ClusterError, NodeFailed
@@ -85,7 +87,7 @@ class Moves:
         move = self._begin("join", self._next_name())
         try:
             address = await self._start_joiner(move.node)
-            await self._ask_members("/cluster/join", asdict(address), {move.node})
+            await self._ask_members("/cluster/join", msgspec.structs.asdict(address), {move.node})
         except BaseException as error:
             await self._give_up(move, str(error))
             raise

@@ -127,6 +127,8 @@ class NodeInfo:
     data_dir: Path
     log_file: Path
     rules: Mapping[str, Mapping[str, Any]]
+    clock_skew_ms: float = 0.0
+    disk_delay_ms: float = 0.0
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> NodeInfo:
@@ -145,6 +147,8 @@ class NodeInfo:
             data_dir=Path(entry["data_dir"]),
             log_file=Path(entry["log_file"]),
             rules=entry.get("rules", {}),
+            clock_skew_ms=entry.get("clock_skew_ms", 0.0),
+            disk_delay_ms=entry.get("disk_delay_ms", 0.0),
         )
 
 

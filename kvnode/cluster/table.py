@@ -49,6 +49,18 @@ def faults_lines(faults: dict[str, Rules]) -> list[str]:
     return lines
 
 
+def node_fault_lines(nodes: Sequence[NodeInfo]) -> list[str]:
+    """What is wrong with nodes themselves, in words."""
+    lines = []
+    for node in nodes:
+        if node.clock_skew_ms:
+            which_way = "ahead" if node.clock_skew_ms > 0 else "behind"
+            lines.append(f"{node.name}: clock {abs(node.clock_skew_ms):g} ms {which_way}")
+        if node.disk_delay_ms:
+            lines.append(f"{node.name}: disk {node.disk_delay_ms:g} ms slower at each sync")
+    return lines
+
+
 def topology_lines(topology: Mapping[str, Any] | None) -> list[str]:
     """The named topology that is set, and which node lies where; nothing if there is none."""
     if topology is None:

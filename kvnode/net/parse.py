@@ -21,8 +21,13 @@ from kvnode.config import (
     is_loopback,
 )
 from kvnode.errors import BadRequest, TooLarge
+<<<<<<< HEAD
 from kvnode.faults import LinkRule
 from kvnode.requests import MODES, Add, Count, Get, Put, unpack_context
+=======
+from kvnode.faults import CLOCK_SKEW_MS_MAX, DISK_DELAY_MS_MAX, LinkRule
+from kvnode.requests import MODES, Add, Put, unpack_context
+>>>>>>> tempo
 from kvnode.versions import Context
 
 T = TypeVar("T")
@@ -230,10 +235,10 @@ def faults_of(body: bytes, peers: tuple[str, ...]) -> FaultsBody:
             rule.check()
         except ValueError as error:
             raise BadRequest(f"rules: {peer}: {error}") from error
-    if abs(faults.clock_skew_ms) > 86_400_000.0:
+    if abs(faults.clock_skew_ms) > CLOCK_SKEW_MS_MAX:
         raise BadRequest(f"clock_skew_ms={faults.clock_skew_ms}: expected at most a day either way")
-    if not 0.0 <= faults.disk_delay_ms <= 10_000.0:
-        raise BadRequest(f"disk_delay_ms={faults.disk_delay_ms}: expected 0 to 10000")
+    if not 0.0 <= faults.disk_delay_ms <= DISK_DELAY_MS_MAX:
+        raise BadRequest(f"disk_delay_ms={faults.disk_delay_ms}: expected 0 to {DISK_DELAY_MS_MAX:.0f}")
     return faults
 
 

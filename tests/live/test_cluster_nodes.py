@@ -142,3 +142,21 @@ def test_a_wiped_node_comes_back_as_a_new_store_and_gets_its_data_back(
     assert client.info("node-2")["store_id"] != before
     for number in range(10):
         until(lambda key=f"k{number}": held_alike(client, key), within_s=15, what=f"k{number} is held alike")
+
+
+def test_a_wrong_clock_and_a_slow_disk_stay_with_their_node_until_reset(live_cluster: StartCluster) -> None:
+    cluster = live_cluster()
+    client = cluster.client()
+    cluster.skew("node-2", 60_000)
+    cluster.slow_disk("node-2", 80)
+    cluster.restart("node-2")
+    ahead_ms = client.put("k", 1, node="node-2")["timestamp"] - time.time() * 1000
+    assert 50_000 < ahead_ms < 60_500
+    started = time.monotonic()
+    client.put("k", 2, node="node-1", w=3)
+    took_ms = (time.monotonic() - started) * 1000
+    print(f"\na put at w=3 took {took_ms:.0f} ms with one disk 80 ms slower")
+    assert took_ms >= 80
+    cluster.reset()
+    assert abs(client.put("k", 3, node="node-2")["timestamp"] - time.time() * 1000) < 10_000
+    assert (cluster.node(2).clock_skew_ms, cluster.node(2).disk_delay_ms) == (0, 0)

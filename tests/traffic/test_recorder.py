@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import io
 from random import Random
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from traffic.recorder import RateWindow, Recorder
+from traffic.recorder import PENDING_MAX, Recorder
+from traffic.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS, csv_of
+from traffic.tap import Outcome
 
 KINDS = ("like", "tweet")
 NODES = ("node-1", "node-2")
 
 
 def ok(
-    recorder: Recorder, at_s: float, *, waited_s: float = 0.0, took_s: float = 0.01, node: str = "node-1"
+    recorder: Recorder,
+    at_s: float,
+    *,
+    waited_s: float = 0.0,
+    took_s: float = 0.01,
+    node: str = "node-1",
+    outcome: Outcome = "ok",
+    region: str | None = None,
 ) -> None:
-    recorder.succeeded("like", node, intended_s=at_s - took_s - waited_s, sent_s=at_s - took_s, done_s=at_s)
+    recorder.note(
+        "like",
+        node,
+        region,
+        outcome,
+        intended_s=at_s - took_s - waited_s,
+        sent_s=at_s - took_s,
+        done_s=at_s,
+    )
 
 
 def test_percentiles_are_those_of_the_values() -> None:
@@ -51,21 +71,22 @@ def test_the_latency_window_forgets_after_five_seconds_and_the_run_does_not() ->
 
 
 def test_the_achieved_rate_follows_within_two_seconds() -> None:
-    window = RateWindow(100.0)
+    recorder = Recorder(KINDS, NODES, 90.0)
     for index in range(1000):
-        window.add(100 + index / 100)
-    assert window.rate(110.0) == pytest.approx(100, rel=0.02)
+        ok(recorder, 100 + index / 100)
+    assert recorder.achieved_rate(110.0) == pytest.approx(100, rel=0.02)
     for index in range(1200):
-        window.add(110 + index / 400)
-    assert window.rate(113.0) == pytest.approx(400, rel=0.02)
-    assert window.rate(116.0) == 0
+        ok(recorder, 110 + index / 400)
+    assert recorder.achieved_rate(113.0) == pytest.approx(400, rel=0.02)
+    assert recorder.achieved_rate(116.0) == 0
 
 
 def test_a_young_rate_is_not_diluted_by_the_time_before_it() -> None:
-    window = RateWindow(100.0)
+    recorder = Recorder(KINDS, NODES, 0.0)
+    recorder.began(100.0)
     for index in range(100):
-        window.add(100 + index / 100)
-    assert window.rate(101.0) == pytest.approx(100, rel=0.05)
+        ok(recorder, 100 + index / 100)
+    assert recorder.achieved_rate(101.0) == pytest.approx(100, rel=0.05)
 
 
 def test_the_longest_gap_counts_only_while_traffic_runs() -> None:
@@ -98,12 +119,81 @@ def test_nodes_are_counted_apart() -> None:
 
 def test_a_row_a_second_and_a_bounded_number_of_rows() -> None:
     recorder = Recorder(KINDS, NODES, 0.0)
-    for step in range(20_000):
-        now_s = step / 10
-        ok(recorder, now_s)
-        recorder.tick(now_s, target_rate=10, in_flight=0)
-    assert len(recorder.series) == 900
-    assert recorder.series[-1]["achieved_rate"] == pytest.approx(10, rel=0.15)
+    for step in range(10_000):
+        ok(recorder, step / 2)
+        recorder.tick(step / 2, target_rate=2, in_flight=0)
+    assert len(recorder.series) == 3600
+    assert recorder.series[-1]["achieved_rate"] == pytest.approx(2, rel=0.15)
+    assert sum(row["ok"] for row in recorder.series) == pytest.approx(7200, abs=4)
+
+
+def test_no_operation_is_missing_from_the_rows_whoever_reads_between_them() -> None:
+    recorder, random = Recorder(KINDS, NODES, 0.0), Random(5)
+    for step in range(5000):
+        ok(recorder, step / 100, outcome=random.choice(("ok", "ok", "definite", "indefinite")))
+        if random.random() < 0.1:
+            random.choice((recorder.frame, recorder.run_latency_ms, recorder.outcomes))()
+        recorder.tick(step / 100, target_rate=100, in_flight=0)
+    recorder.write_row(50.0, target_rate=100, in_flight=0)
+    rows = pd.DataFrame(recorder.series)
+    outcomes = recorder.outcomes()
+    assert {name: rows[name].sum() for name in outcomes} == dict(outcomes)
+    assert outcomes.total() == sum(row["count"] for row in recorder.frame()) == 5000
+    assert recorder.errors == rows["errors"].sum()
+
+
+def test_each_kind_node_region_and_outcome_has_its_own_latencies() -> None:
+    recorder = Recorder(KINDS, NODES, 100.0)
+    for index in range(100):
+        ok(recorder, 101 + index / 100, took_s=0.01, region="europe")
+        ok(recorder, 101 + index / 100, took_s=0.05, region="asia", node="node-2", waited_s=1.0)
+    ok(recorder, 103.0, took_s=2.0, outcome="indefinite", region="asia")
+    cells = pd.DataFrame(recorder.frame()).set_index(["node", "region", "outcome"])
+    assert list(pd.DataFrame(recorder.frame()).columns) == list(CELL_COLUMNS)
+    near, far = cells.loc[("node-1", "europe", "ok")], cells.loc[("node-2", "asia", "ok")]
+    assert (near["count"], far["count"]) == (100, 100)
+    assert near["p50_ms"] == pytest.approx(10, rel=0.02)
+    assert far["sent_p50_ms"] == pytest.approx(50, rel=0.02)
+    assert far["p50_ms"] == pytest.approx(1050, rel=0.02)
+    assert cells.loc[("node-1", "asia", "indefinite")]["max_ms"] == pytest.approx(2000, rel=0.01)
+    assert recorder.run_latency_ms()["all"]["max"] == pytest.approx(1050, rel=0.01)  # a failure is no answer
+
+
+def test_rows_and_csv_have_the_documented_columns() -> None:
+    recorder = Recorder(KINDS, NODES, 100.0)
+    for index in range(300):
+        ok(recorder, 100 + index / 100)
+        recorder.tick(100 + index / 100, target_rate=100, in_flight=1)
+    rows, by_node = pd.DataFrame(recorder.series), pd.DataFrame(recorder.node_series)
+    assert list(rows.columns) == list(ROW_COLUMNS)
+    assert list(by_node.columns) == list(NODE_COLUMNS)
+    assert list(by_node["node"]) == ["node-1", "node-2"] * 2
+    assert by_node[by_node["node"] == "node-2"]["p50_ms"].isna().all()  # nothing went there: none, not 0
+    read = pd.read_csv(io.StringIO(csv_of(recorder.series)))
+    pd.testing.assert_frame_equal(read, rows, check_dtype=False)
+
+
+def test_notes_do_not_pile_up_when_nobody_reads() -> None:
+    recorder = Recorder(KINDS, NODES, 0.0)
+    for index in range(3 * PENDING_MAX):
+        ok(recorder, index / 1000)
+    assert len(recorder._pending) <= 4 * PENDING_MAX
+    assert recorder.operations == 3 * PENDING_MAX
+
+
+def test_histograms_of_two_processes_merge() -> None:
+    one, other = Recorder(KINDS, NODES, 0.0), Recorder(KINDS, NODES, 0.0)
+    for index in range(100):
+        ok(one, 1 + index / 100, took_s=0.01)
+        ok(other, 1 + index / 100, took_s=0.10, waited_s=0.5)
+    corrected, sent = one.histograms()
+    for mine, theirs in zip((corrected, sent), other.histograms(), strict=True):
+        mine.add(theirs)
+    assert corrected.get_total_count() == sent.get_total_count() == 200
+    assert corrected.get_value_at_percentile(99) == pytest.approx(600_000, rel=0.01)
+    assert sent.get_value_at_percentile(99) == pytest.approx(100_000, rel=0.01)
+    joined = np.concatenate([one.node_latencies_us("node-1", 2.0), other.node_latencies_us("node-1", 2.0)])
+    assert len(joined) == 200
 
 
 def test_an_absurd_latency_is_clamped_not_lost() -> None:

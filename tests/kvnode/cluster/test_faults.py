@@ -135,3 +135,31 @@ def test_two_nodes_reach_each_other_if_and_only_if_they_share_a_group(group_of: 
         for j, other in enumerate(nodes):
             if i != j:
                 assert (other in plan.rules_of(one)) == (group_of[i] != group_of[j])
+
+
+def test_a_wrong_clock_and_a_slow_disk_of_one_node_are_told_beside_its_rules(plan: FaultPlan) -> None:
+    sick = (
+        plan.delayed(Slow(delay_ms=20), ("node-1", "node-2")).skewed("node-2", -5000).slow_disk("node-2", 40)
+    )
+    assert sick.told_to("node-2") == {
+        "rules": {"node-1": {"delay_ms": 20}},
+        "clock_skew_ms": -5000,
+        "disk_delay_ms": 40,
+    }
+    assert sick.told_to("node-3") == {"rules": {}}
+    assert sick.skewed("node-2", 0).told_to("node-2") == {
+        "rules": {"node-1": {"delay_ms": 20}},
+        "disk_delay_ms": 40,
+    }
+    assert sick.with_nodes(("node-1", "node-3")).own == {}
+
+
+def test_a_node_fault_out_of_bounds_is_refused_with_the_bound(plan: FaultPlan) -> None:
+    with pytest.raises(BadCommand, match="at most a day"):
+        plan.skewed("node-1", 1e9)
+    with pytest.raises(BadCommand, match="at most a day"):
+        plan.skewed("node-1", float("nan"))
+    with pytest.raises(BadCommand, match="0 to 10000"):
+        plan.slow_disk("node-1", -1)
+    with pytest.raises(BadCommand, match="no node called 'node-9'"):
+        plan.slow_disk("node-9", 1)

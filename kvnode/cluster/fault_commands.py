@@ -1,4 +1,4 @@
-"""The commands about links that a LocalCluster understands: partitions, cuts, delays, topologies.
+"""The commands about faults that a LocalCluster understands: partitions, cuts, delays, topologies; clocks and disks.
 
 Not here: what becomes of them (faults.py, keeper.py).
 """
@@ -15,8 +15,8 @@ NodeName = str | int
 """A node by its name, "node-2", or by its number, 2 or "2"."""
 
 
-class LinkCommands:
-    """Breaks and mends links; `_tell` sends a command to the supervisor."""
+class FaultCommands:
+    """Breaks and mends; `_tell` sends a command to the supervisor."""
 
     def partition(self, groups: Sequence[Sequence[NodeName]]) -> None:
         """Nodes reach each other only within a group; replaces earlier cuts. One group: cut off from the
@@ -60,6 +60,14 @@ class LinkCommands:
         are: by `delay(0)` and `reset`. Cuts stay.
         """
         self._tell("topology", name=name, factor=factor)
+
+    def skew(self, node: NodeName, ms: float) -> None:
+        """Set a node's wall clock `ms` ahead, or behind if negative; 0 sets it right. `mode=lww` trusts it."""
+        self._tell("skew", node=self._resolve(node), ms=ms)
+
+    def slow_disk(self, node: NodeName, ms: float) -> None:
+        """Let each sync of a node's disk take `ms` longer; 0 undoes it."""
+        self._tell("slow-disk", node=self._resolve(node), ms=ms)
 
     def _resolve(self, node: NodeName) -> str:
         text = str(node).strip()

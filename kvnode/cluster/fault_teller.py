@@ -1,0 +1,131 @@
+"""Keeps every running node's faults equal to the plan, whatever happens to nodes in between.
+
+A node forgets its faults when it dies, so it is told again before it counts as running; one that is paused
+or does not listen is told later. Not here: what the faults are (faults.py), and the request that carries
+them (faults_http.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from kvnode.cluster.children import Child
+from kvnode.cluster.faults import FaultPlan, Slow
+from kvnode.cluster.faults_http import post_faults
+from kvnode.cluster.topologies import Topology
+from kvnode.config import NodeAddress
+
+RETELL_PERIOD_S = 0.25
+NONE: dict[str, Any] = {"rules": {}}  # what a node starts with
+
+
+class FaultTeller:
+    """The plan, and what each living node was told of it."""
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Child],
+        *,
+        address_of: Callable[[str], NodeAddress],
+        on_change: Callable[[], None],
+        log: Callable[[str], None],
+        token: str | None = None,
+    ) -> None:
+        self._token = token
+        self._on_change = on_change
+        self.plan = FaultPlan(tuple(nodes))
+        self._nodes = nodes
+        self._address_of = address_of
+        self._log = log
+        self._told: dict[str, tuple[int | None, dict[str, Any]]] = {}  # for which process, and what
+        self._locks = {name: asyncio.Lock() for name in nodes}
+        self._retell: asyncio.Task[None] | None = None
+
+    def follow_nodes(self) -> None:
+        """Nodes came or went."""
+        self.plan = self.plan.with_nodes(tuple(self._nodes))
+        for name in self._nodes:
+            self._locks.setdefault(name, asyncio.Lock())
+
+    async def adopt(self, plan: FaultPlan) -> None:
+        """Make this the plan and tell everybody who runs."""
+        self.plan = plan
+        await self.tell_all()
+        self._on_change()
+
+    async def tell_all(self) -> None:
+        """Bring every running node's faults up to date."""
+        running = [name for name, child in self._nodes.items() if child.state == "running"]
+        await asyncio.gather(*(self.tell(name) for name in running))
+
+    async def tell(self, name: str) -> None:
+        """Bring one node's faults up to date; if it does not listen, all are told again soon."""
+        async with self._locks[name]:  # so that an older plan never arrives after a newer one
+            await self._tell(name)
+
+    async def _tell(self, name: str) -> None:
+        faults, pid = self.plan.told_to(name), self._nodes[name].pid
+        known_pid, known = self._told.get(name, (None, NONE))
+        if faults == (known if known_pid == pid else NONE):
+            return
+        refusal = await post_faults(self._address_of(name), faults, self._token)
+        if not refusal:
+            self._told[name] = pid, faults
+        elif self._nodes[name].pid == pid:
+            self._log(f"{name} was not told its faults: {refusal}")
+            if self._retell is None:
+                self._retell = asyncio.get_running_loop().create_task(self._tell_later())
+
+    async def _tell_later(self) -> None:
+        await asyncio.sleep(RETELL_PERIOD_S)
+        self._retell = None
+        await self.tell_all()
+
+    # --- the commands that change the plan ------------------------------------------------------------------
+
+    def actions(self) -> dict[str, Callable[[dict[str, Any]], Awaitable[None]]]:
+        """What each command about faults does, by its name."""
+        return {
+            "partition": self._partition,
+            "isolate": self._isolate,
+            "cut": self._cut,
+            "heal": self._heal,
+            "delay": self._delay,
+            "topology": self._spread,
+            "skew": self._skew,
+            "slow-disk": self._slow_disk,
+        }
+
+    async def _partition(self, command: dict[str, Any]) -> None:
+        await self.adopt(self.plan.partitioned(command["groups"]))
+
+    async def _isolate(self, command: dict[str, Any]) -> None:
+        await self.adopt(self.plan.isolated(command["node"]))
+
+    async def _cut(self, command: dict[str, Any]) -> None:
+        one, other = command["link"]
+        await self.adopt(self.plan.cut(one, other, both_ways=bool(command["both_ways"])))
+
+    async def _heal(self, command: dict[str, Any]) -> None:
+        await self.adopt(self.plan.healed(command.get("node")))
+
+    async def _delay(self, command: dict[str, Any]) -> None:
+        slow = Slow(
+            float(command["delay_ms"]),
+            float(command["jitter_ms"]),
+            float(command["loss"]),
+            command.get("distribution", "fixed"),
+        )
+        pair = command.get("pair")
+        await self.adopt(self.plan.delayed(slow, (pair[0], pair[1]) if pair else None))
+
+    async def _spread(self, command: dict[str, Any]) -> None:
+        await self.adopt(self.plan.spread(Topology(str(command["name"]), float(command["factor"]))))
+
+    async def _skew(self, command: dict[str, Any]) -> None:
+        await self.adopt(self.plan.skewed(str(command["node"]), float(command["ms"])))
+
+    async def _slow_disk(self, command: dict[str, Any]) -> None:
+        await self.adopt(self.plan.slow_disk(str(command["node"]), float(command["ms"])))
