@@ -21,13 +21,8 @@ from kvnode.config import (
     is_loopback,
 )
 from kvnode.errors import BadRequest, TooLarge
-<<<<<<< HEAD
-from kvnode.faults import LinkRule
-from kvnode.requests import MODES, Add, Count, Get, Put, unpack_context
-=======
 from kvnode.faults import CLOCK_SKEW_MS_MAX, DISK_DELAY_MS_MAX, LinkRule
-from kvnode.requests import MODES, Add, Put, unpack_context
->>>>>>> tempo
+from kvnode.requests import MODES, Add, Count, Get, Put, unpack_context
 from kvnode.versions import Context
 
 T = TypeVar("T")
