@@ -26,7 +26,7 @@ BAD_ARGUMENTS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 good, 1 a verdict is violated (run) or the generator broke, 2 bad arguments, 3 port
     busy."""
-    _open_standard_streams()
+    open_standard_streams()
     options = _parser().parse_args(arguments)
     if options.token is not None:
         os.environ["QUORUM_LAB_TOKEN"] = options.token  # the one place where the store looks
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _open_standard_streams() -> None:
+def open_standard_streams() -> None:
     """A parent may have closed descriptors 0 to 2; a socket that got such a number would crash uvloop."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass

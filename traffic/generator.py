@@ -51,15 +51,17 @@ class Generator:
         settings: Settings,
         seed: int | None = None,
         journals: Path | None = None,
+        heir: bool = True,
     ) -> None:
-        """journals: the folder in which generators leave word for their successors; None: nowhere."""
+        """journals: the folder in which generators leave word for their successors; None: nowhere. heir: whether
+        this one judges what others have left there."""
         self.seed = secrets.randbits(32) if seed is None else seed
         self.store = store
         self.nodes = NodeTable(store.nodes, random=self._random("nodes"), has_room=store.has_room)
         self.totals = RunningTotals()
         self._journal = Journal(journals, self.totals.actor) if journals else None
         self.books = Books(store, self.nodes, self.totals, journal=self._journal)
-        self.estate = Estate(journals, self.books.reads) if journals else None
+        self.estate = Estate(journals, self.books.reads) if journals and heir else None
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
         self._watch = Watch(store, self.nodes)
         tag = secrets.token_hex(2)
@@ -161,6 +163,11 @@ class Generator:
         """Begin the measured gap anew."""
         for driver in self.drivers.values():
             driver.recorder.reset_gap(monotonic())
+
+    def give_up(self, reason: str) -> None:
+        """The generator is broken, by a cause outside of it."""
+        if not self.failed.done():
+            self.failed.set_exception(RuntimeError(reason))
 
     def look_for_the_dead(self) -> None:
         """Soon, see what generators that were killed have left behind."""

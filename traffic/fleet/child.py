@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec

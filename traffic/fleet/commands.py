@@ -5,9 +5,9 @@ Here: the commands, and obeying one. Not here: HTTP (service/), pipes (front.py,
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from kvnode.checkers import Verdict
 from traffic.arrivals import Pattern
@@ -61,9 +61,9 @@ class Engine(Protocol):
     @property
     def running(self) -> bool: ...
 
-    def stats(self) -> dict[str, object]: ...
+    def stats(self) -> dict[str, Any]: ...
 
-    def series(self, workload: str) -> list[dict[str, float | int | None]]: ...
+    def series(self, workload: str) -> list[dict[str, Any]]: ...
 
     async def tell(self, command: Command) -> list[Verdict]:
         """Do it; what was asked for, if it was a check. ValueError says what cannot be done; then nothing
@@ -75,6 +75,26 @@ class Engine(Protocol):
     async def close(self) -> None: ...
 
     def why_broken(self) -> str | None: ...
+
+
+def shared(command: Command, processes: int) -> Command:
+    """The same command for each of so many generators: each makes its share of every rate."""
+    return structs.replace(command, scale=1 / processes)
+
+
+def added(before: Change, change: Change) -> Change:
+    """Two changes of one workload as one: the later word counts."""
+    news = {name: value for name, value in structs.asdict(change).items() if value is not None}
+    if change.bug is None:
+        news["bug"] = None
+    elif isinstance(change.bug, UnsetType):
+        del news["bug"]
+    return structs.replace(before, **news)
+
+
+def without_rate(change: Change) -> Change:
+    """What a preset leaves standing."""
+    return structs.replace(change, rate=None)
 
 
 async def obey(generator: Generator, command: Command) -> list[Verdict]:

@@ -32,9 +32,10 @@ from traffic.books import merged as merged_verdicts
 from traffic.clock import monotonic
 from traffic.driver import Settings
 from traffic.fleet.child import LINE_BYTES_MAX, Birth, Order, Report
-from traffic.fleet.commands import Change, Command, Time, obey
+from traffic.fleet.commands import Change, Command, Time, added, obey, shared, without_rate
 from traffic.fleet.pictures import Stats, merged
 from traffic.generator import Generator
+from traffic.worlds import STARTED_BY_DEFAULT
 
 PROCESSES_MAX = 16
 READY_TIMEOUT_S = 30.0
@@ -121,7 +122,7 @@ class Fleet:
         self._running: set[str] = set()
         self._preset: str | None = None
         self._changes: dict[str, Change] = {}
-        self._series: dict[str, deque[dict[str, float | int | None]]] = {
+        self._series: dict[str, deque[Stats]] = {
             name: deque(maxlen=SERIES_ROWS_MAX) for name in own.drivers
         }
         self._began_s = monotonic()
@@ -178,7 +179,7 @@ class Fleet:
         }
         return stats
 
-    def series(self, workload: str) -> list[dict[str, float | int | None]]:
+    def series(self, workload: str) -> list[Stats]:
         return list(self._series[workload])
 
     async def tell(self, command: Command) -> list[Verdict]:
@@ -187,25 +188,24 @@ class Fleet:
         if command.do not in ("start", "stop"):
             await obey(self.own, command)  # the model of all settings: what it refuses goes to nobody
         self._remember(command)
-        await self._tell_all(replace_scale(command, 1 / self._processes))
+        await self._tell_all(shared(command, self._processes))
         return []
 
     # --- inside: orders -----------------------------------------------------------------------------------
 
     def _remember(self, command: Command) -> None:
         """For the children that are still to be born."""
-        names = self.own.chosen(command.workload, command.do)
         if command.do == "start":
-            self._running |= names
+            self._running |= {command.workload} if command.workload else set(STARTED_BY_DEFAULT)
         elif command.do == "stop":
-            self._running -= names
+            self._running -= {command.workload} if command.workload else set(self._running)
         elif command.do == "preset":
             self._preset = command.change.preset
             self._changes = {name: without_rate(change) for name, change in self._changes.items()}
         elif command.do == "change":
             assert command.workload is not None
             before = self._changes.get(command.workload, Change())
-            self._changes[command.workload] = combined(before, command.change)
+            self._changes[command.workload] = added(before, command.change)
 
     async def _tell_all(self, command: Command) -> None:
         """One that dies meanwhile is replaced by one that knows."""
@@ -217,7 +217,7 @@ class Fleet:
                 raise ValueError(error)
 
     async def _check(self, command: Command) -> list[Verdict]:
-        found = await self.own.verdicts(settled=not self.running)
+        found = await self.own.verdicts()
         members = list(self._members)
         orders = [member.order(command) for member in members]
         if orders:
@@ -232,7 +232,7 @@ class Fleet:
         by_claim: dict[str, list[Verdict]] = {}
         for verdict in found:
             by_claim.setdefault(verdict.claim, []).append(verdict)
-        return [merged_verdicts(_telling(verdicts)) for verdicts in by_claim.values()]
+        return [merged_verdicts(verdicts) for verdicts in by_claim.values()]
 
     # --- inside: children ---------------------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ class Fleet:
         async with asyncio.timeout(READY_TIMEOUT_S):
             await member.ready
         for command in self._lesson():
-            await member.order(replace_scale(command, 1 / self._processes))
+            await member.order(shared(command, self._processes))
         self._members.append(member)
 
     def _lesson(self) -> list[Command]:
@@ -292,7 +292,7 @@ class Fleet:
         if member in self._members:
             self._members.remove(member)
         if member.picture is not None:
-            self._past = [_resting(one) for one in [*self._past, member.picture["stats"]]]
+            self._past.append(member.picture["stats"])
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         self._events.append(
             {"at": int(time.time() * 1000), "event": f"{member.name}, actor {member.actor}, {ended}"}

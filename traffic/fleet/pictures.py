@@ -42,7 +42,7 @@ def picture(generator: Generator, now_s: float) -> dict[str, Any]:
             "corrected": _encoded(corrected),
             "sent": {node: _encoded(histogram) for node, histogram in sent.items()},
         }
-    return {"stats": generator.stats(), "recent": recent, "hottest": generator.twitter.hottest_ids(20)}
+    return {"stats": generator.stats(), "recent": recent}
 
 
 def merged(own: Stats, children: Sequence[Mapping[str, Any]], past: Sequence[Stats]) -> Stats:
