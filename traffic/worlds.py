@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from traffic.workloads.base import Workload
+from traffic.workloads.inventory import Inventory
 from traffic.workloads.twitter import Twitter
 
 
@@ -24,6 +25,7 @@ class World:
 
 WORLDS: dict[str, World] = {
     "twitter": World(lambda random, tag: Twitter(random, tag=tag), rate=50.0),
+    "inventory": World(lambda random, tag: Inventory(random, tag=tag), rate=30.0),
 }
 STARTED_BY_DEFAULT = ("twitter",)
 

@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kvnode.checkers.verdict import Verdict, shortened
+from kvnode.checkers.verdict import Verdict
 
 CLAIM = "stock is conserved and never negative"
 
@@ -177,7 +177,7 @@ class StockBooks:
         findings.sort(key=lambda finding: -finding.units)
         evidence = [finding.text for finding in findings]
         moved = self._acknowledged
-        facts = {
+        facts: dict[str, float] = {
             "opening_units": moved["opening"],
             "restocked_units": moved["restock"],
             "shipped_units": moved["shipment"],
@@ -191,13 +191,14 @@ class StockBooks:
             "negative_shelves": self.negative,
         }
         if findings:
-            return Verdict(status="violated", claim=CLAIM, evidence=shortened(evidence + unread), facts=facts)
+            return Verdict.broken(CLAIM, evidence + unread, facts)
         if unread:
-            return Verdict(status="unknown", claim=CLAIM, evidence=shortened(unread), facts=facts)
+            return Verdict.not_known(CLAIM, unread, facts)
         if not any(moved.values()):
-            nothing = ("no movement was acknowledged, so there was nothing to check",)
-            return Verdict(status="unknown", claim=CLAIM, evidence=nothing, facts=facts)
-        return Verdict(status="ok", claim=CLAIM, facts=facts)
+            return Verdict.not_known(
+                CLAIM, "no movement was acknowledged, so there was nothing to check", facts
+            )
+        return Verdict.holds(CLAIM, facts)
 
     def _of_shelf(self, shelf: Shelf, read: Found, off: int) -> list[_Finding]:
         """What is wrong with one final read."""

@@ -126,12 +126,20 @@ class OnlyReads(OnlyLikes):
 class Bench:
     """A driver with all its parts, on the running loop."""
 
-    def __init__(self, workload: Workload, store: MemoryStore, *, rate: float = 100, **bounds: int) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        store: MemoryStore,
+        *,
+        rate: float = 100,
+        actor: str = "traffic-test",
+        **bounds: int,
+    ) -> None:
         clock = asyncio.get_running_loop().time
         self.store = store
         self.workload = workload
         self.nodes = NodeTable(store.nodes, random=Random(1), has_room=store.has_room)
-        self.totals = RunningTotals("traffic-test")
+        self.totals = RunningTotals(actor)
         self.books = Books(store, self.nodes, self.totals)
         self.driver = Driver(
             workload,
@@ -165,8 +173,8 @@ class Bench:
 
 @pytest.fixture
 def bench_of() -> Callable[..., Bench]:
-    """bench_of("likes" | "puts" | "reads" | "ups and downs" | a workload, store, rate=…, in_flight_max=…,
-    queue_max=…): use inside virtual time."""
+    """bench_of("likes" | "puts" | "reads" | "ups and downs" | a workload, store, rate=…, actor=…,
+    in_flight_max=…, queue_max=…): use inside virtual time."""
     workloads = {"likes": OnlyLikes, "puts": OnlyPuts, "reads": OnlyReads, "ups and downs": UpsAndDowns}
 
     def bench(kind: str | Workload, store: MemoryStore, **options: Any) -> Bench:

@@ -144,7 +144,8 @@ class Store(Protocol):
     async def add(
         self, node: str, key: str, *, actor: str, increments: int, decrements: int = 0, w: int
     ) -> CounterReply:
-        """`increments` and `decrements` are the running totals of `actor`, not the difference."""
+        """`increments` and `decrements` are the running totals of `actor`, not the difference. The answer holds
+        the value and, of all actors, this one's totals."""
         ...
 
     async def counter(self, node: str, key: str, *, r: int) -> CounterReply: ...

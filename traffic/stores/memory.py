@@ -164,7 +164,8 @@ class MemoryStore:
             held = actors.get(actor, ActorTotals(0, 0))
             actors[actor] = ActorTotals(max(held.increments, increments), max(held.decrements, decrements))
         await self._answer(node, silent)
-        return self._counter(node, key)
+        totals = self.counters.get(key, {}).get(actor, ActorTotals(0, 0))
+        return CounterReply(key, self._counter(node, key).value, node, {actor: totals}, w)
 
     async def counter(self, node: str, key: str, *, r: int) -> CounterReply:
         await self._answer(node, await self._arrive(node, "counter", key))

@@ -57,7 +57,9 @@ class Who:
     session: str
 
     def put(self, kind: str, key: str, value: str) -> Put:
-        return Put(kind=kind, key=key, value=value, **self._fields())
+        return Put(
+            kind=kind, key=key, value=value, persona=self.persona, region=self.region, session=self.session
+        )
 
     def get(self, kind: str, key: str) -> Get:
         return Get(kind=kind, key=key, **self._fields())
@@ -103,9 +105,9 @@ class Flows:
     def next_due(self, now_s: float) -> Operation | None:
         """The operation that has been due for longest; None if none is."""
         while self._due and self._due[0][0] <= now_s:
-            _, _, flow, operation = heappop(self._due)
-            if operation is None:  # a pause is over
-                self._go_on(flow, None, now_s)
+            due_s, _, flow, operation = heappop(self._due)
+            if operation is None:  # a pause is over, and perhaps has been for a while
+                self._go_on(flow, None, due_s)
                 continue
             assert operation.session is not None
             assert operation.session not in self._out, f"two operations of {operation.session} at once"
