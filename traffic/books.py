@@ -167,9 +167,14 @@ async def read_back(
     )
 
 
+def worst(verdicts: Sequence[Verdict]) -> Status:
+    """The status that stands for all."""
+    return next(one for one in _WORST_FIRST if any(verdict.status == one for verdict in verdicts))
+
+
 def merged(verdicts: Sequence[Verdict]) -> Verdict:
     """One verdict over several ledgers: the worst status, all counts, the first evidence."""
-    status: Status = next(one for one in _WORST_FIRST if any(v.status == one for v in verdicts))
+    status = worst(verdicts)
     evidence = [line for verdict in verdicts for line in verdict.evidence]
     return Verdict(
         status=status,
