@@ -34,12 +34,12 @@ from typing import Any
 
 from kvnode.cluster import LocalCluster
 from traffic.arrivals import Arrivals
-from traffic.cli import loop_factory
 from traffic.clock import monotonic
 from traffic.discovery import from_urls
 from traffic.driver import Settings
 from traffic.generator import Generator
 from traffic.operations import Operation, Put
+from traffic.process import loop_factory
 from traffic.rates import Constant
 from traffic.stores.kvnode import connect
 

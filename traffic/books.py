@@ -22,7 +22,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from kvnode.checkers import CounterRead, Ledger, SiblingRead, Status, Verdict
+from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict
+from kvnode.checkers.verdict import worst
 from traffic.journal import Journal
 from traffic.nodes import NodeTable
 from traffic.operations import Mode
@@ -35,8 +36,6 @@ KEYS_MAX = 20_000
 LEDGERS_MAX = 4
 READS_AT_ONCE_QUIETLY = 4
 EVIDENCE_MAX = 20
-
-_WORST_FIRST: tuple[Status, ...] = ("violated", "unknown", "at risk", "ok")
 
 
 class Books:
@@ -167,17 +166,17 @@ async def read_back(
     )
 
 
-def worst(verdicts: Sequence[Verdict]) -> Status:
-    """The status that stands for all."""
-    return next(one for one in _WORST_FIRST if any(verdict.status == one for verdict in verdicts))
-
-
 def merged(verdicts: Sequence[Verdict]) -> Verdict:
     """One verdict over several ledgers: the worst status, all counts, the first evidence."""
-    status = worst(verdicts)
     evidence = [line for verdict in verdicts for line in verdict.evidence]
+    facts: dict[str, float] = {}
+    for verdict in verdicts:
+        for name, value in verdict.facts.items():  # counts add up; of what was measured the greatest is told
+            before = facts.get(name, 0)
+            facts[name] = before + value if isinstance(value, int) else max(before, value)
     return Verdict(
-        status=status,
+        status=worst(verdicts),
+        facts=facts,
         claim=verdicts[0].claim,
         acknowledged=sum(verdict.acknowledged for verdict in verdicts),
         lost=sum(verdict.lost for verdict in verdicts),

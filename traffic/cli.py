@@ -9,12 +9,14 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from traffic.arrivals import PATTERNS
 from traffic.discovery import Address, NoCluster, from_cluster, from_urls
 from traffic.driver import Settings
+from traffic.fleet.front import PROCESSES_MAX
+from traffic.process import loop_factory, open_standard_streams
 from traffic.rates import checked_rate
 from traffic.run import run_workload
 from traffic.service.serve import CannotServe, serve
@@ -44,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             start=not options.no_start,
             exit_with_stdin=options.exit_with_stdin,
             seed=options.seed,
+            processes=options.processes,
         )
     else:
         work = run_workload(addresses, settings, duration_s=options.duration, seed=options.seed)
@@ -58,13 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def open_standard_streams() -> None:
-    """A parent may have closed descriptors 0 to 2; a socket that got such a number would crash uvloop."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m traffic", description="Real traffic for a real cluster.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -73,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     serve_command.add_argument("--no-start", action="store_true", help="wait for somebody to press start")
     serve_command.add_argument(
         "--exit-with-stdin", action="store_true", help="end when standard input ends (the parent is gone)"
+    )
+    serve_command.add_argument(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="K",
+        help="generators in so many processes of their own, when one is not enough (default 1: in the service's)",
     )
     run_command = commands.add_parser("run", help="one run without the service")
     run_command.add_argument("workload", choices=["twitter"])
@@ -112,6 +115,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _processes(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= PROCESSES_MAX:
+        raise argparse.ArgumentTypeError(f"expected a number between 1 and {PROCESSES_MAX}, got {text!r}")
+    return int(text)
+
+
 def _positive(text: str) -> float:
     try:
         value = float(text)
@@ -120,15 +129,6 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
     return value
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: about half the CPU for each operation."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _complain(error: Exception, status: int) -> int:

@@ -1,15 +1,17 @@
-"""The open loop: sends what a workload yields when it falls due, whether or not earlier operations were
-answered.
+"""Drives a workload. By default as an open loop: it sends what the workload yields when it falls due, whether
+or not earlier operations were answered.
 
-Here: pacing and bounds. Not here: when (arrivals.py), what (workloads/), how one operation is carried out
-(performer.py), repeated additions (resender.py, which also states the whole retry policy).
+Here: pacing, settings and bounds. Not here: when (arrivals.py), what (workloads/), how one operation is carried out
+(performer.py), repeated additions (resender.py, which also states the whole retry policy), the workers of a
+closed loop (closed_loop.py).
 
 Bounds. At most `in_flight_max` operations are out at once; what falls due beyond that waits in a queue of
 at most `queue_max`, its latency counted from the intended start; what falls due beyond that is *shed*:
 counted, never sent, never silently forgotten.
 
 How it works. One task paces: it asks the arrivals what is due, starts a task for each, and sleeps until
-the next (or 50 ms). A rate change takes effect in the middle of a gap; nothing restarts.
+the next (or 50 ms). A rate change takes effect in the middle of a gap; nothing restarts. Switching to the
+closed loop lets the workers go on where the pacer was; what is out still comes back.
 """
 
 from __future__ import annotations
@@ -17,18 +19,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any, Literal, Protocol, get_args
 
 from traffic.arrivals import Arrivals, Pattern
 from traffic.books import Books
 from traffic.clock import Clock, monotonic
+from traffic.closed_loop import WORKERS_DEFAULT, WORKERS_MAX, ClosedLoop
 from traffic.convergence import Convergence
 from traffic.nodes import NodeTable
 from traffic.operations import Operation
 from traffic.performer import Performer
-from traffic.rates import Constant, checked_rate
+from traffic.rates import Constant, Rate, checked_rate, rate_now
 from traffic.recorder import Recorder
 from traffic.stores.base import Store
 from traffic.tap import Tap
@@ -42,14 +46,56 @@ IDLE_S = 0.05
 TICK_S_MIN = 0.001  # uvloop rounds a shorter sleep to none, and the pacer would spin
 
 
+Loop = Literal["open", "closed"]
+LOOPS: tuple[Loop, ...] = get_args(Loop)
+
+
 @dataclass(slots=True)
 class Settings:
-    """What people may change while traffic runs. `r` and `w` are cut down to N where a cluster is smaller."""
+    """What people may change while traffic runs. `r` and `w` are cut down to N where a cluster is smaller.
+
+    rate: operations/s; where `shape` is given, the highest that it reaches. shape: how the rate goes with time,
+    from the moment at which traffic starts or the shape is set; None: it stays the same.
+    """
 
     rate: float = 50.0
     pattern: Pattern = "poisson"
     r: int = 2
     w: int = 2
+    loop: Loop = "open"
+    workers: int = WORKERS_DEFAULT
+    shape: Rate | None = None
+
+    def __post_init__(self) -> None:
+        if self.shape is not None:
+            self.rate = self.shape.peak_ops_per_s
+
+    def whole_rate(self) -> Rate:
+        return Constant(self.rate) if self.shape is None else self.shape
+
+    def describe(self) -> dict[str, Any]:
+        """For people and JSON."""
+        return {
+            "rate": self.rate,
+            "rate_shape": self.whole_rate().describe(),
+            "pattern": self.pattern,
+            "r": self.r,
+            "w": self.w,
+            "loop": self.loop,
+            **({"workers": self.workers} if self.loop == "closed" else {}),
+        }
+
+
+class Schedule(Protocol):
+    """When operations fall due; traffic.arrivals.Arrivals, or the times of a recorded run."""
+
+    def due(self, now_s: float) -> Iterable[float]: ...
+
+    def wait_s(self, now_s: float) -> float: ...
+
+    def change(self, *, now_s: float, rate: Rate | None = None, pattern: Pattern | None = None) -> None: ...
+
+    def skip_to(self, now_s: float) -> None: ...
 
 
 class Driver:
@@ -71,7 +117,9 @@ class Driver:
         queue_max: int = QUEUE_MAX,
         clock: Clock = monotonic,
         wall: Callable[[], float] = time.time,
+        schedule: Schedule | None = None,
     ) -> None:
+        """schedule: instead of arrivals at the rate of the settings."""
         self._clock = clock
         self._wall = wall
         self._store = store
@@ -83,9 +131,13 @@ class Driver:
         )
         self.running = False
         self.recorder = Recorder(workload.kinds, store.nodes, self._clock())
-        self._arrivals = Arrivals(
-            Constant(settings.rate), random=random, start_s=self._clock(), pattern=settings.pattern
+        self._random = random
+        self._rate = settings.whole_rate().anchored(self._clock())
+        self._arrivals: Schedule = schedule or Arrivals(
+            self._rate, random=random, start_s=self._clock(), pattern=settings.pattern
         )
+        self._workers: ClosedLoop | None = None
+        self._retired: list[ClosedLoop] = []  # stopped, with operations still out
         self._performer = Performer(
             workload,
             store,
@@ -101,17 +153,19 @@ class Driver:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue: deque[tuple[Operation, float]] = deque()
+        self._minding = False
         self._broken: BaseException | None = None
 
     # --- control ------------------------------------------------------------------------------------------
 
     @property
     def in_flight(self) -> int:
-        return len(self._tasks)
+        loops = self._retired if self._workers is None else [*self._retired, self._workers]
+        return len(self._tasks) + sum(loop.busy for loop in loops)
 
     @property
     def queued(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + (0 if self._workers is None else self._workers.behind)
 
     @property
     def resending(self) -> int:
@@ -127,64 +181,90 @@ class Driver:
     def tap(self, tap: Tap | None) -> None:
         self._performer.tap = tap
 
+    def target_rate(self, now_s: float | None = None) -> float:
+        """What the rate is now, in operations/s; 0 while stopped."""
+        return rate_now(self._rate, self._clock() if now_s is None else now_s) if self.running else 0.0
+
     def start(self) -> None:
+        """A rate with a shape begins with its beginning."""
         if not self.running:
+            now_s = self._clock()
             self.running = True
-            self._arrivals.skip_to(self._clock())
-            self._mind_the_gap()
+            self._rate = self.settings.whole_rate().anchored(now_s)
+            self._arrivals.skip_to(now_s)
+            self._arrivals.change(now_s=now_s, rate=self._rate)
+            self._begin_loop()
+            self._mind_the_gap(now_s)
 
     def stop(self) -> None:
         """No more arrivals. What waits in the queue is shed; unanswered additions go on being sent again."""
+        now_s = self._clock()
         self.running = False
+        self._end_loop()
         self.recorder.shed += len(self._queue)
         for operation, _ in self._queue:
             self.workload.failed(operation, definite=True, now_s=self._wall())
         self._queue.clear()
-        self._mind_the_gap()
+        self._mind_the_gap(now_s)
 
     def change(
         self,
         *,
-        rate: float | None = None,
+        rate: float | Rate | None = None,
         pattern: Pattern | None = None,
         r: int | None = None,
         w: int | None = None,
+        loop: Loop | None = None,
+        workers: int | None = None,
     ) -> None:
-        """New settings, from this moment on. ValueError says what is wrong; then nothing has changed."""
+        """New settings, from this moment on; a rate with a shape begins now. ValueError says what is wrong;
+        then nothing has changed."""
         for name, quorum in (("r", r), ("w", w)):
             if quorum is not None and not 1 <= quorum <= self._store.replicas:
                 raise ValueError(f"{name} must be between 1 and {self._store.replicas} (N), got {quorum}")
-        new_rate = None if rate is None else Constant(checked_rate(rate))
+        if workers is not None and not 1 <= workers <= WORKERS_MAX:
+            raise ValueError(f"workers must be between 1 and {WORKERS_MAX}, got {workers}")
+        new = replace(self.settings, pattern=pattern or self.settings.pattern)
+        new.r, new.w = r or new.r, w or new.w
+        new.loop, new.workers = loop or new.loop, workers or new.workers
+        if isinstance(rate, int | float):
+            new = replace(new, rate=checked_rate(rate), shape=None)
+        elif rate is not None:
+            new = replace(new, shape=rate)
         now_s = self._clock()
-        if not self.running:
+        another_loop = (new.loop, new.workers) != (self.settings.loop, self.settings.workers)
+        self.settings = new
+        if self.running and self._workers is None:
+            self._arrive_all(now_s)  # by the rate and the loop that held until now
+        else:
             self._arrivals.skip_to(now_s)
-        self._arrivals.change(now_s=now_s, rate=new_rate, pattern=pattern)
-        self.settings = Settings(
-            rate=self.settings.rate if rate is None else float(rate),
-            pattern=pattern or self.settings.pattern,
-            r=r or self.settings.r,
-            w=w or self.settings.w,
-        )
-        self._mind_the_gap()
+        if rate is not None:
+            self._rate = new.whole_rate().anchored(now_s)
+        self._arrivals.change(now_s=now_s, rate=self._rate if rate is not None else None, pattern=pattern)
+        if another_loop:
+            self._end_loop()
+            self._begin_loop()
+        elif self._workers is not None:
+            self._workers.change(rate=self._rate if rate is not None else None, pattern=pattern)
+        self._mind_the_gap(now_s)
 
     async def run(self) -> None:
         """Pace for ever. An error in the generator itself ends it loudly."""
         while self._broken is None:
             now_s = self._clock()
-            if self.running:
-                for intended_s in self._arrivals.due(now_s):
-                    self._arrive(intended_s)
-            self.recorder.tick(
-                now_s, target_rate=self.settings.rate if self.running else 0.0, in_flight=self.in_flight
-            )
-            wait_s = self._arrivals.wait_s(now_s) if self.running else IDLE_S
+            pacing = self.running and self._workers is None
+            if pacing:
+                self._arrive_all(now_s)
+            self._mind_the_gap(now_s)
+            self._tick(now_s)
+            wait_s = self._arrivals.wait_s(now_s) if pacing else IDLE_S
             await asyncio.sleep(max(wait_s, TICK_S_MIN))
         raise RuntimeError("the generator has a bug") from self._broken
 
     async def drained(self, timeout_s: float) -> bool:
         """Wait until everything that was sent is answered; False if it is not within `timeout_s`."""
         deadline_s = self._clock() + timeout_s
-        while self._tasks or self._queue or self.resending:
+        while self.in_flight or self.queued or self.resending:
             if self._clock() >= deadline_s:
                 return False
             await asyncio.sleep(0.02)
@@ -195,16 +275,58 @@ class Driver:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for loop in self._retired:
+            await loop.close()
         await self._performer.close()
 
-    def _mind_the_gap(self) -> None:
+    def _mind_the_gap(self, now_s: float) -> None:
         """Silence counts as a gap only while something should be sent."""
-        if self.running and self.settings.rate > 0:
-            self.recorder.began(self._clock())
-        else:
-            self.recorder.ended(self._clock())
+        wanted = self.target_rate(now_s) > 0
+        if wanted != self._minding:
+            self._minding = wanted
+            (self.recorder.began if wanted else self.recorder.ended)(now_s)
+
+    def _tick(self, now_s: float) -> None:
+        self.recorder.tick(now_s, target_rate=self.target_rate(now_s), in_flight=self.in_flight)
+
+    # --- the closed loop ----------------------------------------------------------------------------------
+
+    def _begin_loop(self) -> None:
+        if not self.running or self.settings.loop == "open":
+            return
+        self._workers = ClosedLoop(
+            self._act,
+            workers=self.settings.workers,
+            rate=self._rate,
+            pattern=self.settings.pattern,
+            random=self._random,
+            clock=self._clock,
+            shed=self._shed,
+        )
+        self._workers.start(self._worker_ended)
+
+    def _end_loop(self) -> None:
+        if self._workers is not None:
+            self._workers.stop()
+            self._retired = [loop for loop in self._retired if loop.busy]
+            self._retired.append(self._workers)
+            self._workers = None
+
+    def _shed(self, count: int) -> None:
+        self.recorder.shed += count
+
+    async def _act(self, intended_s: float) -> None:
+        await self._performer.perform(self.workload.next_operation(self._wall()), intended_s)
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._broken = task.exception()
 
     # --- arrivals -----------------------------------------------------------------------------------------
+
+    def _arrive_all(self, now_s: float) -> None:
+        for intended_s in self._arrivals.due(now_s):
+            self._arrive(intended_s)
 
     def _arrive(self, intended_s: float) -> None:
         if len(self._tasks) < self._in_flight_max and not self._queue:
@@ -212,6 +334,7 @@ class Driver:
                 self._begin(self.workload.next_operation(self._wall()), intended_s)
                 return
         elif len(self._queue) < self._queue_max:
+            self.recorder.queued += 1
             self._queue.append((self.workload.next_operation(self._wall()), intended_s))
             return
         self.recorder.shed += 1

@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 
 from kvnode.checkers import Verdict
 from traffic.books import Books
-from traffic.clock import monotonic
+from traffic.clock import WEEKDAYS, SimulatedClock, monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.estate import Estate
@@ -64,6 +65,9 @@ class Generator:
         self.estate = Estate(journals, self.books.reads) if journals and heir else None
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
         self._watch = Watch(store, self.nodes)
+        now = datetime.now()
+        self.clock = SimulatedClock(hour=now.hour + now.minute / 60, weekday=WEEKDAYS[now.weekday()])
+        self.preset: str | None = None
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
             name: self._driver(name, world, tag, settings) for name, world in WORLDS.items()
@@ -83,7 +87,7 @@ class Generator:
             books=self.books,
             convergence=self.convergence,
             random=self._random("arrivals" if default else f"arrivals of {name}"),
-            settings=settings if default else replace(settings, rate=world.rate),
+            settings=settings if default else replace(settings, rate=world.rate, shape=None),
         )
 
     def _random(self, purpose: str) -> Random:
@@ -217,6 +221,8 @@ class Generator:
             "replicas": self.store.replicas,
             "seed": self.seed,
             "inherited": self.estate.summary() if self.estate else None,
+            "clock": self.clock.describe(),
+            "preset": self.preset,
             "workloads": {name: _workload(driver, now_s) for name, driver in self.drivers.items()},
             "nodes": {name: self._node(name, now_s) for name in self.store.nodes},
             "convergence": {
@@ -294,7 +300,10 @@ def _workload(driver: Driver, now_s: float) -> dict[str, Any]:
     recorder, settings, world = driver.recorder, driver.settings, driver.workload
     return {
         "running": driver.running,
-        "target_rate": settings.rate,
+        "target_rate": round(driver.target_rate(now_s), 1) if driver.running else settings.rate,
+        "rate_shape": settings.whole_rate().describe(),
+        "loop": settings.loop,
+        "workers": settings.workers if settings.loop == "closed" else None,
         "achieved_rate": round(recorder.achieved_rate(now_s), 1),
         "operations_total": recorder.operations,
         "errors_total": recorder.errors,

@@ -49,7 +49,8 @@ def buckets_of(values_us: Microseconds) -> npt.NDArray[np.int64]:
     # frexp's exponent of v is the number of its binary digits, which is what the library counts by.
     digits = np.frexp((values_us | _LIKE.sub_bucket_mask).astype(np.float64))[1].astype(np.int64)
     bucket = digits - (_MAGNITUDE + 1)
-    return (bucket << _MAGNITUDE) + (values_us >> bucket)
+    index: npt.NDArray[np.int64] = (bucket << _MAGNITUDE) + (values_us >> bucket)
+    return index
 
 
 def summary_of_values(values_us: Microseconds) -> Summary:

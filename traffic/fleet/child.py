@@ -20,48 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from traffic.cli import loop_factory, open_standard_streams
 from traffic.clock import monotonic
 from traffic.driver import Settings
 from traffic.fleet.commands import Command, obey
+from traffic.fleet.messages import LINE_BYTES_MAX, Birth, Order, Report
 from traffic.fleet.pictures import picture
 from traffic.generator import Generator
+from traffic.process import loop_factory, open_standard_streams
 from traffic.stores.kvnode import KvnodeStore
 
 PICTURE_EVERY_S = 0.5
-LINE_BYTES_MAX = 16 * 1024 * 1024
 BROKEN = 1
-
-
-class Birth(Struct):
-    """The first line that a child reads: what to be."""
-
-    names: list[str]
-    urls: list[str]
-    replicas: int
-    seed: int
-    settings: Settings
-    journals: str | None = None
-
-
-class Order(Struct):
-    """Every further line: a command, and a number for the answer. The last one says bye."""
-
-    number: int = 0
-    command: Command | None = None
-    bye: bool = False
-
-
-class Report(Struct, omit_defaults=True):
-    """What a child says: that it is ready, what it looks like, what became of an order."""
-
-    actor: str | None = None
-    picture: dict[str, Any] | None = None
-    number: int | None = None
-    verdicts: list[Any] = []
-    error: str | None = None
 
 
 class Child:
@@ -122,7 +92,7 @@ async def live() -> int:
     store = KvnodeStore(birth.urls, birth.names, replicas=birth.replicas)
     generator = Generator(
         store,
-        settings=birth.settings,
+        settings=Settings(rate=birth.rate, pattern=birth.pattern, r=birth.r, w=birth.w),
         seed=birth.seed,
         journals=None if birth.journals is None else Path(birth.journals),
         heir=False,

@@ -21,7 +21,6 @@ import os
 import sys
 import time
 from collections import deque
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ from kvnode.checkers import Verdict
 from traffic.books import merged as merged_verdicts
 from traffic.clock import monotonic
 from traffic.driver import Settings
-from traffic.fleet.child import LINE_BYTES_MAX, Birth, Order, Report
 from traffic.fleet.commands import Change, Command, Time, added, obey, shared, without_rate
+from traffic.fleet.messages import LINE_BYTES_MAX, Birth, Order, Report
 from traffic.fleet.pictures import Stats, merged
 from traffic.generator import Generator
 from traffic.worlds import STARTED_BY_DEFAULT
@@ -122,9 +121,7 @@ class Fleet:
         self._running: set[str] = set()
         self._preset: str | None = None
         self._changes: dict[str, Change] = {}
-        self._series: dict[str, deque[Stats]] = {
-            name: deque(maxlen=SERIES_ROWS_MAX) for name in own.drivers
-        }
+        self._series: dict[str, deque[Stats]] = {name: deque(maxlen=SERIES_ROWS_MAX) for name in own.drivers}
         self._began_s = monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -254,7 +251,10 @@ class Fleet:
                 urls=[store.url(node) for node in store.nodes],
                 replicas=store.replicas,
                 seed=self.own.seed + self._born,
-                settings=replace(self._settings, rate=self._settings.rate / self._processes),
+                rate=self._settings.rate / self._processes,
+                pattern=self._settings.pattern,
+                r=self._settings.r,
+                w=self._settings.w,
                 journals=None if self._journals is None else str(self._journals),
             )
         )

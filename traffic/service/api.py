@@ -21,8 +21,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kvnode.checkers import Verdict
-from traffic.books import worst
+from kvnode.checkers.verdict import worst
 from traffic.clock import monotonic
 from traffic.fleet.commands import Change, Command, Engine, Time
 from traffic.presets import PRESETS
@@ -222,13 +221,11 @@ class Api:
         return JSONResponse(
             {
                 "success": True,
-                **_verdict(first),
+                **first.as_json(),
                 "status": worst(verdicts),
-                "counters_checked": first.counters_checked,
-                "counters_wrong": first.counters_wrong,
                 "evidence": [line for verdict in verdicts for line in verdict.evidence][:EVIDENCE_MAX],
                 "longest_gap_s": self._longest_gap_s(),
-                "verdicts": [_verdict(verdict) for verdict in verdicts],
+                "verdicts": [verdict.as_json() for verdict in verdicts],
             }
         )
 
@@ -296,23 +293,10 @@ class Api:
             raise Problem(404, f"there is no workload {workload!r}; there is: {known}")
         return workload
 
-
     def _known_preset(self, preset: str) -> str:
         if preset not in PRESETS:
             raise Problem(404, f"there is no preset {preset!r}; there is: {', '.join(PRESETS)}")
         return preset
-
-
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "status": verdict.status,
-        "claim": verdict.claim,
-        "acknowledged": verdict.acknowledged,
-        "lost": verdict.lost,
-        "at_risk": verdict.at_risk,
-        "evidence": list(verdict.evidence),
-        "facts": dict(verdict.facts),
-    }
 
 
 @contextlib.contextmanager

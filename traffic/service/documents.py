@@ -19,7 +19,9 @@ READS_AT_ONCE = 16
 PREFIX = "doc/"
 
 
-async def active_documents(generator: Generator, limit: int, workload: str = "collab") -> tuple[list[Any], int]:
+async def active_documents(
+    generator: Generator, limit: int, workload: str = "collab"
+) -> tuple[list[Any], int]:
     """(documents, newest id first; how many there are). StoreError if the database cannot be read."""
     keys = await must_list(generator, PREFIX)
     ids = sorted((key[len(PREFIX) :] for key in keys if key.count("/") == 1), reverse=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from traffic.arrivals import PATTERNS
+from traffic.clock import SPEED_MAX, WEEKDAYS
 from traffic.rates import RATE_OPS_PER_S_MAX
 
 Schema = dict[str, Any]
@@ -98,9 +99,8 @@ _VERDICT = _object(
     {
         "status": {"type": "string", "enum": ["ok", "violated", "at risk", "unknown"]},
         "claim": _TEXT,
-        "acknowledged": _COUNT,
-        "lost": _COUNT,
-        "at_risk": _COUNT,
+        "summary": _TEXT,
+        "facts": {"type": "object"},
         "evidence": _list(_TEXT),
     }
 )
@@ -199,6 +199,9 @@ def describe(
                     {
                         **_VERDICT["properties"],
                         "success": _YES,
+                        "acknowledged": _COUNT,
+                        "lost": _COUNT,
+                        "at_risk": _COUNT,
                         "counters_checked": _COUNT,
                         "counters_wrong": _COUNT,
                         "longest_gap_s": {"type": "number"},
@@ -215,6 +218,21 @@ def describe(
         f"{real}/traffic/presets/{{preset}}": {
             "parameters": [_path("preset", {"type": "string", "enum": list(presets)})],
             "post": _operation("All workloads as this preset says, and running", problems=(404,)),
+        },
+        f"{real}/traffic/clock": {
+            "put": _operation(
+                "Another hour, day or speed for the people in the traffic",
+                body=_body(
+                    _object(
+                        {
+                            "hour": _maybe({"type": "number", "minimum": 0, "exclusiveMaximum": 24}),
+                            "weekday": _maybe({"type": "string", "enum": list(WEEKDAYS)}),
+                            "speed": _maybe(_number(0, SPEED_MAX)),
+                        },
+                        closed=True,
+                    )
+                ),
+            )
         },
         f"{real}/traffic/{{workload}}": {
             "parameters": [_path("workload", workload)],

@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from traffic.driver import Settings
+from traffic.fleet.alone import Alone
 from traffic.generator import Generator
 from traffic.service.api import Api
 from traffic.stores.memory import MemoryStore, Version
@@ -37,7 +38,7 @@ class Service:
             return
         await receive()
         generator = Generator(self._store, settings=Settings(rate=200), seed=1)
-        self._application = Api(generator).application()
+        self._application = Api(Alone(generator)).application()
         await generator.begin()
         await send({"type": "lifespan.startup.complete"})
         await receive()
