@@ -91,6 +91,8 @@ class Journal:
         self._number = 0
         # Invariant: offsets of the records of counters in the present segment, at their kind byte.
         self._at: dict[tuple[str, str], int] = {}
+        self._end = _HEAD_BYTES  # where the next record begins
+        self._map: mmap.mmap
         self._begin_segment()
 
     # --- what happened ------------------------------------------------------------------------------------

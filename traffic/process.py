@@ -1,6 +1,7 @@
 """What every process of the traffic does before anything else: its event loop, its standard streams.
 
-Here: the choice of the loop, and no descriptor below 3 for anything but a standard stream. Not here: arguments (cli.py).
+Here: the choice of the loop, and no descriptor below 3 for anything but a standard stream. Not here: arguments
+(cli.py).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from traffic.generator import Generator
-from traffic.service.listing import must_list, told, value
+from traffic.service.listing import must_list, reading_quorum, told, value
 
 READS_AT_ONCE = 16
 PREFIX = "doc/"
@@ -25,7 +25,7 @@ async def active_documents(
     """(documents, newest id first; how many there are). StoreError if the database cannot be read."""
     keys = await must_list(generator, PREFIX)
     ids = sorted((key[len(PREFIX) :] for key in keys if key.count("/") == 1), reverse=True)
-    r = generator.drivers[workload].settings.r
+    r = reading_quorum(generator, workload)
     room = asyncio.Semaphore(READS_AT_ONCE)
     documents = await asyncio.gather(*(_document(generator, one, keys, r, room) for one in ids[:limit]))
     return [document for document in documents if document is not None], len(ids)

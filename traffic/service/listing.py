@@ -1,4 +1,4 @@
-"""Keys that the nodes hold now, and values as people wrote them: what the lists of tweets, documents and products share.
+"""Keys that the nodes hold now, and values as people wrote them: what the lists of the three worlds share.
 
 Here: asking every node that answers for its keys, reading a key or a counter through whichever node can. Not here:
 what the keys mean (feed.py, documents.py, products.py).
@@ -38,6 +38,12 @@ async def must_list(generator: Generator, prefix: str) -> set[str]:
 
 def nobody_lists() -> StoreError:
     return StoreError("every node", "no node could list its keys", definite=True)
+
+
+def reading_quorum(generator: Generator, workload: str) -> int:
+    """The r of a workload; without that workload, of the first one."""
+    driver = generator.drivers.get(workload) or next(iter(generator.drivers.values()))
+    return driver.settings.r
 
 
 async def value(generator: Generator, key: str, r: int) -> GetReply | None:

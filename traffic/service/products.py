@@ -12,7 +12,7 @@ import asyncio
 from typing import Any
 
 from traffic.generator import Generator
-from traffic.service.listing import counter, must_list, told, value
+from traffic.service.listing import counter, must_list, reading_quorum, told, value
 from traffic.workloads.inventory.warehouses import WAREHOUSES, Product, shelf_key
 
 READS_AT_ONCE = 16
@@ -25,7 +25,7 @@ async def active_products(
     """(products by sku; how many there are). StoreError if the database cannot be read."""
     keys = await must_list(generator, PREFIX)
     skus = sorted(key[len(PREFIX) :] for key in keys if key.count("/") == 1)
-    r = generator.drivers[workload].settings.r
+    r = reading_quorum(generator, workload)
     room = asyncio.Semaphore(READS_AT_ONCE)
     products = await asyncio.gather(*(_product(generator, sku, r, room) for sku in skus[:limit]))
     return [product for product in products if product is not None], len(skus)
