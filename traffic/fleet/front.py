@@ -26,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from kvnode.checkers import Verdict
+from kvnode.checkers import Ledger, Verdict
 from traffic.books import merged as merged_verdicts
 from traffic.clock import monotonic
 from traffic.driver import Settings
@@ -45,6 +45,7 @@ RESTARTS_MAX = 8
 RESTARTS_WITHIN_S = 30.0
 RESTART_PAUSE_S = 0.2
 EVENTS_MAX = 50
+NOTHING_TO_CHECK = Ledger().check({}).evidence
 SERIES_EVERY_S = 1.0
 SERIES_ROWS_MAX = 900
 
@@ -103,6 +104,11 @@ class Member:
         self._answers.clear()
 
 
+def _with_something_to_say(verdicts: list[Verdict]) -> list[Verdict]:
+    """Without those of processes that have written nothing yet (the front never does), unless that is all."""
+    return [one for one in verdicts if one.evidence != NOTHING_TO_CHECK] or verdicts
+
+
 class Fleet:
     """`processes` children beside `own`, a generator that never sends."""
 
@@ -120,7 +126,7 @@ class Fleet:
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
         self._running: set[str] = set()
         self._preset: str | None = None
-        self._changes: dict[str, Change] = {}
+        self._changes = {name: Change(rate=driver.settings.rate) for name, driver in own.drivers.items()}
         self._series: dict[str, deque[Stats]] = {name: deque(maxlen=SERIES_ROWS_MAX) for name in own.drivers}
         self._began_s = monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -229,7 +235,7 @@ class Fleet:
         by_claim: dict[str, list[Verdict]] = {}
         for verdict in found:
             by_claim.setdefault(verdict.claim, []).append(verdict)
-        return [merged_verdicts(verdicts) for verdicts in by_claim.values()]
+        return [merged_verdicts(_with_something_to_say(verdicts)) for verdicts in by_claim.values()]
 
     # --- inside: children ---------------------------------------------------------------------------------
 

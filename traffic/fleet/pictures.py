@@ -54,8 +54,9 @@ def merged(own: Stats, children: Sequence[Mapping[str, Any]], past: Sequence[Sta
     everybody = [own, *living, *past]
     for name in ("operations_total", "errors_total"):
         stats[name] = sum(one[name] for one in everybody)
-    for name in ("active_tweets", "active_documents", "active_products"):
+    for name in ("active_tweets", "active_documents"):
         stats[name] = sum(one[name] for one in living)
+    stats["active_products"] = max((one["active_products"] for one in living), default=0)  # all share one catalogue
     stats["workloads"] = {
         name: _workload(
             workload,
