@@ -27,6 +27,7 @@ from traffic.clock import WEEKDAYS, SimulatedClock, monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.estate import Estate
+from traffic.geography import Geography
 from traffic.histograms import summary_of_values
 from traffic.journal import Journal
 from traffic.nodes import NodeTable
@@ -68,6 +69,7 @@ class Generator:
         now = datetime.now()
         self.clock = SimulatedClock(hour=now.hour + now.minute / 60, weekday=WEEKDAYS[now.weekday()])
         self.preset: str | None = None
+        self._geography = Geography({name: store.url(name) for name in store.nodes})
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
             name: self._driver(name, world, tag, settings) for name, world in WORLDS.items()
@@ -99,6 +101,7 @@ class Generator:
     async def begin(self) -> None:
         """Look at the nodes once, then keep watching, and be ready to drive. Sends nothing before `start`."""
         await self._watch.look_once()
+        self.nodes.place(self._geography.regions())
         self._spawn(self._watch.run())
         self._spawn(self.convergence.run())
         self._spawn(self._upkeep())
@@ -238,6 +241,7 @@ class Generator:
         counts = self._counts(name, now_s)
         return {
             "url": self.store.url(name),
+            "region": node.region,
             "healthy": node.healthy(now_s),
             "state": self.nodes.state(name, now_s),
             **counts,
@@ -285,6 +289,7 @@ class Generator:
                 if self._journal is not None:
                     self._journal.belongs_to(self.store.cluster)
                 self.look_for_the_dead()
+            self.nodes.place(self._geography.regions())
             if self.books.full:
                 await self.books.verify_quietly()
 

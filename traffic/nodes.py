@@ -75,6 +75,8 @@ class NodeTable:
 
     def place(self, regions: Mapping[str, str]) -> None:
         """From now on the nodes lie in these regions; a node that is not named lies in none."""
+        if regions == self.regions:
+            return
         for name, node in self.nodes.items():
             node.region = regions.get(name)
         self._sort_by_region()

@@ -28,6 +28,16 @@ UNREAD = Unread()
 class Reads(Protocol):
     """Final quorum reads, each tried several times through several nodes."""
 
+    @property
+    def replicas(self) -> int:
+        """N."""
+        ...
+
+    @property
+    def quorum(self) -> int:
+        """How many replicas answer each of these reads: a majority."""
+        ...
+
     async def value(self, key: str) -> GetReply | Unread | None:
         """What is stored under `key`; None if there is nothing (or only tombstones)."""
         ...

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
+from itertools import pairwise
 from random import Random
+from typing import Any
 
 from traffic.operations import Add, Get, Operation, Put
 from traffic.stores.base import GetReply
+from traffic.stores.memory import MemoryStore
 from traffic.workloads.timeline import LIVE_TWEETS_MAX
 from traffic.workloads.twitter import TWEETS_AT_START, Twitter
 
@@ -101,3 +105,97 @@ def test_ids_are_unique_even_within_one_millisecond() -> None:
     keys = [workload.next_operation(START_S).key for _ in range(100)]
     assert len(set(keys)) == 100
     assert keys == sorted(keys)
+
+
+def test_a_viral_tweet_makes_a_hot_key_and_fades() -> None:
+    workload, done = played(12, 60_000, rate=200)
+    assert workload.counts()["viral_tweets"] >= 5
+    windows: list[float] = []
+    for start in range(0, len(done), 400):  # two seconds each
+        keys = Counter(
+            operation.key.split("/")[1] for operation in done[start : start + 400] if operation.kind == "like"
+        )
+        windows.append(max(keys.values(), default=0) / max(sum(keys.values()), 1))
+    assert max(windows) > 0.6  # at the height of a burst most likes go to one tweet
+    assert sorted(windows)[len(windows) // 2] < 0.45  # and normally they do not
+
+
+def test_a_burst_is_a_share_of_the_traffic_at_any_rate() -> None:
+    for rate in (20, 200, 2000):
+        workload, done = played(13, int(120 * rate), rate=rate)
+        share = workload.counts()["viral_visits"] / len(done)
+        assert 0.03 < share < 0.5, f"{share} at {rate} operations/s"
+
+
+def test_casual_users_do_several_things_in_a_row() -> None:
+    workload, done = played(14, 30_000, rate=50)
+    people = workload._population.personas
+    casual = {persona.handle for persona in people if persona.kind.name == "casual"}
+    acted_s: dict[str, list[float]] = {}
+    for index, operation in enumerate(done):
+        if operation.persona in casual and operation.kind in {"like", "retweet", "read", "comment"}:
+            acted_s.setdefault(operation.persona, []).append(index / 50)
+    close = sum(later - earlier < 8 for moments in acted_s.values() for earlier, later in pairwise(moments))
+    assert close > 0.6 * sum(len(moments) for moments in acted_s.values())
+
+
+def test_everybody_acts_from_home() -> None:
+    workload, done = played(15, 5000)
+    home = {persona.handle: persona.region for persona in workload._population.personas}
+    assert all(operation.region == home[operation.persona] for operation in done)
+
+
+def test_with_the_bug_likes_are_read_and_put_back() -> None:
+    workload = Twitter(Random(16), tag="test", bugs=frozenset({"rmw-likes"}))
+    likes: list[Operation] = []
+    for index in range(5000):
+        now_s = START_S + index / 50
+        operation = workload.next_operation(now_s)
+        answer = GetReply(operation.key, "41", False, [], {}, "node-1")
+        workload.answered(operation, answer, now_s)
+        likes += [operation] if operation.kind == "like" else []
+    assert likes
+    assert all(isinstance(like, Put) and like.value == "42" for like in likes)
+    assert all(like.key.endswith("/likes-rmw") for like in likes)
+
+
+def whole_run(in_virtual_time: Any, bench_of: Any, *, bugs: frozenset[str], forgetful: bool = False) -> Any:
+    """20 s over the store in memory, while a node dies and comes back; the likes' verdict and the counts."""
+
+    async def main() -> Any:
+        store = MemoryStore(latency_s=0.01)
+        workload = Twitter(Random(17), tag="test", bugs=bugs)
+        async with bench_of(workload, store, rate=100) as bench:
+            await asyncio.sleep(8)
+            store.dead = {"node-2"}
+            await asyncio.sleep(4)
+            store.dead = set()
+            store.forgetful = forgetful
+            await asyncio.sleep(8)
+            bench.driver.stop()
+            assert await bench.driver.drained(10)
+            (verdict,) = await workload.check(bench.books.reads)
+            return verdict, bench.recorder.ok["like"], await bench.books.check()
+
+    return in_virtual_time(main)
+
+
+def test_likes_are_exact_though_a_node_dies(in_virtual_time: Any, bench_of: Any) -> None:
+    verdict, likes, ledger = whole_run(in_virtual_time, bench_of, bugs=frozenset())
+    assert (verdict.status, verdict.lost, verdict.acknowledged) == ("ok", 0, likes)
+    assert ledger.status == "ok"
+
+
+def test_read_modify_write_loses_likes_that_the_database_never_lost(
+    in_virtual_time: Any, bench_of: Any
+) -> None:
+    verdict, likes, ledger = whole_run(in_virtual_time, bench_of, bugs=frozenset({"rmw-likes"}))
+    assert verdict.status == "violated"
+    assert 0 < verdict.lost < likes == verdict.acknowledged
+    assert verdict.evidence
+    assert ledger.status == "ok"  # every put was kept: the mistake is the application's
+
+
+def test_a_forgetful_store_is_seen_in_the_likes(in_virtual_time: Any, bench_of: Any) -> None:
+    verdict, _, _ = whole_run(in_virtual_time, bench_of, bugs=frozenset(), forgetful=True)
+    assert verdict.status == "violated"

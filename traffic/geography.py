@@ -1,0 +1,66 @@
+"""In which regions the nodes lie: what a local cluster's state file says about its topology.
+
+Here: finding the file and reading it again when it has changed. Not here: what follows (nodes.py: a persona's
+own region is asked first), delays (the cluster's links have them; the generator invents none).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from traffic.discovery import state_folder
+
+
+class _Topology(Struct):
+    regions: dict[str, str] = {}
+
+
+class _Node(Struct):
+    name: str
+    url: str
+
+
+class _State(Struct):
+    nodes: list[_Node]
+    topology: _Topology | None = None
+
+
+class Geography:
+    """urls: the nodes by name. Knows their regions while they belong to a local cluster with a topology."""
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        self._urls = dict(urls)
+        self._seen: tuple[Path, int] | None = None  # the file that was read, and when it was changed
+        self._regions: Mapping[str, str] = {}
+
+    def regions(self) -> Mapping[str, str]:
+        """By node; empty without a topology. Costs little: a file that has not changed is not read again."""
+        if self._seen is not None and _changed_ns(self._seen[0]) == self._seen[1]:
+            return self._regions
+        self._seen, self._regions = None, {}
+        for path in sorted(state_folder().glob("*/state.json")):
+            changed_ns = _changed_ns(path)
+            state = _read(path)
+            if state is not None and any(self._urls.get(node.name) == node.url for node in state.nodes):
+                self._seen = (path, changed_ns)
+                self._regions = state.topology.regions if state.topology else {}
+                break
+        return self._regions
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _read(path: Path) -> _State | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_State)
+    except (OSError, msgspec.MsgspecError):
+        return None  # being written, or gone: the next look will tell
