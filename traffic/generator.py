@@ -54,6 +54,7 @@ class Generator:
         seed: int | None = None,
         journals: Path | None = None,
         heir: bool = True,
+        worlds: Mapping[str, World] = WORLDS,
     ) -> None:
         """journals: the folder in which generators leave word for their successors; None: nowhere. heir: whether
         this one judges what others have left there."""
@@ -72,7 +73,7 @@ class Generator:
         self._geography = Geography({name: store.url(name) for name in store.nodes})
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
-            name: self._driver(name, world, tag, settings) for name, world in WORLDS.items()
+            name: self._driver(name, world, tag, settings) for name, world in worlds.items()
         }
         self._somebody_died = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,8 +82,11 @@ class Generator:
     def _driver(self, name: str, world: World, tag: str, settings: Settings) -> Driver:
         """`settings` are those of the worlds that start by default; the others take r and w from them."""
         default = name in STARTED_BY_DEFAULT
+        workload = world.make(self._random(name), tag)
+        if hasattr(workload, "hour_of_day"):  # it lives by the hour: let it be that of the simulated clock
+            workload.hour_of_day = self.clock.hour
         return Driver(
-            world.make(self._random(name), tag),
+            workload,
             self.store,
             nodes=self.nodes,
             totals=self.totals,
@@ -90,6 +94,7 @@ class Generator:
             convergence=self.convergence,
             random=self._random("arrivals" if default else f"arrivals of {name}"),
             settings=settings if default else replace(settings, rate=world.rate, shape=None),
+            schedule=world.schedule() if world.schedule else None,
         )
 
     def _random(self, purpose: str) -> Random:

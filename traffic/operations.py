@@ -19,7 +19,7 @@ Mode = Literal["replace", "siblings", "lww"]
 stay); or leave it to the clocks (last writer wins)."""
 
 
-class Put(Struct, frozen=True, kw_only=True):
+class Put(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="op", tag="put"):
     """Store `value` under `key`. With `context`, the one that a read or a put answered, it supersedes exactly
     what was seen then; `mode` says what happens without one (by default "replace")."""
 
@@ -33,7 +33,7 @@ class Put(Struct, frozen=True, kw_only=True):
     session: str | None = None
 
 
-class Get(Struct, frozen=True, kw_only=True):
+class Get(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="op", tag="get"):
     """Read the value of `key`, with all its siblings, by quorum."""
 
     kind: str
@@ -43,7 +43,7 @@ class Get(Struct, frozen=True, kw_only=True):
     session: str | None = None
 
 
-class Add(Struct, frozen=True, kw_only=True):
+class Add(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="op", tag="add"):
     """Add `amount` to the counter `key`; a negative amount takes away. The running totals that go over the
     wire are the driver's business."""
 
@@ -55,7 +55,7 @@ class Add(Struct, frozen=True, kw_only=True):
     session: str | None = None
 
 
-class Count(Struct, frozen=True, kw_only=True):
+class Count(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="op", tag="count"):
     """Read the counter `key` by quorum."""
 
     kind: str
@@ -65,7 +65,7 @@ class Count(Struct, frozen=True, kw_only=True):
     session: str | None = None
 
 
-class Maintain(Struct, frozen=True, kw_only=True):
+class Maintain(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="op", tag="maintain"):
     """Ask one node for night work: "repair" (compare with every live peer now, and mend) or "sweep" (let go
     of tombstones that nobody needs any more). It has no key."""
 

@@ -131,6 +131,15 @@ class Recorder:
             self._last_ok_s = now_s
             self._rate_since_s = now_s
 
+    def begin_series(self, now_s: float) -> None:
+        """From now on `t_s` counts, and the first row begins."""
+        self._read()
+        self._unrowed = []
+        self._began_s = self._row_s = now_s
+        self._next_row_s = now_s + SERIES_EVERY_S
+        self.series.clear()
+        self.node_series.clear()
+
     def ended(self, now_s: float) -> None:
         """Traffic stops (or its rate is 0): silence is no gap any more."""
         self._longest_gap_s = self.longest_gap_s(now_s)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from traffic.driver import Schedule
 from traffic.workloads.base import Workload
 from traffic.workloads.inventory import Inventory
 from traffic.workloads.twitter import Twitter
@@ -17,10 +18,12 @@ from traffic.workloads.twitter import Twitter
 
 @dataclass(frozen=True)
 class World:
-    """make: from a seeded random generator and a tag, which no other process uses. rate: operations/s."""
+    """make: from a seeded random generator and a tag, which no other process uses. rate: operations/s.
+    schedule: makes the times of its operations, if they do not follow from a rate (a replay)."""
 
     make: Callable[[Random, str], Workload]
     rate: float
+    schedule: Callable[[], Schedule] | None = None
 
 
 WORLDS: dict[str, World] = {

@@ -126,7 +126,7 @@ def test_what_a_worker_cannot_catch_up_with_is_shed(in_virtual_time: Run, bench_
             bench.driver.change(loop="closed", workers=1)
             await asyncio.sleep(5)
             assert 4990 <= bench.driver.queued <= 5000
-            assert bench.recorder.shed == pytest.approx(5000, abs=200)
+            assert bench.recorder.shed > 3000
             bench.driver.stop()
             assert bench.driver.queued == 0
             assert bench.recorder.shed + bench.recorder.operations == pytest.approx(10_000, abs=5)
