@@ -182,7 +182,8 @@ def describe(
             "get": _operation(
                 "One row a second of the last minutes",
                 answer=_object({"success": _YES, "rows": _list({"type": "object"})}),
-                parameters=[_query("workload", workload, "of which workload; the first without it")],
+                problems=(404,),
+                parameters=[_query("workload", workload, "of which workload; twitter without it")],
             )
         },
         f"{real}/traffic/start": {
