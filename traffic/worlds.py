@@ -12,7 +12,11 @@ from random import Random
 
 from traffic.driver import Schedule
 from traffic.workloads.base import Workload
+<<<<<<< HEAD
 from traffic.workloads.inventory import Inventory
+=======
+from traffic.workloads.collab import Collab
+>>>>>>> worlds
 from traffic.workloads.twitter import Twitter
 
 
@@ -28,6 +32,7 @@ class World:
 
 WORLDS: dict[str, World] = {
     "twitter": World(lambda random, tag: Twitter(random, tag=tag), rate=50.0),
+    "collab": World(lambda random, tag: Collab(random, tag=tag), rate=20.0),
     "inventory": World(lambda random, tag: Inventory(random, tag=tag), rate=30.0),
 }
 STARTED_BY_DEFAULT = ("twitter",)

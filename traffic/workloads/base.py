@@ -82,5 +82,5 @@ class Workload(Protocol):
         return {}
 
     async def check(self, reads: Reads) -> list[Verdict]:
-        """How this world's own promises stand, by final reads."""
+        """How this world's own promises stand, by final reads; nothing to say before anything happened."""
         return []

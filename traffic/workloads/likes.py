@@ -38,6 +38,11 @@ class Likes:
         self.forgotten = 0
         self.lost = 0  # at the last check
 
+    @property
+    def any(self) -> bool:
+        """Whether any like was acknowledged."""
+        return bool(self._acknowledged)
+
     def first_step(self, tweet: str, persona: Persona, *, wrong: bool) -> Operation:
         """What a like of `tweet` begins with; the right way is one step."""
         if wrong:

@@ -35,6 +35,22 @@ _COMMENT = (
     "This deserves a third copy.", "Wow.", "I read that yesterday, from the future.", "Is this linearizable?",
     "Liking it twice, just to be sure.", "Tell us more.", "+1", "Greetings from the other partition.", "Ha!",
 )  # fmt: skip
+_KIND_OF_TEXT = (
+    "Notes on",
+    "A short history of",
+    "Minutes about",
+    "A guide to",
+    "In praise of",
+    "Questions on",
+)
+_ABOUT = (
+    "clocks that disagree", "the canteen's quorum", "gossip", "the missing replica", "hot keys", "lost socks",
+    "eventual consistency", "our printer", "hinted handoff", "the school bus", "Monday partitions", "siblings",
+)  # fmt: skip
+_OTHER_WORD = (
+    "quietly", "eventually", "twice", "hopefully", "allegedly", "gracefully", "monotonically", "again", "perhaps",
+    "bravely", "politely", "asynchronously", "officially", "consistently", "almost",
+)  # fmt: skip
 
 
 def tweet_text(random: Random) -> str:
@@ -46,3 +62,23 @@ def tweet_text(random: Random) -> str:
 def comment_text(random: Random) -> str:
     """One short answer to a tweet."""
     return random.choice(_COMMENT)
+
+
+def sentence(random: Random) -> str:
+    """One sentence of a document: one line."""
+    return f"{random.choice(_WHO)} {random.choice(_DID)} {random.choice(_AND)}"
+
+
+def title(random: Random) -> str:
+    """What a document is called."""
+    return f"{random.choice(_KIND_OF_TEXT)} {random.choice(_ABOUT)}"
+
+
+def remark(random: Random, who: str) -> str:
+    """A remark in the margin: one line."""
+    return f"[{who}: {random.choice(_COMMENT)}]"
+
+
+def other_word(random: Random) -> str:
+    """A word that somebody finds better than the one that stands there."""
+    return random.choice(_OTHER_WORD)

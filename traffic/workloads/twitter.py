@@ -92,7 +92,7 @@ class Twitter(Workload):
         }
 
     async def check(self, reads: Reads) -> list[Verdict]:
-        return [await self.likes.check(reads)]
+        return [await self.likes.check(reads)] if self.likes.any else []
 
     # --- what happens next --------------------------------------------------------------------------------
 
