@@ -1,6 +1,7 @@
 """The command line: arguments in, exit status out.
 
-Here: parsing, choosing an event loop, one-line errors. Not here: the service (service/) and the run (run.py).
+Here: parsing, choosing an event loop, one-line errors. Not here: the service (service/), the arguments of runs
+(cli_run.py) and the runs themselves (run.py).
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from traffic import cli_run
 from traffic.arrivals import PATTERNS
 from traffic.discovery import Address, NoCluster, from_cluster, from_urls
 from traffic.driver import Settings
 from traffic.fleet.front import PROCESSES_MAX
 from traffic.process import loop_factory, open_standard_streams
 from traffic.rates import checked_rate
-from traffic.run import run_workload
+from traffic.recording import BadRecording
+from traffic.run import CannotRun
 from traffic.service.serve import CannotServe, serve
 
 NODES_DEFAULT = "http://127.0.0.1:9999,http://127.0.0.1:10000,http://127.0.0.1:10001"
@@ -26,16 +29,18 @@ BAD_ARGUMENTS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 good, 1 a verdict is violated (run) or the generator broke, 2 bad arguments, 3 port
-    busy."""
+    """Exit status: 0 good, 1 a verdict is violated (run, replay) or the generator broke, 2 bad arguments or a
+    verdict that is unknown, 3 port busy."""
     open_standard_streams()
     options = _parser().parse_args(arguments)
-    if options.token is not None:
-        os.environ["QUORUM_LAB_TOKEN"] = options.token  # the one place where the store looks
     try:
+        if options.command == "report":
+            return cli_run.report_of(options)
+        if options.token is not None:
+            os.environ["QUORUM_LAB_TOKEN"] = options.token  # the one place where the store looks
         addresses = _addresses(options)
         settings = _settings(options)
-    except (NoCluster, ValueError) as error:
+    except (NoCluster, ValueError, CannotRun, BadRecording) as error:
         return _complain(error, BAD_ARGUMENTS)
     work: Coroutine[Any, Any, int]
     if options.command == "serve":
@@ -48,14 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
             processes=options.processes,
         )
+    elif options.command == "run":
+        work = cli_run.run_of(options, addresses, settings)
     else:
-        work = run_workload(addresses, settings, duration_s=options.duration, seed=options.seed)
+        work = cli_run.replay_of(options, addresses)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(work)
     except CannotServe as error:
         return _complain(error, error.exit_status)
-    except NoCluster as error:
+    except (NoCluster, CannotRun, BadRecording) as error:
         return _complain(error, BAD_ARGUMENTS)
     except KeyboardInterrupt:
         return 130
@@ -78,9 +85,11 @@ def _parser() -> argparse.ArgumentParser:
         help="generators in so many processes of their own, when one is not enough (default 1: in the service's)",
     )
     run_command = commands.add_parser("run", help="one run without the service")
-    run_command.add_argument("workload", choices=["twitter"])
-    run_command.add_argument("--duration", type=_positive, default=30.0, metavar="SECONDS")
-    for command in (serve_command, run_command):
+    cli_run.add_run(run_command)
+    replay_command = commands.add_parser("replay", help="play a recorded run again")
+    cli_run.add_replay(replay_command)
+    cli_run.add_report(commands.add_parser("report", help="a report of a recorded run, without a cluster"))
+    for command in (serve_command, run_command, replay_command):
         where = command.add_mutually_exclusive_group()
         where.add_argument("--nodes", metavar="URL,URL,…", help=f"default {NODES_DEFAULT}")
         where.add_argument("--cluster", metavar="NAME", help="the nodes of this local cluster")
@@ -88,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
             "--token",
             help="what the nodes demand of clients; better in $QUORUM_LAB_TOKEN, which nobody else sees",
         )
-        command.add_argument("--rate", type=float, default=50.0, help="operations/s, default 50")
+    serve_command.add_argument("--rate", type=float, default=50.0, help="operations/s, default 50")
+    run_command.add_argument("--rate", metavar="RATE", help=cli_run.RATE_HELP)
+    for command in (serve_command, run_command):
         command.add_argument("--pattern", choices=PATTERNS, default="poisson")
         command.add_argument("--r", type=int, default=2, help="read quorum, default 2")
         command.add_argument("--w", type=int, default=2, help="write quorum, default 2")
@@ -103,10 +114,13 @@ def _addresses(options: argparse.Namespace) -> list[Address]:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
+    if options.command == "replay":
+        return Settings()
     for name in ("r", "w"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
-    return Settings(rate=checked_rate(options.rate), pattern=options.pattern, r=options.r, w=options.w)
+    rate = checked_rate(options.rate) if options.command == "serve" else Settings().rate
+    return Settings(rate=rate, pattern=options.pattern, r=options.r, w=options.w)
 
 
 def _port(text: str) -> int:
@@ -119,16 +133,6 @@ def _processes(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= PROCESSES_MAX:
         raise argparse.ArgumentTypeError(f"expected a number between 1 and {PROCESSES_MAX}, got {text!r}")
     return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
-    return value
 
 
 def _complain(error: Exception, status: int) -> int:

@@ -73,13 +73,15 @@ def day_curve(world: str, clock: SimulatedClock) -> DayCurve:
 
 @dataclass(frozen=True)
 class Preset:
-    """A situation: the hour, how fast time passes, and each world's rate (default: its day curve)."""
+    """A situation: the hour, how fast time passes, and each world's rate (default: its day curve). season: what a
+    world that has seasons is told."""
 
     name: str
     says: str
     hour: float
     weekday: str = "wednesday"
     speed: float = 1.0
+    season: str = "normal"
     special: Mapping[str, WorldRate] = field(default_factory=dict)
 
     def rate(self, world: str, clock: SimulatedClock) -> Rate:
@@ -108,6 +110,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "the shop opens: orders go to ten times in 30 s and stay",
                 hour=9,
                 weekday="friday",
+                season="black-friday",
                 special={"inventory": lambda world, clock: Ramp(40, 400, duration_s=30)},
             ),
             Preset(
@@ -146,6 +149,9 @@ def apply_preset(generator: Generator, name: str, *, scale: float = 1.0, start: 
     clock.set(hour=chosen.hour, weekday=chosen.weekday, speed=chosen.speed)
     for world, rate in rates.items():
         generator.drivers[world].change(rate=rate)
+        workload = generator.drivers[world].workload
+        if hasattr(workload, "season"):
+            workload.season = chosen.season
     generator.preset = chosen.name
     if start:
         generator.start()

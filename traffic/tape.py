@@ -60,8 +60,8 @@ class Tape:
 
     def fault(self, now_s: float, what: str, nodes: list[str], *, seen: bool = False) -> None:
         """Something happened to the cluster: somebody did it, or it was seen from its answers."""
-        source = "seen" if seen else "done"
-        self._write(Fault(t_s=self._since(now_s), what=what, nodes=nodes, source=source))
+        at_s = self._since(now_s)
+        self._write(Fault(t_s=at_s, what=what, nodes=nodes, source="seen" if seen else "done"))
 
     def verdict(self, judged: Judged) -> None:
         self._write(judged)

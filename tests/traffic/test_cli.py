@@ -1,0 +1,84 @@
+"""The command line: every mistake is answered in one line, before anything is started."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from traffic import cli_run
+from traffic.cli import main
+
+
+@pytest.fixture
+def nobody() -> str:
+    """The URL of a port on which nobody listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{one.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "twitter", "--preset", "rush-hour"], "preset must be one of business-hours, evening-peak"),
+        (
+            ["run", "twitter", "--rate", "fast"],
+            "expected a rate such as 500 (operations/s), ramp:FROM:TO:SECONDS",
+        ),
+        (["run", "twitter", "--rate", "9000"], "rate must be between 0 and 5000 operations/s, got 9000"),
+        (["run", "twitter", "--w", "0"], "--w must be at least 1, got 0"),
+        (["run", "twitter", "--record", "nowhere/run.jsonl.gz"], "there is no folder"),
+        (["replay", "missing.jsonl.gz"], "missing.jsonl.gz cannot be read: No such file or directory"),
+        (["replay", __file__], "line 1: expected the header of a recording"),
+        (["replay", "missing.jsonl.gz", "--w", "0"], "--w must be at least 1, got 0"),
+        (["report", "missing.jsonl.gz"], "cannot be read: No such file"),
+        (["run", "twitter", "--cluster", "no-such-cluster"], "no cluster 'no-such-cluster' is known here"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(
+    words: list[str], message: str, nobody: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = [] if words[0] == "report" or "--cluster" in words else ["--nodes", nobody]
+    assert main([*words, *where]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.startswith("traffic: ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "chess"],
+        ["run", "twitter", "--loop", "figure-eight"],
+        ["run", "twitter", "--workers", "0"],
+        ["run", "twitter", "--duration", "-3"],
+        ["replay", "x", "--speed", "0"],
+        ["replay", "x", "--speed", "1e9"],
+    ],
+)
+def test_arguments_that_cannot_be_are_answered_with_what_was_expected(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_token_never_gets_into_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["traffic", "run", "twitter", "--token", "geheim", "--token=geheim", "--rate", "5"]
+    monkeypatch.setattr("sys.argv", words)
+    assert "geheim" not in cli_run._command()
+    assert cli_run._command().endswith("--rate 5")
+
+
+def test_an_unknown_bug_is_answered_with_the_known_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], nobody: str, tmp_path: Path
+) -> None:
+    assert main(["run", "twitter", "--bug", "gremlin", "--nodes", nobody]) == 2
+    said = capsys.readouterr().err
+    assert "gremlin" in said
+    assert said.count("\n") == 1

@@ -1,0 +1,70 @@
+"""A recorded run played again on a cluster, from the first operation to the exit status.
+
+Here: the recorded operations put on drivers, with the settings of then or others. Not here: what a replayed operation
+is (replay.py), the course of a run (run.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from traffic.discovery import Address
+from traffic.driver import Settings
+from traffic.generator import Generator
+from traffic.rates import RATE_OPS_PER_S_MAX
+from traffic.recording import Recording, load
+from traffic.replay import RecordedTimes, Replay
+from traffic.run import CannotRun, Course, Plan, run_course, sensible
+from traffic.stores.kvnode import connect
+from traffic.worlds import World
+
+
+async def replay(
+    addresses: Sequence[Address], path: Path, plan: Plan, *, speed: float, r: int | None, w: int | None
+) -> int:
+    """Exit status as of a run. r, w: instead of the recorded ones. BadRecording: the file is none."""
+    recorded = load(path)
+    if recorded.missing:
+        print(f"traffic: {path}: {recorded.missing}", file=sys.stderr)
+    if not recorded.operations:
+        raise CannotRun(f"{path}: there is no operation in it")
+    worlds = _worlds_of(recorded, speed)
+    store = await connect(addresses)
+    generator = Generator(store, settings=Settings(), seed=recorded.header.seed, worlds=worlds)
+    try:
+        for name, driver in generator.drivers.items():
+            was = recorded.header.settings.get(name, {})
+            sensible(
+                driver.change,
+                rate=worlds[name].rate,
+                r=r or min(was.get("r", 2), store.replicas),
+                w=w or min(was.get("w", 2), store.replicas),
+            )
+        course = Course(generator, tuple(worlds), plan, f"replay of {path.name}")
+        print(
+            f"replay of {path}: {len(recorded.operations)} operations in {recorded.duration_s / speed:.1f} s"
+            + (f", {len(recorded.faults)} faults are not repeated" if recorded.faults else ""),
+            flush=True,
+        )
+        playing = [driver.workload for driver in generator.drivers.values()]
+        return await run_course(
+            course, lambda _: not any(isinstance(one, Replay) and one.left for one in playing)
+        )
+    finally:
+        await generator.close()
+
+
+def _worlds_of(recorded: Recording, speed: float) -> dict[str, World]:
+    worlds: dict[str, World] = {}
+    for name in sorted({done.workload for done in recorded.operations}):
+        operations = recorded.of(name)
+        due_s = [done.due_s for done in operations]
+        rate = len(operations) / max(due_s[-1] - due_s[0], 1.0) * speed
+        worlds[name] = World(
+            make=lambda random, tag, name=name, operations=operations: Replay(name, operations),  # type: ignore[misc]
+            rate=min(rate, RATE_OPS_PER_S_MAX),
+            schedule=lambda due_s=due_s: RecordedTimes(due_s, speed=speed),  # type: ignore[misc]
+        )
+    return worlds
