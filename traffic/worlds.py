@@ -12,11 +12,8 @@ from random import Random
 
 from traffic.driver import Schedule
 from traffic.workloads.base import Workload
-<<<<<<< HEAD
-from traffic.workloads.inventory import Inventory
-=======
 from traffic.workloads.collab import Collab
->>>>>>> worlds
+from traffic.workloads.inventory import Inventory
 from traffic.workloads.twitter import Twitter
 
 

@@ -7,6 +7,7 @@ from kvnode.checkers.ledger import CounterRead, Ledger, SiblingRead
 from kvnode.checkers.observed import Acknowledged, Seen, Write
 from kvnode.checkers.sessions import Sessions
 from kvnode.checkers.staleness import Staleness, Visibility
+from kvnode.checkers.stock import StockBooks
 from kvnode.checkers.verdict import Status, Verdict, worst
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "SiblingRead",
     "Staleness",
     "Status",
+    "StockBooks",
     "Verdict",
     "Visibility",
     "Write",

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Sequence
+from functools import cache
 from itertools import accumulate
 from random import Random
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 Season = Literal["normal", "black-friday"]
 SEASONS: tuple[Season, ...] = get_args(Season)
@@ -38,8 +39,6 @@ two thirds of the demand."""
 
 UNITS_PER_ORDER: dict[Season, Sequence[int]] = {"normal": (1, 1, 1, 2, 3), "black-friday": (1, 2, 2, 3, 4)}
 
-T = TypeVar("T")
-
 
 def period(hour: float) -> str:
     """The name of a time of day; hour: 0 to 24."""
@@ -55,18 +54,19 @@ def is_night(hour: float) -> bool:
     return period(hour) == "night"
 
 
-def weights(hour: float, season: Season) -> dict[Activity, float]:
-    """How likely each activity is the next one that is begun."""
-    mix = dict(_WEIGHTS[period(hour)])
+def next_activity(random: Random, hour: float, season: Season) -> Activity:
+    """What is begun next: a draw from the mix of the hour and the season."""
+    activities, cumulative = _mix(period(hour), season)
+    return activities[bisect(cumulative, random.random() * cumulative[-1])]
+
+
+@cache
+def _mix(period: str, season: Season) -> tuple[Sequence[Activity], Sequence[float]]:
+    """Activities and their weights, summed up."""
+    weights = dict(_WEIGHTS[period])
     if season == "black-friday":
-        mix["order"] *= BLACK_FRIDAY_ORDERS
-    return mix
-
-
-def pick(random: Random, choices: dict[T, float]) -> T:
-    """One of the keys, as likely as its weight says."""
-    cumulative = list(accumulate(choices.values()))
-    return list(choices)[bisect(cumulative, random.random() * cumulative[-1], hi=len(cumulative) - 1)]
+        weights["order"] *= BLACK_FRIDAY_ORDERS
+    return list(weights), list(accumulate(weights.values()))
 
 
 def demand(season: Season, places: int) -> list[float]:

@@ -10,10 +10,10 @@ before it is sent and when it is acknowledged, and of every total that it reads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
+from kvnode.checkers.stock import Cause, Found, StockBooks
 from traffic.workloads.base import Reads
 from traffic.workloads.inventory.flows import Flow, Who
 from traffic.workloads.inventory.warehouses import Product
@@ -57,6 +57,6 @@ class Stockkeeping(Protocol):
         """Take stock: how many units the shelf holds more (less: below 0) than can be explained."""
         ...
 
-    async def found(self, reads: Reads) -> Mapping[Shelf, Found | None]:
-        """Final reads of all shelves."""
+    async def found(self, reads: Reads, warehouse: str, sku: str) -> Found | None:
+        """A final read of one shelf; None if nobody could answer it."""
         ...

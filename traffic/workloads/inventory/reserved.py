@@ -28,16 +28,15 @@ Which share of a counter is this process's own is learnt from the answers to its
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
 from traffic.stores.base import CounterReply, Reply
 from traffic.workloads.base import Reads, Unread
 from traffic.workloads.inventory.flows import Flow, Who
 from traffic.workloads.inventory.rights import Rights
-from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, Product, shelf_key
+from traffic.workloads.inventory.warehouses import CATALOGUE, Product, shelf_key
 
 
 class Reserved:
@@ -85,13 +84,9 @@ class Reserved:
         found = self._read(self._seen(warehouse, sku, reply))
         return self.books.off(warehouse, sku, found.units, since=since)
 
-    async def found(self, reads: Reads) -> Mapping[Shelf, Found | None]:
-        async def one(shelf: Shelf) -> Found | None:
-            reply = await reads.counter(shelf_key(*shelf))
-            return None if isinstance(reply, Unread) else self._read(reply)
-
-        shelves = [(warehouse.name, product.sku) for warehouse in WAREHOUSES for product in CATALOGUE]
-        return dict(zip(shelves, await asyncio.gather(*map(one, shelves)), strict=True))
+    async def found(self, reads: Reads, warehouse: str, sku: str) -> Found | None:
+        reply = await reads.counter(shelf_key(warehouse, sku))
+        return None if isinstance(reply, Unread) else self._read(reply)
 
     def _acknowledged(self, warehouse: str, sku: str, cause: Cause, units: int, reply: Reply) -> None:
         self.books.acknowledged(warehouse, sku, cause, units)

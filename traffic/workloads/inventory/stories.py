@@ -35,10 +35,10 @@ COUNTED = (
     "transfers", "restocked", "stock_takes", "discrepancies", "repairs", "sweeps", "maintenance_refused",
 )  # fmt: skip
 """orders: accepted, each of one to four units. refused_out_of_stock: no warehouse had enough. refused_without_rights:
-one had, but the units belong to other processes (what it costs not to ask anybody). orders_failed: the order itself
-could not be written. orders_cancelled: accepted, but the shelf was empty when somebody came to pick. shipped,
-restocked: units. transfers: that have arrived. discrepancies: stock-takes that found what cannot be explained.
-maintenance_refused: night work that no node has done."""
+one had, but the units were promised already, or belong to other processes (what it costs not to ask anybody).
+orders_failed: the order itself could not be written. orders_cancelled: accepted, but the shelf was empty when somebody
+came to pick. shipped, restocked: units. transfers: that have arrived. discrepancies: stock-takes that found what cannot
+be explained. maintenance_refused: night work that no node has done."""
 
 
 class Stories:

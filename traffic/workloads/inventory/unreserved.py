@@ -3,10 +3,10 @@
 Here: what goes wrong when a number is read, changed and written back. Not here: what people do (stories.py).
 
 A shelf is a value `/kv stock/{warehouse}/{sku}`, the number of units in decimal. Whoever takes or adds units reads it,
-changes it, and puts it without the context of the read, as programs do that were written for one database on one
-computer. Two who read 10 both write 9: two units are sent, one is missing on the shelf, and the other one will be
-sold again. Nothing is assumed about how often that happens: movements are booked as they are acknowledged, and the
-final reads show what is left of them.
+handles the units, and puts what is left without the context of the read, as programs do that were written for one
+clerk on one computer. Two who read 10 both write 9: two units are sent, and the shelf shows one that is gone and
+will be sold again. Nothing is assumed about how often that happens: movements are booked as they are acknowledged,
+and the final reads show what is left of them.
 
 Products get a tag of this process in their sku, so that shelves belong to this process alone: its verdict then
 never blames it for the writes of another. The concurrency is that of its own customers.
@@ -14,21 +14,25 @@ never blames it for the writes of another. The concurrency is that of its own cu
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from random import Random
 
 from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
 from traffic.stores.base import GetReply, Reply
 from traffic.workloads.base import Reads, Unread
-from traffic.workloads.inventory.flows import Flow, Who
-from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, Product, shelf_key
+from traffic.workloads.inventory.flows import Flow, Later, Who
+from traffic.workloads.inventory.warehouses import CATALOGUE, Product, shelf_key
+
+HANDLING_S = (0.1, 0.5)
+"""Between reading a shelf and writing it back. The database is not asked in between, whatever else happens."""
 
 
 class Unreserved:
     """tag: of this process, for the skus."""
 
-    def __init__(self, tag: str) -> None:
+    def __init__(self, random: Random, tag: str) -> None:
         self.books = StockBooks()
+        self._random = random
         self._products = tuple(Product(f"{one.sku}-{tag}", one.name) for one in CATALOGUE)
         self._believed: dict[Shelf, int] = {}  # as last read or written here
 
@@ -66,19 +70,16 @@ class Unreserved:
         reply = yield who.get("stock_take", shelf_key(warehouse, sku))
         return self.books.off(warehouse, sku, self._seen(warehouse, sku, reply), since=since)
 
-    async def found(self, reads: Reads) -> Mapping[Shelf, Found | None]:
-        async def one(shelf: Shelf) -> Found | None:
-            reply = await reads.value(shelf_key(*shelf))
-            if isinstance(reply, Unread):
-                return None
-            units = _units(reply)
-            return Found(units, units)
-
-        shelves = [(warehouse.name, product.sku) for warehouse in WAREHOUSES for product in self._products]
-        return dict(zip(shelves, await asyncio.gather(*map(one, shelves)), strict=True))
+    async def found(self, reads: Reads, warehouse: str, sku: str) -> Found | None:
+        reply = await reads.value(shelf_key(warehouse, sku))
+        if isinstance(reply, Unread):
+            return None
+        units = _units(reply)
+        return Found(units, units)
 
     def _write(self, who: Who, warehouse: str, sku: str, left: int, cause: Cause, units: int) -> Flow[None]:
         """The bug, second half: others may have written since `left` was computed."""
+        yield Later(self._random.uniform(*HANDLING_S))
         self.books.asked(warehouse, sku, cause, units)
         yield who.put(cause, shelf_key(warehouse, sku), str(left))
         self.books.acknowledged(warehouse, sku, cause, units)

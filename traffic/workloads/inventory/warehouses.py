@@ -18,7 +18,6 @@ class Warehouse:
 
     name: str
     region: str
-    neighbours: tuple[str, ...]  # the other warehouses, nearest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,19 @@ class Product:
 
 
 WAREHOUSES: tuple[Warehouse, ...] = (
-    Warehouse("washington", "Washington DC", ("london", "tokyo")),
-    Warehouse("london", "London", ("washington", "tokyo")),
-    Warehouse("tokyo", "Tokyo", ("washington", "london")),
+    Warehouse("washington", "Washington DC"),
+    Warehouse("london", "London"),
+    Warehouse("tokyo", "Tokyo"),
 )
+
+_NEAREST_FIRST: dict[str, tuple[str, ...]] = {
+    "Washington DC": ("washington", "london", "tokyo"),
+    "London": ("london", "washington", "tokyo"),
+    "Tokyo": ("tokyo", "washington", "london"),
+    "Sydney": ("tokyo", "washington", "london"),
+    "Sao Paulo": ("washington", "london", "tokyo"),
+}
+"""By the round trips between the regions where people live (traffic.personas.REGIONS)."""
 
 CATALOGUE: tuple[Product, ...] = tuple(
     Product(sku, name)
@@ -74,6 +82,5 @@ def order_key(order_id: str) -> str:
 
 
 def by_distance(region: str) -> tuple[str, ...]:
-    """The names of all warehouses, nearest to a customer in `region` first; an unknown region has no preference."""
-    home = next((warehouse for warehouse in WAREHOUSES if warehouse.region == region), WAREHOUSES[0])
-    return (home.name, *home.neighbours)
+    """The names of all warehouses, nearest to a customer in `region` first."""
+    return _NEAREST_FIRST[region]

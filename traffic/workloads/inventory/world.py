@@ -5,8 +5,8 @@ the stories (stories.py), how stock is kept (reserved.py, unreserved.py).
 
 The process opens shop first: each product is written, and goods of its own are put on every shelf. From then on
 each arrival takes the step that has been due for longest, or else begins a story: one in the mix of the hour
-(habits.py), with products drawn by popularity. Customers come from the regions of the warehouses and are served by
-the nearest that can. In the night, every MAINTENANCE_EVERY_S, a node of each region in turn is asked for night work.
+(habits.py), with products drawn by popularity. Customers are served by the nearest warehouse that can. In the night,
+every MAINTENANCE_EVERY_S, a node of each region in turn is asked for night work.
 
 The bug "unreserved" may be switched at any time: stories that have begun end as they began, new ones keep stock in
 the other way, on shelves of its own that are opened at the first use.
@@ -14,6 +14,7 @@ the other way, on shelves of its own that are opened at the first use.
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -90,8 +91,7 @@ class Inventory(Workload):
 
     @property
     def products(self) -> Sequence[Product]:
-        """The products that are for sale now (with sku and name); their shelves are `shelf_key(warehouse, sku)`,
-        counters unless the bug "unreserved" is on, then values."""
+        """The products that are for sale now, with sku and name."""
         stories = self._worlds.get(self._way)
         return () if stories is None else tuple(stories.opened)
 
@@ -109,10 +109,21 @@ class Inventory(Workload):
         """One verdict for each way of keeping stock that was used."""
         verdicts: list[Verdict] = []
         for stories in self._worlds.values():
-            since = stories.stock.books.snapshot()
-            found = await stories.stock.found(reads)
-            verdicts.append(stories.stock.books.judge(found, since=since))
+            stock = stories.stock
+            since = stock.books.snapshot()
+            shelves = [
+                (warehouse.name, product.sku) for product in stock.products for warehouse in WAREHOUSES
+            ]
+            found = await asyncio.gather(*(stock.found(reads, *shelf) for shelf in shelves))
+            verdicts.append(stock.books.judge(dict(zip(shelves, found, strict=True)), since=since))
         return verdicts
+
+    async def stock_of(self, product: Product, reads: Reads) -> Mapping[str, int | None]:
+        """Units of one of the `products` in each warehouse, read now; None where nobody could answer."""
+        stock = self._worlds[self._way].stock
+        names = [warehouse.name for warehouse in WAREHOUSES]
+        found = await asyncio.gather(*(stock.found(reads, name, product.sku) for name in names))
+        return {name: read.total if read else None for name, read in zip(names, found, strict=True)}
 
     # --- what the driver asks -----------------------------------------------------------------------------
 
@@ -143,7 +154,7 @@ class Inventory(Workload):
         """The stories over the present way of keeping stock; at the first use the shop is opened."""
         stories = self._worlds.get(self._way)
         if stories is None:
-            stock = Unreserved(self._tag) if self._way == UNRESERVED else Reserved()
+            stock = Unreserved(self._random, self._tag) if self._way == UNRESERVED else Reserved()
             stories = self._worlds[self._way] = Stories(
                 stock, self._random, f"{self._tag}-{len(self._worlds)}"
             )
@@ -159,7 +170,7 @@ class Inventory(Workload):
             self._maintained_s = now_s
             self._maintained += 1
             return stories.night_work(self._worker(self._maintained))
-        activity = habits.pick(self._random, habits.weights(hour, self._season))
+        activity = habits.next_activity(self._random, hour, self._season)
         product = self._wanted(stories)
         if product not in stories.opened:
             activity = "browse"
@@ -182,8 +193,8 @@ class Inventory(Workload):
 
     def _passer_by(self) -> Who:
         """Some customer, somewhere."""
-        region = self._random.choice(WAREHOUSES).region
-        return Who(self._customers.pick().handle, region, self._session())
+        persona = self._customers.pick()
+        return Who(persona.handle, persona.region, self._session())
 
     def _worker(self, place: int) -> Who:
         return worker_of(WAREHOUSES[place % len(WAREHOUSES)], self._session())
