@@ -42,6 +42,9 @@ from traffic.operations import Operation, Put
 from traffic.process import loop_factory
 from traffic.rates import Constant
 from traffic.stores.kvnode import connect
+from traffic.tap import Ended
+from traffic.workloads.base import Workload
+from traffic.worlds import WORLDS, World
 
 LATE_P99_MS_MAX = 10.0
 BARE_TIMER_FACTOR = 3.0
@@ -77,12 +80,11 @@ def ended(environment, **_):
 """
 
 
-class Puts:
+class Puts(Workload):
     """A workload that does what Locust is told to do: one PUT of a new key an arrival."""
 
     name = "twitter"
     kinds: tuple[str, ...] = ("put",)
-    active = 0
 
     def __init__(self) -> None:
         self._number = 0
@@ -91,8 +93,15 @@ class Puts:
         self._number += 1
         return Put(kind="put", persona="bench", key=f"bench/{self._number}", value=VALUE)
 
-    def acknowledged(self, operation: Operation, now_s: float) -> None:
-        return None
+
+class Lateness:
+    """A tap on the driver: how much later than intended each operation was sent."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def operation(self, ended: Ended) -> None:
+        self.seconds.append(ended.sent_s - ended.intended_s)
 
 
 # --- the processes that are measured --------------------------------------------------------------------------
@@ -100,22 +109,25 @@ class Puts:
 
 async def load(urls: str, rate: float, seconds: float, puts: bool) -> dict[str, Any]:
     """The whole generator for so long: how late it sent, and what it cost."""
-    generator = Generator(await connect(from_urls(urls)), settings=Settings(rate=rate), seed=1)
-    driver = generator.drivers["twitter"]
-    if puts:
-        driver.workload = Puts()
-        driver.recorder.ok = {"put": 0}
-    late_s: list[float] = []
-    succeeded = driver.recorder.succeeded
+    worlds = {"twitter": World(lambda random, tag: Puts(), rate)} if puts else WORLDS
+    with tempfile.TemporaryDirectory(prefix="quorum-lab-bench-journal-") as folder:
+        generator = Generator(
+            await connect(from_urls(urls)),
+            settings=Settings(rate=rate),
+            seed=1,
+            journals=Path(folder),
+            worlds=worlds,
+        )
+        return await _measured_load(generator, seconds, with_tap=not puts)
 
-    def noted(kind: str, node: str, *, intended_s: float, sent_s: float, done_s: float) -> None:
-        late_s.append(sent_s - intended_s)
-        succeeded(kind, node, intended_s=intended_s, sent_s=sent_s, done_s=done_s)
 
+async def _measured_load(generator: Generator, seconds: float, *, with_tap: bool) -> dict[str, Any]:
+    driver, lateness = generator.drivers["twitter"], Lateness()
     await generator.begin()
     generator.start()
     await asyncio.sleep(WARM_UP_S)
-    driver.recorder.succeeded = noted  # type: ignore[method-assign]
+    if with_tap:
+        driver.tap = lateness
     began_s, began_cpu_s, began = monotonic(), time.process_time(), driver.recorder.operations
     await asyncio.sleep(seconds)
     cpu_s, took_s = time.process_time() - began_cpu_s, monotonic() - began_s
@@ -131,7 +143,7 @@ async def load(urls: str, rate: float, seconds: float, puts: bool) -> dict[str, 
         "shed": recorder.shed,
         "left": left,
         "errors": recorder.errors,
-        "late_ms": percentiles_ms(late_s),
+        "late_ms": percentiles_ms(lateness.seconds),
         "latency_ms": latency,
         "cpu_us": cpu_s / max(operations, 1) * 1e6,
     }
