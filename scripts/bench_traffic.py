@@ -39,7 +39,7 @@ from traffic.discovery import from_urls
 from traffic.driver import Settings
 from traffic.generator import Generator
 from traffic.operations import Operation, Put
-from traffic.process import loop_factory
+from traffic.process import calm_collector, loop_factory
 from traffic.rates import Constant
 from traffic.stores.kvnode import connect
 from traffic.tap import Ended
@@ -124,6 +124,7 @@ async def load(urls: str, rate: float, seconds: float, puts: bool) -> dict[str, 
 async def _measured_load(generator: Generator, seconds: float, *, with_tap: bool) -> dict[str, Any]:
     driver, lateness = generator.drivers["twitter"], Lateness()
     await generator.begin()
+    calm_collector()
     generator.start()
     await asyncio.sleep(WARM_UP_S)
     if with_tap:

@@ -27,7 +27,7 @@ from traffic.fleet.commands import Command, obey
 from traffic.fleet.messages import LINE_BYTES_MAX, Birth, Order, Report
 from traffic.fleet.pictures import picture
 from traffic.generator import Generator
-from traffic.process import loop_factory, open_standard_streams
+from traffic.process import calm_collector, loop_factory, open_standard_streams
 from traffic.stores.kvnode import KvnodeStore
 
 PICTURE_EVERY_S = 0.5
@@ -98,6 +98,7 @@ async def live() -> int:
         heir=False,
     )
     await generator.begin()
+    calm_collector()
     child = Child(generator, output)
     await child.run(orders)
     broken = generator.why_broken()

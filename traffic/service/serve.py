@@ -25,6 +25,7 @@ from traffic.fleet.alone import Alone
 from traffic.fleet.commands import Command, Engine
 from traffic.fleet.front import Fleet
 from traffic.generator import Generator
+from traffic.process import calm_collector
 from traffic.service.api import Api
 from traffic.stores.kvnode import connect
 
@@ -100,6 +101,7 @@ async def serve(
     if exit_with_stdin:
         _stop_at_end_of_stdin(stop)
     await engine.begin()
+    calm_collector()
     if start:
         await engine.tell(Command("start"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
