@@ -26,7 +26,10 @@ class Sibling(TypedDict):
 
 
 class PutAnswer(TypedDict):
-    """A PUT or DELETE that w replicas made durable. `context` covers this write: pass it to the next PUT."""
+    """A PUT or DELETE that w replicas made durable. `context` covers this write: pass it to the next PUT.
+
+    stand_ins, of a sloppy request: {who acknowledged: the owner it stood in for}.
+    """
 
     key: str
     dot: str
@@ -39,6 +42,9 @@ class PutAnswer(TypedDict):
     w: int
     acknowledged_by: list[str]
     cause: str
+    sloppy: NotRequired[bool]
+    stand_ins: NotRequired[dict[str, str]]
+    note: NotRequired[str]
 
 
 class GetAnswer(TypedDict):
@@ -54,6 +60,9 @@ class GetAnswer(TypedDict):
     r: int
     answered_by: list[str]
     cause: str
+    sloppy: NotRequired[bool]
+    stand_ins: NotRequired[dict[str, str]]
+    note: NotRequired[str]
 
 
 class Replica(TypedDict):
@@ -226,6 +235,25 @@ class MembersAnswer(TypedDict):
 
     node: str
     members: list[Member]
+
+
+class Work(TypedDict):
+    """One work of upkeep. last_began: wall clock in ms. result: what its last round came to; error: why it failed."""
+
+    running: bool
+    rounds_total: int
+    last_began: float | None
+    last_duration_s: float | None
+    next_in_s: float | None
+    result: dict[str, Any]
+    error: str
+
+
+class UpkeepAnswer(TypedDict):
+    """How the works stand that were begun: over, or still running after a moment (a sweep waits for silence)."""
+
+    node: str
+    upkeep: dict[str, Work]
 
 
 class FaultsAnswer(TypedDict):

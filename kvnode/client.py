@@ -74,33 +74,49 @@ class Client:
         r: int | None = None,
         w: int | None = None,
         mode: str | None = None,
+        sloppy: bool = False,
         node: Node | None = None,
     ) -> answers.PutAnswer:
         """Write any JSON value. With the context of a GET it supersedes exactly what that GET saw.
+
+        sloppy: others may stand in for owners that cannot be reached; r + w > N promises nothing then.
 
         Raises QuorumUnmet (`.definite` says whether it may have been applied), Conflict, BadRequest,
         TooLarge.
         """
         body = {"value": value} if context is None else {"value": value, "context": context}
-        params = {"r": r, "w": w, "mode": mode}
+        params = {"r": r, "w": w, "mode": mode, "sloppy": "true" if sloppy else None}
         answer = self._call("PUT", _path("kv", key), node, body=body, params=params)
         return cast(answers.PutAnswer, answer)
 
     def get(
-        self, key: str, *, r: int | None = None, repair: bool = True, node: Node | None = None
+        self,
+        key: str,
+        *,
+        r: int | None = None,
+        sloppy: bool = False,
+        repair: bool = True,
+        node: Node | None = None,
     ) -> answers.GetAnswer:
         """Read a key from r replicas. NotFound, after a delete, still has `.extra["context"]`.
 
         repair=False: a replica that is found behind is left so, for whoever wants to watch it.
         """
-        params = {"r": r, "repair": None if repair else "false"}
+        params = {"r": r, "sloppy": "true" if sloppy else None, "repair": None if repair else "false"}
         return cast(answers.GetAnswer, self._call("GET", _path("kv", key), node, params=params))
 
     def delete(
-        self, key: str, *, context: str | None = None, w: int | None = None, node: Node | None = None
+        self,
+        key: str,
+        *,
+        context: str | None = None,
+        w: int | None = None,
+        sloppy: bool = False,
+        node: Node | None = None,
     ) -> answers.PutAnswer:
         """Delete a key: a write like any other, of a tombstone."""
-        answer = self._call("DELETE", _path("kv", key), node, params={"w": w, "context": context})
+        params = {"w": w, "context": context, "sloppy": "true" if sloppy else None}
+        answer = self._call("DELETE", _path("kv", key), node, params=params)
         return cast(answers.PutAnswer, answer)
 
     def replicas(self, key: str, *, node: Node | None = None) -> answers.ReplicasAnswer:
@@ -177,6 +193,14 @@ class Client:
     def stats(self, node: Node | None = None) -> dict[str, Any]:
         """Everything a node counts; see ARCHITECTURE.md for the fields."""
         return self._call("GET", "/stats", node)
+
+    def upkeep(self, *work: str, node: Node | None = None) -> answers.UpkeepAnswer:
+        """Begin works now at one node: repair, sweep, checkpoint, scrub; all of them if none is named.
+
+        Waits a moment for their end; `stats(node)["upkeep"]` tells how they go on.
+        """
+        body = {"work": list(work)} if work else None
+        return cast(answers.UpkeepAnswer, self._call("POST", "/upkeep", node, body=body))
 
     def faults(self, node: Node, rules: Mapping[str, Mapping[str, Any]]) -> answers.FaultsAnswer:
         """Replace a node's outgoing rules. A cluster's supervisor does this for you, and remembers it."""

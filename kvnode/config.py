@@ -33,8 +33,13 @@ HINT_REPLAY_PERIOD_MS = 250.0
 HINT_AGE_MS_MAX = 3 * 3600 * 1000.0
 EXCHANGE_PERIOD_MS = 1_000.0
 FOREST_PAUSE_MS = 2.0
-SCRUB_PERIOD_MS = 3600 * 1000.0
 SCRUB_PAUSE_MS = 5.0  # after every SCRUB_ROWS rows: a million take a minute or two
+SWEEP_PAUSE_MS = 5.0  # after every SWEEP_ROWS rows
+SWEEP_POLL_MS = 200.0
+STILLNESS_PERIOD_MS = 250.0
+STANDSTILL_MS = 1_000.0  # who has not run for so long has stood still
+UPKEEP_ANSWER_MS = 1_500.0  # POST /upkeep waits no longer for the works that it began
+JOINER_TIMEOUT_MS = 700.0
 PROBE_PERIOD_MS = 300.0
 PROBE_TIMEOUT_MS = 120.0
 PROBE_WAIT_MS = 450.0  # no sign of life for so long after a ping: suspected
@@ -61,13 +66,18 @@ BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
 EXCHANGE_PARTITIONS = 8  # compared at a time
 FOREST_ROWS = 4000  # read at once while Merkle trees are built after the start
 SCRUB_ROWS = 100
+SWEEP_ROWS = 200
+SWEEP_COUNT_MAX = 8192  # tombstones that one round of a node looks after; the others wait for the next
+JOINER_ASKED_MAX = 3
 DOT_BLOCK = 4096  # dots reserved durably at once
 SAMPLE_COUNT_MAX = 4096
+REPLICA_ASKED_MS = 1_000.0
 TRACE_TIMEOUT_MS = 500.0
 TRACE_COUNT_MAX = 4096
 TRACE_EVENTS_MAX = 64
 
 # --- the cluster --------------------------------------------------------------------------------------------
+UPKEEP_S_MIN, UPKEEP_S_MAX = 0.5, 30 * 86_400.0
 NODE_COUNT_MAX = 9
 PARTITIONS_DEFAULT = 256
 REPLICAS_DEFAULT = 3
@@ -77,6 +87,9 @@ EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 SECRET_CHARACTERS_MIN = 16
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+UPKEEP_WORKS = ("repair", "sweep", "checkpoint", "scrub")
 
 
 class ConfigError(Exception):
@@ -112,6 +125,31 @@ class NodeAddress(msgspec.Struct, frozen=True):
         return self
 
 
+class UpkeepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often each work of upkeep begins, in seconds on average, and how old a message between nodes may be.
+
+    message_age_s_max: an older one is refused. Half of it is for the delays of link faults: a longer one loses the
+    message. A tombstone stays for at least so long.
+    """
+
+    repair_s: float = 600.0
+    sweep_s: float = 60.0
+    checkpoint_s: float = 300.0
+    scrub_s: float = 3600.0
+    message_age_s_max: float = 30.0
+
+    def check(self) -> None:
+        """ConfigError says which figure is out of bounds."""
+        for name, seconds in msgspec.structs.asdict(self).items():
+            if not UPKEEP_S_MIN <= seconds <= UPKEEP_S_MAX:
+                raise ConfigError(
+                    f"upkeep: {name}={seconds}: expected {UPKEEP_S_MIN} to {UPKEEP_S_MAX:.0f} seconds"
+                )
+
+
+UPKEEP_NAMES = UpkeepConfig.__struct_fields__
+
+
 class ClusterConfig(msgspec.Struct, frozen=True):
     """What all nodes of a cluster are told alike (cluster.json).
 
@@ -137,6 +175,7 @@ class ClusterConfig(msgspec.Struct, frozen=True):
     founded: bool = False
     secret: str | None = None
     token: str | None = None
+    upkeep: UpkeepConfig = UpkeepConfig()
 
     def check(self) -> ClusterConfig:
         """Return self, or raise ConfigError that names what is wrong."""
@@ -156,6 +195,7 @@ class ClusterConfig(msgspec.Struct, frozen=True):
                 raise ConfigError(f"joining: {name!r} is not among the nodes, which are {', '.join(names)}")
         if len(set(self.joining)) == len(names):
             raise ConfigError("joining: all nodes are joining, so there is no member to join")
+        self.upkeep.check()
         for node in self.nodes:
             node.check()
             if not is_loopback(node.host) and not (self.secret and self.token):

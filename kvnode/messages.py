@@ -45,6 +45,12 @@ class Proof(msgspec.Struct, frozen=True, array_like=True, tag="proof"):
     proof: bytes
 
 
+class Moment(msgspec.Struct, frozen=True, array_like=True, tag="moment"):
+    """The listener's clock (its own, in ms), which the dialer sends back: what follows on the connection is younger."""
+
+    at_ms: float
+
+
 # --- replication ---------------------------------------------------------------------------------------------
 
 
@@ -69,6 +75,18 @@ class StoreMany(msgspec.Struct, frozen=True, array_like=True, tag="store-many"):
     epoch: int
 
 
+class StoreHint(msgspec.Struct, frozen=True, array_like=True, tag="store-hint"):
+    """Keep this record for `owner`, which cannot be reached, and hand it over; answered by Stored once durable."""
+
+    id: int
+    cause: int
+    owner: str
+    kind: str
+    key: str
+    record: bytes
+    epoch: int
+
+
 class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
     """All records of that question are durable here."""
 
@@ -82,8 +100,22 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
     why: str
 
 
+TOO_LATE = "tombstones were swept since you were a member"
+"""Refused.why to who offers what it kept from an earlier membership: it may be older than what was swept."""
+
+
 class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     """What do you hold, durably, under this key? Answered by Fetched."""
+
+    id: int
+    cause: int
+    kind: str
+    key: str
+    epoch: int
+
+
+class FetchHinted(msgspec.Struct, frozen=True, array_like=True, tag="fetch-hinted"):
+    """What do you keep, durably, for owners of this key that cannot be reached? Answered by Fetched."""
 
     id: int
     cause: int
@@ -186,6 +218,40 @@ class LeafAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leaf-answer"
     complete: bool
 
 
+# --- tombstones ----------------------------------------------------------------------------------------------
+
+Tombstone = tuple[int, str, int]
+"""(partition, key, checksum): a record of a key that says nothing but that the key was deleted."""
+
+
+class AskSweep(msgspec.Struct, frozen=True, array_like=True, tag="ask-sweep"):
+    """May these tombstones go, for all that you know? Answered by SweepAnswer, and only in the same settled epoch."""
+
+    id: int
+    epoch: int
+    tombstones: tuple[Tombstone, ...]
+
+
+class SweepAnswer(msgspec.Struct, frozen=True, array_like=True, tag="sweep-answer"):
+    """lacking: the indices of those that I should hold and do not, durably and exactly so. quiet_ms: for each of their
+    partitions, for how long nothing here could have brought back an older value (replication/stillness.py).
+    oldest_ms: how long the oldest request has been under way here.
+    """
+
+    id: int
+    lacking: tuple[int, ...]
+    quiet_ms: tuple[tuple[int, float], ...]
+    oldest_ms: float
+
+
+class DropTombstones(msgspec.Struct, frozen=True, array_like=True, tag="drop-tombstones"):
+    """Nothing speaks against it anywhere: let go of these, if they still are as they were. Answered by Stored."""
+
+    id: int
+    epoch: int
+    tombstones: tuple[Tombstone, ...]
+
+
 # --- membership ----------------------------------------------------------------------------------------------
 
 
@@ -271,6 +337,20 @@ class Vote(msgspec.Struct, frozen=True, array_like=True, tag="vote"):
     counts: bool
 
 
+class AskHeld(msgspec.Struct, frozen=True, array_like=True, tag="ask-held"):
+    """Do you still hold anything of an earlier membership? Answered by Held: who joins must begin with nothing."""
+
+    id: int
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+    """So many records and hints are here, durably."""
+
+    id: int
+    records: int
+    hints: int
+
+
 class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
     """Of the partitions that I take over in this epoch so many are complete here, durably."""
 
@@ -282,19 +362,36 @@ class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
 Question = (
     StoreRecord
     | StoreMany
+    | StoreHint
     | Fetch
+    | FetchHinted
     | Forward
     | AskTrace
     | CompareRoots
     | CompareNodes
     | CompareLeaves
+    | AskSweep
+    | DropTombstones
     | Prepare
     | Accept
+    | AskHeld
 )
 """What is answered under its id (calls.py)."""
-Answer = Stored | Refused | Fetched | Forwarded | Trace | Differing | LeafAnswer | Stale | Vote
+Answer = (
+    Stored
+    | Refused
+    | Fetched
+    | Forwarded
+    | Trace
+    | Differing
+    | LeafAnswer
+    | SweepAnswer
+    | Stale
+    | Vote
+    | Held
+)
 Probe = Ping | PingRequest | Ack
-Message = Hello | Welcome | Proof | Question | Answer | Probe | AskRing | RingNews | Progress
+Message = Hello | Welcome | Proof | Moment | Question | Answer | Probe | AskRing | RingNews | Progress
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode

@@ -5,7 +5,6 @@ Knows neither sockets nor SQLite nor HTTP: the same Node runs in the real world 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,29 +13,34 @@ import msgspec
 
 from kvnode import requests
 from kvnode.calls import Calls
-from kvnode.config import FORWARD_TIMEOUT_MS, RING_CHANGES_MAX, TRACE_TIMEOUT_MS, ClusterConfig
+from kvnode.config import FORWARD_TIMEOUT_MS, RING_CHANGES_MAX, ClusterConfig
 from kvnode.errors import GatewayTimeout, InternalError, KvError, NotAMember
 from kvnode.handover.changes import Changes
 from kvnode.handover.drop import Drop
 from kvnode.handover.pull import Pull
 from kvnode.handover.spread import Spread
 from kvnode.handover.voting import Voting
+from kvnode.inquiries import Inquiries
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
     KV,
     Accept,
     Ack,
+    AskHeld,
     AskRing,
+    AskSweep,
     AskTrace,
     CompareLeaves,
     CompareNodes,
     CompareRoots,
+    DropTombstones,
     Fetch,
-    Fetched,
+    FetchHinted,
     Forward,
     Forwarded,
     Hello,
     Message,
+    Moment,
     Ping,
     PingRequest,
     Prepare,
@@ -45,12 +49,12 @@ from kvnode.messages import (
     Refused,
     RingNews,
     Stale,
+    StoreHint,
     StoreMany,
     StoreRecord,
-    Trace,
     Welcome,
 )
-from kvnode.observe import Event, Traces
+from kvnode.observe import Traces
 from kvnode.replication.coordinator import Coordinator
 from kvnode.replication.dots import DotSource
 from kvnode.replication.exchange import Exchange
@@ -58,6 +62,10 @@ from kvnode.replication.hints import Hints
 from kvnode.replication.records import Records
 from kvnode.replication.replica import Replica
 from kvnode.replication.scrub import Scrub
+from kvnode.replication.stand_in import StandIn
+from kvnode.replication.stillness import Stillness
+from kvnode.replication.sweep import Sweep
+from kvnode.replication.upkeep import Chore, Upkeep
 from kvnode.ring import Placement, RingState
 from kvnode.runtime import Runtime
 
@@ -95,7 +103,8 @@ class Node:
         self.dots = DotSource(runtime, name)
         self.records = Records(runtime, self.ring, self._has_forgotten)
         self.scrub = Scrub(runtime, self.records, self.ring.partitions)
-        self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive)
+        self.stillness = Stillness(runtime.clock)
+        self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive, self.stillness)
         self.coordinator = Coordinator(
             runtime,
             name,
@@ -106,17 +115,57 @@ class Node:
             self.hints,
             self.traces,
             self._is_dead,
+            self._is_alive,
         )
         refuse = self.spread.refuse_other_epoch
-        self.exchange = Exchange(runtime, name, self.ring, self.calls, self.records, self._is_alive, refuse)
-        self.replica = Replica(runtime, self.ring, self.records, self.traces, refuse)
+        self.sweep = Sweep(
+            runtime,
+            name,
+            self.ring,
+            self.calls,
+            self.records,
+            self.stillness,
+            is_alive=self._is_alive,
+            hints_in=self.hints.count_in,
+            is_left_over=lambda partition: self.drop.is_left_over(partition),
+            refuse_other_epoch=refuse,
+            message_age_ms_max=config.upkeep.message_age_s_max * 1000.0,
+        )
+        late = self.sweep.is_too_late
+        self.exchange = Exchange(
+            runtime, name, self.ring, self.calls, self.records, self._is_alive, refuse, late
+        )
+        self.replica = Replica(runtime, self.ring, self.records, self.traces, refuse, late)
+        self.stand_in = StandIn(runtime, self.ring, self.hints, self.traces, refuse, late)
         self.voting = Voting(
             runtime, name, self.ring, self.calls, lambda: self.dots.store, self._decided, refuse
         )
         self.pull = Pull(runtime, name, self.ring, self.exchange, self._is_dead)
-        self.drop = Drop(runtime, name, self.ring, self.records, self.exchange, self._is_alive)
+        self.drop = Drop(
+            runtime, name, self.ring, self.records, self.exchange, self._is_alive, self.stillness
+        )
         self.changes = Changes(
-            runtime, name, self.ring, self.spread, self.voting, self.pull, self.members.state
+            runtime,
+            name,
+            self.ring,
+            self.spread,
+            self.voting,
+            self.pull,
+            self.members.state,
+            self.calls,
+            lambda: (self.records.row_count, sum(self.hints.pending().values())),
+        )
+        self.upkeep = Upkeep(
+            runtime,
+            {
+                "repair": Chore(runtime, self._repair, period_s=config.upkeep.repair_s),
+                "sweep": Chore(runtime, self.sweep.once, period_s=config.upkeep.sweep_s),
+                "checkpoint": Chore(runtime, runtime.disk.checkpoint, period_s=config.upkeep.checkpoint_s),
+                "scrub": Chore(runtime, self.scrub.once, period_s=config.upkeep.scrub_s, at_start=True),
+            },
+        )
+        self.inquiries = Inquiries(
+            runtime, name, self.ring, self.calls, self.records, self.traces, self._is_dead
         )
         self.on_ring: Callable[[RingState], None] = lambda state: None
         self.forwarded_count = 0
@@ -132,8 +181,10 @@ class Node:
             StoreRecord: self.replica.on_store,
             StoreMany: self.replica.on_store_many,
             Fetch: self.replica.on_fetch,
+            StoreHint: self.stand_in.on_store,
+            FetchHinted: self.stand_in.on_fetch,
             Forward: self._on_forward,
-            AskTrace: self._on_ask_trace,
+            AskTrace: self.inquiries.on_ask_trace,
             Ping: self.swim.on_ping,
             PingRequest: self.swim.on_ping_request,
             Ack: self.swim.on_ack,
@@ -146,13 +197,17 @@ class Node:
             Prepare: self.voting.on_prepare,
             Accept: self.voting.on_accept,
             Progress: self.changes.on_progress,
-            **dict.fromkeys((Hello, Welcome, Proof), _ignore),  # said once, when the connection began
+            AskHeld: self.changes.on_ask_held,
+            AskSweep: self.sweep.on_ask,
+            DropTombstones: self.sweep.on_drop,
+            **dict.fromkeys((Hello, Welcome, Proof, Moment), _ignore),  # between the links themselves
         }
 
     async def open(self) -> None:
         """Read what the disk holds and start the background work."""
         self.records.open()
         self.hints.open()
+        self.sweep.open()
         await self.dots.open()
         await self.voting.open(lost_disk=self.config.founded and self.dots.is_new)
         self.spread.followers = [
@@ -161,6 +216,7 @@ class Node:
             self.hints.follow_ring,
             self.pull.follow_ring,
             self.changes.follow_ring,
+            self.sweep.follow_ring,
         ]
         self.spread.open(self.config)
         self.runtime.spawn(self.swim.run(), "probes")
@@ -169,7 +225,8 @@ class Node:
         self.runtime.spawn(self.changes.run(), "ring changes")
         self.runtime.spawn(self.pull.run(), "hand-over")
         self.runtime.spawn(self.drop.run(), "letting go")
-        self.runtime.spawn(self.scrub.run(), "scrub")
+        self.runtime.spawn(self.stillness.run(), "stillness")
+        self.upkeep.open()
 
     # --- peers --------------------------------------------------------------------------------------------
 
@@ -204,9 +261,17 @@ class Node:
         )
 
     def _has_forgotten(self, kind: str) -> None:
-        """A counter was dropped as damaged, and with it how far this store had counted: it goes on as another one."""
+        """A damaged row was dropped, and with it, for a while, what it had covered.
+
+        If it was a counter, also how far this store had counted: it goes on as another one.
+        """
+        self.stillness.disturb_all()
         if kind != KV:
             self.dots.renew()
+
+    async def _repair(self) -> dict[str, Any]:
+        """A full repair: one exchange with every live peer."""
+        return {"differing_partitions": await self.exchange.with_all()}
 
     # --- clients ------------------------------------------------------------------------------------------
 
@@ -216,9 +281,17 @@ class Node:
         if not self.ring.is_member:
             error = NotAMember(self._why_no_member())
             return error.status, _encode_json(error.problem())
-        if self.name in self.ring.preference_list(request.key):
+        if self.name in self._coordinators(request):
             return await self._coordinate(request, cause)
         return await self._forward(request, cause)
+
+    def _coordinators(self, request: requests.Request) -> tuple[str, ...]:
+        """Who may coordinate: the owners; of a sloppy request only if they can be reached, or else who stands in."""
+        owners = self.ring.preference_list(request.key)
+        if isinstance(request, requests.Put | requests.Get) and request.sloppy:
+            reachable = [name for name in self.ring.walk(request.key) if self._is_alive(name)]
+            return tuple(name for name in reachable if name in owners) or tuple(reachable[: len(owners)])
+        return owners
 
     def _why_no_member(self) -> str:
         state = self.ring.state
@@ -257,7 +330,7 @@ class Node:
         packed = requests.encode_request(request)
         error: KvError = InternalError("nobody was asked")
         for attempt in range(RING_CHANGES_MAX):
-            replicas, epoch = self.ring.preference_list(request.key), self.ring.epoch
+            replicas, epoch = self._coordinators(request), self.ring.epoch
             reachable = [replica for replica in replicas if not self._is_dead(replica)]
             if not reachable:
                 error = GatewayTimeout(f"all {len(replicas)} replicas of this key are dead", definite=True)
@@ -285,8 +358,7 @@ class Node:
         if message.epoch != self.ring.epoch:
             if self.spread.refuse_other_epoch(peer, message.id, message.epoch):
                 return
-            key = requests.decode_request(message.request).key
-            if self.name not in self.ring.preference_list(key):
+            if self.name not in self._coordinators(requests.decode_request(message.request)):
                 refused = Refused(message.id, f"{self.name} does not know epoch {message.epoch} yet")
                 self.runtime.network.send(peer, refused)
                 return
@@ -300,48 +372,3 @@ class Node:
             problem = InternalError(f"{self.name} found a fault in itself; its log says more").problem()
             status, body = InternalError.status, _encode_json(problem)
         self.runtime.network.send(peer, Forwarded(message.id, status, body))
-
-    async def replicas(self, kind: str, key: str) -> list[tuple[str, Fetched | None]]:
-        """What each replica holds durably now: no quorum, no merging, no repair. None: it does not answer."""
-        replicas = self.ring.preference_list(key)
-        return list(
-            zip(
-                replicas,
-                await asyncio.gather(*(self._fetch(replica, kind, key) for replica in replicas)),
-                strict=True,
-            )
-        )
-
-    async def _fetch(self, replica: str, kind: str, key: str) -> Fetched | None:
-        if replica == self.name:
-            return Fetched(0, self.records.durable(kind, key), self.records.stored_at(kind, key) or 0.0)
-        if self._is_dead(replica):
-            return None
-        try:
-            epoch = self.ring.epoch
-            answer = await self.calls.ask(replica, lambda id_: Fetch(id_, 0, kind, key, epoch), 1000.0)
-        except TimeoutError:
-            return None
-        return answer if isinstance(answer, Fetched) else None
-
-    def _on_ask_trace(self, peer: str, message: AskTrace) -> None:
-        self.runtime.network.send(peer, Trace(message.id, self.traces.story(message.cause)))
-
-    async def trace(self, cause: int) -> list[tuple[str, Event]]:
-        """The story of one request from all nodes that answer, in the order of their wall clocks."""
-
-        async def part(peer: str) -> tuple[Event, ...]:
-            if peer == self.name:
-                return self.traces.story(cause)
-            try:
-                answer = await self.calls.ask(peer, lambda id_: AskTrace(id_, cause), TRACE_TIMEOUT_MS)
-            except TimeoutError:
-                return ()
-            return answer.events if isinstance(answer, Trace) else ()
-
-        nodes = [name for name in self.ring.nodes if not self._is_dead(name)]
-        parts = await asyncio.gather(*(part(name) for name in nodes))
-        return sorted(
-            ((name, event) for name, events in zip(nodes, parts, strict=True) for event in events),
-            key=lambda told: told[1][0],
-        )

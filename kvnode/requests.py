@@ -18,13 +18,17 @@ MODES = ("replace", "siblings", "lww")
 
 
 class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
-    """Write `value` (JSON text; None deletes) under `context`, or as `mode` says if there is none."""
+    """Write `value` (JSON text; None deletes) under `context`, or as `mode` says if there is none.
+
+    sloppy: others may stand in for owners that cannot be reached (replication/stand_in.py).
+    """
 
     key: str
     value: bytes | None
     context: Context | None = None
     mode: str = "replace"
     w: int | None = None
+    sloppy: bool = False
 
 
 class Get(msgspec.Struct, frozen=True, array_like=True, tag="get"):
@@ -32,6 +36,7 @@ class Get(msgspec.Struct, frozen=True, array_like=True, tag="get"):
 
     key: str
     r: int | None = None
+    sloppy: bool = False
     repair: bool = True
 
 
@@ -86,7 +91,10 @@ class SiblingView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PutAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A write was acknowledged by w replicas. `context` covers it: pass it to the next PUT."""
+    """A write was acknowledged by w replicas. `context` covers it: pass it to the next PUT.
+
+    stand_ins: of a sloppy request, who acknowledged in place of which owner; note: what that means.
+    """
 
     key: str
     dot: str
@@ -99,9 +107,12 @@ class PutAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     acknowledged_by: list[str]
     cause: str
     issued_under_dots: list[str] = []
+    sloppy: bool = False
+    stand_ins: dict[str, str] | None = None
+    note: str | None = None
 
 
-class GetAnswer(msgspec.Struct, frozen=True):
+class GetAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What r replicas hold together. `value` is the sibling with the greatest stamp, for display only."""
 
     key: str
@@ -114,6 +125,9 @@ class GetAnswer(msgspec.Struct, frozen=True):
     r: int
     answered_by: list[str]
     cause: str
+    sloppy: bool = False
+    stand_ins: dict[str, str] | None = None
+    note: str | None = None
 
 
 class AddAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -145,6 +159,15 @@ class CountAnswer(msgspec.Struct, frozen=True):
 
 
 Answer = PutAnswer | GetAnswer | AddAnswer | CountAnswer
+
+
+SLOPPY_NOTE = "sloppy: stand-ins count for owners, so r + w > N promises nothing until they have handed over"
+
+
+def sloppy_extra(stand_ins: dict[str, str], counted: list[str]) -> dict[str, Any]:
+    """What the answer to a sloppy request says of it: who of those that counted stood in for whom."""
+    named = {node: owner for node, owner in stand_ins.items() if node in counted}
+    return {"sloppy": True, "stand_ins": named, "note": SLOPPY_NOTE}
 
 
 def deleted_extra(siblings: Siblings) -> dict[str, Any]:

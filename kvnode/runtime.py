@@ -34,7 +34,11 @@ class Clock(Protocol):
 
 
 class Network(Protocol):
-    """Messages to peers. They may be lost, late, doubled or out of order, and nobody is told."""
+    """Messages to peers. They may be lost, late, doubled or out of order, and nobody is told.
+
+    One thing is promised: what arrives was sent no longer than config.upkeep.message_age_s_max before. What is older
+    (it lay in the socket of a node that stood still, say) is refused.
+    """
 
     def send(self, peer: str, message: Message) -> None: ...
 
@@ -79,6 +83,10 @@ class Disk(Protocol):
         """How many rows a table has."""
 
     def commit(self, rows: Sequence[Row]) -> Future[None]: ...
+
+    async def checkpoint(self) -> dict[str, Any]:
+        """Tidy up: shorten what a restart has to read. Answers figures for /stats; OSError if it cannot be done."""
+        ...
 
     def describe(self) -> dict[str, Any]:
         """Figures for /stats."""

@@ -10,6 +10,10 @@ That hole in plain version vectors is what dots are for (Preguiça et al., "Dott
 section 3). A past is a vector and, beside it, single dots. Where it is not told, the vector clock stands
 for it with its own entry one less than the dot, which is what a put without a context means.
 
+An acknowledged delete is lost if something is there again that it had seen: its tombstone itself may have
+been swept. So may that of a delete that is at risk, or whose outcome is not known; where there was one, a put
+that is missing may have been deleted by it, and is not held against the database.
+
 So that memory is bounded by the keys and not by the writes, a dot is forgotten as soon as another
 acknowledged put covers it: from then on the later put answers for both. A put at risk (w + r <= n) never
 takes over from a safe one.
@@ -111,7 +115,8 @@ class _Findings:
 class Ledger:
     """Every acknowledged write of one run.
 
-    r: the read quorum of the final reads; a write is safe (the promise extends to it) if w + r > n.
+    r: the read quorum of the final reads; a write is safe (the promise extends to it) if w + r > n, and it was not
+    sloppy.
     """
 
     def __init__(self, *, r: int = 2) -> None:
@@ -122,6 +127,7 @@ class Ledger:
         self.at_risk = 0
         self.forgotten = 0  # puts for which a later put answers
         self._puts: dict[str, dict[Dot, _Put]] = {}
+        self._maybe_deleted: set[str] = set()
         self._counters: dict[str, dict[str, _Actor]] = {}
 
     # --- what happened ----------------------------------------------------------------------------------
@@ -137,12 +143,18 @@ class Ledger:
         issued_under: Mapping[str, int] | None = None,
         issued_under_dots: Sequence[str] = (),
         deleted: bool = False,
+        sloppy: bool = False,
     ) -> None:
-        """A PUT or DELETE was answered with 200, with this dot and vectors, by w of n replicas."""
+        """A PUT or DELETE was answered with 200, with this dot and vectors, by w of n replicas.
+
+        sloppy: stand-ins may be among them, so the promise does not extend to it.
+        """
         self.acknowledged_puts += 1
         own = Dot.parse(dot)
         past = _past(own, vector_clock, issued_under, issued_under_dots)
-        put = _Put(past, w, self._is_safe(w, n), deleted)
+        put = _Put(past, w, self._is_safe(w, n, sloppy), deleted)
+        if deleted and not put.safe:
+            self._maybe_deleted.add(key)
         live = self._puts.setdefault(key, {})
         for other_dot, other in list(live.items()):
             if _covers(put.past, other_dot) and (put.safe or not other.safe):
@@ -164,11 +176,13 @@ class Ledger:
             issued_under=answer.get("issued_under"),
             issued_under_dots=answer.get("issued_under_dots", ()),
             deleted=deleted,
+            sloppy=bool(answer.get("sloppy", False)),
         )
 
-    def indefinite_put(self, key: str) -> None:
+    def indefinite_put(self, key: str, *, deleted: bool = False) -> None:
         """A PUT or DELETE was sent and its outcome is not known: it may or may not be there at the end."""
-        del key
+        if deleted:
+            self._maybe_deleted.add(key)
         self.indefinite += 1
 
     def acknowledged_counter(
@@ -235,8 +249,8 @@ class Ledger:
 
     # --- inside -----------------------------------------------------------------------------------------
 
-    def _is_safe(self, w: int, n: int) -> bool:
-        safe = w + self.r > n and (w > 1 or n == 1)  # one disk is one failure, even with r = n
+    def _is_safe(self, w: int, n: int, sloppy: bool = False) -> bool:
+        safe = not sloppy and w + self.r > n and (w > 1 or n == 1)  # one disk is one failure, even with r = n
         self.at_risk += not safe
         return safe
 
@@ -261,8 +275,10 @@ class Ledger:
         for dot, put in puts.items():
             if dot in held or any(_covers(past, dot) for past in held.values()):
                 continue
-            if put.deleted and not held:
+            if put.deleted and not any(_covers(put.past, other) for other in held):
                 continue  # the tombstone was swept; what it said still holds
+            if key in self._maybe_deleted:
+                continue
             if put.safe:
                 findings.lost_safe += 1
             else:

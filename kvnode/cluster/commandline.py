@@ -22,6 +22,7 @@ from kvnode.cluster.local import NODE_COMMAND, LocalCluster
 from kvnode.cluster.places import DEFAULT_NAME, state_root
 from kvnode.cluster.table import aligned, faults_lines, node_fault_lines, status_table, topology_lines
 from kvnode.cluster.topologies import REGIONS
+from kvnode.config import UPKEEP_NAMES, UPKEEP_WORKS
 from kvnode.faults import DISTRIBUTIONS
 
 EPILOG = """\
@@ -39,6 +40,8 @@ A NODE is a name or a number: node-2 or 2. Examples:
   python -m kvnode.cluster slow-disk 3 100        every sync of node-3's disk takes 100 ms longer
   python -m kvnode.cluster join                   one more node, which takes its share over
   python -m kvnode.cluster leave 4                node-4 hands its data over and goes
+  python -m kvnode.cluster sweep                  forget deleted keys, where nothing older can be left
+  python -m kvnode.cluster upkeep repair          compare all replicas now, and mend what differs
   python -m kvnode.cluster reset                  all faults gone, everybody running
 """
 
@@ -87,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--host", help="listen here, such as 0.0.0.0; makes a secret for nodes and a token for clients"
     )
+    start.add_argument(
+        "--upkeep",
+        nargs="+",
+        metavar="NAME=SECONDS",
+        help=f"how often each work begins, such as sweep_s=10; names: {', '.join(UPKEEP_NAMES)}",
+    )
     start.add_argument("--detach", action="store_true", help="run in the background until `stop`")
     start.add_argument("--fresh", action="store_true", help="delete this cluster's data first")
     start.add_argument("--node-command", type=shlex.split, default=NODE_COMMAND, help=argparse.SUPPRESS)
@@ -134,6 +143,10 @@ def parser() -> argparse.ArgumentParser:
     topology = add("topology", _topology, "nodes in regions of the world, by published round trips")
     topology.add_argument("topology", metavar="NAME", choices=REGIONS, help=" or ".join(REGIONS))
     topology.add_argument("--factor", type=float, default=1.0, help="times so much (default: 1)")
+    upkeep = add("upkeep", _upkeep, "do works of upkeep at every running node now")
+    upkeep.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(UPKEEP_WORKS)} (default: all)")
+    sweep = add("sweep", _upkeep, "forget the tombstones of deleted keys that can go: upkeep sweep")
+    sweep.set_defaults(works=["sweep"])
     add("reset", _reset, "all faults gone, everybody running")
     return top
 
@@ -152,6 +165,7 @@ def _start(options: argparse.Namespace) -> None:
             fresh=options.fresh,
             node_command=options.node_command,
             host=options.host,
+            upkeep=None if options.upkeep is None else _seconds(options.upkeep),
         )
     except AlreadyRunning as error:
         running = LocalCluster.attach(options.name)
@@ -307,6 +321,25 @@ def _topology(options: argparse.Namespace) -> None:
     cluster = LocalCluster.attach(options.name)
     cluster.topology(options.topology, factor=options.factor)
     _show(cluster)
+
+
+def _upkeep(options: argparse.Namespace) -> None:
+    from kvnode.cluster.upkeep import outcome_table
+
+    cluster = LocalCluster.attach(options.name)
+    print(outcome_table(cluster.upkeep(*options.works)))
+
+
+def _seconds(settings: list[str]) -> dict[str, float]:
+    """From NAME=SECONDS to numbers; the supervisor checks them."""
+    seconds = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        try:
+            seconds[name] = float(text)
+        except ValueError:
+            raise BadCommand(f"upkeep: {setting!r}: expected NAME=SECONDS, such as sweep_s=10") from None
+    return seconds
 
 
 def _reset(options: argparse.Namespace) -> None:

@@ -29,6 +29,7 @@ from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
 
 if TYPE_CHECKING:
     from kvnode.client import Client
+    from kvnode.cluster.upkeep import Outcome
 
 StateDir = str | os.PathLike[str] | None
 
@@ -59,6 +60,7 @@ class LocalCluster(FaultCommands):
         state_dir: StateDir = None,
         node_command: Sequence[str] = NODE_COMMAND,
         host: str | None = None,
+        upkeep: Mapping[str, float] | None = None,
     ) -> LocalCluster:
         """Start a cluster and wait until all its nodes are ready.
 
@@ -70,10 +72,12 @@ class LocalCluster(FaultCommands):
         host: where to listen instead of 127.0.0.1, such as 0.0.0.0. Nodes then demand a secret of each other, and a
         token of clients (`.token`); both are made here, kept in cluster.json, and demanded from then on.
 
+        upkeep: how often each work of upkeep begins, such as {"sweep_s": 5}, as in kvnode.config.UpkeepConfig; kept.
+
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """
         places = Places.of(name, state_dir)
-        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command, host)
+        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command, host, upkeep)
         starting.start_supervisor(places, options)
         return cls(places, owned=True, detached=detach)
 
@@ -256,6 +260,16 @@ class LocalCluster(FaultCommands):
         """
         self._tell("leave", node=self._resolve(node), force=force)
         see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
+
+    def upkeep(self, *works: str, timeout_s: float = 120.0) -> Outcome:
+        """Do works of upkeep at every running node now, all of them if none is named, and wait until they are over.
+
+        {node: {work: how it went}}. Raises BadCommand, ClusterError (a node fell silent, or it takes too long).
+        """
+        from kvnode.cluster.upkeep import do_upkeep
+
+        running = [info.name for info in self.nodes if info.state == "running"]
+        return do_upkeep(self.client(), works, running, timeout_s)
 
     # --- faults (fault_commands.py) --------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class StartOptions:
     fresh: bool
     node_command: Sequence[str]
     host: str | None = None
+    upkeep: Mapping[str, float] | None = None
 
     def arguments(self, places: Places) -> list[str]:
         """The supervisor's command line."""
@@ -52,6 +53,7 @@ class StartOptions:
         ):
             words += [] if number is None else [flag, str(number)]
         words += [] if self.host is None else [f"--host={self.host}"]
+        words += [] if self.upkeep is None else ["--upkeep", json.dumps(dict(self.upkeep))]
         words += ["--fresh"] if self.fresh else []
         words += ["--detached"] if self.detach else []
         return words

@@ -63,6 +63,7 @@ class ClusterFile:
     founded: bool = False
     secret: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
+    upkeep: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> ClusterFile | None:
@@ -86,8 +87,9 @@ class ClusterFile:
                 founded=bool(content.get("founded", False)),
                 secret=content.get("secret"),
                 token=content.get("token"),
+                upkeep={str(name): float(s) for name, s in content.get("upkeep", {}).items()},
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ClusterError(f"{path} is not as expected ({error!r}); start with --fresh") from error
 
     def write(self, path: Path) -> None:

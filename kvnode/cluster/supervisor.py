@@ -25,7 +25,10 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from typing import Any, NoReturn
+
+import msgspec
 
 from kvnode.cluster import control
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
@@ -34,7 +37,7 @@ from kvnode.cluster.lifetimes import kill_leftover
 from kvnode.cluster.places import Places, make_private, try_lock
 from kvnode.cluster.ports import BASE_PORT_DEFAULT, HOST, PEER_OFFSET, check_base_port
 from kvnode.cluster.state import ClusterFile, new_cluster_id, read_json
-from kvnode.config import NodeAddress
+from kvnode.config import ConfigError, NodeAddress, UpkeepConfig
 
 LOCK_WAIT_S = 4.0  # a supervisor that is just stopping needs that long at most
 OWNER_POLL_S = 0.25
@@ -190,6 +193,7 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
                     f"cluster {places.name} was created with {has} {what}, not {asked}; "
                     "--fresh deletes its data and creates it anew, --name makes another one"
                 )
+        known = _with_upkeep(known, options.upkeep)
         return known if options.host is None else known.at(options.host)
     count = NODES_DEFAULT if options.nodes is None else options.nodes
     if not 1 <= count <= NODE_COUNT_MAX:
@@ -202,8 +206,19 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
         NodeAddress(f"node-{index + 1}", HOST, first + index, first + index + PEER_OFFSET)
         for index in range(count)
     )
-    cluster = ClusterFile(places.name, new_cluster_id(), replicas, nodes)
+    cluster = _with_upkeep(ClusterFile(places.name, new_cluster_id(), replicas, nodes), options.upkeep)
     return cluster if options.host is None else cluster.at(options.host)
+
+
+def _with_upkeep(cluster: ClusterFile, upkeep: str | None) -> ClusterFile:
+    if upkeep is None:
+        return cluster
+    try:
+        seconds = {**cluster.upkeep, **json.loads(upkeep)}
+        msgspec.convert(seconds, UpkeepConfig).check()
+    except (ValueError, TypeError, msgspec.ValidationError, ConfigError) as error:
+        raise BadCommand(f"upkeep: {str(error).removeprefix('upkeep: ')}") from error
+    return replace(cluster, upkeep=seconds)
 
 
 def _wanted_ports(cluster: ClusterFile, base_port: int | None) -> list[int]:
@@ -244,6 +259,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--replicas", type=int)
     parser.add_argument("--base-port", type=int)
     parser.add_argument("--host")
+    parser.add_argument("--upkeep", help="JSON object: seconds by name")
     parser.add_argument("--node-command", required=True, help="JSON list of words")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--detached", action="store_true")

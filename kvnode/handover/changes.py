@@ -10,21 +10,26 @@ the old members, and nothing is lost, for the old owners have everything.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from kvnode.config import NODE_COUNT_MAX, RING_PERIOD_MS, NodeAddress
+from kvnode.calls import Calls
+from kvnode.config import JOINER_ASKED_MAX, JOINER_TIMEOUT_MS, NODE_COUNT_MAX, RING_PERIOD_MS, NodeAddress
 from kvnode.errors import Conflict, NotAMember, QuorumUnmet
 from kvnode.handover.pull import Pull
 from kvnode.handover.spread import Spread
 from kvnode.handover.voting import Voting
-from kvnode.messages import Progress
+from kvnode.messages import AskHeld, Held, Progress
 from kvnode.ring import MOVING, Placement, RingState
 from kvnode.runtime import Runtime
 
 
 class Changes:
-    """Join and leave at one node. state_of: what membership believes of a node (alive, suspect, dead)."""
+    """Join and leave at one node.
+
+    state_of: what membership believes of a node (alive, suspect, dead). held: how many records and hints are here.
+    """
 
     def __init__(
         self,
@@ -35,7 +40,11 @@ class Changes:
         voting: Voting,
         pull: Pull,
         state_of: Callable[[str], str],
+        calls: Calls,
+        held: Callable[[], tuple[int, int]],
     ) -> None:
+        self._calls = calls
+        self._held = held
         self._runtime = runtime
         self._node = node
         self._ring = ring
@@ -57,6 +66,7 @@ class Changes:
             if state.phase == MOVING:
                 raise self._under_way(f"{node.name} cannot join")
             self._check_joiner(node, state)
+            await self._check_empty(node.name)
             await self._voting.decide(state.join(node))
             if node not in self._ring.state.everybody:
                 raise self._under_way(f"{node.name} was not admitted")
@@ -109,6 +119,34 @@ class Changes:
                 )
             if member.host == node.host and ports:
                 raise Conflict(f"{node.name} cannot join: {member.name} listens at port {min(ports)}")
+
+    async def _check_empty(self, name: str) -> None:
+        """What a former member kept may be older than a tombstone that was swept since: it must begin with nothing."""
+        for _ in range(JOINER_ASKED_MAX):
+            try:
+                answer = await self._calls.ask(name, AskHeld, JOINER_TIMEOUT_MS)
+            except TimeoutError:
+                continue
+            if isinstance(answer, Held) and not (answer.records or answer.hints):
+                return
+            held = (
+                f"{answer.records} records and {answer.hints} hints" if isinstance(answer, Held) else "data"
+            )
+            raise Conflict(
+                f"{name} cannot join: it still holds {held} of an earlier membership; wait until it has let go of"
+                " them (GET /ring there: left_over), or wipe it"
+            )
+        raise Conflict(f"{name} cannot join: it does not answer {self._node}")
+
+    def on_ask_held(self, peer: str, question: AskHeld) -> None:
+        """Say how much is here, once what was let go is gone for good."""
+        records, hints = self._held()
+
+        def durable(future: asyncio.Future[None]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                self._runtime.network.send(peer, Held(question.id, records, hints))
+
+        self._runtime.disk.commit([]).add_done_callback(durable)
 
     def _check_leaver(self, name: str, state: RingState, *, force: bool) -> None:
         left = len(state.members) - 1

@@ -1,7 +1,8 @@
 """A former owner lets go of the partitions that it holds no more: slowly, and only what all the new owners have.
 
 What is left over is first offered to every owner (so that even a write that reached nobody else arrives), then
-deleted record by record, each only as it was when the offering began.
+deleted record by record, each only as it was when the offering began. A node that has come back too late, as tombstones
+were swept since it was a member, is not listened to any more (replication/sweep.py): it deletes without offering.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Callable
 from itertools import islice
 
 from kvnode.config import DROP_BATCH_RECORDS, DROP_PERIOD_MS, RING_PERIOD_MS
-from kvnode.replication.exchange import Exchange
+from kvnode.replication.exchange import Exchange, TooLate
 from kvnode.replication.records import Records
+from kvnode.replication.stillness import Stillness
 from kvnode.ring import STABLE, Placement
 from kvnode.runtime import Runtime
 
@@ -27,7 +29,9 @@ class Drop:
         records: Records,
         exchange: Exchange,
         is_alive: Callable[[str], bool],
+        stillness: Stillness,
     ) -> None:
+        self._stillness = stillness
         self._runtime = runtime
         self._node = node
         self._ring = ring
@@ -39,13 +43,14 @@ class Drop:
     @property
     def left_over(self) -> tuple[int, ...]:
         """The partitions of which something is held here though they belong to others."""
-        forest, node = self._records.forest, self._node
-        return tuple(
-            partition
-            for partition, owners in enumerate(self._ring.preference_lists)
-            if node not in owners
-            and not forest.is_empty(partition)
-            and node not in self._ring.holders(partition)
+        return tuple(p for p in range(self._ring.partitions) if self.is_left_over(p))
+
+    def is_left_over(self, partition: int) -> bool:
+        """The same of one partition."""
+        return (
+            self._node not in self._ring.preference_lists[partition]
+            and not self._records.forest.is_empty(partition)
+            and self._node not in self._ring.holders(partition)
         )
 
     async def run(self) -> None:
@@ -63,9 +68,14 @@ class Drop:
         if not all(self._is_alive(owner) for owner in owners):
             return False
         rows = self._records.held_in(partition)
-        for owner in owners:
-            if partition not in await self._exchange.give_to(owner, (partition,)):
-                return False
+        try:
+            for owner in owners:
+                self._stillness.disturb(partition)
+                if partition not in await self._exchange.give_to(owner, (partition,)):
+                    return False
+        except TooLate:
+            self._runtime.log("came_back_too_late", partition=partition, records=len(rows))
+        self._stillness.disturb(partition)
         left = iter(rows.items())
         while batch := dict(islice(left, DROP_BATCH_RECORDS)):
             if self._ring.epoch != epoch:

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from kvnode.config import BODY_BYTES_MAX, EVERY_INTERFACE, KEYS_LIMIT_MAX, LOOPBACK_HOSTS
+from kvnode.config import BODY_BYTES_MAX, EVERY_INTERFACE, KEYS_LIMIT_MAX, LOOPBACK_HOSTS, UPKEEP_ANSWER_MS
 from kvnode.errors import (
     BadRequest,
     Forbidden,
@@ -73,6 +73,7 @@ class Api:
             "/merkle": {"GET": self._merkle},
             "/faults": {"POST": self._faults},
             "/repair": {"POST": self._repair},
+            "/upkeep": {"POST": self._upkeep},
             "/cluster/join": {"POST": self._join},
             "/cluster/leave": {"POST": self._leave},
             "/openapi.json": {"GET": self._openapi},
@@ -169,13 +170,13 @@ class Api:
         if method == "GET":
             if rest.endswith(b"/replicas"):
                 return await self._replicas(KV, rest, raw_query)
-            query = parse.query_of(raw_query, ("r", "repair")) if raw_query else {}
+            query = parse.query_of(raw_query, ("r", "sloppy", "repair")) if raw_query else {}
             return await self._node.serve(parse.get_of(parse.key_of(rest), query, self._n))
         if method == "PUT":
-            query = parse.query_of(raw_query, ("w", "mode")) if raw_query else {}
+            query = parse.query_of(raw_query, ("w", "mode", "sloppy")) if raw_query else {}
             return await self._node.serve(parse.put_of(parse.key_of(rest), body, query, self._n))
         if method == "DELETE":
-            query = parse.query_of(raw_query, ("w", "context"))
+            query = parse.query_of(raw_query, ("w", "context", "sloppy"))
             return await self._node.serve(parse.delete_of(parse.key_of(rest), query, self._n))
         raise MethodNotAllowed(f"{method} /kv/{{key}}: expected GET, PUT or DELETE")
 
@@ -247,6 +248,12 @@ class Api:
     async def _repair(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
         return {"node": self._node.name, "differing_partitions": await self._node.exchange.with_all()}
+
+    async def _upkeep(self, body: bytes, raw_query: bytes) -> Any:
+        parse.query_of(raw_query, ())
+        works = parse.works_of(body)
+        told = await self._node.upkeep.begin(works, patience_ms=UPKEEP_ANSWER_MS)
+        return {"node": self._node.name, "upkeep": told}
 
     async def _join(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())

@@ -17,7 +17,7 @@ import msgspec
 
 from kvnode.config import HELLO_BYTES_MAX, LINK_QUEUE_BYTES_MAX, NodeAddress
 from kvnode.faults import NO_FAULT
-from kvnode.messages import UNDECODABLE, Hello, Proof, Welcome, decode, encode
+from kvnode.messages import UNDECODABLE, Hello, Moment, Proof, Welcome, decode, encode
 from kvnode.net.frames import FrameError, FrameReader, frame
 from kvnode.net.handshake import Handshake, challenge
 from kvnode.runtime import Random
@@ -35,7 +35,8 @@ Log = Callable[..., None]
 class Link:
     """The outgoing side to one peer. handshake: if the cluster has a secret.
 
-    is_kept: the peer is a member, so a connection that is lost is made again.
+    is_kept: the peer is a member, so a connection that is lost is made again. delay_s_max: what would be held back for
+    longer than this, or was because this process stood still, is lost.
     """
 
     def __init__(
@@ -47,7 +48,10 @@ class Link:
         handshake: Handshake | None = None,
         log: Log = lambda event, **facts: None,
         is_kept: bool = True,
+        delay_s_max: float = float("inf"),
     ) -> None:
+        self._delay_s_max = delay_s_max
+        self._outgoing: _Outgoing | None = None
         self._address = address
         self.where = (address.host, address.peer_port)
         self.is_kept = is_kept
@@ -89,15 +93,20 @@ class Link:
             self.dropped_count += 1
         elif not delay_ms:
             self._enqueue(payload)
-        elif self.queued_bytes > LINK_QUEUE_BYTES_MAX:  # those that wait for their time count too
+        elif (
+            self.queued_bytes > LINK_QUEUE_BYTES_MAX or delay_ms > self._delay_s_max * 1000.0
+        ):  # those that wait for their time count too
             self.dropped_count += 1
         else:
             self._delayed_bytes += len(payload)
-            self._loop.call_later(delay_ms / 1000.0, self._enqueue_delayed, payload)
+            self._loop.call_later(delay_ms / 1000.0, self._enqueue_delayed, payload, self._loop.time())
 
-    def _enqueue_delayed(self, payload: bytes) -> None:
+    def _enqueue_delayed(self, payload: bytes, sent_s: float) -> None:
         self._delayed_bytes -= len(payload)
-        self._enqueue(payload)
+        if self._loop.time() - sent_s > self._delay_s_max:
+            self.dropped_count += 1
+        else:
+            self._enqueue(payload)
 
     def _enqueue(self, payload: bytes) -> None:
         waits_too_long = self._transport is None and self._loop.time() - self._lost_s > _PATIENCE_S
@@ -114,6 +123,10 @@ class Link:
     def _flush(self) -> None:
         # uvloop raises on writing to a connection that is lost already, though nobody was told yet.
         if self._transport is not None and not self._transport.is_closing():
+            outgoing = self._outgoing
+            if outgoing is not None and outgoing.is_news:
+                outgoing.is_news = False
+                self._queue.insert(0, frame(encode(outgoing.moment)))
             together = b"".join(self._queue)
             self._transport.write(together)
             self.sent_bytes += len(together)
@@ -159,7 +172,7 @@ class Link:
                     await asyncio.sleep(_RETRY_S_MAX)
                     continue
                 self._trouble = ""
-                self._transport = transport
+                self._transport, self._outgoing = transport, outgoing
                 if connected_s - self._lost_s > _PATIENCE_S:
                     self._drop_queue()
                 self._flush()
@@ -179,7 +192,7 @@ class Link:
         handshake = self._handshake
         if handshake is None:
             transport.write(frame(encode(self._hello)))
-            return ""
+            return await self._heard_moment(outgoing)
         mine = challenge()
         transport.write(frame(encode(msgspec.structs.replace(self._hello, challenge=mine))))
         await asyncio.wait((outgoing.welcome, outgoing.lost), timeout=HELLO_S_MAX, return_when=_FIRST)
@@ -189,27 +202,44 @@ class Link:
         if theirs is None or not handshake.is_proof(theirs.proof, "listener", mine, theirs.challenge):
             return "did not prove that it knows the cluster's secret"
         transport.write(frame(encode(Proof(handshake.proof("dialer", mine, theirs.challenge)))))
-        return ""
+        return await self._heard_moment(outgoing)
+
+    async def _heard_moment(self, outgoing: _Outgoing) -> str:
+        """Nothing is sent before the listener is known to listen: it takes what comes then for new."""
+        await asyncio.wait((outgoing.heard, outgoing.lost), timeout=HELLO_S_MAX, return_when=_FIRST)
+        return "" if outgoing.heard.done() else "did not answer our hello"
 
 
 class _Outgoing(asyncio.Protocol):
-    """A connection that we opened. Nothing comes back on it but a Welcome."""
+    """A connection that we opened. Nothing comes back on it but a Welcome, and moments of the listener's clock.
+
+    moment: the last of them. is_news: it was not sent back yet. heard: the first has come.
+    """
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = loop.create_future()
         self.welcome: asyncio.Future[Welcome | None] = loop.create_future()
+        self.heard: asyncio.Future[None] = loop.create_future()
+        self.moment = Moment(0.0)
+        self.is_news = False
         self._frames = FrameReader(HELLO_BYTES_MAX)
+        self._is_garbled = False
 
     def data_received(self, data: bytes) -> None:
-        if self.welcome.done():
+        if self._is_garbled:
             return
         try:
             for payload in self._frames.feed(data):
                 message = decode(payload)
-                if not self.welcome.done():
+                if isinstance(message, Moment):
+                    self.moment, self.is_news = message, True
+                    if not self.heard.done():
+                        self.heard.set_result(None)
+                elif not self.welcome.done():
                     self.welcome.set_result(message if isinstance(message, Welcome) else None)
         except (FrameError, *UNDECODABLE):
+            self._is_garbled = True
             if not self.welcome.done():
                 self.welcome.set_result(None)
 

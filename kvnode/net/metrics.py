@@ -29,6 +29,23 @@ class _StatsCollector(Collector):
         yield CounterMetricFamily(
             "kvnode_corrupt_records", "Records refused for their checksum", value=corrupt
         )
+        yield from _upkeep(stats["upkeep"])
+        tombstones = stats["tombstones"]
+        yield CounterMetricFamily(
+            "kvnode_tombstones_swept",
+            "Tombstones that this node had all owners drop",
+            value=tombstones["swept_total"],
+        )
+        yield GaugeMetricFamily(
+            "kvnode_tombstones_remaining",
+            "Tombstones that the last sweep of this node's partitions left",
+            value=tombstones["remaining"],
+        )
+        yield CounterMetricFamily(
+            "kvnode_messages_refused",
+            "Messages of peers refused for their age",
+            value=stats["messages_refused_total"],
+        )
         lags = {
             peer: lag["p95_ms"] / 1000.0
             for peer, lag in stats["replication_lag"].items()
@@ -51,6 +68,22 @@ class _StatsCollector(Collector):
         yield CounterMetricFamily(
             "kvnode_storage_records", "Rows written", value=storage.get("records_total", 0)
         )
+
+
+def _upkeep(works: dict[str, Any]) -> Iterator[Metric]:
+    done = {work: state for work, state in works.items() if state["rounds_total"]}
+    yield _counter("kvnode_upkeep_rounds", "Rounds of upkeep", "work", _each(works, "rounds_total"))
+    yield _gauge("kvnode_upkeep_running", "1 while a round is under way", "work", _each(works, "running"))
+    yield _gauge(
+        "kvnode_upkeep_last_round_duration_seconds",
+        "How long the last round took",
+        "work",
+        _each(done, "last_duration_s"),
+    )
+    began = {work: state["last_began"] / 1000.0 for work, state in done.items()}
+    yield _gauge(
+        "kvnode_upkeep_last_round_timestamp_seconds", "When the last round began (Unix time)", "work", began
+    )
 
 
 def _counter(name: str, text: str, label: str, figures: dict[str, Any]) -> Metric:

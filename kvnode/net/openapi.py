@@ -15,6 +15,7 @@ from kvnode.config import (
     COUNTER_TOTAL_MAX,
     KEYS_LIMIT_MAX,
     LOOPBACK_HOSTS,
+    UPKEEP_WORKS,
 )
 from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS
 from kvnode.requests import MODES
@@ -89,6 +90,7 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
         "repair", {"type": "boolean"}, "whether to mend replicas that are found behind (read repair)"
     )
     w = _query("w", _whole(1, n), "how many replicas must make it durable")
+    sloppy = _query("sloppy", {"type": "boolean"}, "others may stand in for owners; needs more than N nodes")
     mode = _query("mode", _string(enum=list(MODES)), "what a PUT without a context supersedes")
     context = _string(maxLength=CONTEXT_BYTES_MAX)
     totals = _whole(0, COUNTER_TOTAL_MAX)
@@ -110,18 +112,18 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
         "/kv/{key}": {
             "parameters": [key],
             "get": _operation(
-                "Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r, repair]
+                "Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r, sloppy, repair]
             ),
             "put": _operation(
                 "Write a key to all replicas, acknowledged by w",
                 problems=quorum,
-                parameters=[w, mode],
+                parameters=[w, mode, sloppy],
                 body=_body({"value": {}, "context": context}, ["value"]),
             ),
             "delete": _operation(
                 "Delete a key; a tombstone stays",
                 problems=quorum,
-                parameters=[w, _query("context", context, "what the deleter had seen")],
+                parameters=[w, sloppy, _query("context", context, "what the deleter had seen")],
             ),
         },
         "/kv/{key}/replicas": {
@@ -186,6 +188,23 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
         },
         "/trace/{id}": {"parameters": [trace], "get": _operation("The story of one request, from all nodes")},
         "/repair": {"post": _operation("Compare with every live peer now, and mend", problems=(415,))},
+        "/upkeep": {
+            "post": _operation(
+                "Begin works of upkeep now; answers how they stand once they are over, or after a moment",
+                problems=(413, 415),
+                body=_body(
+                    {
+                        "work": {
+                            "type": "array",
+                            "items": _string(enum=list(UPKEEP_WORKS)),
+                            "minItems": 1,
+                            "uniqueItems": True,
+                        }
+                    },
+                    ["work"],
+                ),
+            )
+        },
         "/faults": {
             "post": _operation(
                 "Replace the faults of this node: its outgoing links, clock and disk",

@@ -15,6 +15,7 @@ from kvnode.config import (
     COUNTER_TOTAL_MAX,
     KEY_BYTES_MAX,
     NESTING_DEPTH_MAX,
+    UPKEEP_WORKS,
     VALUE_BYTES_MAX,
     ConfigError,
     NodeAddress,
@@ -54,6 +55,12 @@ class FaultsBody(msgspec.Struct, forbid_unknown_fields=True):
     disk_delay_ms: float = 0.0
 
 
+class UpkeepBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /upkeep: which works to begin now."""
+
+    work: list[str]
+
+
 class LeaveBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of POST /cluster/leave. force: the node is dead, and cannot hand its data over."""
 
@@ -84,6 +91,7 @@ decode_put = msgspec.json.Decoder(PutBody).decode
 decode_counter = msgspec.json.Decoder(CounterBody).decode
 decode_faults = msgspec.json.Decoder(FaultsBody).decode
 decode_join = msgspec.json.Decoder(NodeAddress).decode
+decode_upkeep = msgspec.json.Decoder(UpkeepBody).decode
 decode_leave = msgspec.json.Decoder(LeaveBody).decode
 
 
@@ -166,7 +174,8 @@ def context_of(text: str | None) -> Context | None:
 
 def get_of(key: str, query: Query, n: int) -> Get:
     """GET /kv/{key}."""
-    return Get(key, number_of(query, "r", 1, n), switch_of(query, "repair", default=True))
+    sloppy, repair = switch_of(query, "sloppy", default=False), switch_of(query, "repair", default=True)
+    return Get(key, number_of(query, "r", 1, n), sloppy, repair)
 
 
 def count_of(key: str, query: Query, n: int) -> Count:
@@ -190,12 +199,15 @@ def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
         raise BadRequest(
             f"mode={mode} goes without a context; a PUT with a context supersedes what that GET saw"
         )
-    return Put(key, value, context, mode, number_of(query, "w", 1, n))
+    return Put(
+        key, value, context, mode, number_of(query, "w", 1, n), switch_of(query, "sloppy", default=False)
+    )
 
 
 def delete_of(key: str, query: Query, n: int) -> Put:
     """DELETE /kv/{key}."""
-    return Put(key, None, context_of(query.get("context")), "replace", number_of(query, "w", 1, n))
+    context, w = context_of(query.get("context")), number_of(query, "w", 1, n)
+    return Put(key, None, context, "replace", w, switch_of(query, "sloppy", default=False))
 
 
 def add_of(key: str, body: bytes, query: Query, n: int) -> Add:
@@ -251,6 +263,19 @@ def joiner_of(body: bytes, *, loopback_only: bool) -> NodeAddress:
 def leaver_of(body: bytes) -> LeaveBody:
     """POST /cluster/leave."""
     return decode_body(body, decode_leave)
+
+
+def works_of(body: bytes) -> tuple[str, ...]:
+    """POST /upkeep: all works if there is no body."""
+    if not body:
+        return UPKEEP_WORKS
+    works = decode_body(body, decode_upkeep).work
+    for work in works:
+        if work not in UPKEEP_WORKS:
+            raise BadRequest(f"work: {work[:64]!r} is no work of upkeep; expected {', '.join(UPKEEP_WORKS)}")
+    if not works or len(set(works)) != len(works):
+        raise BadRequest(f"work: expected at least one of {', '.join(UPKEEP_WORKS)}, each at most once")
+    return tuple(works)
 
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"')

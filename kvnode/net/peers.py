@@ -5,6 +5,10 @@ and what does not fit is dropped: runtime.Network promises nothing else. Link fa
 The first frame of a connection says who calls (Hello); a stranger, or a node of another cluster, is cut off. Where
 the cluster has a secret, both sides prove that they know it before a message passes (handshake.py).
 
+No message is delivered that was sent long ago (it lay in the socket of a node that stood still, for one): the listener
+tells the dialer its own clock, over and over, and the dialer sends the last it heard ahead of its messages. What
+follows was sent after that moment, so its age is known without comparing two computers' clocks.
+
 Links come and go with the ring's members. A node of the cluster that is no member (it is to join, or does not know yet
 that it was removed) is answered over a link that lasts as long as its connection.
 """
@@ -12,6 +16,7 @@ that it was removed) is answered over a link that lasts as long as its connectio
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -26,17 +31,25 @@ from kvnode.config import (
     is_loopback,
 )
 from kvnode.faults import NO_FAULT, LinkRule
-from kvnode.messages import UNDECODABLE, Hello, Message, Proof, Welcome, decode, encode
+from kvnode.messages import UNDECODABLE, Hello, Message, Moment, Proof, Welcome, decode, encode
 from kvnode.net.frames import FrameError, FrameReader, frame
 from kvnode.net.handshake import Handshake, challenge
 from kvnode.net.links import HELLO_S_MAX, Link, Log
 from kvnode.runtime import Random
 
+MOMENT_PERIOD_S_MAX = 1.0
 OnMessage = Callable[[str, Message], None]
 
 
+def _now_ms() -> float:
+    return time.monotonic() * 1000.0
+
+
 class _Incoming(asyncio.Protocol):
-    """One accepted connection: a Hello, then messages of that peer."""
+    """One accepted connection: a Hello, then messages of that peer.
+
+    Invariant: what is delivered was sent after _fresh_ms, which is not long ago.
+    """
 
     def __init__(self, network: PeerNetwork) -> None:
         self._network = network
@@ -45,17 +58,25 @@ class _Incoming(asyncio.Protocol):
         self._greeting: tuple[Hello, bytes] | None = None  # who says it is there, and our challenge
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._fresh_ms = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but inheritance
         self._patience = asyncio.get_running_loop().call_later(HELLO_S_MAX, self._refuse, "said no hello")
 
     def data_received(self, data: bytes) -> None:
+        now_ms = _now_ms()
         try:
             for payload in self._frames.feed(data):
                 message = decode(payload)
-                if self._peer is not None:
-                    self._network.on_message(self._peer, message)
+                if type(message) is Moment:
+                    if self._fresh_ms < message.at_ms <= now_ms:
+                        self._fresh_ms = message.at_ms
+                elif self._peer is not None:
+                    if now_ms - self._fresh_ms < self._network.stream_age_ms_max:
+                        self._network.on_message(self._peer, message)
+                    else:
+                        self._network.refused_count += 1
                 elif self._greeting is not None:
                     if not self._admit_if_proven(message, *self._greeting):
                         return
@@ -99,6 +120,13 @@ class _Incoming(asyncio.Protocol):
         self._network.link_to(hello).wake()
         if self._patience is not None:
             self._patience.cancel()
+        self._fresh_ms = _now_ms()  # nothing is sent before this moment was heard (links.py)
+        self.tell_moment()
+
+    def tell_moment(self) -> None:
+        """Tell the dialer what time it is here."""
+        if self._peer is not None and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame(encode(Moment(_now_ms()))))
 
     def _refuse(self, why: str) -> None:
         if self._peer is None or self._transport is not None:
@@ -119,7 +147,11 @@ class _Incoming(asyncio.Protocol):
 
 
 class PeerNetwork:
-    """runtime.Network over TCP."""
+    """runtime.Network over TCP.
+
+    stream_age_ms_max: how old what comes out of a connection may be; the other half of message_age_s_max is for what a
+    link's fault holds back before it goes in. refused_count: messages that were older.
+    """
 
     def __init__(self, config: ClusterConfig, node: str, random: Random, log: Log) -> None:
         self.cluster_id = config.cluster_id
@@ -128,6 +160,9 @@ class PeerNetwork:
         self._node = node
         self.on_message: OnMessage = lambda peer, message: None
         self.incoming: set[_Incoming] = set()
+        self.stream_age_ms_max = config.upkeep.message_age_s_max * 500.0
+        self.refused_count = 0
+        self._moments: asyncio.Task[None] | None = None
         mine = config.address(node)
         self._hello = Hello(config.cluster_id, node, host=mine.reachable_host, peer_port=mine.peer_port)
         self._config = config
@@ -198,7 +233,15 @@ class PeerNetwork:
         if before is not None:
             before.cancel()
         handshake = self._handshake(dialer=self._node, listener=name) if self.secret else None
-        link = Link(peer, self._hello, self._random, handshake=handshake, log=self.log, is_kept=is_kept)
+        link = Link(
+            peer,
+            self._hello,
+            self._random,
+            handshake=handshake,
+            log=self.log,
+            is_kept=is_kept,
+            delay_s_max=self.stream_age_ms_max / 1000.0,
+        )
         link.rule = self._rules.get(name, NO_FAULT)
         task = loop.create_task(link.run(), name=f"link {name}")
         self.links[name], self._tasks[name] = link, task
@@ -219,13 +262,21 @@ class PeerNetwork:
             self.incoming.add(incoming)
             return incoming
 
-        self._server = await asyncio.get_running_loop().create_server(accept, host, port)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(accept, host, port)
+        self._moments = loop.create_task(self._tell_moments(), name="moments")
         if not self.links:
             self.set_peers(self._config.nodes)
 
+    async def _tell_moments(self) -> None:
+        while True:
+            await asyncio.sleep(min(MOMENT_PERIOD_S_MAX, self.stream_age_ms_max / 8000.0))
+            for incoming in self.incoming:
+                incoming.tell_moment()
+
     async def stop(self) -> None:
         """Hang up."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *([] if self._moments is None else [self._moments])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -116,6 +116,14 @@ class Views:
                 "rounds_total": node.scrub.round_count,
                 "rows_checked_total": node.scrub.checked_count,
             },
+            "upkeep": node.upkeep.describe(),
+            "tombstones": {
+                "swept_total": node.sweep.swept_count,
+                "dropped_total": node.sweep.dropped_count,
+                "remaining": node.sweep.remaining,
+                "reasons": node.sweep.reasons,
+            },
+            "messages_refused_total": self._network.refused_count,
             "requests_in_flight": len(node.calls),
             "hints": {
                 "pending": pending,
@@ -143,7 +151,7 @@ class Views:
 
     async def trace(self, cause: int) -> dict[str, Any]:
         """GET /trace/{id}: who did what, in the order of the nodes' wall clocks; ms since the first event."""
-        story = await self._node.trace(cause)
+        story = await self._node.inquiries.trace(cause)
         first_ms = story[0][1][0] if story else 0.0
         events = [
             {
@@ -177,7 +185,7 @@ class Views:
     async def replicas(self, kind: str, key: str) -> dict[str, Any]:
         """GET /kv/{key}/replicas and /counter/{key}/replicas: agreement is: all reachable, equal digests."""
         replicas = []
-        for name, fetched in await self._node.replicas(kind, key):
+        for name, fetched in await self._node.inquiries.replicas(kind, key):
             view: dict[str, Any] = {"node": name, "reachable": fetched is not None, "digest": None}
             record = None if fetched is None else fetched.record
             if record is not None:

@@ -16,7 +16,8 @@ class Audience(NamedTuple):
     """The audience of one request in one epoch.
 
     need of n replicas must answer. here: this node is one of them. live: the others that are worth asking; dead: the
-    others that are not. pending: who takes the partition over, and must acknowledge a write too.
+    others that are not. pending: who takes the partition over, and must acknowledge a write too. stand_ins: of a sloppy
+    request, {who stands in: for which owner}; this node may be one of them.
     """
 
     epoch: int
@@ -26,6 +27,7 @@ class Audience(NamedTuple):
     live: list[str]
     dead: list[str]
     pending: tuple[str, ...]
+    stand_ins: dict[str, str]
 
 
 def audience_of(
@@ -37,10 +39,12 @@ def audience_of(
     letter: str,
     asked: int | None,
     begun: bool = False,
+    is_alive: Callable[[str], bool] | None = None,
 ) -> Audience:
     """Whom `node` must ask about `key`, to read (letter R) or to write (W) at `asked` replicas.
 
-    Raises QuorumUnmet at once if that cannot succeed: definitely, unless it was `begun` in an older ring.
+    is_alive: given for a sloppy request; others stand in for the owners of which it is not true. Raises QuorumUnmet at
+    once if that cannot succeed: definitely, unless it was `begun` in an older ring.
     """
     replicas = ring.preference_list(key)
     n = len(replicas)
@@ -48,15 +52,31 @@ def audience_of(
     if not 1 <= need <= n:
         raise BadRequest(f"{letter.lower()}={need}: expected 1 to {n}, the number of replicas")
     here = node in replicas
-    live = [replica for replica in replicas if replica != node and not is_dead(replica)]
+    stand_ins: dict[str, str] = {}
+    if is_alive is not None:
+        if len(ring.nodes) <= n:
+            raise BadRequest(
+                f"sloppy=true needs more than N={n} nodes, so that others can stand in for owners; "
+                f"this cluster has {len(ring.nodes)}"
+            )
+        away = [replica for replica in replicas if replica != node and not is_alive(replica)]
+        pending_now = ring.pending(key)
+        others = [
+            other
+            for other in ring.walk(key)[n:]
+            if (other == node or is_alive(other)) and other not in pending_now
+        ]
+        stand_ins = dict(zip(others, away, strict=False))
+    gone = stand_ins.values()
+    live = [r for r in replicas if r != node and r not in gone and not is_dead(r)]
     dead = [replica for replica in replicas if replica != node and replica not in live]
     pending = ring.pending(key) if letter == "W" else ()
     why = ""
-    if len(live) + here < need:
+    if len(live) + len(stand_ins) + here < need:
         why = f"{', '.join(dead)} known to be dead"
     elif pending and any(is_dead(each) for each in pending):
-        gone = ", ".join(each for each in pending if is_dead(each))
-        why = f"{gone}, known to be dead, takes the partition over and must have it too: {ring.state.change}"
+        lost = ", ".join(each for each in pending if is_dead(each))
+        why = f"{lost}, known to be dead, takes the partition over and must have it too: {ring.state.change}"
     if why:
         raise QuorumUnmet(letter, need=need, got=0, n=n, definite=not begun, why=why)
-    return Audience(ring.epoch, need, n, here, live, dead, pending)
+    return Audience(ring.epoch, need, n, here, live, dead, pending, stand_ins)

@@ -10,12 +10,13 @@ coordinator are serial. Whole merged sibling sets are sent, never the new versio
 
 While the ring changes, a write needs w of the owners and all pending ones. When a replica refuses because it knows a
 newer ring, the same record (the same dot) goes to the owners of that ring, within the same request.
+
+In a sloppy request others stand in for the owners that cannot be reached (stand_in.py); this node may be one of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 import msgspec
 
@@ -28,15 +29,17 @@ from kvnode.config import (
     RING_CHANGES_MAX,
     SIBLING_COUNT_MAX,
 )
-from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet, TooBusy
-from kvnode.messages import COUNTER, KV, Fetch, StoreRecord
+from kvnode.errors import Conflict, NotFound, QuorumUnmet, TooBusy
+from kvnode.messages import COUNTER, KV, Fetch, FetchHinted, StoreHint, StoreRecord
 from kvnode.observe import Samples, Traces
 from kvnode.replication.audience import Audience, audience_of
 from kvnode.replication.dots import DotSource, NoDots
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
+from kvnode.replication.refusals import refuse_future, restless
 from kvnode.replication.rounds import ReadRound, RingChanged, WriteRound
+from kvnode.replication.stand_in import StandInDots
 from kvnode.requests import (
     Add,
     AddAnswer,
@@ -49,10 +52,11 @@ from kvnode.requests import (
     SiblingView,
     deleted_extra,
     pack_context,
+    sloppy_extra,
 )
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
-from kvnode.versions import Context, Dot, PnCounter
+from kvnode.versions import Context, PnCounter
 
 
 class Coordinator:
@@ -69,12 +73,15 @@ class Coordinator:
         hints: Hints,
         traces: Traces,
         is_dead: Callable[[str], bool],
+        is_alive: Callable[[str], bool],
     ) -> None:
+        self._is_alive = is_alive
         self._runtime = runtime
         self._ring = ring
         self._calls = calls
         self._records = records
         self._dots = dots
+        self._stand_in_dots = StandInDots(runtime, node)
         self._is_dead = is_dead
         self._lags: dict[str, Samples] = {}
         self.node = node
@@ -97,19 +104,22 @@ class Coordinator:
 
     async def put(self, request: Put, cause: int) -> PutAnswer:
         """Write one version. Raises Conflict, TooBusy, QuorumUnmet."""
-        audience = self._audience("W", request.key, request.w)
+        audience = self._audience("W", request.key, request.w, sloppy=request.sloppy)
         try:
             dot = await self._dots.next()
         except NoDots as error:
             need, n = audience.need, audience.n
             raise QuorumUnmet("W", need=need, got=0, n=n, definite=True, why=str(error)) from error
-        known = self._records.latest(KV, request.key)
+        stands_in = self.node in audience.stand_ins
+        known = (self.hints.kept if stands_in else self._records.latest)(KV, request.key)
         held = KVS.empty if known is None else KVS.decode(known)
+        if stands_in:
+            dot = self._stand_in_dots.next(request.key, held)
         context = request.context
         if context is None:
             context = held.context if request.mode == "replace" else Context()
         if context.covers_dot(dot):
-            _refuse_future(request, dot)
+            refuse_future(request, dot)
         siblings, version = held.write(
             dot,
             request.value or b"",
@@ -129,7 +139,10 @@ class Coordinator:
                 f"the siblings of this key would have {len(record)} bytes, at most {RECORD_BYTES_MAX} are kept: "
                 "resolve them with a PUT under the context of a GET"
             )
-        acknowledged_by = await self._write(KV, request.key, record, known, request.w, audience, cause)
+        known = record if stands_in else known  # should it own the key by then, it merges
+        acknowledged_by, stand_ins = await self._write(
+            KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy
+        )
         return PutAnswer(
             key=request.key,
             dot=str(dot),
@@ -142,16 +155,22 @@ class Coordinator:
             w=audience.need,
             acknowledged_by=acknowledged_by,
             cause=f"{cause:016x}",
+            **(sloppy_extra(stand_ins, acknowledged_by) if request.sloppy else {}),
         )
 
     async def get(self, request: Get, cause: int) -> GetAnswer:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
-        merged, answered_by, r = await self._read(KV, request.key, request.r, cause, request.repair)
+        merged, answered_by, audience = await self._read(
+            KV, request.key, request.r, cause, request.repair, sloppy=request.sloppy
+        )
+        sloppy = sloppy_extra(audience.stand_ins, answered_by) if request.sloppy else {}
         siblings = KVS.empty if merged is None else KVS.decode(merged)
         shown = siblings.shown
         if shown is None:
             extra = deleted_extra(siblings) if siblings.versions else {}
-            raise NotFound(f"no value under {request.key!r}" + (" (deleted)" if extra else ""), **extra)
+            raise NotFound(
+                f"no value under {request.key!r}" + (" (deleted)" if extra else ""), **extra, **sloppy
+            )
         context = siblings.context
         return GetAnswer(
             key=request.key,
@@ -161,9 +180,10 @@ class Coordinator:
             vector_clock=context.vector.as_dict(),
             context=pack_context(context),
             node=self.node,
-            r=r,
+            r=audience.need,
             answered_by=answered_by,
             cause=f"{cause:016x}",
+            **sloppy,
         )
 
     # --- counters -----------------------------------------------------------------------------------------
@@ -189,7 +209,9 @@ class Coordinator:
                 "an actor is a process, not a person"
             )
         record = encode_state(merged)
-        acknowledged_by = await self._write(COUNTER, request.key, record, known, request.w, audience, cause)
+        acknowledged_by, _ = await self._write(
+            COUNTER, request.key, record, known, request.w, audience, cause
+        )
         increments, decrements = merged.totals(actor)
         return AddAnswer(
             key=request.key,
@@ -207,7 +229,9 @@ class Coordinator:
 
     async def count(self, request: Count, cause: int) -> CountAnswer:
         """Read a counter; one that nobody has written is 0."""
-        merged, answered_by, r = await self._read(COUNTER, request.key, request.r, cause, request.repair)
+        merged, answered_by, audience = await self._read(
+            COUNTER, request.key, request.r, cause, request.repair
+        )
         counter = COUNTERS.empty if merged is None else COUNTERS.decode(merged)
         return CountAnswer(
             key=request.key,
@@ -217,14 +241,16 @@ class Coordinator:
                 for actor, increments, decrements in counter.entries
             },
             node=self.node,
-            r=r,
+            r=audience.need,
             answered_by=answered_by,
             cause=f"{cause:016x}",
         )
 
     # --- the two rounds -----------------------------------------------------------------------------------
 
-    def _audience(self, letter: str, key: str, asked: int | None, *, begun: bool = False) -> Audience:
+    def _audience(
+        self, letter: str, key: str, asked: int | None, *, begun: bool = False, sloppy: bool = False
+    ) -> Audience:
         if len(self._calls) >= REQUESTS_IN_FLIGHT_MAX and not begun:
             raise TooBusy(f"{REQUESTS_IN_FLIGHT_MAX} requests are on their way; try again later")
         return audience_of(
@@ -235,6 +261,7 @@ class Coordinator:
             letter=letter,
             asked=asked,
             begun=begun,
+            is_alive=self._is_alive if sloppy else None,
         )
 
     async def _write(
@@ -246,35 +273,50 @@ class Coordinator:
         w: int | None,
         audience: Audience,
         cause: int,
-    ) -> list[str]:
-        """Store the record at the owners; again at the new ones whenever the ring turns out to have changed."""
+        *,
+        sloppy: bool = False,
+    ) -> tuple[list[str], dict[str, str]]:
+        """Store the record at the owners; again at the new ones whenever the ring turns out to have changed.
+
+        Answers who has acknowledged, and who stands in for whom.
+        """
         for attempt in range(RING_CHANGES_MAX):
             if audience.epoch != self._ring.epoch:
-                audience = self._audience("W", key, w, begun=attempt > 0)
+                audience = self._audience("W", key, w, begun=attempt > 0, sloppy=sloppy)
             try:
-                return await self._write_once(kind, key, record, known, audience, cause)
+                return await self._write_once(kind, key, record, known, audience, cause), audience.stand_ins
             except RingChanged:
                 known = record  # it is merged here already
-        raise _restless("W", audience)
+        raise restless("W", audience)
 
     async def _write_once(
         self, kind: str, key: str, record: bytes, known: bytes | None, audience: Audience, cause: int
     ) -> list[str]:
         quorum = Quorum(audience.need, audience.n, audience.pending)
-        quorum.fail(len(audience.dead))
+        stand_ins = audience.stand_ins
+        quorum.fail(len(audience.dead) - len(stand_ins))
         asked = [*audience.live, *(each for each in audience.pending if each != self.node)]
-        round_ = WriteRound(self, cause, kind, key, record, quorum, list(asked))
+        others = [each for each in stand_ins if each != self.node]
+        round_ = WriteRound(self, cause, kind, key, record, quorum, [*asked, *others], stand_ins)
         if audience.here or self.node in audience.pending:
             if record == known:
                 self._records.merge_in(kind, key, record, round_.stored_here)
             else:
                 self._records.write(kind, key, record, round_.stored_here, known=known)
-        if asked:
+        elif self.node in stand_ins:
+            self.hints.keep(stand_ins[self.node], kind, key, record, round_.stored_here)
+        if asked or others:
             question = StoreRecord(self._calls.begin(round_), cause, kind, key, record, audience.epoch)
             for peer in asked:
                 self.traces.note(cause, "sent the record to", peer)
                 self._runtime.network.send(peer, question)
+            for peer in others:
+                self.traces.note(cause, f"sent the record, for {stand_ins[peer]}, to", peer)
+                hint = StoreHint(question.id, cause, stand_ins[peer], kind, key, record, audience.epoch)
+                self._runtime.network.send(peer, hint)
         for peer in audience.dead:
+            if peer in stand_ins.values():
+                continue
             self.traces.note(cause, "kept a hint for", peer)
             self.hints.add(peer, kind, key, record)
         await round_.future
@@ -282,28 +324,37 @@ class Coordinator:
         return list(quorum.got)
 
     async def _read(
-        self, kind: str, key: str, r: int | None, cause: int, repair: bool
-    ) -> tuple[bytes | None, list[str], int]:
-        """(the merged record, who answered, r)."""
+        self, kind: str, key: str, r: int | None, cause: int, repair: bool, *, sloppy: bool = False
+    ) -> tuple[bytes | None, list[str], Audience]:
+        """(the merged record, who answered, who was asked)."""
         for _ in range(RING_CHANGES_MAX):
-            audience = self._audience("R", key, r)
+            audience = self._audience("R", key, r, sloppy=sloppy)
             quorum = Quorum(audience.need, audience.n)
-            quorum.fail(len(audience.dead))
-            round_ = ReadRound(self, cause, kind, key, quorum, list(audience.live), repair)
-            if audience.live:
+            others = [each for each in audience.stand_ins if each != self.node]
+            quorum.fail(len(audience.dead) - len(audience.stand_ins))
+            round_ = ReadRound(self, cause, kind, key, quorum, [*audience.live, *others], repair)
+            if audience.live or others:
                 question = Fetch(self._calls.begin(round_), cause, kind, key, audience.epoch)
                 for peer in audience.live:
                     self.traces.note(cause, "asked", peer)
                     self._runtime.network.send(peer, question)
+                for peer in others:
+                    self.traces.note(cause, "asked", peer)
+                    hinted = FetchHinted(question.id, cause, kind, key, audience.epoch)
+                    self._runtime.network.send(peer, hinted)
             if audience.here:
                 round_.add(self.node, self._records.durable(kind, key))
+            elif self.node in audience.stand_ins:
+                kept = self.hints.kept(kind, key)
+                await self._runtime.disk.commit([])  # a read sees only what is durable
+                round_.add(self.node, kept)
             try:
                 await round_.future
             except RingChanged:
                 continue
             self.traces.note(cause, "answered the client")
-            return round_.merged, list(quorum.got), audience.need
-        raise _restless("R", audience)
+            return round_.merged, list(quorum.got), audience
+        raise restless("R", audience)
 
     def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None:
         """Read repair: send the merged state to the replicas that answered with less.
@@ -329,20 +380,3 @@ class Coordinator:
             if isinstance(round_, WriteRound) and peer in round_.waiting_for:
                 return self.now_ms() - round_.started_ms
         return 0.0
-
-
-def _restless(letter: str, audience: Audience) -> QuorumUnmet:
-    why = f"the ring changed {RING_CHANGES_MAX} times meanwhile"
-    return QuorumUnmet(letter, need=audience.need, got=0, n=audience.n, definite=letter == "R", why=why)
-
-
-def _refuse_future(request: Put, dot: Dot) -> NoReturn:
-    """A context claims to have seen writes that this store has not issued: somebody made it up."""
-    if request.context is not None:
-        raise BadRequest(
-            f"context: it covers {dot}, which was not issued yet; pass on only what a GET or PUT answered"
-        )
-    raise Conflict(
-        f"the key was written under a context that covers dots not issued yet, such as {dot}: "
-        "resolve it with a PUT through another node"
-    )

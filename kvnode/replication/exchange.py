@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from kvnode.calls import Calls
 from kvnode.config import BATCH_RECORDS_MAX, EXCHANGE_PARTITIONS, EXCHANGE_PERIOD_MS
 from kvnode.messages import (
+    TOO_LATE,
     UNDECODABLE,
     CompareLeaves,
     CompareNodes,
@@ -33,6 +34,10 @@ from kvnode.ring import Placement
 from kvnode.runtime import Runtime
 
 
+class TooLate(Exception):
+    """This node is no member, and what it holds may be older than a tombstone that was swept since it was one."""
+
+
 class Exchange:
     """Both sides of the comparison."""
 
@@ -45,7 +50,9 @@ class Exchange:
         records: Records,
         is_alive: Callable[[str], bool],
         refuse_other_epoch: Callable[[str, int, int], bool],
+        is_too_late: Callable[[str], bool],
     ) -> None:
+        self._is_too_late = is_too_late
         self._runtime = runtime
         self._node = node
         self._ring = ring
@@ -93,7 +100,10 @@ class Exchange:
         return (await self._exchange(peer, partitions, wants_records=True))[1]
 
     async def give_to(self, peer: str, partitions: Iterable[int]) -> set[int]:
-        """Those of the partitions of which the peer holds, durably, all that this node held. Takes nothing."""
+        """Those of the partitions of which the peer holds, durably, all that this node held. Takes nothing.
+
+        Raises TooLate if nobody may have it any more.
+        """
         return (await self._exchange(peer, partitions, wants_records=False))[1]
 
     async def _exchange(
@@ -108,6 +118,8 @@ class Exchange:
             answer = await self._calls.ask(peer, lambda id_: CompareRoots(id_, cause, roots, epoch))
         except TimeoutError:
             return 0, set()
+        if isinstance(answer, Refused) and answer.why == TOO_LATE and not wants_records:
+            raise TooLate
         if not isinstance(answer, Differing):
             return 0, set()
         differing = answer.indices
@@ -199,6 +211,9 @@ class Exchange:
         if question.epoch != self._ring.settled_epoch:
             if not self._refuse_other_epoch(peer, question.id, question.epoch):
                 self._runtime.network.send(peer, Refused(question.id, "this node is not in that epoch yet"))
+            return
+        if self._is_too_late(peer):
+            self._runtime.network.send(peer, Refused(question.id, TOO_LATE))
             return
         await self._records.build_forest()
         forest, partitions = self._records.forest, self._ring.partitions

@@ -2,13 +2,15 @@
 
 (DeCandia et al., "Dynamo", 2007, section 4.6.) There is at most one hint for a replica and a key: records merge. The
 store is bounded in number and age; what is dropped or expires is found by anti-entropy instead.
-A hint never counts towards w here: quorums are strict.
+A hint counts towards w only where a sloppy request made this node a stand-in (stand_in.py).
 
 Hints follow the ring: what was kept for a node that does not own the key any more is kept for its owners instead.
 """
 
 from __future__ import annotations
 
+from asyncio import Future
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -16,9 +18,10 @@ import msgspec
 from kvnode.calls import Calls
 from kvnode.checksum import checksum
 from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
-from kvnode.messages import Stored, StoreMany
+from kvnode.messages import TOO_LATE, Refused, Stored, StoreMany
 from kvnode.replication.batches import first_batch
-from kvnode.replication.records import Records, merge_records
+from kvnode.replication.records import Records, Then, merge_records
+from kvnode.replication.stillness import Stillness
 from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime
 
@@ -50,7 +53,9 @@ class Hints:
         calls: Calls,
         records: Records,
         is_alive: Callable[[str], bool],
+        stillness: Stillness,
     ) -> None:
+        self._stillness = stillness
         self._runtime = runtime
         self._node = node
         self._records = records
@@ -58,6 +63,7 @@ class Hints:
         self._calls = calls
         self._is_alive = is_alive
         self._pending: dict[str, dict[tuple[str, str], Hint]] = {}
+        self._partition_counts: Counter[int] = Counter()
         self._count = 0
         self._bytes = 0
         self.stored_count = 0
@@ -78,12 +84,17 @@ class Hints:
                 disk.commit([Row(_TABLE, partition, disk_key, None)])
         for hint in sorted(found, key=lambda hint: (hint.since_ms, hint.peer, hint.key)):
             self._pending.setdefault(hint.peer, {})[hint.kind, hint.key] = hint
+            self._partition_counts[self._ring.partition_of(hint.key)] += 1
             self._count += 1
             self._bytes += len(hint.record)
 
     def pending(self) -> dict[str, int]:
         """How many hints wait for each peer."""
         return {peer: len(hints) for peer, hints in sorted(self._pending.items()) if hints}
+
+    def count_in(self, partition: int) -> int:
+        """How many hints of one partition wait here, for whomever."""
+        return self._partition_counts[partition]
 
     def oldest_ms(self, peer: str) -> float:
         """How long the oldest hint for this peer has been waiting; 0 if there is none."""
@@ -101,6 +112,28 @@ class Hints:
         kept = [self._keep(owner, kind, key, record) for owner in holders if owner != self._node]
         return all(kept)
 
+    def keep(self, peer: str, kind: str, key: str, record: bytes, then: Then) -> None:
+        """Keep a record as a stand-in for `peer`; `then` hears once it is durable (True), or that it is not (False)."""
+        if peer not in self._ring.holders(self._ring.partition_of(key)) or not self._keep(
+            peer, kind, key, record
+        ):
+            then(False)
+            return
+
+        def durable(future: Future[None]) -> None:
+            then(not future.cancelled() and future.exception() is None)
+
+        self._runtime.disk.commit([]).add_done_callback(durable)
+
+    def kept(self, kind: str, key: str) -> bytes | None:
+        """The merged record of all that is kept here of one key, for whomever; None if nothing is."""
+        merged: bytes | None = None
+        for _, hints in sorted(self._pending.items()):
+            hint = hints.get((kind, key))
+            if hint is not None:
+                merged = hint.record if merged is None else merge_records(kind, merged, hint.record)
+        return merged
+
     def follow_ring(self) -> None:
         """The ring has changed: aim the hints for former owners at the present ones."""
         for peer in list(self._pending):
@@ -115,6 +148,8 @@ class Hints:
 
     def _keep(self, peer: str, kind: str, key: str, record: bytes) -> bool:
         hints = self._pending.setdefault(peer, {})
+        partition = self._ring.partition_of(key)
+        self._stillness.disturb(partition)
         known = hints.get((kind, key))
         if known is None and (self._count >= HINT_COUNT_MAX or self._bytes + len(record) > HINT_BYTES_MAX):
             self.dropped_count += 1
@@ -124,12 +159,12 @@ class Hints:
             self._bytes -= len(known.record)
         else:
             self._count += 1
+            self._partition_counts[partition] += 1
             hint = Hint(peer, kind, key, record, round(self._runtime.clock.wall_ms(), 3))
         hints[kind, key] = hint
         self.stored_count += 1
         self._bytes += len(hint.record)
         disk_key, row = _disk_key(hint), _encode(hint)
-        partition = self._ring.partition_of(key)
         self._runtime.disk.commit([Row(_TABLE, partition, disk_key, row, checksum(disk_key, row))])
         return True
 
@@ -153,9 +188,12 @@ class Hints:
             )
         except TimeoutError:
             return False
-        if not isinstance(answer, Stored):
+        if isinstance(answer, Refused) and answer.why == TOO_LATE:
+            self.dropped_count += len(batch)
+        elif not isinstance(answer, Stored):
             return False
-        self.delivered_count += len(batch)
+        else:
+            self.delivered_count += len(batch)
         waiting = self._pending[peer]  # the ring may have changed meanwhile
         self._remove([hint for hint in batch if waiting.get((hint.kind, hint.key)) is hint])
         return True
@@ -173,7 +211,14 @@ class Hints:
             del self._pending[hint.peer][hint.kind, hint.key]
             self._bytes -= len(hint.record)
         self._count -= len(hints)
-        rows = [Row(_TABLE, self._ring.partition_of(hint.key), _disk_key(hint), None) for hint in hints]
+        partitions = [self._ring.partition_of(hint.key) for hint in hints]
+        self._partition_counts.subtract(partitions)
+        for partition in partitions:
+            self._stillness.disturb(partition)
+        rows = [
+            Row(_TABLE, partition, _disk_key(hint), None)
+            for partition, hint in zip(partitions, hints, strict=True)
+        ]
         self._runtime.disk.commit(rows)
 
 

@@ -169,6 +169,25 @@ class Records:
         found = self._disk.checksums(_TABLE, partition, low_bits=(LEAF_COUNT - 1, tuple(leaves)))
         return {known: disk_key for _, disk_key, known in found if known not in refused}
 
+    def tombstones(
+        self, partition: int, after: str, limit: int
+    ) -> tuple[list[tuple[str, int]], int, str | None]:
+        """Among the next values of a partition those that say nothing but "deleted": (disk key, checksum) each.
+
+        Then how many were looked at, and the key to go on after (None: that was the last).
+        """
+        start = max(after, f"{KV}/")
+        rows = self._disk.scan(_TABLE, partition, after=start, limit=limit)
+        values = [row for row in rows if row.key.startswith(f"{KV}/")]
+        found = [(row.key, row.checksum) for row in values if _is_whole(row) and not _is_shown(KV, row)]
+        is_last = len(values) < limit
+        return found, len(rows), None if is_last else values[-1].key
+
+    def holds(self, partition: int, disk_key: str, known: int) -> bool:
+        """Whether a record is held, durably, that has this checksum."""
+        row = self._disk.get(_TABLE, partition, disk_key)
+        return row is not None and row[1] == known and disk_key not in self._unsynced
+
     def held_in(self, partition: int) -> dict[str, int]:
         """{disk key: checksum} of all that is held of one partition."""
         return {disk_key: known for _, disk_key, known in self._disk.checksums(_TABLE, partition)}
@@ -324,8 +343,12 @@ def merge_records(kind: str, one: bytes, other: bytes) -> bytes:
     return one if merged is first else encode_state(merged)
 
 
+def _is_whole(row: Row) -> bool:
+    return row.record is not None and checksum(row.key, row.record) == row.checksum
+
+
 def _is_shown(kind: str, row: Row) -> bool:
     """Whether a row is listed: whole, and not deleted."""
-    if row.record is None or checksum(row.key, row.record) != row.checksum:
+    if row.record is None or not _is_whole(row):
         return False
     return kind != KV or bool(KVS.decode(row.record).values)

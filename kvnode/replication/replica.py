@@ -1,14 +1,15 @@
 """Answering peers: stores what they send and tells what is held here. Says Stored only when it is durable.
 
 What was addressed by an older ring is refused. What was addressed by a newer one is served: its sender counts on this
-node, and knows better; meanwhile this node asks for that ring.
+node, and knows better; meanwhile this node asks for that ring. What a former member offers is refused once tombstones
+were swept without it (sweep.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvnode.messages import Fetch, Fetched, Message, Refused, Stored, StoreMany, StoreRecord
+from kvnode.messages import TOO_LATE, Fetch, Fetched, Message, Refused, Stored, StoreMany, StoreRecord
 from kvnode.observe import Traces
 from kvnode.replication.records import Records
 from kvnode.ring import Placement
@@ -25,8 +26,10 @@ class Replica:
         records: Records,
         traces: Traces,
         refuse_other_epoch: Callable[[str, int, int], bool],
+        is_too_late: Callable[[str], bool],
     ) -> None:
         self._runtime = runtime
+        self._is_too_late = is_too_late
         self._ring = ring
         self._refuse_other_epoch = refuse_other_epoch
         self._records = records
@@ -35,6 +38,8 @@ class Replica:
     def on_store(self, peer: str, question: StoreRecord) -> None:
         """Merge one record; acknowledge once it is durable."""
         if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
+            return
+        if peer not in self._ring.known and self._refuse_late(peer, question.id):
             return
         send, id_, cause = self._runtime.network.send, question.id, question.cause
         self._traces.note(cause, "received the record from", peer)
@@ -49,6 +54,8 @@ class Replica:
     def on_store_many(self, peer: str, question: StoreMany) -> None:
         """Merge several records; acknowledge once all are durable."""
         if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
+            return
+        if peer not in self._ring.known and self._refuse_late(peer, question.id):
             return
         missing = len(question.records)
         all_ok = True
@@ -65,6 +72,14 @@ class Replica:
 
         for kind, key, record in question.records:
             self._records.merge_in(kind, key, record, then)
+
+    def _refuse_late(self, peer: str, id_: int) -> bool:
+        """Who is no member may offer what is older than a tombstone that was swept since it was one."""
+        if not self._is_too_late(peer):
+            return False
+        if id_:
+            self._runtime.network.send(peer, Refused(id_, TOO_LATE))
+        return True
 
     def on_fetch(self, peer: str, question: Fetch) -> None:
         """Tell what is durable here."""

@@ -82,7 +82,9 @@ class QuorumRound(Round):
 
 
 class WriteRound(QuorumRound):
-    __slots__ = ("cause", "coordinator", "key", "kind", "record")
+    """stand_ins: {who stands in: for which owner}, of a sloppy write."""
+
+    __slots__ = ("cause", "coordinator", "key", "kind", "record", "stand_ins")
 
     def __init__(
         self,
@@ -93,8 +95,10 @@ class WriteRound(QuorumRound):
         record: bytes,
         quorum: Quorum,
         peers: list[str],
+        stand_ins: dict[str, str],
     ) -> None:
         super().__init__("W", quorum, peers, coordinator.now_ms())
+        self.stand_ins = stand_ins
         self.cause = cause
         self.coordinator = coordinator
         self.kind = kind
@@ -111,8 +115,11 @@ class WriteRound(QuorumRound):
             self.coordinator.traces.note(self.cause, "heard of a newer ring from", peer)
             self.ring_changed()
         else:
-            self.coordinator.hints.add(peer, self.kind, self.key, self.record)
+            self._keep_hint(peer)
             self.fail(f"{peer} refused", [peer])
+
+    def _keep_hint(self, peer: str) -> None:
+        self.coordinator.hints.add(self.stand_ins.get(peer, peer), self.kind, self.key, self.record)
 
     def stored_here(self, ok: bool) -> None:
         if ok:
@@ -124,7 +131,7 @@ class WriteRound(QuorumRound):
     def ended(self, missing: list[str]) -> None:
         for peer in missing:
             self.coordinator.traces.note(self.cause, "kept a hint for", peer)
-            self.coordinator.hints.add(peer, self.kind, self.key, self.record)
+            self._keep_hint(peer)
         if missing:
             self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", missing)
 

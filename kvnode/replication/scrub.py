@@ -1,19 +1,19 @@
 """Looking for rows that are not what was written, before somebody needs them.
 
 A damaged row keeps its checksum, so its leaf in the Merkle tree still equals the other replicas': anti-entropy alone
-would never find it. So every row is read and verified once after the start, and again every SCRUB_PERIOD_MS; a row
-that fails is dropped, which the next exchange notices. It goes slowly: a few rows, then a pause.
+would never find it. So every row is read and verified once after the start, and from time to time (upkeep.py); a
+row that fails is dropped, which the next exchange notices. It goes slowly: a few rows, then a pause.
 """
 
 from __future__ import annotations
 
-from kvnode.config import SCRUB_PAUSE_MS, SCRUB_PERIOD_MS, SCRUB_ROWS
+from kvnode.config import SCRUB_PAUSE_MS, SCRUB_ROWS
 from kvnode.replication.records import Records
 from kvnode.runtime import Runtime
 
 
 class Scrub:
-    """Verifies all rows of this replica, round after round."""
+    """Verifies all rows of this replica."""
 
     def __init__(self, runtime: Runtime, records: Records, partitions: int) -> None:
         self._runtime = runtime
@@ -22,14 +22,9 @@ class Scrub:
         self.checked_count = 0
         self.round_count = 0
 
-    async def run(self) -> None:
-        """Verify everything, wait, and begin anew, for ever."""
-        while True:
-            await self.once()
-            await self._runtime.clock.sleep_ms(SCRUB_PERIOD_MS)
-
-    async def once(self) -> None:
-        """One round over all rows."""
+    async def once(self) -> dict[str, int]:
+        """One round over all rows; how many were looked at and how many were dropped."""
+        checked_before = self.checked_count
         corrupt_before = self._records.corrupt_count
         room = SCRUB_ROWS
         for partition in range(self._partitions):
@@ -44,3 +39,4 @@ class Scrub:
         self.round_count += 1
         corrupt = self._records.corrupt_count - corrupt_before
         self._runtime.log("scrubbed", level="error" if corrupt else "info", corrupt=corrupt)
+        return {"checked": self.checked_count - checked_before, "corrupt": corrupt}

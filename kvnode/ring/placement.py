@@ -15,6 +15,7 @@ Lists = tuple[tuple[str, ...], ...]
 class Placement:
     """The ring of the newest state that this node knows.
 
+    known: the members and the node that is joining.
     preference_lists: the owners of each partition. pending_lists: its pending owners; None while nothing changes.
     settled_epoch: the greatest epoch that this node remembers durably, with everything written before it.
     Invariant: the epoch never goes back; settled_epoch <= epoch.
@@ -34,6 +35,7 @@ class Placement:
         self.epoch = state.epoch
         self.nodes = state.names
         self.is_member = self._node in state.names
+        self.known = frozenset(node.name for node in state.everybody)
         self.preference_lists: Lists = ring.preference_lists
         self.next: Ring | None = None if state.next is None else self._build(state.next_names)
         self.pending_lists: Lists | None = None
@@ -56,6 +58,10 @@ class Placement:
     def preference_list(self, key: str) -> tuple[str, ...]:
         """The owners of `key`, the preferred coordinator first."""
         return self.ring.preference_list(key)
+
+    def walk(self, key: str) -> tuple[str, ...]:
+        """The owners of `key`, then the others in the order in which they stand in for them."""
+        return self.ring.walk(key)
 
     def pending(self, key: str) -> tuple[str, ...]:
         """Who will own `key` after this change and does not yet."""

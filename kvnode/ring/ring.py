@@ -74,6 +74,13 @@ class Ring(msgspec.Struct, frozen=True):
         """The nodes that hold `key`, the preferred coordinator first."""
         return self.preference_lists[self.partition_of(key)]
 
+    def walk(self, key: str) -> tuple[str, ...]:
+        """All nodes in the order in which a sloppy request goes through them: the owners, then by their claims."""
+        partition = self.partition_of(key)
+        owners = self.preference_lists[partition]
+        others = [node for node in self.nodes if node not in owners]
+        return owners + tuple(sorted(others, key=lambda node: _claim(node, partition), reverse=True))
+
     def slots(self) -> dict[str, int]:
         """How many (partition, replica) slots each node holds."""
         held = dict.fromkeys(self.nodes, 0)

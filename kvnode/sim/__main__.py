@@ -12,19 +12,25 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from kvnode.sim.bugs import BUGS
+from kvnode.sim.determinism import differing_seeds
 from kvnode.sim.scenarios import SCENARIOS, Report, replay
+
+_RARE_SHARE = 0.05
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the seeds; exit status 1 if any promise was broken."""
     arguments = _arguments(argv)
+    if arguments.check_determinism:
+        return _check_determinism(arguments)
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     started = time.perf_counter()
     seen: Counter[str] = Counter()
-    virtual_s, acknowledged, failed = 0.0, 0, []
+    virtual_s, cpu_s, acknowledged, failed = 0.0, 0.0, 0, []
     for done, report in enumerate(_reports(arguments, seeds), start=1):
         seen.update(event for event, count in report.counts.items() if count)
         virtual_s += report.virtual_s
+        cpu_s += report.cpu_s
         acknowledged += report.acknowledged
         if arguments.story:
             print("\n".join(report.story))
@@ -48,11 +54,25 @@ def main(argv: list[str] | None = None) -> int:
         print("share of the seeds in which it happened:")
         for event, count in sorted(seen.items(), key=lambda item: (-item[1], item[0])):
             print(f"  {100.0 * count / len(seeds):5.1f} %  {event}")
+        rare = sorted(event for event, count in seen.items() if count < _RARE_SHARE * len(seeds))
+        if rare:
+            print(f"in less than {100 * _RARE_SHARE:.0f} % of the seeds: {', '.join(rare)}")
     print(
         f"{len(seeds)} seeds, {len(failed)} violations, {acknowledged} acknowledged operations,"
-        f" {virtual_s:.0f} virtual seconds in {took_s:.1f} s ({virtual_s / took_s:.0f} x real time)"
+        f" {virtual_s:.0f} virtual seconds in {took_s:.1f} s ({virtual_s / took_s:.0f} x real time,"
+        f" {cpu_s / len(seeds):.2f} CPU seconds a seed)"
     )
     return 1 if failed else 0
+
+
+def _check_determinism(arguments: argparse.Namespace) -> int:
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.check_determinism)
+    differing = differing_seeds(arguments.scenario, seeds)
+    print(
+        f"{len(seeds)} seeds under two PYTHONHASHSEEDs: "
+        + (f"digests differ for {', '.join(map(str, differing))}" if differing else "equal trace digests")
+    )
+    return 1 if differing else 0
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -66,6 +86,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="storm")
     parser.add_argument("--story", action="store_true", help="tell what happened, event by event")
     parser.add_argument("--digests", action="store_true", help="print the trace digest of each seed")
+    parser.add_argument(
+        "--check-determinism",
+        type=_positive,
+        metavar="N",
+        help="compare the digests of N seeds in two processes whose hashing differs, and nothing else",
+    )
     parser.add_argument("--bug", choices=sorted(BUGS), help="plant a bug: it must be found")
     parser.add_argument(
         "--jobs", type=_positive, default=os.cpu_count() or 1, help="processes (default: all cores)"

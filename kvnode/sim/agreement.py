@@ -30,3 +30,8 @@ def held_as_owner(world: World, name: str) -> set[str]:
     assert ring is not None
     rows = world.platters[name].tables.rows_of("records")
     return {key for partition, key, _ in rows if name in ring.preference_lists[partition]}
+
+
+def held_by_others(world: World, name: str) -> set[str]:
+    """The keys of the records that any other owner holds: the rest was swept."""
+    return set().union(*(held_as_owner(world, other) for other in world.members if other != name))

@@ -13,6 +13,7 @@ from kvnode.replication import records
 from kvnode.replication.dots import DotSource
 from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
+from kvnode.replication.sweep import Sweep
 from kvnode.sim.world import World
 from kvnode.versions import VersionVector
 
@@ -22,6 +23,7 @@ BUGS = {
     "merge-clocks-wrongly": "merging two version vectors takes the minimum of each entry",
     "reissue-dots": "dots are not reserved durably, so a restarted node issues some again",
     "adopt-blindly": "a replica takes what it is sent for the whole truth instead of merging it",
+    "sweep-early": "a tombstone is dropped by whoever can be reached, without asking whether anybody holds less",
     "move-nothing": "a pending owner is taken for ready at once, and a former owner offers nothing before it deletes",
 }
 OF_MOVES = frozenset({"move-nothing"})
@@ -55,6 +57,9 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
     elif bug == "adopt-blindly":
         with mock.patch.object(records, "merge_records", lambda kind, one, other: other):
             yield
+    elif bug == "sweep-early":
+        with mock.patch.object(Sweep, "_sweep", _sweep_unasked):
+            yield
     elif bug == "move-nothing":
         with (
             mock.patch.object(Changes, "_is_ready", lambda *_: True),
@@ -72,6 +77,13 @@ def _minimum(self: VersionVector, other: VersionVector) -> VersionVector:
 
 async def _pretend_to_give(self: Any, peer: str, partitions: tuple[int, ...]) -> set[int]:
     return set(partitions)
+
+
+async def _sweep_unasked(self: Any, batch: list[Any]) -> int:
+    for member in self._ring.nodes:
+        owned = tuple(each for each in batch if member in self._ring.preference_lists[each[0]])
+        await self._told(member, self._ring.epoch, owned)
+    return len(batch)
 
 
 async def _reserve_in_memory(self: Any) -> None:

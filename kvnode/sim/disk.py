@@ -65,6 +65,10 @@ class SimDisk(Tables):
         """How many rows a crash would lose now."""
         return len(self._waiting) + len(self._syncing)
 
+    async def checkpoint(self) -> dict[str, Any]:
+        """See runtime.Disk: there is nothing to tidy up."""
+        return {}
+
     def describe(self) -> dict[str, Any]:
         """See runtime.Disk."""
         return {"commits_total": self.sync_count}

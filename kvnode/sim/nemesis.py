@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from kvnode.faults import DISTRIBUTIONS, LinkRule
-from kvnode.sim.agreement import differing_records, held_as_owner
+from kvnode.sim.agreement import differing_records, held_as_owner, held_by_others
 from kvnode.sim.movers import Movers
 from kvnode.sim.world import World
 
@@ -48,7 +48,7 @@ class Nemesis:
     def spare(self, *troubles: str) -> None:
         """Leave these out."""
         for trouble in troubles:
-            del self._troubles[trouble]
+            self._troubles.pop(trouble, None)
 
     async def work(self, until_s: float) -> None:
         """One trouble after the other, some at the same time; then peace."""
@@ -204,10 +204,11 @@ class Nemesis:
         return False
 
     async def _rebuilt(self, name: str, held: set[str]) -> bool:
-        """Wait until a wiped node holds again the keys that it held."""
+        """Wait until a wiped node holds again the keys that it held, but for those that were swept meanwhile."""
         end_s = self._world.loop.time() + _REBUILD_S_MAX
         while self._world.loop.time() < end_s:
-            if held <= held_as_owner(self._world, name):
+            missing = held - held_as_owner(self._world, name)
+            if not missing & held_by_others(self._world, name):
                 return True
             await asyncio.sleep(0.1)
         return False

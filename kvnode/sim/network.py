@@ -1,7 +1,8 @@
 """A simulated network: messages take time, arrive out of order, twice or not at all; links obey kvnode.faults.
 
 Every message is encoded and decoded as on a real wire, so what is not encodable fails here too. What is delivered is
-folded into the trace digest: two runs are the same if and only if their digests are.
+folded into the trace digest: two runs are the same if and only if their digests are. What is older than
+`message_age_s_max` when it would be delivered is refused, as runtime.Network promises.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class SimNetwork:
         self.lost_count = 0
         self.doubled_count = 0
         self.reordered_count = 0
+        self.refused_count = 0
+        self.message_age_s_max = float("inf")
         self._last_arrival_s: dict[tuple[str, str], float] = {}
 
     def attach(self, node: str, gate: Gate, on_message: OnMessage) -> None:
@@ -86,19 +89,30 @@ class SimNetwork:
             self.reordered_count += arrival_s < last_s
             self._last_arrival_s[sender, receiver] = max(arrival_s, last_s)
             addressee = self._receivers.get(receiver)
-            self._loop.call_later(total_s, self._arrive, sender, receiver, payload, addressee)
+            sent_s = self._loop.time()
+            self._loop.call_later(total_s, self._arrive, sender, receiver, payload, addressee, sent_s)
 
     def _arrive(
-        self, sender: str, receiver: str, payload: bytes, addressee: tuple[Gate, OnMessage] | None
+        self,
+        sender: str,
+        receiver: str,
+        payload: bytes,
+        addressee: tuple[Gate, OnMessage] | None,
+        sent_s: float,
     ) -> None:
         """Deliver, unless the receiver has crashed since: its successor has other connections."""
         if addressee is None or self._receivers.get(receiver) is not addressee:
             self.lost_count += 1
             return
         gate, on_message = addressee
-        gate.run(self._deliver, sender, receiver, payload, on_message)
+        gate.run(self._deliver, sender, receiver, payload, on_message, sent_s)
 
-    def _deliver(self, sender: str, receiver: str, payload: bytes, on_message: OnMessage) -> None:
+    def _deliver(
+        self, sender: str, receiver: str, payload: bytes, on_message: OnMessage, sent_s: float
+    ) -> None:
+        if self._loop.time() - sent_s > self.message_age_s_max:
+            self.refused_count += 1
+            return
         self._trace.add(self._loop.time(), f"{sender}>{receiver}", payload)
         on_message(sender, decode(payload))
 

@@ -87,6 +87,10 @@ class MemoryDisk(Tables):
         loop.call_soon(future.set_result, None)
         return future
 
+    async def checkpoint(self) -> dict[str, Any]:
+        """See runtime.Disk: there is nothing to tidy up."""
+        return {}
+
     def describe(self) -> dict[str, Any]:
         """See runtime.Disk."""
         return {}

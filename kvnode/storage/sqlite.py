@@ -97,6 +97,7 @@ class SqliteDisk:
         self.record_count = 0
         self._checkpointed_at = 0
         self._log_is_long = False
+        self._log_pages = self._log_pages_moved = 0
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(
@@ -285,6 +286,31 @@ class SqliteDisk:
         with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self._path)) as database:
             _, pages, moved = database.execute("pragma wal_checkpoint(passive)").fetchone()
             self._log_is_long = pages > _LOG_PAGES_MAX and moved > 0
+            self._log_pages, self._log_pages_moved = pages, moved
+
+    async def checkpoint(self) -> dict[str, Any]:
+        """See runtime.Disk. Pages that deleted rows have freed stay in the file, and are the first to be used again."""
+        thread = self._checkpoint
+        if thread is None or not thread.is_alive():
+            self._checkpointed_at = self.record_count
+            thread = self._checkpoint = threading.Thread(
+                target=self._run_checkpoint, name="checkpoint", daemon=True
+            )
+            thread.start()
+        await self._loop.run_in_executor(None, thread.join)
+        try:
+            [pages], [free] = (
+                self._database.execute(f"pragma {figure}").fetchone()
+                for figure in ("page_count", "freelist_count")
+            )
+        except sqlite3.Error as error:
+            raise StorageError(f"cannot read {self._path}: {error}") from error
+        return {
+            "log_pages": self._log_pages,
+            "log_pages_moved": self._log_pages_moved,
+            "file_bytes": pages * _PAGE_BYTES,
+            "free_bytes": free * _PAGE_BYTES,
+        }
 
     def _begin_log_anew(self) -> None:
         """Move the rest of the log between two transactions, so that the next one writes at its beginning.

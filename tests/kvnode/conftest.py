@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 
-from kvnode.config import ClusterConfig, NodeAddress
+from kvnode.config import UPKEEP_S_MAX, ClusterConfig, NodeAddress, UpkeepConfig
 from kvnode.messages import Message, decode, encode
 from kvnode.node import Node
 from kvnode.requests import Request
 from kvnode.runtime import Row, Runtime
 from kvnode.sim.loop import run
 from kvnode.storage import MemoryDisk
+
+SELDOM = UpkeepConfig(sweep_s=UPKEEP_S_MAX, repair_s=UPKEEP_S_MAX)
+"""Tests begin these works themselves."""
 
 
 class LoopClock:
@@ -113,7 +116,8 @@ class Rooms:
     def __init__(self, node_count: int = 3, *, replicas: int = 3, partitions: int = 64) -> None:
         names = [f"node-{number}" for number in range(1, node_count + 1)]
         addresses = tuple(NodeAddress(name, "127.0.0.1", 1, 1) for name in names)
-        self.config = ClusterConfig("rooms", "rooms", addresses, replicas, partitions).check()
+        config = ClusterConfig("rooms", "rooms", addresses, replicas, partitions, upkeep=SELDOM)
+        self.config = config.check()
         self.wire = Wire()
         self.disks: dict[str, Any] = {name: TestDisk() for name in names}
         self.nodes: dict[str, Node] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kvnode import config
-from kvnode.config import ConfigError, read_cluster_file
+from kvnode.config import ConfigError, UpkeepConfig, read_cluster_file
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -90,3 +90,9 @@ def test_the_largest_record_of_all_coordinators_and_a_batch_fit_in_one_frame() -
     assert largest + config.BATCH_BYTES_MAX + keys < config.FRAME_BYTES_MAX
     assert config.VALUE_BYTES_MAX + config.CONTEXT_BYTES_MAX + 4096 < config.RECORD_BYTES_MAX
     assert config.VALUE_BYTES_MAX + config.CONTEXT_BYTES_MAX < config.BODY_BYTES_MAX
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.49, -1.0, 1e9, float("nan")])
+def test_upkeep_that_is_too_frequent_or_too_seldom_is_named(seconds: float) -> None:
+    with pytest.raises(ConfigError, match=r"upkeep: sweep_s=.*: expected 0.5 to"):
+        UpkeepConfig(sweep_s=seconds).check()

@@ -20,6 +20,7 @@ from traffic.discovery import Address
 from traffic.driver import Settings
 from traffic.generator import Generator
 from traffic.stores.kvnode import connect
+from traffic.tap import Ended
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -34,7 +35,7 @@ StartCluster = Callable[..., LocalCluster]
 
 
 @dataclass
-class Ended:
+class Outcome:
     """How a run ended: the ledger's verdict, those of the world, and the numbers of its workload."""
 
     ledger: Verdict
@@ -43,12 +44,12 @@ class Ended:
     death_was_met: bool
 
 
-def run_through_a_crash(cluster: LocalCluster, workload: str, bug: str | None = None) -> Ended:
+def run_through_a_crash(cluster: LocalCluster, workload: str, bug: str | None = None) -> Outcome:
     """Traffic of one world; node-2 is killed in the middle, and comes back."""
     return asyncio.run(_run(cluster, workload, bug))
 
 
-async def _run(cluster: LocalCluster, workload: str, bug: str | None) -> Ended:
+async def _run(cluster: LocalCluster, workload: str, bug: str | None) -> Outcome:
     store = await connect([Address(url) for url in cluster.urls])
     generator = Generator(store, settings=Settings(rate=RATES[workload]), seed=1)
     driver = generator.drivers[workload]
@@ -69,7 +70,7 @@ async def _run(cluster: LocalCluster, workload: str, bug: str | None) -> Ended:
         ledger, *world = verdicts = await generator.verdicts()
         stats = generator.stats()["workloads"][workload]
         print(stats["counts"], stats["world"], *[f"{one.claim}: {one}" for one in verdicts], sep="\n")
-        return Ended(ledger, world, stats, death_was_met)
+        return Outcome(ledger, world, stats, death_was_met)
     finally:
         await generator.close()
 
@@ -99,3 +100,41 @@ def test_the_known_bug_is_reported_and_its_loss_counted(
     lost = {"twitter": "likes_lost", "collab": "edits_lost"}[workload]
     assert ended.stats["world"][lost] == verdict.lost
     assert ended.stats["bug"] == bug
+
+
+def test_people_are_served_in_their_region(live_cluster: StartCluster) -> None:
+    """Three nodes in three regions: who lives in one of them is served there, the others anywhere."""
+    cluster = live_cluster(nodes=3)
+    cluster.topology("three-regions", factor=0.02)
+    served = asyncio.run(_served(cluster))
+    regions = cluster.state()["topology"]["regions"]
+    homes = {region: node for node, region in regions.items()}
+    at_home = [node == homes[region] for region, node in served if region in homes]
+    elsewhere = {node for region, node in served if region not in homes}
+    print(f"{sum(at_home)} of {len(at_home)} served at home")
+    assert len(at_home) > 100
+    assert all(at_home)
+    assert elsewhere == set(ALL)
+
+
+async def _served(cluster: LocalCluster) -> list[tuple[str | None, str | None]]:
+    """The region of who asked, and the node that answered, of every operation of a short run."""
+
+    class Listener:
+        def __init__(self) -> None:
+            self.heard: list[tuple[str | None, str | None]] = []
+
+        def operation(self, ended: Ended) -> None:
+            self.heard.append((ended.operation.region, ended.node))
+
+    listener = Listener()
+    store = await connect([Address(url) for url in cluster.urls])
+    generator = Generator(store, settings=Settings(rate=100), seed=2)
+    try:
+        await generator.begin()
+        generator.set_tap(listener)
+        generator.start("twitter")
+        await asyncio.sleep(4)
+        return listener.heard
+    finally:
+        await generator.close()

@@ -226,7 +226,7 @@ class KvnodeStore:
         await self._ask(self._upkeep, node, "POST", "/repair")
 
     async def sweep(self, node: str) -> None:
-        await self._ask(self._upkeep, node, "POST", "/sweep")
+        await self._ask(self._upkeep, node, "POST", "/upkeep", b'{"work": ["sweep"]}')
 
     async def close(self) -> None:
         for pool in (*self._pools.values(), *self._watch.values(), *self._upkeep.values()):

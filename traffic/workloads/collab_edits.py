@@ -46,7 +46,10 @@ def fix(random: Random, text: str, who: str) -> str:
     lines = text.split("\n")
     index = random.randrange(len(lines))
     words = lines[index].split(" ")
-    words[random.randrange(len(words))] = other_word(random)
+    chosen = random.randrange(len(words))
+    before = words[chosen]
+    while words[chosen] == before:
+        words[chosen] = other_word(random)
     lines[index] = " ".join(words)
     return "\n".join(lines)
 

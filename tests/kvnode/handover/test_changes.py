@@ -177,8 +177,8 @@ def test_a_leave_that_cannot_be_is_refused_and_says_why(
 def test_a_join_is_called_off_when_the_joiner_dies_and_writes_go_on() -> None:
     async def story(world: World) -> None:
         await fill(world)
-        world.set_rule(["node-4"], ["node-1", "node-2", "node-3"], LinkRule(cut=True), "mute joiner")
         await join(world)
+        world.set_rule(["node-4"], ["node-1", "node-2", "node-3"], LinkRule(cut=True), "mute joiner")
         world.crash("node-4")
         await until(lambda: "called off" in world.node("node-2").ring.state.note)
         assert world.node("node-2").ring.nodes == ("node-1", "node-2", "node-3")

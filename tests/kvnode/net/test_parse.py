@@ -220,6 +220,35 @@ def test_any_query_is_read_or_refused(raw: bytes) -> None:
         assert error.detail
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"work": ["dust"]}', "'dust' is no work of upkeep; expected repair, sweep, checkpoint, scrub"),
+        (b'{"work": []}', "expected at least one of"),
+        (b'{"work": ["sweep", "sweep"]}', "each at most once"),
+        (b'{"work": "sweep"}', "Expected `array`"),
+        (b'{"works": ["sweep"]}', "unknown field `works`"),
+        (b"{", "not JSON"),
+    ],
+)
+def test_works_of_upkeep_that_make_no_sense_are_named(body: bytes, said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        parse.works_of(body)
+
+
+def test_no_body_means_all_works_of_upkeep() -> None:
+    assert parse.works_of(b"") == ("repair", "sweep", "checkpoint", "scrub")
+    assert parse.works_of(b'{"work": ["sweep"]}') == ("sweep",)
+
+
+@pytest.mark.parametrize("text", ["", "yes", "True", "1"])
+def test_a_switch_is_true_or_false(text: str) -> None:
+    with pytest.raises(BadRequest, match="expected true or false"):
+        parse.switch_of({"sloppy": text}, "sloppy", default=False)
+    assert parse.switch_of({}, "sloppy", default=False) is False
+    assert parse.switch_of({"sloppy": "true"}, "sloppy", default=False) is True
+
+
 def test_repair_is_on_unless_a_read_switches_it_off() -> None:
     assert parse.get_of("k", {}, 3).repair
     assert parse.count_of("k", {"repair": "true"}, 3).repair

@@ -7,7 +7,7 @@ import random
 import socket
 from collections.abc import Callable
 
-from kvnode.config import LINK_QUEUE_BYTES_MAX, ClusterConfig, NodeAddress
+from kvnode.config import LINK_QUEUE_BYTES_MAX, ClusterConfig, NodeAddress, UpkeepConfig
 from kvnode.faults import LinkRule
 from kvnode.messages import Message, Ping
 from kvnode.net.peers import PeerNetwork
@@ -22,13 +22,14 @@ def free_port() -> int:
 class Pair:
     """node-1, which sends, and node-2, which notes what arrives and when."""
 
-    def __init__(self) -> None:
+    def __init__(self, upkeep: UpkeepConfig = UpkeepConfig()) -> None:  # noqa: B008 - it is frozen
         ports = free_port(), free_port()
         config = ClusterConfig(
             cluster="lab",
             cluster_id="0" * 32,
             replicas=2,
             partitions=256,
+            upkeep=upkeep,
             nodes=tuple(NodeAddress(f"node-{i + 1}", "127.0.0.1", 1 + i, ports[i]) for i in range(2)),
         )
         self.sender, self.receiver = (
@@ -134,5 +135,39 @@ def test_a_connection_lost_in_the_turn_of_a_send_does_not_crash_the_sender() -> 
             await asyncio.sleep(0)
             link._transport = connected
         assert faults == []
+
+    asyncio.run(run())
+
+
+def test_what_lay_in_the_socket_for_too_long_is_refused_and_what_follows_is_not() -> None:
+    """The story: 1. node-2 stands still. 2. node-1 sends it a value, which lies in the socket. 3. Meanwhile the value
+    is deleted, and the tombstone swept. 4. node-2 goes on and reads what it was sent, long ago."""
+
+    async def run() -> None:
+        async with Pair(UpkeepConfig(message_age_s_max=1.0)) as pair:
+            pair.sender.send("node-2", Ping("first", ()))
+            await pair.until(lambda: pair.arrived)
+            [incoming] = [each for each in pair.receiver.incoming if each._transport is not None]
+            assert incoming._transport is not None
+            incoming._transport.pause_reading()
+            pair.sender.send("node-2", Ping("old", ()))
+            await asyncio.sleep(0.7)
+            incoming._transport.resume_reading()
+            await pair.until(lambda: pair.receiver.refused_count)
+            await asyncio.sleep(0.2)  # a moment of the listener's clock is heard
+            pair.sender.send("node-2", Ping("new", ()))
+            await pair.until(lambda: len(pair.arrived) == 2)
+            assert [name for name, _ in pair.arrived] == ["first", "new"]
+
+    asyncio.run(run())
+
+
+def test_a_link_that_is_silent_for_long_still_carries_the_next_message() -> None:
+    async def run() -> None:
+        async with Pair(UpkeepConfig(message_age_s_max=0.5)) as pair:
+            await asyncio.sleep(1.0)
+            pair.sender.send("node-2", Ping("after a silence", ()))
+            await pair.until(lambda: pair.arrived)
+            assert pair.receiver.refused_count == 0
 
     asyncio.run(run())

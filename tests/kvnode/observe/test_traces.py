@@ -33,7 +33,7 @@ def test_a_put_tells_its_whole_story_across_the_nodes() -> None:
         answer = await world.ask("node-1", Put("key", b'"value"'))
         assert answer is not None
         await asyncio.sleep(1.0)  # virtual: the third replica may be late
-        told = await world.node("node-2").trace(int(answer[1]["cause"], 16))
+        told = await world.node("node-2").inquiries.trace(int(answer[1]["cause"], 16))
         times = [event[0] for _, event in told]
         assert times == sorted(times)
         return [(node, what, peer) for node, (_, what, peer) in told]

@@ -196,7 +196,7 @@ def test_a_trace_tells_every_one_way_time_of_a_write_and_of_a_read(play: Play) -
             (put, "node-1", "sent the record to", "stored", "heard stored from"),
             (got, "node-2", "asked", "was asked by", "heard the record from"),
         ):
-            story = await rooms.nodes["node-3"].trace(int(answer["cause"], 16))
+            story = await rooms.nodes["node-3"].inquiries.trace(int(answer["cause"], 16))
             for other in set(rooms.config.names) - {coordinator}:
                 times_ms = [
                     next(

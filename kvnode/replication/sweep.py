@@ -1,0 +1,327 @@
+"""Sweeping tombstones: when may what is left of a deleted key be forgotten?
+
+A tombstone keeps the values that its deleter had seen from coming back. So it may go when no copy of such a value is
+left anywhere, and none can be: neither at an owner, nor in a hint, nor at a former owner that has not handed over, nor
+in a request or a message that is still under way. A tombstone goes when
+
+1. all members are alive, settled in one epoch, and no change of the ring is under way;
+2. every owner holds exactly this tombstone, durably: nobody holds an older value, and what arrives is merged into it;
+3. after that, every request that was under way anywhere has ended: none carries an older value any more;
+4. after that, for message_age_s_max: no member held a hint for the partition, or let go of it as a former owner, or
+   started anew, or stood still. What was sent before has arrived by then, or is refused (runtime.Network), and nobody
+   had anything older left to send.
+
+Then the older values are extinct, and for good. So the last step needs no agreement: each owner is told to drop the
+tombstone, if it still is as it was. One that misses this gives it back to the others by the next exchange, and all
+drop it at the next sweep. No older value can come back meanwhile: there is none.
+
+Time is measured by each node on its own clock, as the length of a silence; clocks need not agree. A node that was no
+member when this was asked may come back with older values: what it offers is refused (`is_too_late`).
+
+(Riak calls such a sweep "reaping" and leaves its safety to the operator; Cassandra's gc_grace_seconds assumes that a
+repair has been run in time. Almeida et al. 2018, "Scalable and accurate causality tracking for eventually consistent
+stores", section 5, strips in the same cases.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kvnode.calls import Calls
+from kvnode.config import (
+    BATCH_RECORDS_MAX,
+    REQUEST_TIMEOUT_MS,
+    STANDSTILL_MS,
+    SWEEP_COUNT_MAX,
+    SWEEP_PAUSE_MS,
+    SWEEP_POLL_MS,
+    SWEEP_ROWS,
+)
+from kvnode.messages import AskSweep, DropTombstones, Refused, Stored, SweepAnswer, Tombstone
+from kvnode.replication.records import Records
+from kvnode.replication.stillness import Stillness
+from kvnode.ring import STABLE, Placement
+from kvnode.runtime import Row, Runtime
+
+_META, _KEY = "meta", "swept-epoch"
+_ATTEMPTS_MAX = 3
+
+
+class _NotNow(Exception):
+    """No tombstone can go at the moment; the message says why."""
+
+
+@dataclass
+class _Survey:
+    """What all members said of some tombstones. held: those that every owner holds.
+
+    began_ms, ended_ms: on the sweeper's clock. quiet_ms: the shortest silence about each partition. oldest_ms: the
+    age of the oldest request at any member.
+    """
+
+    began_ms: float
+    ended_ms: float
+    held: list[Tombstone]
+    quiet_ms: dict[int, float]
+    oldest_ms: float
+
+
+class Sweep:
+    """Both sides of one node: it sweeps the partitions of which it is the first owner, and answers who sweeps others.
+
+    hints_in, is_left_over: how many hints of a partition are here, and whether something of it that belongs to others.
+    swept_count: tombstones that went from all owners by this node's word; dropped_count: records dropped here.
+    reasons: why tombstones were left in the last round, and how many for each reason.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        node: str,
+        ring: Placement,
+        calls: Calls,
+        records: Records,
+        stillness: Stillness,
+        *,
+        is_alive: Callable[[str], bool],
+        hints_in: Callable[[int], int],
+        is_left_over: Callable[[int], bool],
+        refuse_other_epoch: Callable[[str, int, int], bool],
+        message_age_ms_max: float,
+    ) -> None:
+        self._runtime = runtime
+        self._node = node
+        self._ring = ring
+        self._calls = calls
+        self._records = records
+        self._stillness = stillness
+        self._is_alive = is_alive
+        self._hints_in = hints_in
+        self._is_left_over = is_left_over
+        self._refuse_other_epoch = refuse_other_epoch
+        self._message_age_ms_max = message_age_ms_max
+        self._swept_epoch = 0
+        self._changed_epoch = 0  # in which the members were others before; 0: not since the start
+        self._members = ring.nodes
+        self.swept_count = 0
+        self.dropped_count = 0
+        self.remaining = 0
+        self.reasons: dict[str, int] = {}
+
+    def open(self) -> None:
+        """Read in which epoch this node last dropped a tombstone."""
+        known = self._runtime.disk.get(_META, 0, _KEY)
+        self._swept_epoch = 0 if known is None else int(known[0])
+        self._members = self._ring.nodes
+
+    def follow_ring(self) -> None:
+        """The ring has changed: what is under way may be older than this node knows."""
+        self._stillness.disturb_all()
+        if self._ring.nodes != self._members:
+            self._members, self._changed_epoch = self._ring.nodes, self._ring.epoch
+
+    # --- the side that sweeps -----------------------------------------------------------------------------
+
+    async def once(self) -> dict[str, Any]:
+        """One round over the partitions of which this node is the first owner: what became of their tombstones."""
+        self.reasons = {}
+        found = await self._find()
+        self.remaining = len(found)
+        batches = [found[i : i + BATCH_RECORDS_MAX] for i in range(0, len(found), BATCH_RECORDS_MAX)]
+        swept = sum(await asyncio.gather(*(self._try(batch) for batch in batches)))
+        self.swept_count += swept
+        if swept:
+            self._runtime.log("swept", tombstones=swept, remaining=self.remaining)
+        return {"swept": swept, "remaining": self.remaining, "reasons": dict(sorted(self.reasons.items()))}
+
+    async def _find(self) -> list[Tombstone]:
+        """The tombstones of the partitions that this node sweeps, found a few rows at a time."""
+        found: list[Tombstone] = []
+        room = SWEEP_ROWS
+        for partition, owners in enumerate(self._ring.preference_lists):
+            after: str | None = "" if owners[0] == self._node else None
+            while after is not None and len(found) < SWEEP_COUNT_MAX:
+                if room <= 0:
+                    await self._runtime.clock.sleep_ms(SWEEP_PAUSE_MS)
+                    room = SWEEP_ROWS
+                tombstones, count, after = self._records.tombstones(partition, after, room)
+                found += [(partition, key, known) for key, known in tombstones]
+                room -= count
+        return found
+
+    async def _try(self, batch: list[Tombstone]) -> int:
+        try:
+            gone = await self._sweep(batch)
+        except _NotNow as error:
+            self._leave(len(batch), str(error))
+            return 0
+        self.remaining -= gone
+        return gone
+
+    async def _sweep(self, batch: list[Tombstone]) -> int:
+        """Ask, wait, ask again and drop, as the rule above has it; how many went."""
+        agreed = await self._survey(batch)
+        held = self._without(agreed.held, agreed, 0.0)
+        if not held:
+            return 0
+        over = await self._until_older_requests_are_over(held, agreed)
+        silence_ms = self._message_age_ms_max + STANDSTILL_MS
+        while (left_ms := over.ended_ms + silence_ms - self._runtime.clock.now_ms()) > 0:
+            await self._runtime.clock.sleep_ms(left_ms)
+        last = await self._survey(held)
+        return await self._drop(self._without(last.held, last, last.ended_ms - over.ended_ms))
+
+    def _without(self, held: list[Tombstone], survey: _Survey, silence_ms: float) -> list[Tombstone]:
+        """Those whose partitions were quiet for longer than this everywhere."""
+        quiet = [each for each in held if survey.quiet_ms[each[0]] > silence_ms]
+        self._leave(len(held) - len(quiet), "a hint, a hand-over or a restart in the last moments")
+        return quiet
+
+    async def _until_older_requests_are_over(self, held: list[Tombstone], agreed: _Survey) -> _Survey:
+        """The first survey of which every member says: the oldest request here began after they had agreed."""
+        end_ms = agreed.ended_ms + 2 * REQUEST_TIMEOUT_MS + SWEEP_POLL_MS
+        while True:
+            survey = await self._survey(held[:1])
+            if survey.began_ms - survey.oldest_ms > agreed.ended_ms:
+                return survey
+            if survey.began_ms > end_ms:
+                raise _NotNow("a request from before is still under way")
+            await self._runtime.clock.sleep_ms(SWEEP_POLL_MS)
+
+    async def _survey(self, batch: list[Tombstone]) -> _Survey:
+        """Ask every member, this node included, one after the other. Raises _NotNow."""
+        epoch = self._ring.epoch
+        if not self._is_settled(epoch):
+            raise _NotNow(self._ring.state.change or "the ring has only just changed")
+        clock, began_ms = self._runtime.clock, self._runtime.clock.now_ms()
+        survey = _Survey(began_ms, began_ms, list(batch), {}, 0.0)
+        lacked: dict[Tombstone, str] = {}
+        for member in self._ring.nodes:
+            answer = await self._ask(member, epoch, tuple(batch))
+            for index in answer.lacking:
+                lacked.setdefault(batch[index], member)
+            for partition, quiet_ms in answer.quiet_ms:
+                survey.quiet_ms[partition] = min(quiet_ms, survey.quiet_ms.get(partition, quiet_ms))
+            survey.oldest_ms = max(survey.oldest_ms, answer.oldest_ms)
+        survey.ended_ms = clock.now_ms()
+        for member in lacked.values():
+            self._leave(1, f"{member} does not hold just this tombstone")
+        survey.held = [each for each in batch if each not in lacked]
+        if {partition for partition, _, _ in batch} - survey.quiet_ms.keys():
+            raise _NotNow("a member did not answer as expected")
+        return survey
+
+    async def _ask(self, member: str, epoch: int, batch: tuple[Tombstone, ...]) -> SweepAnswer:
+        if member == self._node:
+            return self._answer(0, batch)
+        if not self._is_alive(member):
+            raise _NotNow(f"{member} is not alive")
+        try:
+            answer = await self._calls.ask(member, lambda id_: AskSweep(id_, epoch, batch))
+        except TimeoutError:
+            raise _NotNow(f"{member} did not answer") from None
+        if not isinstance(answer, SweepAnswer) or any(not 0 <= i < len(batch) for i in answer.lacking):
+            why = answer.why if isinstance(answer, Refused) else "it knows a newer ring"
+            raise _NotNow(f"{member}: {why}")
+        return answer
+
+    async def _drop(self, batch: list[Tombstone]) -> int:
+        """Tell every owner; the others first, so that this node asks again if one of them cannot be reached."""
+        if not batch:
+            return 0
+        epoch = self._ring.epoch
+        for member in sorted(self._ring.nodes, key=lambda name: name == self._node):
+            owned = [each for each in batch if member in self._ring.preference_lists[each[0]]]
+            if not owned:
+                continue
+            for attempt in range(_ATTEMPTS_MAX):
+                if self._ring.epoch != epoch:
+                    raise _NotNow("the ring changed")
+                if await self._told(member, epoch, tuple(owned)):
+                    break
+                if attempt == _ATTEMPTS_MAX - 1:
+                    raise _NotNow(f"{member} did not drop what it was told to")
+        return len(batch)
+
+    async def _told(self, member: str, epoch: int, owned: tuple[Tombstone, ...]) -> bool:
+        try:
+            if member == self._node:
+                await self._let_go(owned)
+                return True
+            answer = await self._calls.ask(member, lambda id_: DropTombstones(id_, epoch, owned))
+        except (TimeoutError, OSError):
+            return False
+        return isinstance(answer, Stored)
+
+    def _leave(self, count: int, why: str) -> None:
+        if count:
+            self.reasons[why] = self.reasons.get(why, 0) + count
+
+    # --- the side that answers ----------------------------------------------------------------------------
+
+    def on_ask(self, peer: str, question: AskSweep) -> None:
+        """Say what speaks against it here."""
+        if self._is_present(peer, question.id, question.epoch):
+            self._runtime.network.send(peer, self._answer(question.id, question.tombstones))
+
+    def on_drop(self, peer: str, question: DropTombstones) -> None:
+        """Let go of these; Stored when that is durable."""
+        if self._is_present(peer, question.id, question.epoch):
+            self._runtime.spawn(self._answer_drop(peer, question), "drop tombstones")
+
+    async def _answer_drop(self, peer: str, question: DropTombstones) -> None:
+        try:
+            await self._let_go(question.tombstones)
+        except OSError:
+            return  # the disk is full: it will be asked again
+        self._runtime.network.send(peer, Stored(question.id))
+
+    def is_too_late(self, peer: str) -> bool:
+        """Whether what a node that is no member offers may be older than a tombstone that was swept meanwhile."""
+        if peer in self._ring.known or not self._swept_epoch:
+            return False
+        return peer not in self._ring.state.before or self._swept_epoch >= self._changed_epoch
+
+    def _is_present(self, peer: str, id_: int, epoch: int) -> bool:
+        if self._is_settled(epoch):
+            return True
+        if epoch >= self._ring.epoch or not self._refuse_other_epoch(peer, id_, epoch):
+            self._runtime.network.send(peer, Refused(id_, f"{self._node} is not settled in that epoch"))
+        return False
+
+    def _is_settled(self, epoch: int) -> bool:
+        ring = self._ring
+        return ring.epoch == ring.settled_epoch == epoch and ring.state.phase == STABLE and ring.is_member
+
+    def _answer(self, id_: int, tombstones: tuple[Tombstone, ...]) -> SweepAnswer:
+        lacking, quiet_ms = [], dict[int, float]()
+        for index, (partition, key, known) in enumerate(tombstones):
+            if not 0 <= partition < self._ring.partitions:  # bytes from a peer may say anything
+                lacking.append(index)
+                continue
+            if partition not in quiet_ms:
+                disturbed = self._hints_in(partition) or self._is_left_over(partition)
+                quiet_ms[partition] = 0.0 if disturbed else self._stillness.quiet_ms(partition)
+            owns = self._node in self._ring.preference_lists[partition]
+            if owns and not self._records.holds(partition, key, known):
+                lacking.append(index)
+        now_ms = self._runtime.clock.now_ms()
+        oldest_ms = next((now_ms - round_.started_ms for round_ in self._calls.rounds), 0.0)
+        return SweepAnswer(id_, tuple(lacking), tuple(quiet_ms.items()), oldest_ms)
+
+    async def _let_go(self, tombstones: tuple[Tombstone, ...]) -> None:
+        """Forget these, each only as it was. That something was swept in this epoch is remembered no later."""
+        if self._swept_epoch < self._ring.epoch:
+            self._swept_epoch = self._ring.epoch
+            self._runtime.disk.commit([Row(_META, 0, _KEY, str(self._swept_epoch).encode())])
+        by_partition: dict[int, dict[str, int]] = {}
+        for partition, key, known in tombstones:
+            if 0 <= partition < self._ring.partitions:
+                by_partition.setdefault(partition, {})[key] = known
+        before = self._records.row_count
+        for partition, rows in by_partition.items():
+            await self._records.drop(partition, rows)
+        self.dropped_count += max(0, before - self._records.row_count)
