@@ -207,6 +207,12 @@ class Driver:
         self._queue.clear()
         self._mind_the_gap(now_s)
 
+    def check_quorums(self, *, r: int | None = None, w: int | None = None) -> None:
+        """ValueError if one of them cannot be had."""
+        for name, quorum in (("r", r), ("w", w)):
+            if quorum is not None and not 1 <= quorum <= self._store.replicas:
+                raise ValueError(f"{name} must be between 1 and {self._store.replicas} (N), got {quorum}")
+
     def change(
         self,
         *,
@@ -219,9 +225,7 @@ class Driver:
     ) -> None:
         """New settings, from this moment on; a rate with a shape begins now. ValueError says what is wrong;
         then nothing has changed."""
-        for name, quorum in (("r", r), ("w", w)):
-            if quorum is not None and not 1 <= quorum <= self._store.replicas:
-                raise ValueError(f"{name} must be between 1 and {self._store.replicas} (N), got {quorum}")
+        self.check_quorums(r=r, w=w)
         if workers is not None and not 1 <= workers <= WORKERS_MAX:
             raise ValueError(f"workers must be between 1 and {WORKERS_MAX}, got {workers}")
         new = replace(self.settings, pattern=pattern or self.settings.pattern)

@@ -12,12 +12,18 @@ from msgspec import UNSET, Struct, UnsetType, field, structs
 from kvnode.checkers import Verdict
 from traffic.arrivals import Pattern
 from traffic.generator import Generator
-from traffic.presets import apply_preset
+from traffic.presets import apply_preset, preset
+from traffic.rates import Rate, Scaled, checked_rate
 from traffic.worlds import checked_bug
 
 
 class Change(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What should change about a workload; what is not named stays. `bug`: null switches it off."""
+    """What should change about a workload; what is not named stays.
+
+    rate: operations/s; preset: the rate of this world in a named situation, instead. personas: how busy each kind of
+    people is, times what it usually is. read_share: of what people do, the share that only looks. bug: null
+    switches it off.
+    """
 
     rate: float | None = None
     r: int | None = None
@@ -118,14 +124,17 @@ async def obey(generator: Generator, command: Command) -> list[Verdict]:
 
 
 def _change(generator: Generator, workload: str, change: Change, scale: float) -> None:
+    """All of it, or a ValueError and nothing."""
     driver = generator.drivers[workload]
+    rate: float | Rate | None = None if change.rate is None else checked_rate(change.rate) * scale
+    if change.preset is not None and change.rate is None:
+        shape = preset(change.preset).rate(workload, generator.clock)
+        rate = shape if scale == 1 else Scaled(shape, scale)
     if isinstance(change.bug, str):
         checked_bug(driver.workload, change.bug)
-    driver.change(
-        rate=None if change.rate is None else change.rate * scale,
-        pattern=change.pattern,
-        r=change.r,
-        w=change.w,
-    )
+    driver.check_quorums(r=change.r, w=change.w)
+    if change.personas is not None or change.read_share is not None:
+        driver.workload.change_habits(personas=change.personas, read_share=change.read_share)
+    driver.change(rate=rate, pattern=change.pattern, r=change.r, w=change.w)
     if not isinstance(change.bug, UnsetType):
         generator.switch_bug(workload, change.bug)

@@ -26,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from kvnode.checkers import Ledger, Verdict
+from kvnode.checkers import Verdict
 from traffic.books import merged as merged_verdicts
 from traffic.clock import monotonic
 from traffic.driver import Settings
@@ -45,7 +45,6 @@ RESTARTS_MAX = 8
 RESTARTS_WITHIN_S = 30.0
 RESTART_PAUSE_S = 0.2
 EVENTS_MAX = 50
-NOTHING_TO_CHECK = Ledger().check({}).evidence
 SERIES_EVERY_S = 1.0
 SERIES_ROWS_MAX = 900
 
@@ -105,8 +104,13 @@ class Member:
 
 
 def _with_something_to_say(verdicts: list[Verdict]) -> list[Verdict]:
-    """Without those of processes that have written nothing yet (the front never does), unless that is all."""
-    return [one for one in verdicts if one.evidence != NOTHING_TO_CHECK] or verdicts
+    """Without those of processes that had nothing to check (the front never sends), unless that is all there is
+    on a claim."""
+    telling = [
+        one for one in verdicts if one.status != "unknown" or one.acknowledged or any(one.facts.values())
+    ]
+    told = {one.claim for one in telling}
+    return [one for one in verdicts if one in telling or one.claim not in told]
 
 
 class Fleet:
@@ -221,21 +225,23 @@ class Fleet:
 
     async def _check(self, command: Command) -> list[Verdict]:
         found = await self.own.verdicts()
+        claim = found[0].claim
         members = list(self._members)
         orders = [member.order(command) for member in members]
         if orders:
             await asyncio.wait(orders, timeout=CHECK_TIMEOUT_S)
+        silent: list[Verdict] = []
         for member, order in zip(members, orders, strict=True):
             if order.done() and not order.exception():
                 found += [msgspec.convert(verdict, Verdict) for verdict in order.result().verdicts]
             else:
                 order.cancel()
                 evidence = f"{member.name} did not say what it knows; its journal will be read"
-                found.append(Verdict(status="unknown", claim=found[0].claim, evidence=(evidence,)))
+                silent.append(Verdict(status="unknown", claim=claim, evidence=(evidence,)))
         by_claim: dict[str, list[Verdict]] = {}
-        for verdict in found:
+        for verdict in [*_with_something_to_say(found), *silent]:
             by_claim.setdefault(verdict.claim, []).append(verdict)
-        return [merged_verdicts(_with_something_to_say(verdicts)) for verdicts in by_claim.values()]
+        return [merged_verdicts(verdicts) for verdicts in by_claim.values()]
 
     # --- inside: children ---------------------------------------------------------------------------------
 

@@ -56,7 +56,9 @@ def merged(own: Stats, children: Sequence[Mapping[str, Any]], past: Sequence[Sta
         stats[name] = sum(one[name] for one in everybody)
     for name in ("active_tweets", "active_documents"):
         stats[name] = sum(one[name] for one in living)
-    stats["active_products"] = max((one["active_products"] for one in living), default=0)  # all share one catalogue
+    stats["active_products"] = max(
+        (one["active_products"] for one in living), default=0
+    )  # all share one catalogue
     stats["workloads"] = {
         name: _workload(
             workload,

@@ -215,14 +215,14 @@ class Api:
 
     async def check(self, request: Request) -> Response:
         """Reads every acknowledged write back by quorum; all verdicts in words and numbers. The first one, on
-        lost writes, stands for itself at the top, too, with the worst status of all."""
+        lost writes, is at the top, too; what another one finds violated makes the whole violated."""
         verdicts = await self._engine.tell(Command("check"))
         first = verdicts[0]
         return JSONResponse(
             {
                 "success": True,
                 **first.as_json(),
-                "status": worst(verdicts),
+                "status": "violated" if worst(verdicts) == "violated" else first.status,
                 "evidence": [line for verdict in verdicts for line in verdict.evidence][:EVIDENCE_MAX],
                 "longest_gap_s": self._longest_gap_s(),
                 "verdicts": [verdict.as_json() for verdict in verdicts],

@@ -166,7 +166,11 @@ def describe(
             "w": _maybe(_whole(1, n)),
             "pattern": _maybe({"type": "string", "enum": list(PATTERNS)}),
             "personas": _maybe(
-                {"type": "object", "additionalProperties": _number(0, 1000), "description": "share of each"}
+                {
+                    "type": "object",
+                    "additionalProperties": _number(0, 1000),
+                    "description": "times as busy as usual",
+                }
             ),
             "read_share": _maybe(_number(0, 1)),
             "bug": _maybe({"type": "string", "enum": bugs}),

@@ -54,6 +54,15 @@ def test_a_bug_is_switched_on_and_off_and_stays_when_it_is_not_named() -> None:
         (Change(rate=-1), "between 0 and 5000"),
         (Change(rate=200, w=4), "w must be between 1 and 3"),
         (Change(rate=200, bug="nonsense"), "no bug called 'nonsense'"),
+        (Change(rate=200, read_share=1.5), "read_share must be between 0 and 1"),
+        (Change(rate=200, personas={"trolls": 1}), "no personas 'trolls'; there are: casual, power, bot"),
+        (Change(rate=200, personas={"bot": -1}), "0 to 1000 times as busy"),
+        (
+            Change(rate=200, personas=dict.fromkeys(("casual", "power", "bot", "influencer"), 0.0)),
+            "somebody must",
+        ),
+        (Change(read_share=0.5, w=9), "w must be between 1 and 3"),
+        (Change(preset="nonsense"), "preset must be one of"),
     ],
 )
 def test_what_is_refused_changes_nothing(change: Change, says: str) -> None:
@@ -74,6 +83,16 @@ def test_a_preset_sets_all_rates_and_the_clock() -> None:
     assert (stats["preset"], stats["clock"]["time"]) == ("classroom", "11:00")
     halves = told(shared(Command("preset", change=Change(preset="classroom")), 2))
     assert halves["workloads"]["twitter"]["target_rate"] == 10
+
+
+def test_one_world_can_take_the_rate_of_a_preset() -> None:
+    workloads = told(Command("change", "twitter", Change(preset="classroom")))["workloads"]
+    assert (workloads["twitter"]["target_rate"], workloads["inventory"]["target_rate"]) == (20, 30)
+
+
+def test_worlds_without_such_habits_say_so() -> None:
+    with pytest.raises(ValueError, match="inventory takes neither personas nor a read share"):
+        told(Command("change", "inventory", Change(read_share=0.5)))
 
 
 def test_the_clock_can_be_set() -> None:
