@@ -53,6 +53,10 @@ class ChildDied(Exception):
     """It ended before it answered."""
 
 
+class CannotBegin(Exception):
+    """The fleet could not be started; the text says why."""
+
+
 class Member:
     """The front's side of the pipe to one child."""
 
@@ -140,7 +144,13 @@ class Fleet:
 
     async def begin(self) -> None:
         await self.own.begin()
-        await asyncio.gather(*(self._bear() for _ in range(self._processes)))
+        try:
+            await asyncio.gather(*(self._bear() for _ in range(self._processes)))
+        except (ChildDied, TimeoutError) as error:
+            await self.close()
+            raise CannotBegin(
+                f"{error or 'a generator process'} was not ready in time; stderr may say why"
+            ) from None
         self._spawn(self._write_series())
 
     async def close(self) -> None:

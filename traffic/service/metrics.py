@@ -23,6 +23,11 @@ class _StatsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _of_workloads(self._stats["workloads"])
         yield from _of_nodes(self._stats["nodes"])
+        inherited = self._stats.get("inherited")
+        if inherited:
+            yield CounterMetricFamily(
+                "traffic_killed_generators", "Whose journals were found", value=inherited["processes"]
+            )
         share = self._stats["convergence"].get("share")
         if share is not None:
             yield GaugeMetricFamily("traffic_agreeing_ratio", "Sampled keys that agree", value=share)

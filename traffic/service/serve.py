@@ -23,7 +23,7 @@ from traffic.discovery import Address, state_folder
 from traffic.driver import Settings
 from traffic.fleet.alone import Alone
 from traffic.fleet.commands import Command, Engine
-from traffic.fleet.front import Fleet
+from traffic.fleet.front import CannotBegin, Fleet
 from traffic.generator import Generator
 from traffic.process import calm_collector
 from traffic.service.api import Api
@@ -100,7 +100,10 @@ async def serve(
     generator.failed.add_done_callback(lambda _: stop())
     if exit_with_stdin:
         _stop_at_end_of_stdin(stop)
-    await engine.begin()
+    try:
+        await engine.begin()
+    except CannotBegin as error:
+        raise CannotServe(str(error), BROKEN) from None
     calm_collector()
     if start:
         await engine.tell(Command("start"))
