@@ -359,16 +359,13 @@ def test_documents_and_products_are_read_from_the_database(client: TestClient) -
     for name in ("collab", "inventory"):
         client.post("/api/real/traffic/start", json={"workload": name})
         client.put(f"/api/real/traffic/{name}", json={"rate": 300})
-    until(lambda: client.get("/api/real/collab/active_documents").json()["total_active"] > 2)
-    until(lambda: client.get("/api/real/inventory/active_products").json()["total_active"] >= 12)
-    [document, *_] = client.get("/api/real/collab/active_documents?limit=1").json()["documents"]
-    assert document["title"]
-    assert [paragraph["key"] for paragraph in document["paragraphs"]]
-    until(
-        lambda: (
-            sum(client.get("/api/real/inventory/active_products").json()["products"][0]["stock"].values()) > 0
-        )
-    )
-    product = client.get("/api/real/inventory/active_products").json()["products"][0]
+    until(lambda: any(one["paragraphs"] for one in listed(client, "collab", "documents")))
+    assert all(one["title"] for one in listed(client, "collab", "documents"))
+    until(lambda: any(sum(one["stock"].values()) > 0 for one in listed(client, "inventory", "products")))
+    product = listed(client, "inventory", "products")[0]
     assert set(product["stock"]) <= {"washington", "london", "tokyo"}
     assert product["kept_as"] == "counters"
+
+
+def listed(client: TestClient, world: str, name: str) -> Any:
+    return client.get(f"/api/real/{world}/active_{name}").json()[name]
