@@ -52,6 +52,7 @@ _LENGTH = struct.Struct("<H")
 _COUNTER = struct.Struct(
     "<cBBxqqqqH"
 )  # kind, w, n; sent and acknowledged increments, decrements; actor bytes
+_QUORUM = struct.Struct("<BB")
 _SENT = struct.Struct("<qq")
 _ACKNOWLEDGED = struct.Struct("<qq")
 _SENT_AT = 4
@@ -110,7 +111,7 @@ class Journal:
         at = self._at.get((counter.actor, counter.key))
         if at is None:
             at = self._begin_counter(counter)
-        self._map[at + _QUORUM_AT : at + _QUORUM_AT + 2] = bytes((min(w, 255), min(n, 255)))
+        _QUORUM.pack_into(self._map, at + _QUORUM_AT, w, n)
         _ACKNOWLEDGED.pack_into(self._map, at + _ACKNOWLEDGED_AT, *max(counter.acknowledged, totals))
 
     def put(self, reply: PutReply, *, w: int, n: int) -> None:
