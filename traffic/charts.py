@@ -73,7 +73,7 @@ class _Drawing:
             self._low = 10 ** math.floor(math.log10(min(positive)))
             self._high = max(10 ** math.ceil(math.log10(max(positive))), self._low * 10)
         else:
-            self._low, self._high = 0.0, _round_up(max([*values, 1e-9]))
+            self._low, self._high = 0.0, _round_up(max([*values, 1e-9]), (1, 1.5, 2, 3, 4, 5, 6, 8, 10))
 
     # --- scales -------------------------------------------------------------------------------------------
 
@@ -207,12 +207,12 @@ def _dash(line: Line) -> str:
     return ' stroke-dasharray="6 4"' if line.dashed else ""
 
 
-def _round_up(value: float) -> float:
-    """The next of 1, 2, 2.5, 5 times a power of ten."""
+def _round_up(value: float, steps: Sequence[float] = (1, 2, 2.5, 5, 10)) -> float:
+    """The next of these times a power of ten."""
     if value <= 0:
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * 0.999)
+    return next(step * power for step in steps if step * power >= value * 0.999)
 
 
 def _number(value: float) -> str:

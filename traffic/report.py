@@ -21,9 +21,7 @@ from traffic.recording import Fault, Header, Judged, Recording
 from traffic.resender import PAUSE_S_MAX, PAUSE_S_MIN
 from traffic.series import CELL_COLUMNS, Row
 
-NODE_COLOURS = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#882255", "#8A8A2B", "#7F7F7F", "#332288",
-)  # fmt: skip
+NODE_COLOURS = 9  # in report.css, the same as in every chart of the notebooks
 P50, P99, SENT, TARGET, BAD = "var(--p50)", "var(--p99)", "var(--sent)", "var(--target)", "var(--bad)"
 
 RETRY_POLICY = (
@@ -69,9 +67,10 @@ def write_report(report: Report, path: Path) -> Path:
 def html_of(report: Report) -> str:
     style = files("traffic").joinpath("report.css").read_text(encoding="utf-8")
     header = report.header
+    nodes = "one node" if len(header.nodes) == 1 else f"{len(header.nodes)} nodes"
     parts = [
         f"<h1>Traffic report: {escape(report.title)}</h1>",
-        f'<p class="when">{escape(header.started_at)} · seed {header.seed} · {len(header.nodes)} nodes, '
+        f'<p class="when">{escape(header.started_at)} · seed {header.seed} · {nodes}, '
         f"N = {header.replicas}</p>",
         f'<p class="missing">{escape(report.missing)}</p>' if report.missing else "",
         _verdicts(report.verdicts),
@@ -179,7 +178,7 @@ def _node_charts(report: Report, world: str, times_s: Sequence[float], bands: Se
             Line(
                 name,
                 [_value(rows.get(at_s, {}).get(column)) for at_s in times_s],
-                NODE_COLOURS[index % len(NODE_COLOURS)],
+                f"var(--node-{index % NODE_COLOURS + 1})",
             )
             for index, (name, rows) in enumerate(by_node.items())
         ]

@@ -97,5 +97,9 @@ def only_hints(node: Node) -> None:
     async def nothing() -> None:
         return None
 
+    async def none_differed(peer: str) -> int:
+        return 0
+
     node.exchange.run = nothing  # type: ignore[method-assign]
+    node.exchange.with_peer = none_differed  # type: ignore[method-assign]
     node.coordinator.repair = lambda *_: None  # type: ignore[method-assign]
