@@ -340,7 +340,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement, default 20")
     parser.add_argument("--rates", default="500,1000,2000", help="operations/s, default 500,1000,2000")
-    parser.add_argument("--cost-rate", type=float, default=1000.0, help="PUTs/s for the cost, default 1000")
+    parser.add_argument("--cost-rate", type=float, default=2000.0, help="PUTs/s for the cost, default 2000")
     parser.add_argument("--rounds", type=int, default=2, help="of the cost, default 2")
     parser.add_argument("--locust", default="auto", help="auto (install it), a folder that has it, or none")
     parser.add_argument("--base-port", type=int, help="of the cluster; default: a free one")
