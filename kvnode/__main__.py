@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -124,10 +125,13 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
         ports = f"{address.http_port} or {address.peer_port}"
         raise Stop(EXIT_PORT, f"port {ports} of {address.host} cannot be used: {error.strerror}") from error
     await node.open()
-    server = HttpServer(Api(node, Views(node, network), set_faults), listener)
+    server = HttpServer(Api(node, Views(node, network), set_faults).answer, listener)
     await server.start()
     stop = asyncio.Event()
     _end_when_told(stop, exit_with_stdin)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     log.write("ready", pid=os.getpid(), store=node.dots.store)
     print(
         f"ready {address.name} http={address.host}:{address.http_port} peer={address.host}:{address.peer_port}",

@@ -8,7 +8,6 @@ Not here: how many answers are enough (replication/quorum.py).
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Callable, Iterable
 
 from kvnode.config import REQUEST_TIMEOUT_MS
@@ -21,11 +20,11 @@ _SWEEP_PERIOD_MS = 50.0
 class Round:
     """One question on its way. Subclasses say what an answer means and what the end means."""
 
-    __slots__ = ("started_ms", "waiting_for")
+    __slots__ = ("deadline_ms", "started_ms", "waiting_for")
 
     def __init__(self, peers: Iterable[str], started_ms: float) -> None:
         self.waiting_for = list(peers)
-        self.started_ms = started_ms
+        self.started_ms = self.deadline_ms = started_ms
 
     def answered(self, peer: str, answer: Answer) -> None:
         """A peer answered (each at most once)."""
@@ -59,7 +58,6 @@ class Calls:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._rounds: dict[int, Round] = {}
-        self._deadlines: list[tuple[float, int]] = []
         self._last_id = runtime.random.getrandbits(
             52
         )  # a late answer to an earlier life of this node fits none
@@ -77,7 +75,7 @@ class Calls:
         """Enter a round; returns the id that its questions must carry. Nothing is sent here."""
         self._last_id += 1
         self._rounds[self._last_id] = round_
-        heapq.heappush(self._deadlines, (round_.started_ms + timeout_ms, self._last_id))
+        round_.deadline_ms += timeout_ms
         if not self._sweeping:
             self._sweeping = True
             self._runtime.clock.call_later_ms(_SWEEP_PERIOD_MS, self._sweep)
@@ -104,12 +102,13 @@ class Calls:
             round_.ended([])
 
     def _sweep(self) -> None:
+        """End what is overdue. One look at all rounds, now and then, costs less than keeping them in order."""
         now_ms = self._runtime.clock.now_ms()
-        while self._deadlines and self._deadlines[0][0] <= now_ms:
-            round_ = self._rounds.pop(heapq.heappop(self._deadlines)[1], None)
+        for id_ in [id_ for id_, round_ in self._rounds.items() if round_.deadline_ms <= now_ms]:
+            round_ = self._rounds.pop(id_, None)
             if round_ is not None:
                 missing, round_.waiting_for = round_.waiting_for, []
                 round_.ended(missing)
-        self._sweeping = bool(self._deadlines)
+        self._sweeping = bool(self._rounds)
         if self._sweeping:
             self._runtime.clock.call_later_ms(_SWEEP_PERIOD_MS, self._sweep)

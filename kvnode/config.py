@@ -73,8 +73,9 @@ DOT_BLOCK = 4096  # dots reserved durably at once
 SAMPLE_COUNT_MAX = 4096
 REPLICA_ASKED_MS = 1_000.0
 TRACE_TIMEOUT_MS = 500.0
-TRACE_COUNT_MAX = 4096
-TRACE_EVENTS_MAX = 64
+TRACE_COUNT_MAX = 32_768  # events of all requests together; a write makes up to nine at one node
+TRACE_EVENTS_MAX = 64  # told of one request
+RECENT_BYTES_MAX = 16 * 1024 * 1024  # durable records kept in memory as well
 
 # --- the cluster --------------------------------------------------------------------------------------------
 UPKEEP_S_MIN, UPKEEP_S_MAX = 0.5, 30 * 86_400.0

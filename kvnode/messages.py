@@ -55,7 +55,7 @@ class Moment(msgspec.Struct, frozen=True, array_like=True, tag="moment"):
 
 
 class StoreRecord(msgspec.Struct, frozen=True, array_like=True, tag="store"):
-    """Merge this record into yours and make the result durable; answered by Stored."""
+    """Merge this record into yours and make the result durable; answered by Stored. made_from: see Records.merge_in."""
 
     id: int
     cause: int
@@ -63,6 +63,7 @@ class StoreRecord(msgspec.Struct, frozen=True, array_like=True, tag="store"):
     key: str
     record: bytes
     epoch: int
+    made_from: int = 0
 
 
 class StoreMany(msgspec.Struct, frozen=True, array_like=True, tag="store-many"):
@@ -396,5 +397,4 @@ Message = Hello | Welcome | Proof | Moment | Question | Answer | Probe | AskRing
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode
 """bytes -> Message; raises one of UNDECODABLE on anything else."""
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError)
-"""What msgspec raises on bytes that are not what was expected; the second one for text that is no UTF-8."""
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError)  # the second one for text that is no UTF-8

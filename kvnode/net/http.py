@@ -1,4 +1,4 @@
-"""The HTTP API of a node: a bare ASGI application, since a framework costs a third of the throughput (DESIGN §6).
+"""The HTTP API of a node: from a request to its room, and from what comes back to a response. No framework: two tables.
 
 Guards first: a request whose Host is not a loopback name is refused, a body must be application/json, and a change
 that a web page of another site asks for (Origin, Sec-Fetch-Site) is refused. So a page in the same browser cannot
@@ -9,8 +9,9 @@ application/problem+json document.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 from kvnode.config import BODY_BYTES_MAX, EVERY_INTERFACE, KEYS_LIMIT_MAX, LOOPBACK_HOSTS, UPKEEP_ANSWER_MS
 from kvnode.errors import (
@@ -26,28 +27,23 @@ from kvnode.errors import (
 )
 from kvnode.messages import COUNTER, KV
 from kvnode.net import parse
+from kvnode.net.connection import JSON, PROBLEM, Request, Response
 from kvnode.net.openapi import describe
 from kvnode.net.views import Views
 from kvnode.node import Node
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Result = tuple[int, bytes]
 SetFaults = Callable[[parse.FaultsBody], dict[str, Any]]
 
-_JSON = (b"content-type", b"application/json")
-_PROBLEM = (b"content-type", b"application/problem+json")
-_TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 _LOOPBACK = frozenset(host.encode() for host in (*LOOPBACK_HOSTS, "[::1]"))
-_ASK_FOR_TOKEN = (b"www-authenticate", b'Bearer realm="quorum-lab"')
-_LAST_ANSWER = (b"connection", b"close")
-"""A node that has left may end at any moment: nobody should send into a connection that ends with it."""
+_ASK_FOR_TOKEN = b'www-authenticate: Bearer realm="quorum-lab"\r\n'
 _BODY_METHODS = frozenset(("PUT", "POST"))
+_OUR_SITE = frozenset((b"same-origin", b"none"))
 
 
 class Api:
-    """The ASGI application of one node."""
+    """The API of one node; `answer` serves one request."""
 
     def __init__(self, node: Node, views: Views, set_faults: SetFaults) -> None:
         self._node = node
@@ -79,77 +75,66 @@ class Api:
             "/openapi.json": {"GET": self._openapi},
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            return
-        content_type = _JSON
+    async def answer(self, request: Request) -> Response:
+        """Serve one request; whatever happens becomes a response."""
+        content_type = JSON
         try:
-            if scope["path"] == "/metrics":
+            if request.path == b"/metrics":
                 content_type = _TEXT
-                status, body = 200, self._metrics(scope)
+                status, body = 200, self._metrics(request)
             else:
-                status, body = await self._route(scope, receive)
+                status, body = await self._route(request)
         except KvError as error:
             status, body = error.status, parse.as_json(error.problem())
         except Exception as error:  # noqa: BLE001 - a fault of ours must not take the client's connection with it
-            self._node.runtime.log("internal_error", level="error", path=scope["path"], error=repr(error))
+            path = _printable(request.path)
+            self._node.runtime.log("internal_error", level="error", path=path, error=repr(error))
             problem = InternalError("the node found a fault in itself; its log says more").problem()
             status, body = 500, parse.as_json(problem)
-        length = (b"content-length", str(len(body)).encode())
-        headers = [content_type if status < 400 else _PROBLEM, length]
-        if status == Unauthorized.status:
-            headers.append(_ASK_FOR_TOKEN)
-        if not self._node.ring.is_member:
-            headers.append(_LAST_ANSWER)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        # A node that has left may end at any moment: nobody should send into a connection that ends with it.
+        ends = not self._node.ring.is_member
+        if status < 400:
+            return Response(status, content_type, body, b"", ends)
+        more = _ASK_FOR_TOKEN if status == Unauthorized.status else b""
+        return Response(status, PROBLEM, body, more, ends)
 
-    async def _route(self, scope: Scope, receive: Receive) -> Result:
-        method: str = scope["method"]
-        self._guard(method, scope["headers"])
-        body = await _body(scope, receive) if method in _BODY_METHODS else b""
-        raw_path: bytes = scope["raw_path"].partition(b"?")[0]
-        _, first, rest = raw_path.split(b"/", 2) if raw_path.count(b"/") > 1 else (b"", raw_path[1:], b"")
+    async def _route(self, request: Request) -> Result:
+        method = request.method
+        self._guard(request)
+        body = _body(request) if method in _BODY_METHODS else b""
+        first, _, rest = request.path[1:].partition(b"/")
         data = self._data.get(first)
         if data is not None and rest:
-            return await data(method, rest, body, scope["query_string"])
-        methods = self._plain.get(scope["path"])
+            return await data(method, rest, body, request.query)
+        path = unquote(request.path.decode())
+        methods = self._plain.get(path)
         if methods is None:
             known = "/kv/{key}, /counter/{key}, /trace/{id}, /metrics, " + ", ".join(self._plain)
-            raise NotFound(f"no such path {scope['path'][:128]!r}; known: {known}")
+            raise NotFound(f"no such path {path[:128]!r}; known: {known}")
         serve = methods.get(method)
         if serve is None:
-            raise MethodNotAllowed(f"{method} {scope['path']}: expected {' or '.join(methods)}")
-        view = serve(body, scope["query_string"])
+            raise MethodNotAllowed(f"{method} {path}: expected {' or '.join(methods)}")
+        view = serve(body, request.query)
         return 200, parse.as_json(await view if isinstance(view, Awaitable) else view)
 
-    def _guard(self, method: str, headers: list[tuple[bytes, bytes]]) -> None:
-        host = origin = content_type = authorization = b""
-        foreign = False
-        for name, value in headers:
-            if name == b"host":
-                host = value
-            elif name == b"origin":
-                origin = value
-            elif name == b"sec-fetch-site":
-                foreign = value not in (b"same-origin", b"none")
-            elif name == b"content-type":
-                content_type = value
-            elif name == b"authorization":
-                authorization = value
-        if self._token is not None and not _carries(authorization, self._token):
+    def _guard(self, request: Request) -> None:
+        header, method = request.headers.get, request.method
+        if self._token is not None and not _carries(header(b"authorization", b""), self._token):
             raise Unauthorized("this cluster demands a token: send Authorization: Bearer TOKEN")
+        content_type = header(b"content-type")
         if content_type and method in _BODY_METHODS and not _is_json(content_type):
             raise UnsupportedMediaType(
                 f"content-type {_printable(content_type)!r}; expected application/json"
             )
+        host = header(b"host", b"")
         if not self._is_ours(_host_name(host)):
             raise Forbidden(
                 f"host {_printable(host)!r} is not a loopback name such as 127.0.0.1 or localhost"
             )
-        if method not in ("GET", "HEAD") and (foreign or (origin and not self._is_local(origin))):
-            raise Forbidden("a page of another site may not change this cluster")
+        if method not in ("GET", "HEAD"):
+            origin = header(b"origin")
+            if header(b"sec-fetch-site", b"none") not in _OUR_SITE or (origin and not self._is_local(origin)):
+                raise Forbidden("a page of another site may not change this cluster")
 
     def _is_ours(self, host: bytes) -> bool:
         return self._any_host or host in self._hosts
@@ -267,42 +252,24 @@ class Api:
         leaver = parse.leaver_of(body)
         return await self._node.changes.leave(leaver.node, force=leaver.force)
 
-    def _metrics(self, scope: Scope) -> bytes:
+    def _metrics(self, request: Request) -> bytes:
         from kvnode.net.metrics import exposition
 
-        self._guard(scope["method"], scope["headers"])
-        if scope["method"] != "GET":
-            raise MethodNotAllowed(f"{scope['method']} /metrics: expected GET")
-        parse.query_of(scope["query_string"], ())
+        self._guard(request)
+        if request.method != "GET":
+            raise MethodNotAllowed(f"{request.method} /metrics: expected GET")
+        parse.query_of(request.query, ())
         return exposition(self._views.stats())
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body, within its bound."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > BODY_BYTES_MAX:
-            raise TooLarge(f"the body has {len(body)} bytes; expected at most {BODY_BYTES_MAX}")
-        _need_json(scope, body)
-        return body
-    parts = [body]
-    size = len(body)
-    while message.get("more_body", False):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BadRequest("the connection closed in the middle of the body")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_BYTES_MAX:
-            raise TooLarge(f"the body has more than {BODY_BYTES_MAX} bytes")
-    _need_json(scope, parts[0])
-    return b"".join(parts)
-
-
-def _need_json(scope: Scope, body: bytes) -> None:
-    if body and not any(name == b"content-type" for name, _ in scope["headers"]):
+def _body(request: Request) -> bytes:
+    """The body, which must be within its bound and say that it is JSON."""
+    body = request.body
+    if body is None:
+        raise TooLarge(f"the body has more than {BODY_BYTES_MAX} bytes")
+    if body and b"content-type" not in request.headers:
         raise UnsupportedMediaType("a body without a content-type; expected application/json")
+    return body
 
 
 def _is_json(content_type: bytes) -> bool:

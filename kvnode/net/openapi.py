@@ -202,7 +202,8 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
                         }
                     },
                     ["work"],
-                ),
+                )
+                | {"required": False},
             )
         },
         "/faults": {

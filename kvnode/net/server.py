@@ -1,55 +1,17 @@
-"""Running the HTTP API on uvicorn, with its odd ends tied up: our own sockets, and problem documents for garbage."""
+"""The listening side of the HTTP API: a socket of our own, the connections on it, and their orderly end."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import socket
-from typing import Any
 
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from kvnode.config import HEAD_BYTES_MAX
-from kvnode.errors import BadRequest, HeadersTooLarge, KvError
-from kvnode.net.parse import as_json
+from kvnode.net.connection import Answer, Connection
 
 _BACKLOG = 512
-_GRACE_S = 3  # longer than any request may take (config.FORWARD_TIMEOUT_MS)
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn answers what is no HTTP in plain text, and gathers headers without a bound; ours does neither."""
-
-    _in_head = True
-    _head_bytes = 0
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-                self._refuse(HeadersTooLarge(f"the head of the request has more than {HEAD_BYTES_MAX} bytes"))
-
-    def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(BadRequest(f"this is no HTTP request that the node understands: {msg}"))
-
-    def _refuse(self, error: KvError) -> None:
-        body = as_json(error.problem())
-        head = (
-            f"HTTP/1.1 {error.status} {error.title}\r\ncontent-type: application/problem+json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+_GRACE_S = 3.0  # longer than any request may take (config.FORWARD_TIMEOUT_MS)
+_LOOK_S = 25.0
+_QUIET_ROUNDS_MAX = 3  # a connection on which nothing comes for 75 s is closed
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -68,40 +30,51 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class HttpServer:
-    """One uvicorn server on one socket; starts, and stops when told."""
+    """One HTTP server on one socket; starts, and stops when told. answer: serves one request."""
 
-    def __init__(self, app: Any, listener: socket.socket) -> None:
-        config = uvicorn.Config(
-            app,
-            http=_Protocol,
-            ws="none",
-            loop="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=_GRACE_S,
-        )
-        logging.getLogger("uvicorn").addHandler(
-            logging.NullHandler()
-        )  # its warnings are no message to people
+    def __init__(self, answer: Answer, listener: socket.socket) -> None:
+        self._answer = answer
         self._listener = listener
-        self._server = uvicorn.Server(config)
-        self._task: asyncio.Task[None] | None = None
+        self._connections: set[Connection] = set()
+        self._all_ended = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._looking: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Begin to serve."""
-        self._server.config.load()
-        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
-        await self._server.startup(sockets=[self._listener])
-        self._task = asyncio.get_running_loop().create_task(self._server.main_loop(), name="http")
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, sock=self._listener, backlog=_BACKLOG)
+        self._looking = loop.call_later(_LOOK_S, self._look, loop)
+
+    def _accept(self) -> Connection:
+        connection = Connection(self._answer, self._ended)
+        self._connections.add(connection)
+        return connection
+
+    def _ended(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._all_ended.set()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close what has been quiet for too long."""
+        for connection in list(self._connections):
+            connection.quiet_rounds += 1
+            if connection.quiet_rounds > _QUIET_ROUNDS_MAX and connection.is_idle:
+                connection.end()
+        self._looking = loop.call_later(_LOOK_S, self._look, loop)
 
     async def stop(self) -> None:
         """Answer what is under way (at most three seconds), then close."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
-            await self._server.shutdown(sockets=[self._listener])
+        if self._looking is not None:
+            self._looking.cancel()
+        if self._server is not None:
+            self._server.close()
+        self._all_ended.clear()
+        for connection in list(self._connections):
+            connection.end()
+        if self._connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), _GRACE_S)
+        for connection in list(self._connections):
+            connection.abort()

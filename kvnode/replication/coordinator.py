@@ -298,15 +298,17 @@ class Coordinator:
         asked = [*audience.live, *(each for each in audience.pending if each != self.node)]
         others = [each for each in stand_ins if each != self.node]
         round_ = WriteRound(self, cause, kind, key, record, quorum, [*asked, *others], stand_ins)
+        made_from = 0
         if audience.here or self.node in audience.pending:
             if record == known:
                 self._records.merge_in(kind, key, record, round_.stored_here)
             else:
-                self._records.write(kind, key, record, round_.stored_here, known=known)
+                made_from = self._records.write(kind, key, record, round_.stored_here, known=known)
         elif self.node in stand_ins:
             self.hints.keep(stand_ins[self.node], kind, key, record, round_.stored_here)
         if asked or others:
-            question = StoreRecord(self._calls.begin(round_), cause, kind, key, record, audience.epoch)
+            id_ = self._calls.begin(round_)
+            question = StoreRecord(id_, cause, kind, key, record, audience.epoch, made_from)
             for peer in asked:
                 self.traces.note(cause, "sent the record to", peer)
                 self._runtime.network.send(peer, question)

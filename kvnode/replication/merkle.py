@@ -41,7 +41,8 @@ class MerkleForest:
     def __init__(self, partitions: int, load: Load | None = None) -> None:
         self._load: Load = load or (lambda partition: ())
         self._leaves: list[array[int] | None] = [None] * partitions
-        self._upper: dict[int, tuple[int, ...]] = {}
+        self._upper: dict[int, array[int]] = {}  # the root and the branches, where they are known
+        self._changed = [0] * partitions  # which branches have changed since: one bit each
         if load is None:
             for partition in range(partitions):
                 self.build(partition)
@@ -59,6 +60,7 @@ class MerkleForest:
             count += 1
         self._leaves[partition] = leaves
         self._upper.pop(partition, None)
+        self._changed[partition] = 0
         return count
 
     def _tree(self, partition: int) -> array[int]:
@@ -73,9 +75,10 @@ class MerkleForest:
         """A record changed its checksum; 0 stands for no record."""
         leaves = self._leaves[partition]
         if leaves is not None:
-            leaves[leaf_of(before)] ^= before
-            leaves[leaf_of(after)] ^= after
-            self._upper.pop(partition, None)
+            left, entered = before & (LEAF_COUNT - 1), after & (LEAF_COUNT - 1)
+            leaves[left] ^= before
+            leaves[entered] ^= after
+            self._changed[partition] |= 1 << left // FANOUT | 1 << entered // FANOUT
 
     def root(self, partition: int) -> int:
         """The root of one partition: equal roots mean equal content (but for a chance of 2**-64)."""
@@ -89,17 +92,22 @@ class MerkleForest:
         """All node hashes of one level; level 0 is the root, level 2 the leaves."""
         if level == 2:
             return tuple(self._tree(partition))
-        upper = self._branches(partition)
+        upper = tuple(self._branches(partition))
         return upper[:1] if level == 0 else upper[1:]
 
-    def _branches(self, partition: int) -> tuple[int, ...]:
+    def _branches(self, partition: int) -> array[int]:
+        """The root and the branches; only what has changed since they were asked for last is worked out."""
         known = self._upper.get(partition)
+        changed, self._changed[partition] = self._changed[partition], 0
         if known is None:
+            known = self._upper[partition] = array("q", bytes(8 * (1 + FANOUT)))
+            changed = (1 << FANOUT) - 1
+        if changed:
             leaves = self._tree(partition)
-            branches = tuple(
-                _hash_of(leaves[first : first + FANOUT]) for first in range(0, LEAF_COUNT, FANOUT)
-            )
-            known = self._upper[partition] = (_hash_of(array("q", branches)), *branches)
+            for branch in range(FANOUT):
+                if changed >> branch & 1:
+                    known[1 + branch] = _hash_of(leaves[branch * FANOUT : (branch + 1) * FANOUT])
+            known[0] = _hash_of(known[1:])
         return known
 
 

@@ -19,9 +19,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from kvnode.checksum import checksum
-from kvnode.config import FOREST_PAUSE_MS, FOREST_ROWS, SAMPLE_COUNT_MAX
+from kvnode.config import FOREST_PAUSE_MS, FOREST_ROWS
 from kvnode.messages import COUNTER, KV
 from kvnode.replication.merkle import LEAF_COUNT, MerkleForest
+from kvnode.replication.recent import Known, Recent
 from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row, Runtime
 from kvnode.versions import PnCounter, Siblings
@@ -30,6 +31,8 @@ State = Siblings | PnCounter
 S = TypeVar("S", Siblings, PnCounter)
 Then = Callable[[bool], None]
 """Called when a write is durable (True) or could not be made so (False)."""
+_Write = tuple[str, bytes, int, Then]
+"""(disk key, record, its checksum, whom to tell); an empty record only waits for the group it stands in."""
 
 _TABLE = "records"
 
@@ -56,17 +59,18 @@ encode_state = msgspec.msgpack.Encoder().encode
 class _Unsynced:
     """A key with writes on their way to disk. Invariant: write_count of them are not durable yet.
 
-    group, writes: the group of its last write, and all that is told when that group is synced.
+    checksum: of the latest. group, writes: the group of its last write, and all that is told when that group is synced.
     """
 
-    __slots__ = ("durable", "group", "latest", "write_count", "writes")
+    __slots__ = ("checksum", "durable", "group", "latest", "write_count", "writes")
 
     def __init__(self, durable: bytes | None) -> None:
         self.durable = durable
         self.latest: bytes = b""
+        self.checksum = 0
         self.write_count = 0
         self.group: Future[None] | None = None
-        self.writes: list[tuple[str, bytes, Then]] = []
+        self.writes: list[_Write] = []
 
 
 class Records:
@@ -87,8 +91,8 @@ class Records:
         self._ring = ring
         self._unsynced: dict[str, _Unsynced] = {}
         self._group: Future[None] | None = None
-        self._group_writes: list[tuple[str, bytes, Then]] = []
-        self._stored_at: dict[str, float] = {}
+        self._group_writes: list[_Write] = []
+        self._recent = Recent()
         self._refused: dict[str, tuple[int, int]] = {}  # damaged rows not deleted yet: partition, checksum
         self.forest = MerkleForest(ring.partitions, self._checksums_in)
         self.row_count = 0
@@ -135,7 +139,8 @@ class Records:
 
     def stored_at(self, kind: str, key: str) -> float | None:
         """Wall clock (ms) at which the record became durable here; None if that is not remembered."""
-        return self._stored_at.get(f"{kind}/{key}")
+        known = self._recent.get(f"{kind}/{key}")
+        return None if known is None else known.stored_at
 
     def keys(self, kind: str, *, prefix: str, after: str, limit: int) -> list[str]:
         """The first `limit` keys beyond `after` that start with `prefix`, sorted; deleted ones left out."""
@@ -201,11 +206,14 @@ class Records:
                 continue
             self.forest.change(partition, known, 0)
             self.row_count -= 1
-            self._stored_at.pop(disk_key, None)
+            self._recent.discard(disk_key)
             gone.append(Row(_TABLE, partition, disk_key, None))
         return self._disk.commit(gone)
 
     def _read(self, key: str, disk_key: str) -> bytes | None:
+        recent = self._recent.get(disk_key)
+        if recent is not None:
+            return recent.record
         partition = self._ring.partition_of(key)
         row = self._disk.get(_TABLE, partition, disk_key)
         if row is None:
@@ -214,6 +222,7 @@ class Records:
         if checksum(disk_key, record) != known:
             self._refuse_corrupt(partition, disk_key, known)
             return None
+        self._recent.put(disk_key, Known(record, known))
         return record
 
     def verify(self, partition: int, after: str, limit: int) -> tuple[int, str | None]:
@@ -233,6 +242,7 @@ class Records:
         """A row that is not what was written is no record: report it, drop it, let the other replicas rebuild it."""
         if disk_key in self._refused:
             return  # it could not be deleted yet: the disk is full
+        self._recent.discard(disk_key)
         self.corrupt_count += 1
         self._runtime.log("record_corrupt", level="error", partition=partition, key=disk_key)
         self._on_forgotten(disk_key.partition("/")[0])
@@ -248,15 +258,21 @@ class Records:
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    def merge_in(self, kind: str, key: str, record: bytes, then: Then) -> None:
+    def merge_in(self, kind: str, key: str, record: bytes, then: Then, *, made_from: int = 0) -> None:
         """Merge a record that a peer sent; `then` is called when the merged state is durable.
 
+        made_from: the checksum of the record that the peer made this one from, 0 if it does not say. If that is what
+        is held here too, nothing needs merging: the peer has done it.
         Raises msgspec.MsgspecError if the record is not one of this kind.
         """
         known = self.latest(kind, key)
         if known is None:
             _check(kind, record)
-        merged = record if known is None else merge_records(kind, known, record)
+            merged = record
+        elif made_from and made_from == self._checksum_of_latest(f"{kind}/{key}", known):
+            merged = record
+        else:
+            merged = merge_records(kind, known, record)
         if merged != known:
             self.write(kind, key, merged, then, known=known)
             return
@@ -266,37 +282,52 @@ class Records:
         elif unsynced.group is not None and unsynced.group.done() and unsynced.group.exception():
             self.write(kind, key, merged, then, known=known)  # that write failed: try again
         else:
-            unsynced.writes.append((f"{kind}/{key}", b"", then))  # wait for the sync that is on its way
+            unsynced.writes.append((f"{kind}/{key}", b"", 0, then))  # wait for the sync that is on its way
 
-    def write(self, kind: str, key: str, record: bytes, then: Then, *, known: bytes | None) -> None:
-        """Make `record` the latest state, where `known` was; `then` is called when it is durable."""
+    def write(self, kind: str, key: str, record: bytes, then: Then, *, known: bytes | None) -> int:
+        """Make `record` the latest state, where `known` was; `then` is called when it is durable.
+
+        Returns the checksum of `known`; 0 if there was none.
+        """
         disk_key = f"{kind}/{key}"
         partition = self._ring.partition_of(key)
         after = checksum(disk_key, record)
         future = self._disk.commit([Row(_TABLE, partition, disk_key, record, after)])
+        before = self._checksum_of_latest(disk_key, known)
         unsynced = self._unsynced.get(disk_key)
         if unsynced is None:
             unsynced = self._unsynced[disk_key] = _Unsynced(known)
-        unsynced.latest = record
+        unsynced.latest, unsynced.checksum = record, after
         unsynced.write_count += 1
-        self.forest.change(partition, 0 if known is None else checksum(disk_key, known), after)
+        self.forest.change(partition, before, after)
         self.row_count += known is None
         if future is not self._group:
             self._group, self._group_writes = future, []
             future.add_done_callback(partial(self._synced, self._group_writes))
-        self._group_writes.append((disk_key, record, then))
+        self._group_writes.append((disk_key, record, after, then))
         unsynced.group, unsynced.writes = future, self._group_writes
+        return before
 
-    def _synced(self, writes: list[tuple[str, bytes, Then]], future: Future[None]) -> None:
+    def _checksum_of_latest(self, disk_key: str, latest: bytes | None) -> int:
+        unsynced = self._unsynced.get(disk_key)
+        return self._checksum_of(disk_key, latest) if unsynced is None else unsynced.checksum
+
+    def _checksum_of(self, disk_key: str, durable: bytes | None) -> int:
+        if durable is None:
+            return 0
+        recent = self._recent.get(disk_key)
+        return checksum(disk_key, durable) if recent is None else recent.checksum
+
+    def _synced(self, writes: list[_Write], future: Future[None]) -> None:
         ok = not future.cancelled() and future.exception() is None
         now_ms = self._runtime.clock.wall_ms()
-        for disk_key, record, then in writes:
+        for disk_key, record, after, then in writes:
             if record:
                 unsynced = self._unsynced[disk_key]
                 unsynced.write_count -= 1
                 if ok:
                     unsynced.durable = record
-                    self._remember_time(disk_key, now_ms)
+                    self._recent.put(disk_key, Known(record, after, now_ms))
                 if not unsynced.write_count:
                     del self._unsynced[disk_key]
                     if unsynced.durable != unsynced.latest:
@@ -306,15 +337,8 @@ class Records:
     def _forget(self, disk_key: str, failed: _Unsynced) -> None:
         """The last write of this key could not be stored: the forest goes back to what the disk holds."""
         partition = self._ring.partition_of(disk_key.partition("/")[2])
-        durable = 0 if failed.durable is None else checksum(disk_key, failed.durable)
-        self.forest.change(partition, checksum(disk_key, failed.latest), durable)
+        self.forest.change(partition, failed.checksum, self._checksum_of(disk_key, failed.durable))
         self.row_count -= failed.durable is None
-
-    def _remember_time(self, disk_key: str, now_ms: float) -> None:
-        self._stored_at.pop(disk_key, None)
-        self._stored_at[disk_key] = now_ms
-        if len(self._stored_at) > SAMPLE_COUNT_MAX:
-            del self._stored_at[next(iter(self._stored_at))]
 
 
 def _merge(one: State, other: State) -> State:

@@ -49,7 +49,9 @@ class Replica:
                 self._traces.note(cause, "stored" if ok else "could not store")
                 send(peer, Stored(id_) if ok else Refused(id_, "could not store it"))
 
-        self._records.merge_in(question.kind, question.key, question.record, then)
+        self._records.merge_in(
+            question.kind, question.key, question.record, then, made_from=question.made_from
+        )
 
     def on_store_many(self, peer: str, question: StoreMany) -> None:
         """Merge several records; acknowledge once all are durable."""

@@ -229,22 +229,24 @@ class Sweep:
         return answer
 
     async def _drop(self, batch: list[Tombstone]) -> int:
-        """Tell every owner; the others first, so that this node asks again if one of them cannot be reached."""
-        if not batch:
-            return 0
-        epoch = self._ring.epoch
-        for member in sorted(self._ring.nodes, key=lambda name: name == self._node):
-            owned = [each for each in batch if member in self._ring.preference_lists[each[0]]]
-            if not owned:
-                continue
-            for attempt in range(_ATTEMPTS_MAX):
-                if self._ring.epoch != epoch:
-                    raise _NotNow("the ring changed")
-                if await self._told(member, epoch, tuple(owned)):
-                    break
-                if attempt == _ATTEMPTS_MAX - 1:
-                    raise _NotNow(f"{member} did not drop what it was told to")
+        """Tell every owner at once: an exchange in between would give some of them back."""
+        if batch:
+            epoch = self._ring.epoch
+            told = await asyncio.gather(*(self._tell(member, epoch, batch) for member in self._ring.nodes))
+            missed = [member for member, ok in zip(self._ring.nodes, told, strict=True) if not ok]
+            if missed:
+                raise _NotNow(f"{', '.join(missed)} did not drop what it was told to")
         return len(batch)
+
+    async def _tell(self, member: str, epoch: int, batch: list[Tombstone]) -> bool:
+        """Tell one owner what it owns of these, again if it does not answer; whether it has dropped them."""
+        owned = tuple(each for each in batch if member in self._ring.preference_lists[each[0]])
+        for _ in range(_ATTEMPTS_MAX):
+            if not owned or self._ring.epoch != epoch or await self._told(member, epoch, owned):
+                break
+        else:
+            return False
+        return self._ring.epoch == epoch
 
     async def _told(self, member: str, epoch: int, owned: tuple[Tombstone, ...]) -> bool:
         try:

@@ -92,7 +92,10 @@ async def _reserve_in_memory(self: Any) -> None:
 
 
 def only_hints(node: Node) -> None:
-    """Switch the other repairs off in this node: what converges then converges by hints."""
+    """Switch the other repairs off in this node: what converges then converges by hints.
+
+    Sweeps too: an owner that misses one gives the tombstone back by an exchange, and there are none.
+    """
 
     async def nothing() -> None:
         return None
@@ -100,6 +103,10 @@ def only_hints(node: Node) -> None:
     async def none_differed(peer: str) -> int:
         return 0
 
+    async def nothing_found() -> list[Any]:
+        return []
+
+    node.sweep._find = nothing_found  # type: ignore[method-assign]
     node.exchange.run = nothing  # type: ignore[method-assign]
     node.exchange.with_peer = none_differed  # type: ignore[method-assign]
     node.coordinator.repair = lambda *_: None  # type: ignore[method-assign]

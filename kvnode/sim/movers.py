@@ -61,6 +61,9 @@ class Movers:
         await asyncio.sleep(chance.uniform(2.0, 3.5))
         if await self._ask(f"remove {name}", lambda node: node.changes.leave(name, force=True)):
             await self._see_it_through(name, "")
+            await asyncio.sleep(
+                chance.choice((0.0, 4.0))
+            )  # long enough for what it keeps to be deleted, and swept
         if name not in world.lives:
             await world.start(name)
 
@@ -81,7 +84,7 @@ class Movers:
         """Wait for the end of the change, within a bound; crash the victim on the way."""
         world = self._world
         if victim and self._crashes:
-            await asyncio.sleep(world.chance.uniform(0.0, 1.0))
+            await asyncio.sleep(world.chance.uniform(0.0, 0.4))
             if victim in world.lives and not self._is_over():
                 world.crash(victim)
                 world.counts["crash in a hand-over"] += 1

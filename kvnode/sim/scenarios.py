@@ -70,7 +70,7 @@ async def storm(seed: int, bug: str | None = None) -> Report:
     """
     if bug in OF_MOVES:
         return await moving_storm(seed, bug)
-    return await _storm(seed, bug, node_count=5 if seed % 3 == 0 else 3, moving=1 if seed % 3 == 0 else 0)
+    return await _storm(seed, bug, node_count=5 if seed % 3 == 0 else 3, moving=3 if seed % 3 == 0 else 0)
 
 
 async def moving_storm(seed: int, bug: str | None = None) -> Report:

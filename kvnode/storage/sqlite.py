@@ -1,9 +1,12 @@
 """A durable disk on one SQLite file, with group commit: one sync for all the writes that are waiting.
 
-The writes of one turn of the event loop, and those that arrive while a sync runs, are committed together. SQLite
-writes its log (WAL) without syncing it; the sync is ours: fdatasync, or F_FULLFSYNC on macOS, where fsync does not
-reach the platter. On a fast disk it is done at once, since handing it to another thread takes longer than the sync.
-When the running mean exceeds INLINE_SYNC_MS_MAX the next ones run on a thread of their own, so that a slow disk
+The writes of one turn of the event loop, and those that arrive while a sync runs, are committed together. They wait in
+memory until then, so that SQLite gets them in one go, and a key that is written twice only once; a reader that comes
+in between sees them too, since they are handed to SQLite before it is asked.
+
+SQLite writes its log (WAL) without syncing it; the sync is ours: fdatasync, or F_FULLFSYNC on macOS, where fsync does
+not reach the platter. On a fast disk it is done at once, since handing it to another thread takes longer than the
+sync. When the running mean exceeds INLINE_SYNC_MS_MAX the next ones run on a thread of their own, so that a slow disk
 delays acknowledgements but never probes and reads. Checkpoints always run on another thread.
 
 A sync that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate", 2018). A
@@ -33,6 +36,7 @@ from kvnode.checksum import checksum
 from kvnode.observe import Samples
 from kvnode.runtime import ANY, LowBits, Row
 from kvnode.storage.damage import damage_of, is_damage, mark_damaged, set_aside, set_aside_files
+from kvnode.storage.files import StorageError, lock, sync_directory, sync_function
 
 TABLES = {
     table: f"create table {table} (partition integer not null, key text not null,"
@@ -44,12 +48,6 @@ _PAGE_BYTES = 2048  # a random write logs a whole page: measured, half the defau
 INLINE_SYNC_MS_MAX = 2.0
 _LOG_PAGES_MAX = 16_384  # 64 MB: then the log is made to begin anew
 _MEAN_SHARE = 0.1  # one slow sync (a busy computer) does not make a slow disk
-UNSAFE_NO_SYNC = "QUORUM_LAB_UNSAFE_NO_SYNC"
-"""Test-only switch: acknowledge without syncing, so that a test can show that it would notice."""
-
-
-class StorageError(OSError):
-    """The data directory cannot be used, or a write could not be stored; the message says why."""
 
 
 class SqliteDisk:
@@ -70,7 +68,7 @@ class SqliteDisk:
         self._path = directory / "data.sqlite"
         self._delay_ms = delay_ms
         self._on_damage = on_damage
-        self._lock = _lock(directory)
+        self._lock = lock(directory)
         self.damage: tuple[str, Path] | None = None
         try:
             why = damage_of(self._path, TABLES)
@@ -81,10 +79,10 @@ class SqliteDisk:
             self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT, 0o600)
         except (sqlite3.Error, OSError) as error:
             raise StorageError(f"cannot use {self._path}: {error}") from error
-        self._sync_file = _no_sync if os.environ.get(UNSAFE_NO_SYNC) else _sync_function()
-        _sync_directory(directory)
+        self._sync_file = sync_function()
+        sync_directory(directory)
         self._group: asyncio.Future[None] | None = None
-        self._group_rows = 0
+        self._waiting: dict[tuple[str, int, str], Row] = {}
         self._syncing = False
         self._disk_is_fast = True
         self._mean_sync_ms = 0.0
@@ -126,6 +124,7 @@ class SqliteDisk:
 
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
         """See runtime.Disk."""
+        self._write_before_reading()
         try:
             row: tuple[bytes, int] | None = self._database.execute(
                 f"select record, checksum from {table} where partition=? and key=?", (partition, key)
@@ -169,6 +168,7 @@ class SqliteDisk:
         return int(next(self._select(f"select count(*) from {table}", ()))[0])
 
     def _select(self, statement: str, values: tuple[Any, ...]) -> Iterator[Any]:
+        self._write_before_reading()
         try:
             found = self._database.execute(statement, values)
             while rows := found.fetchmany(1000):
@@ -184,33 +184,41 @@ class SqliteDisk:
         if self._group is None:
             self._group = self._loop.create_future()
             self._group.add_done_callback(_retrieve)
-            self._group_rows = 0
             if not self._syncing:
-                self._loop.call_soon(self._flush)
-        try:
-            if not self._database.in_transaction:
-                self._database.execute("begin")
-            for row in rows:
-                self._write(row)
-        except sqlite3.Error as error:
-            return self._fail_group(error)
-        self._group_rows += len(rows)
+                # Not at the end of this turn but of the next: first the messages of this turn leave, so that the
+                # replicas sync while this node does, and what has arrived meanwhile joins the group.
+                self._loop.call_soon(self._loop.call_soon, self._flush)
+        for row in rows:
+            self._waiting[row[:3]] = row
         return self._group
 
-    def _write(self, row: Row) -> None:
-        if row.record is None:
-            self._database.execute(
-                f"delete from {row.table} where partition=? and key=?", (row.partition, row.key)
-            )
-        else:
-            known = row.checksum or checksum(row.key, row.record)
-            self._database.execute(
-                f"insert into {row.table} values (?,?,?,?) on conflict do update"
-                " set record=excluded.record, checksum=excluded.checksum",
-                (row.partition, row.key, row.record, known),
-            )
+    def _write(self) -> None:
+        """Hand what waits to SQLite, in the open transaction. Raises sqlite3.Error."""
+        if not self._database.in_transaction:
+            self._database.execute("begin")
+        rows, self._waiting = self._waiting.values(), {}
+        for table in dict.fromkeys(row.table for row in rows):
+            mine = [row for row in rows if row.table == table]
+            puts = [
+                (row.partition, row.key, row.record, row.checksum or checksum(row.key, row.record))
+                for row in mine
+                if row.record is not None
+            ]
+            gone = [(row.partition, row.key) for row in mine if row.record is None]
+            self._database.executemany(f"replace into {table} values (?,?,?,?)", puts)
+            if gone:
+                self._database.executemany(f"delete from {table} where partition=? and key=?", gone)
+        self.record_count += len(rows)
 
-    def _fail_group(self, error: sqlite3.Error) -> asyncio.Future[None]:
+    def _write_before_reading(self) -> None:
+        """A reader sees all commits; if they cannot be stored, they fail here and it sees none of them."""
+        if self._waiting:
+            try:
+                self._write()
+            except sqlite3.Error as error:
+                self._fail_group(error)
+
+    def _fail_group(self, error: sqlite3.Error) -> None:
         """The transaction cannot be stored (a full disk): all its writes fail, the next one starts afresh."""
         self._refuse_if_damaged(error)
         group, self._group = self._group, None
@@ -218,13 +226,13 @@ class SqliteDisk:
         with contextlib.suppress(sqlite3.Error):
             self._database.execute("rollback")
         group.set_exception(StorageError(f"cannot write to {self._path}: {error}"))
-        return group
 
     def _flush(self) -> None:
         group = self._group
         if group is None or self._syncing:
             return
         try:
+            self._write()
             self._database.execute("commit")
         except sqlite3.Error as error:
             self._fail_group(error)
@@ -234,7 +242,6 @@ class SqliteDisk:
         self._group = None
         self._syncing = True
         self.commit_count += 1
-        self.record_count += self._group_rows
         if self._disk_is_fast and not self._delay_ms():
             self._synced(group, self._sync())
         else:
@@ -349,43 +356,3 @@ def _retrieve(future: asyncio.Future[None]) -> None:
     """Nobody may be waiting for a group; its failure is counted where it is noticed."""
     if not future.cancelled():
         future.exception()
-
-
-def _sync_function() -> Callable[[int], None]:
-    if sys.platform == "darwin":
-        import fcntl
-
-        full: int = fcntl.F_FULLFSYNC
-
-        def sync(descriptor: int) -> None:
-            fcntl.fcntl(descriptor, full)
-
-        return sync
-    return getattr(os, "fdatasync", os.fsync)
-
-
-def _no_sync(descriptor: int) -> None:
-    """The planted bug behind UNSAFE_NO_SYNC."""
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(directory: Path) -> int:
-    """Hold the data directory for this process alone."""
-    import fcntl
-
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StorageError(f"{directory} is in use by another process") from error
-    except OSError as error:
-        raise StorageError(f"cannot use the data directory {directory}: {error.strerror}") from error
-    return descriptor

@@ -9,7 +9,7 @@ from kvnode.sim.loop import run
 from kvnode.sim.world import World
 
 
-def test_oldest_story_is_forgotten_first() -> None:
+def test_oldest_event_is_forgotten_first() -> None:
     traces = Traces(lambda: 1.0)
     for cause in range(1, TRACE_COUNT_MAX + 2):
         traces.note(cause, "happened")

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvnode.checksum import checksum
 from kvnode.messages import COUNTER, KV
 from kvnode.replication.merkle import MerkleForest
-from kvnode.replication.records import Records, encode_state
+from kvnode.replication.records import Records, encode_state, merge_records
 from kvnode.ring import Ring
 from kvnode.runtime import Row, Runtime
 from kvnode.storage import MemoryDisk, SqliteDisk
@@ -140,6 +141,7 @@ def test_a_corrupt_row_is_reported_dropped_and_can_be_written_anew() -> None:
         partition = RING.partition_of("k")
         record, known = disk.get("records", partition, "kv/k") or (b"", 0)
         disk.apply([Row("records", partition, "kv/k", record.replace(b"x", b"y"), known)])
+        records._recent.discard("kv/k")  # not read from memory
         assert records.keys(KV, prefix="", after="", limit=10) == []
         assert records.durable(KV, "k") is None
         assert (records.corrupt_count, events) == (1, ["record_corrupt"])
@@ -147,6 +149,45 @@ def test_a_corrupt_row_is_reported_dropped_and_can_be_written_anew() -> None:
         put(records, "k", value(1))
         await asyncio.sleep(0.001)
         assert records.durable(KV, "k") == value(1)
+        assert_forest_is_true(records, disk)
+
+    asyncio.run(story())
+
+
+def test_a_row_that_is_damaged_while_its_record_is_in_memory_is_found_by_the_scrub_and_forgotten() -> None:
+    async def story() -> None:
+        disk, events = MemoryDisk(), list[str]()
+        records = records_on(disk, events)
+        put(records, "k", value(1))
+        await asyncio.sleep(0.001)
+        partition = RING.partition_of("k")
+        record, known = disk.get("records", partition, "kv/k") or (b"", 0)
+        disk.apply([Row("records", partition, "kv/k", record.replace(b"x", b"y"), known)])
+        assert records.durable(KV, "k") == value(1)
+        records.verify(partition, "", 10)
+        assert events == ["record_corrupt"]
+        assert records.durable(KV, "k") is None
+        assert_forest_is_true(records, disk)
+
+    asyncio.run(story())
+
+
+def test_what_was_made_from_what_is_held_replaces_it_and_anything_else_is_merged() -> None:
+    async def story() -> None:
+        disk = MemoryDisk()
+        records = records_on(disk)
+        first = value(1)
+        put(records, "k", first)
+        held = checksum("kv/k", first)
+        newer = value(
+            2, past=Siblings().write(Dot("node-1.1", 1), b"", context=Context(), timestamp=1)[1].seen
+        )
+        records.merge_in(KV, "k", newer, lambda ok: None, made_from=held)
+        assert records.latest(KV, "k") == newer
+        stray = encode_state(Siblings().write(Dot("node-2.1", 1), b"1", context=Context(), timestamp=1)[0])
+        records.merge_in(KV, "k", stray, lambda ok: None, made_from=held)  # no longer what is held
+        assert records.latest(KV, "k") == merge_records(KV, newer, stray) != stray
+        await asyncio.sleep(0.001)
         assert_forest_is_true(records, disk)
 
     asyncio.run(story())
@@ -167,10 +208,12 @@ def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_sta
         await asyncio.sleep(0)
         partition = RING.partition_of("k")
         disk._database.execute("update records set record=x'00'")
+        records._recent.discard("kv/k")
         root = MerkleForest(1).root(0)
         real_write = disk._write
 
-        def no_write(row: Row) -> None:
+        def no_write() -> None:
+            disk._waiting = {}
             raise __import__("sqlite3").OperationalError("database or disk is full")
 
         disk._write = no_write  # type: ignore[method-assign]

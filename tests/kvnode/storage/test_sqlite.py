@@ -288,3 +288,23 @@ def test_the_log_stays_bounded_under_writes_that_never_pause(
         assert max(sizes) < 24_000_000, sizes
 
     on_disk(tmp_path, story)
+
+
+def test_a_reader_sees_what_waits_and_of_two_writes_of_a_key_the_later_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        disk = SqliteDisk(tmp_path)
+        disk.commit([Row("records", 1, "k", b"first"), Row("records", 1, "gone", b"x")])
+        disk.commit([Row("records", 1, "k", b"second"), Row("records", 1, "gone", None)])
+        assert [row.key for row in disk.scan("records", 1)] == ["k"]
+        assert disk.count("records") == 1
+        disk.commit([Row("records", 1, "gone", b"back")])
+        found = disk.get("records", 1, "gone")
+        assert found is not None
+        assert found[0] == b"back"
+        await disk.commit([])
+        found = disk.get("records", 1, "k")
+        assert found is not None
+        assert found[0] == b"second"
+        await disk.close()
+
+    asyncio.run(story())

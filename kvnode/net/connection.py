@@ -1,0 +1,250 @@
+"""One HTTP/1.1 connection: from bytes to requests (httptools parses, in C), and from answers to bytes.
+
+Here: heads and bodies within their bounds, answers in the order of the requests, how long a connection is kept. Not
+here: what a request means (http.py), and which socket it came in by (server.py).
+
+How it works. The parser calls back for each part of a request; when the last has come, one task serves it. Requests
+that arrive before it is answered (pipelining) wait in line, and nothing more is read meanwhile. A body beyond its
+bound is answered at once, and what follows of it is thrown away.
+
+Why not an ASGI server: between the parser and the application it puts a scope, a cycle, an event and two messages,
+about as much work as a whole quorum read needs besides (ARCHITECTURE has the figures).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, NamedTuple, cast
+
+import httptools
+
+from kvnode.config import BODY_BYTES_MAX, HEAD_BYTES_MAX
+from kvnode.errors import BadRequest, HeadersTooLarge, KvError
+from kvnode.net.parse import as_json
+
+JSON, PROBLEM = b"application/json", b"application/problem+json"
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
+_GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Request:
+    """One request. path, query: as they came, percent-encoded. headers: by their names in lower case.
+
+    body: None if it was longer than BODY_BYTES_MAX. keeps: the client wants the connection kept.
+    """
+
+    __slots__ = ("body", "headers", "keeps", "method", "path", "query")
+
+    def __init__(
+        self, method: str, path: bytes, query: bytes, headers: dict[bytes, bytes], *, keeps: bool
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body: bytes | None = b""
+        self.keeps = keeps
+
+
+class Response(NamedTuple):
+    """The answer to one request. more: further header lines. ends: the connection ends with it."""
+
+    status: int
+    content_type: bytes
+    body: bytes
+    more: bytes = b""
+    ends: bool = False
+
+
+Answer = Callable[[Request], Awaitable[Response]]
+"""Serves one request; it must not raise."""
+
+
+class Connection(asyncio.Protocol):
+    """The callbacks of asyncio and of the parser meet here. on_end is told when nothing is left to do.
+
+    Invariant: at most one request is being served, and those in line came after it.
+    """
+
+    def __init__(self, answer: Answer, on_end: Callable[[Connection], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._answer = answer
+        self._on_end = on_end
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._in_line: deque[Request] = deque()
+        self._serving: asyncio.Task[None] | None = None
+        self._ends = False
+        self._writable: asyncio.Future[None] | None = None
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._request: Request | None = None  # whose body is arriving
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._in_head = True
+        self._head_bytes = 0
+        self.quiet_rounds = 0
+        """How many looks of the server ago the last byte came."""
+
+    # --- asyncio.Protocol ---------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but inheritance
+
+    def data_received(self, data: bytes) -> None:
+        self.quiet_rounds = 0
+        if self._ends:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # served as if it had not asked; the connection ends with the answer
+        except httptools.HttpParserError:
+            self._refuse(BadRequest("this is no HTTP request that the node understands"))
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse(HeadersTooLarge(f"the head of the request has more than {HEAD_BYTES_MAX} bytes"))
+        if self._in_line and self._transport is not None:
+            self._transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            self._writable.set_result(None)
+            self._writable = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = self._parser = None
+        self._in_line.clear()
+        self.resume_writing()
+        if self._serving is None:
+            self._on_end(self)
+
+    # --- httptools ----------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        self._url, self._headers = b"", {}
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        parser = self._parser
+        path, query = _split(self._url)
+        keeps = (
+            parser.should_keep_alive() and parser.get_http_version() != "1.0" and not parser.should_upgrade()
+        )
+        self._request = Request(parser.get_method().decode(), path, query, self._headers, keeps=keeps)
+        self._body, self._body_bytes = [], 0
+        waits = self._headers.get(b"expect", b"").lower() == b"100-continue"
+        if waits and self._serving is None and self._transport is not None:
+            self._transport.write(_GO_ON)
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+        self._body_bytes += len(body)
+        if self._body_bytes > BODY_BYTES_MAX:
+            self._body.clear()
+            if self._request is not None:
+                self._request.body = None
+                self.on_message_complete()
+
+    def on_message_complete(self) -> None:
+        request, self._request = self._request, None
+        if request is None:
+            return  # it was too long, and is answered already
+        if request.body is not None:
+            request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        if self._serving is None:
+            self._serving = self._loop.create_task(self._serve(request))
+        else:
+            self._in_line.append(request)
+
+    # --- answering ----------------------------------------------------------------------------------------
+
+    async def _serve(self, request: Request) -> None:
+        while True:
+            self._write(request, await self._answer(request))
+            if self._writable is not None:
+                await self._writable
+            if self._transport is None or self._ends or not self._in_line:
+                break
+            request = self._in_line.popleft()
+            if not self._in_line:
+                self._transport.resume_reading()
+        self._serving = None
+        if self._transport is None:
+            self._on_end(self)
+
+    def _write(self, request: Request, response: Response) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        status, content_type, body, more, ends = response
+        self._ends = self._ends or ends or not request.keeps
+        transport.write(
+            b"%b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b"
+            % (
+                _STATUS_LINES[status],
+                content_type,
+                len(body),
+                more,
+                b"connection: close\r\n" if self._ends else b"",
+                body if request.method != "HEAD" else b"",
+            )
+        )
+        if self._ends:
+            transport.close()
+
+    def _refuse(self, error: KvError) -> None:
+        """What came is no request, or one without end: say so, and hang up.
+
+        While a request is being served nothing is said: it would be taken for its answer. That ends the connection.
+        """
+        if self._serving is not None:
+            self._ends = True
+            self._in_line.clear()
+        elif self._transport is not None and not self._transport.is_closing():
+            last = Request("", b"", b"", {}, keeps=False)
+            self._write(last, Response(error.status, PROBLEM, as_json(error.problem()), ends=True))
+
+    # --- for the server -----------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being served."""
+        return self._serving is None
+
+    def end(self) -> None:
+        """End the connection: at once if nothing is being served, else with the answer."""
+        self._ends = True
+        if self._serving is None and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End it now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _split(url: bytes) -> tuple[bytes, bytes]:
+    """(path, query) of a request's target. ValueError, or the parser's own error, if it is none."""
+    if not url.isascii():
+        raise ValueError("the target is not ASCII")
+    if url.startswith(b"/") and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path, query
+    parsed = httptools.parse_url(url)  # http://host/path?query
+    return parsed.path or b"/", parsed.query or b""
