@@ -21,6 +21,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import math
 import os
 import random
 import re
@@ -32,7 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 import cpu_meter
@@ -60,8 +61,8 @@ class Target:
     urls: list[str]
     put: Callable[[int], Request]
     get: Callable[[int], Request]
-    pids: dict[str, int]
-    syncs: Callable[[], int]
+    pids: dict[str, int] = field(default_factory=dict)
+    syncs: Callable[[], int] = lambda: 0
 
 
 @dataclass
@@ -114,7 +115,7 @@ def kvnode_cluster() -> Iterator[tuple[Target, float]]:
         with LocalCluster.start(f"bench-{os.getpid()}", base_port=free_port(), state_dir=folder) as cluster:
             startup_s = time.perf_counter() - started
             urls = list(cluster.urls)
-            pids = {node.name: node.pid for node in cluster.nodes}
+            pids = {node.name: node.pid for node in cluster.nodes if node.pid is not None}
             syncs = partial(cpu_meter.kvnode_syncs, urls)
             yield Target("kvnode", urls, kvnode_put, kvnode_get, pids, syncs), startup_s
 
@@ -186,7 +187,7 @@ async def measure(
     *,
     connections: int,
     seconds: float = 60.0,
-    operations: int = 10**9,
+    operations: float = math.inf,
     keys: int,
 ) -> Figure:
     """Run closed loops for `seconds`, or until so many operations were sent, and count."""
@@ -283,7 +284,7 @@ def run(coroutine: object) -> Figure:
     with contextlib.suppress(ImportError):
         import uvloop
 
-        return uvloop.run(coroutine)  # type: ignore[no-any-return,arg-type]
+        return uvloop.run(coroutine)  # type: ignore[arg-type]
     return asyncio.run(coroutine)  # type: ignore[arg-type]
 
 
@@ -327,8 +328,8 @@ def main() -> int:
             for title, verb, connections in plans:
                 count = arguments.operations if connections > 1 else arguments.operations // 5
                 for target in targets:
-                    work = {"connections": connections, "operations": count, "keys": arguments.keys}
-                    print(cpu_line(target, title, verb, **work), flush=True)
+                    many = {"connections": connections, "operations": count, "keys": arguments.keys}
+                    print(cpu_line(target, title, verb, **many), flush=True)
             return 0
         pairs = arguments.pairs if arguments.against else 1
         for title, verb, connections in plans:

@@ -22,8 +22,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict
-from kvnode.checkers.verdict import worst
+from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict, merged
 from traffic.journal import Journal
 from traffic.nodes import NodeTable
 from traffic.operations import Mode
@@ -32,10 +31,11 @@ from traffic.stores.base import CounterReply, PutReply, Sibling, Store
 from traffic.totals import CounterTotals, RunningTotals, Totals
 from traffic.workloads.base import Unread
 
+__all__ = ["Books", "merged"]
+
 KEYS_MAX = 20_000
 LEDGERS_MAX = 4
 READS_AT_ONCE_QUIETLY = 4
-EVIDENCE_MAX = 20
 
 
 class Books:
@@ -163,27 +163,6 @@ async def read_back(
     return (
         {key: _siblings(read) for key, read in values.items()},
         {key: _counter(read) for key, read in totals.items()},
-    )
-
-
-def merged(verdicts: Sequence[Verdict]) -> Verdict:
-    """One verdict over several ledgers: the worst status, all counts, the first evidence."""
-    evidence = [line for verdict in verdicts for line in verdict.evidence]
-    facts: dict[str, float] = {}
-    for verdict in verdicts:
-        for name, value in verdict.facts.items():  # counts add up; of what was measured the greatest is told
-            before = facts.get(name, 0)
-            facts[name] = before + value if isinstance(value, int) else max(before, value)
-    return Verdict(
-        status=worst(verdicts),
-        facts=facts,
-        claim=verdicts[0].claim,
-        acknowledged=sum(verdict.acknowledged for verdict in verdicts),
-        lost=sum(verdict.lost for verdict in verdicts),
-        at_risk=sum(verdict.at_risk for verdict in verdicts),
-        counters_checked=sum(verdict.counters_checked for verdict in verdicts),
-        counters_wrong=sum(verdict.counters_wrong for verdict in verdicts),
-        evidence=tuple(evidence[:EVIDENCE_MAX]),
     )
 
 

@@ -6,6 +6,8 @@ A key that is being written cannot agree yet, so only keys unwritten for QUIET_S
 answer counts only if the key was not written while we asked. The share is that of the random sample
 alone. A key that disagreed is asked again in each round until it agrees, to tell how old the oldest
 disagreement is; those repeats do not enter the share, which they would bias.
+
+At the end of a run, when nobody writes any more, `in_the_end` gives a verdict instead of an estimate.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections import OrderedDict
 from random import Random
 from typing import Any
 
+from kvnode.checkers import Digests, Verdict, agree, check_convergence, known_to_differ
 from traffic.clock import Clock, monotonic
 from traffic.nodes import NodeTable
 from traffic.stores.base import Observer, StoreError
@@ -25,6 +28,10 @@ SAMPLE_COUNT = 20
 SUSPECTS_MAX = 50
 ASKS_AT_ONCE = 4
 ROUND_EVERY_S = 1.0
+FINAL_COUNT = 200
+FINAL_BOUND_S = 10.0
+FINAL_EVERY_S = 0.25
+UNREACHABLE_S = 1.0
 
 
 class Convergence:
@@ -87,6 +94,41 @@ class Convergence:
             "oldest_disagreement_s": None if oldest_s is None else round(now_s - oldest_s, 3),
         }
 
+    async def in_the_end(self, *, bound_s: float = FINAL_BOUND_S) -> Verdict:
+        """Ask about what was written last until all replicas agree, or `bound_s` have passed: as a run ends, when
+        nothing is written any more and faults are over. Replicas that differ are waited for; a node that does not
+        answer is not, beyond a moment."""
+        began_s = self._clock()
+        final: dict[str, Digests | None] = dict.fromkeys(_named(entry) for entry in self._final_entries())
+        room = asyncio.Semaphore(ASKS_AT_ONCE)
+        left = self._final_entries()
+        while True:
+            seen = await asyncio.gather(*(self._digests(entry, room) for entry in left))
+            final |= zip(map(_named, left), seen, strict=True)
+            left = [entry for entry, found in zip(left, seen, strict=True) if not found or not agree(found)]
+            waited_s = self._clock() - began_s
+            hopeless = waited_s >= UNREACHABLE_S and not any(
+                known_to_differ(final[_named(one)]) for one in left
+            )
+            if not left or waited_s >= bound_s or hopeless:
+                return check_convergence(final, waited_s=waited_s, bound_s=bound_s)
+            await asyncio.sleep(FINAL_EVERY_S)
+
+    def _final_entries(self) -> list[tuple[str, bool]]:
+        entries = [*self._disagreeing_since, *reversed(self._written)]
+        return list(dict.fromkeys(entries))[:FINAL_COUNT]
+
+    async def _digests(self, entry: tuple[str, bool], room: asyncio.Semaphore) -> Digests | None:
+        key, counter = entry
+        async with room:
+            node = self._nodes.choose()
+            if node is None:
+                return None
+            try:
+                return await self._observer.digests(node, key, counter=counter)
+            except StoreError:
+                return None
+
     async def _agree(self, entry: tuple[str, bool], asked_s: float, room: asyncio.Semaphore) -> bool | None:
         """Whether the replicas agree; None if that cannot be said (no answer, or written meanwhile)."""
         key, counter = entry
@@ -106,3 +148,8 @@ class Convergence:
         elif entry in self._disagreeing_since or len(self._disagreeing_since) < SUSPECTS_MAX:
             self._disagreeing_since.setdefault(entry, asked_s)
         return agree
+
+
+def _named(entry: tuple[str, bool]) -> str:
+    key, counter = entry
+    return f"counter {key}" if counter else key

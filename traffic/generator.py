@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -31,8 +31,9 @@ from traffic.geography import Geography
 from traffic.histograms import summary_of_values
 from traffic.journal import Journal
 from traffic.nodes import NodeTable
+from traffic.promises import Promises
 from traffic.stores.base import TrafficStore
-from traffic.tap import Tap
+from traffic.tap import Tap, Together
 from traffic.totals import RunningTotals
 from traffic.watch import Watch
 from traffic.workloads.base import Workload
@@ -66,6 +67,7 @@ class Generator:
         self.books = Books(store, self.nodes, self.totals, journal=self._journal)
         self.estate = Estate(journals, self.books.reads) if journals and heir else None
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
+        self.promises = Promises(store.replicas)
         self._watch = Watch(store, self.nodes)
         now = datetime.now()
         self.clock = SimulatedClock(hour=now.hour + now.minute / 60, weekday=WEEKDAYS[now.weekday()])
@@ -76,6 +78,7 @@ class Generator:
             name: self._driver(name, world, tag, settings) for name, world in worlds.items()
         }
         self._somebody_died = asyncio.Event()
+        self.set_tap(None)
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -167,9 +170,9 @@ class Generator:
         world.bugs = frozenset() if bug is None else frozenset((checked_bug(world, bug),))
 
     def set_tap(self, tap: Tap | None) -> None:
-        """Tell `tap` of every operation that ends, in all worlds."""
+        """Tell `tap` of every operation that ends, in all worlds; None: nobody but those who judge reads."""
         for driver in self.drivers.values():
-            driver.tap = tap
+            driver.tap = self.promises if tap is None else Together(self.promises, tap)
 
     def reset(self) -> None:
         """Begin the measured gap anew."""
@@ -194,11 +197,14 @@ class Generator:
         await self._settled()
         return await self.books.check()
 
-    async def verdicts(self) -> list[Verdict]:
-        """All verdicts: `check` first, then what each world has to say about its own promises."""
-        found = [await self.check()]
-        for driver in self.drivers.values():
-            found += await driver.workload.check(self.books.reads)
+    async def verdicts(self, worlds: Iterable[str] | None = None) -> list[Verdict]:
+        """All verdicts: `check` first, then how the reads of the run stand, whether replicas agree (once nothing
+        runs), and what each world (or each of these) has to say about its own promises."""
+        found = [await self.check(), *self.promises.verdicts()]
+        if not self.running:
+            found.append(await self.convergence.in_the_end())
+        for name in self.drivers if worlds is None else worlds:
+            found += await self.drivers[name].workload.check(self.books.reads)
         if self.estate is not None and (inherited := await self.estate.verdict()) is not None:
             found.append(inherited)
         return found
@@ -294,6 +300,7 @@ class Generator:
                 if self._journal is not None:
                     self._journal.belongs_to(self.store.cluster)
                 self.look_for_the_dead()
+            self.promises.replicas = self.store.replicas
             self.nodes.place(self._geography.regions())
             if self.books.full:
                 await self.books.verify_quietly()

@@ -86,10 +86,10 @@ class Performer:
         elif isinstance(operation, Put):
             await self._put(operation, intended_s)
         elif isinstance(operation, Get):
-            await self._read(operation, intended_s, lambda node: self._store.get(node, operation.key, r=r))
+            await self._read(operation, intended_s, r, lambda node: self._store.get(node, operation.key, r=r))
         elif isinstance(operation, Count):
             await self._read(
-                operation, intended_s, lambda node: self._store.counter(node, operation.key, r=r)
+                operation, intended_s, r, lambda node: self._store.counter(node, operation.key, r=r)
             )
         else:
             await self._maintain(operation, intended_s)
@@ -130,7 +130,11 @@ class Performer:
         )
 
     async def _read(
-        self, operation: Get | Count, intended_s: float, read: Callable[[str], Awaitable[Reply]]
+        self,
+        operation: Get | Count,
+        intended_s: float,
+        r: int,
+        read: Callable[[str], Awaitable[Reply]],
     ) -> None:
         tried: list[str] = []
         definite = True
@@ -147,7 +151,7 @@ class Performer:
                 if refused(error):
                     break
                 continue
-            self._succeeded(operation, node, reply, intended_s=intended_s, sent_s=sent_s)
+            self._succeeded(operation, node, reply, intended_s=intended_s, sent_s=sent_s, r=r)
             return
         self._failed(
             operation, tried[-1] if tried else None, definite=definite, intended_s=intended_s, sent_s=sent_s
@@ -227,7 +231,14 @@ class Performer:
     # --- ends ---------------------------------------------------------------------------------------------
 
     def _succeeded(
-        self, operation: Operation, node: str, reply: Reply, *, intended_s: float, sent_s: float
+        self,
+        operation: Operation,
+        node: str,
+        reply: Reply,
+        *,
+        intended_s: float,
+        sent_s: float,
+        r: int | None = None,
     ) -> None:
         done_s = self._clock()
         self._recorder.note(
@@ -240,7 +251,7 @@ class Performer:
             done_s=done_s,
         )
         if self.tap is not None:
-            self._tell(self.tap, operation, node, "ok", reply, (intended_s, sent_s, done_s))
+            self._tell(self.tap, operation, node, "ok", reply, (intended_s, sent_s, done_s), r)
         self._workload.answered(operation, reply, self._wall())
 
     def _failed(
@@ -269,6 +280,7 @@ class Performer:
         outcome: Outcome,
         reply: Reply,
         times_s: tuple[float, float, float],
+        r: int | None = None,
     ) -> None:
         intended_s, sent_s, done_s = times_s
         tap.operation(
@@ -281,6 +293,7 @@ class Performer:
                 intended_s=intended_s,
                 sent_s=sent_s,
                 done_s=done_s,
+                r=r,
             )
         )
 

@@ -53,7 +53,7 @@ def summary(drivers: Mapping[str, Driver], *, cpu_s: float, longest_gap_s: float
         for kind, latency in recorder.run_latency_ms().items():
             label = f"{name}: {kind}" if len(drivers) > 1 else kind
             print(
-                f"  {label:32} p50 {_ms(latency['p50'])}  p95 {_ms(latency['p95'])}"
+                f"  {label:38} p50 {_ms(latency['p50'])}  p95 {_ms(latency['p95'])}"
                 f"  p99 {_ms(latency['p99'])}  max {_ms(latency['max'])}"
             )
         print(

@@ -25,7 +25,7 @@ from traffic.driver import Driver, Settings
 from traffic.environment import environment
 from traffic.generator import Generator
 from traffic.presets import PEAK_OF_WORLD, apply_preset, preset
-from traffic.rates import Rate, Scaled
+from traffic.rates import Constant, Rate, Scaled
 from traffic.recording import Fault, Header, Judged
 from traffic.report import Report, write_report
 from traffic.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS, Row, csv_of, labelled
@@ -138,7 +138,8 @@ def _peak(generator: Generator, plan: Plan) -> float:
 def _share(whole: Rate, world: str, worlds: Sequence[str]) -> Rate:
     if len(worlds) == 1:
         return whole
-    return Scaled(whole, PEAK_OF_WORLD[world] / sum(PEAK_OF_WORLD[name] for name in worlds))
+    share = PEAK_OF_WORLD[world] / sum(PEAK_OF_WORLD[name] for name in worlds)
+    return Constant(whole.ops_per_s * share) if isinstance(whole, Constant) else Scaled(whole, share)
 
 
 # --- the course --------------------------------------------------------------------------------------------
@@ -248,11 +249,7 @@ def _tape_rows(course: Course) -> None:
 
 async def _judge(course: Course) -> list[Verdict]:
     """Of the worlds that ran."""
-    generator = course.generator
-    found = [await generator.check()]
-    for driver in course.drivers.values():
-        found += await driver.workload.check(generator.books.reads)
-    return found
+    return await course.generator.verdicts(course.drivers)
 
 
 def _leave(course: Course, header: Header, verdicts: Sequence[Verdict], cpu_s: float) -> None:

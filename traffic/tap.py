@@ -22,7 +22,8 @@ class Ended(Struct, frozen=True, kw_only=True):
 
     node: through which the last attempt went; None if it was never sent. reply: None unless the outcome is ok;
     None also for a read of a key that does not exist. sent_s: the start of the first attempt for an addition
-    that was sent again, else that of the last attempt. intended_s <= sent_s <= done_s.
+    that was sent again, else that of the last attempt. intended_s <= sent_s <= done_s. r: how many replicas a
+    read asked for; None for what is no read.
     """
 
     workload: str
@@ -33,9 +34,21 @@ class Ended(Struct, frozen=True, kw_only=True):
     intended_s: float
     sent_s: float
     done_s: float
+    r: int | None = None
 
 
 class Tap(Protocol):
     def operation(self, ended: Ended) -> None:
         """Called once for each operation, on the event loop: be quick."""
         ...
+
+
+class Together:
+    """Several taps in place of one, told in this order."""
+
+    def __init__(self, *taps: Tap) -> None:
+        self._taps = taps
+
+    def operation(self, ended: Ended) -> None:
+        for tap in self._taps:
+            tap.operation(ended)

@@ -1,19 +1,20 @@
 """Checkers: a history goes in, a verdict comes out. They know no node and no network; they import only
 `versions/`."""
 
-from kvnode.checkers.convergence import UNREACHABLE, check_convergence
+from kvnode.checkers.convergence import UNREACHABLE, Digests, agree, check_convergence, known_to_differ
 from kvnode.checkers.edits import Edits
 from kvnode.checkers.ledger import CounterRead, Ledger, SiblingRead
 from kvnode.checkers.observed import Acknowledged, Seen, Write
 from kvnode.checkers.sessions import Sessions
 from kvnode.checkers.staleness import Staleness, Visibility
 from kvnode.checkers.stock import StockBooks
-from kvnode.checkers.verdict import Status, Verdict, worst
+from kvnode.checkers.verdict import Status, Verdict, merged, worst
 
 __all__ = [
     "UNREACHABLE",
     "Acknowledged",
     "CounterRead",
+    "Digests",
     "Edits",
     "Ledger",
     "Seen",
@@ -25,6 +26,9 @@ __all__ = [
     "Verdict",
     "Visibility",
     "Write",
+    "agree",
     "check_convergence",
+    "known_to_differ",
+    "merged",
     "worst",
 ]

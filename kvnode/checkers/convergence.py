@@ -12,7 +12,7 @@ from typing import Final
 
 from kvnode.checkers.verdict import Verdict
 
-CLAIM = "all replicas agreed after the faults had stopped"
+CLAIM = "all replicas agreed in the end"
 UNREACHABLE: Final = "unreachable"
 """In place of a digest: the replica did not answer."""
 
@@ -25,15 +25,20 @@ def agree(digests: Digests) -> bool:
     return UNREACHABLE not in digests.values() and len(set(digests.values())) == 1
 
 
+def known_to_differ(digests: Digests | None) -> bool:
+    """Whether two replicas that answered hold different things."""
+    return digests is not None and len(set(digests.values()) - {UNREACHABLE}) > 1
+
+
 def check_convergence(
     final: Mapping[str, Digests | None], *, waited_s: float, bound_s: float | None = None
 ) -> Verdict:
     """Judge the last look at every key (None: it could not be looked at).
 
-    waited_s: how long after the end of the faults it was taken. bound_s: how long convergence may take; None: it was
-    not waited for to the end, so replicas that differ may still come to agree.
+    waited_s: how long after the end of faults and writes it was taken. bound_s: how long convergence may take; None:
+    nobody waited to the end, so replicas that differ may still come to agree.
     """
-    differing = {key: seen for key, seen in final.items() if seen and _known_to_differ(seen)}
+    differing = {key: seen for key, seen in final.items() if seen and known_to_differ(seen)}
     unread = [key for key, seen in final.items() if not seen or UNREACHABLE in seen.values()]
     facts: dict[str, float] = {
         "keys": len(final),
@@ -55,10 +60,6 @@ def check_convergence(
     if not final:
         return Verdict.not_known(CLAIM, "there was no key to look at", facts)
     return Verdict.holds(CLAIM, facts)
-
-
-def _known_to_differ(digests: Digests) -> bool:
-    return len(set(digests.values()) - {UNREACHABLE}) > 1
 
 
 def _described(digests: Digests) -> str:

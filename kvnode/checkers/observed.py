@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from kvnode.versions import Context, Dot, VersionVector
+from msgspec import Struct
+
+from kvnode.versions import Dot
 
 KEYS_MAX = 10_000
 WRITES_PER_KEY_MAX = 16
@@ -37,14 +39,28 @@ class SiblingLike(Protocol):
     def issued_under_dots(self) -> Sequence[str]: ...
 
 
-class Write(NamedTuple):
+class Past(Struct, frozen=True):
+    """What a writer had seen: all writes up to these counters of each store, and single writes beside that.
+
+    (kvnode.versions.Context says the same and pays for a canonical form; these are made by the million and asked once.)
+    """
+
+    vector: Mapping[str, int] = {}
+    dots: tuple[Dot, ...] = ()
+
+    def covers(self, dot: Dot) -> bool:
+        """Whether the write `dot` had been seen."""
+        return self.vector.get(dot.store, 0) >= dot.counter or (bool(self.dots) and dot in self.dots)
+
+
+class Write(Struct):
     """One acknowledged write of a key. past: what its writer had seen. at_s: when its acknowledgement arrived.
 
-    follows_all: it had seen every earlier write that is kept of its key.
+    follows_all: it had seen every earlier write that is kept of its key (Acknowledged knows).
     """
 
     dot: Dot
-    past: Context
+    past: Past
     at_s: float
     w: int
     follows_all: bool = False
@@ -68,8 +84,7 @@ class Write(NamedTuple):
     def of_counter(cls, actor: str, increments: int, decrements: int = 0, *, at_s: float, w: int) -> Write:
         """From totals of an actor that were acknowledged."""
         total = increments + decrements
-        past = VersionVector(((actor, total - 1),)) if total > 1 else VersionVector()
-        return cls(Dot(actor, total), Context(past), at_s, w)
+        return cls(Dot(actor, total), Past({actor: total - 1}), at_s, w)
 
 
 class Seen:
@@ -77,32 +92,31 @@ class Seen:
 
     __slots__ = ("_pasts", "dots")
 
-    def __init__(self, dots: Sequence[Dot], pasts: Sequence[Context]) -> None:
+    def __init__(self, dots: Sequence[Dot], pasts: Sequence[Past]) -> None:
         self.dots = dots
         self._pasts = pasts
 
     @classmethod
     def of_siblings(cls, siblings: Sequence[SiblingLike]) -> Seen:
         """From the siblings of a GET; none if there was no such key."""
-        dots = [Dot.parse(sibling.dot) for sibling in siblings]
-        return cls(
-            dots,
-            [
-                past_of(dot, sibling.vector_clock, sibling.issued_under, sibling.issued_under_dots)
-                for dot, sibling in zip(dots, siblings, strict=True)
-            ],
-        )
+        dots, pasts = [], []
+        for sibling in siblings:
+            dot = Dot.parse(sibling.dot)
+            dots.append(dot)
+            pasts.append(past_of(dot, sibling.vector_clock, sibling.issued_under, sibling.issued_under_dots))
+        return cls(dots, pasts)
 
     @classmethod
     def of_counter(cls, actors: Mapping[str, tuple[int, int]]) -> Seen:
         """From each actor's (increments, decrements)."""
         totals = {actor: increments + decrements for actor, (increments, decrements) in actors.items()}
-        dots = [Dot(actor, total) for actor, total in totals.items() if total]
-        return cls(dots, [Context(VersionVector.of(totals))])
+        return cls([Dot(actor, total) for actor, total in totals.items() if total], [Past(totals)])
 
     def holds(self, dot: Dot) -> bool:
         """Whether the read returned this write, or one that was made with knowledge of it."""
-        return dot in self.dots or any(past.covers_dot(dot) for past in self._pasts)
+        if dot in self.dots:
+            return True
+        return any(past.covers(dot) for past in self._pasts)
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.dots)) or "nothing"
@@ -128,9 +142,9 @@ class Acknowledged:
         known = self._writes.pop(key, None)
         if known is None:
             known = deque(maxlen=WRITES_PER_KEY_MAX)
-            write = write._replace(follows_all=True)
-        elif known[-1].follows_all and write.past.covers_dot(known[-1].dot):
-            write = write._replace(follows_all=True)
+            write.follows_all = True
+        else:
+            write.follows_all = known[-1].follows_all and write.past.covers(known[-1].dot)
         known.append(write)
         self._writes[key] = known
         if len(self._writes) > self._keys_max:
@@ -144,7 +158,10 @@ class Acknowledged:
 
     def find(self, key: str, dot: Dot) -> Write | None:
         """The acknowledged write with this dot, if it is still kept."""
-        return next((write for write in self._writes.get(key, ()) if write.dot == dot), None)
+        for write in reversed(self._writes.get(key, ())):
+            if write.dot == dot:
+                return write
+        return None
 
     def is_promised(self, *, w: int, r: int) -> bool:
         """Whether a read of r replicas must meet a write that w have acknowledged.
@@ -159,9 +176,8 @@ def past_of(
     vector_clock: Mapping[str, int],
     issued_under: Mapping[str, int] | None,
     issued_under_dots: Sequence[str] = (),
-) -> Context:
+) -> Past:
     """What the writer of `dot` had seen; where that is not told, its clock without its own dot (see ledger.py)."""
     if issued_under is None:
         issued_under = {**vector_clock, dot.store: min(vector_clock.get(dot.store, 0), dot.counter - 1)}
-    vector = VersionVector.of(issued_under) if issued_under else VersionVector()
-    return Context.of(vector, None, tuple(map(Dot.parse, issued_under_dots)))
+    return Past(issued_under, tuple(map(Dot.parse, issued_under_dots)) if issued_under_dots else ())

@@ -105,18 +105,24 @@ class Sessions:
     def wrote(self, session: str, key: str, write: Write) -> None:
         """A write of this session was acknowledged."""
         thread = self._thread(session, key)
-        kept = [earlier for earlier in thread.written if not write.past.covers_dot(earlier.dot)]
-        thread.written = [*kept[-(DOTS_MAX - 1) :], write]
+        if thread.written:
+            kept = [earlier for earlier in thread.written if not write.past.covers(earlier.dot)]
+            thread.written = [*kept[-(DOTS_MAX - 1) :], write]
+        else:
+            thread.written = [write]
 
     def read(
         self, session: str, key: str, seen: Seen, *, started_s: float, answered_s: float, r: int
     ) -> None:
         """A read of this session, sent at started_s with r, was answered with this."""
         thread = self._thread(session, key)
-        self._check_written(session, key, thread, seen, started_s, r)
-        self._check_seen(session, key, thread, seen, started_s, r)
-        unheld = [known for known in thread.seen if not seen.holds(known[0])]
-        thread.seen = [*unheld, *((dot, answered_s) for dot in seen.dots)][-DOTS_MAX:]
+        if thread.written:
+            self._check_written(session, key, thread, seen, started_s, r)
+        if thread.seen:
+            self._check_seen(session, key, thread, seen, started_s, r)
+        known = [(dot, answered_s) for dot in seen.dots]
+        unheld = [earlier for earlier in thread.seen if not seen.holds(earlier[0])]
+        thread.seen = [*unheld, *known][-DOTS_MAX:] if unheld else known[-DOTS_MAX:]
 
     def verdicts(self) -> list[Verdict]:
         """Read your writes, and monotonic reads."""
@@ -137,41 +143,45 @@ class Sessions:
     def _check_written(
         self, session: str, key: str, thread: _Thread, seen: Seen, started_s: float, r: int
     ) -> None:
-        own = [write for write in thread.written if write.at_s <= started_s]
-        if not own:
-            return
-        promises = [self._acknowledged.is_promised(w=write.w, r=r) for write in own]
-        missed = [
-            _Missed(
-                f"{session} wrote {write.dot} under {key!r} (w={write.w}) and "
-                f"{(started_s - write.at_s) * 1000.0:.1f} ms later read {seen} (r={r})",
-                promised,
-            )
-            for write, promised in zip(own, promises, strict=True)
-            if not seen.holds(write.dot)
-        ]
-        self._read_your_writes.judged(missed, promised=all(promises))
+        missed: list[_Missed] = []
+        applies = False
+        all_promised = True
+        for write in thread.written:
+            if write.at_s > started_s:
+                continue
+            applies = True
+            promised = self._acknowledged.is_promised(w=write.w, r=r)
+            all_promised = all_promised and promised
+            if not seen.holds(write.dot):
+                after_ms = (started_s - write.at_s) * 1000.0
+                story = (
+                    f"{session} wrote {write.dot} under {key!r} (w={write.w}) and {after_ms:.1f} ms later "
+                    f"read {seen} (r={r})"
+                )
+                missed.append(_Missed(story, promised))
+        if applies:
+            self._read_your_writes.judged(missed, promised=all_promised)
 
     def _check_seen(
         self, session: str, key: str, thread: _Thread, seen: Seen, started_s: float, r: int
     ) -> None:
-        before = [(dot, at_s) for dot, at_s in thread.seen if at_s <= started_s]
-        if not before:
-            return
         missed: list[_Missed] = []
-        any_promise_lacks = False
-        for dot, at_s in before:
+        applies = False
+        none_lacks_promise = True
+        for dot, at_s in thread.seen:
+            if at_s > started_s:
+                continue
+            applies = True
             write = self._acknowledged.find(key, dot)
-            promised = (
-                write is not None
-                and write.at_s <= started_s
-                and self._acknowledged.is_promised(w=write.w, r=r)
-            )
-            any_promise_lacks |= write is not None and not self._acknowledged.is_promised(w=write.w, r=r)
+            by_quorums = write is not None and self._acknowledged.is_promised(w=write.w, r=r)
+            none_lacks_promise = none_lacks_promise and (write is None or by_quorums)
             if not seen.holds(dot):
+                acknowledged = write is not None and write.at_s <= started_s
+                promised = by_quorums and acknowledged
                 story = (
                     f"{session} read {dot} under {key!r} and {(started_s - at_s) * 1000.0:.1f} ms later read "
-                    f"{seen} (r={r})" + ("" if promised else "; that write was not acknowledged by then")
+                    f"{seen} (r={r})" + ("" if acknowledged else "; that write was not acknowledged by then")
                 )
                 missed.append(_Missed(story, promised))
-        self._monotonic_reads.judged(missed, promised=not any_promise_lacks)
+        if applies:
+            self._monotonic_reads.judged(missed, promised=none_lacks_promise)

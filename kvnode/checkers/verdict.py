@@ -51,17 +51,19 @@ class Verdict:
         return f"acknowledged {self.acknowledged}, lost {self.lost}: {self.status}"
 
     def as_json(self) -> dict[str, Any]:
-        """The verdict as an API answers it; what only the ledger counts is left out where there are facts."""
-        shown: dict[str, Any] = {"claim": self.claim, "status": self.status, "summary": str(self)}
-        if not self.facts:
-            shown |= {
-                "acknowledged": self.acknowledged,
-                "lost": self.lost,
-                "at_risk": self.at_risk,
-                "counters_checked": self.counters_checked,
-                "counters_wrong": self.counters_wrong,
-            }
-        return {**shown, "facts": dict(self.facts), "evidence": list(self.evidence)}
+        """The verdict as an API answers it."""
+        return {
+            "claim": self.claim,
+            "status": self.status,
+            "summary": str(self),
+            "acknowledged": self.acknowledged,
+            "lost": self.lost,
+            "at_risk": self.at_risk,
+            "counters_checked": self.counters_checked,
+            "counters_wrong": self.counters_wrong,
+            "facts": dict(self.facts),
+            "evidence": list(self.evidence),
+        }
 
     # --- one for each way in which it can stand -----------------------------------------------------------
 
@@ -99,6 +101,32 @@ def worst(verdicts: Sequence[Verdict]) -> Status:
     """The worst status among them; unknown if there are none."""
     found = {verdict.status for verdict in verdicts}
     return next((status for status in WORST_FIRST if status in found), "unknown")
+
+
+def merged(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict over several on the same claim: the worst status, all counts, the first evidence.
+
+    Of facts whose name ends in `_max` or in `_s` (a time) the greatest counts; the others are summed.
+    """
+    facts: dict[str, float] = {}
+    for verdict in verdicts:
+        for name, value in verdict.facts.items():
+            known = facts.get(name)
+            if known is None:
+                facts[name] = value
+            else:
+                facts[name] = max(known, value) if name.endswith(("_max", "_s")) else known + value
+    return Verdict(
+        status=worst(verdicts),
+        claim=verdicts[0].claim,
+        acknowledged=sum(verdict.acknowledged for verdict in verdicts),
+        lost=sum(verdict.lost for verdict in verdicts),
+        at_risk=sum(verdict.at_risk for verdict in verdicts),
+        counters_checked=sum(verdict.counters_checked for verdict in verdicts),
+        counters_wrong=sum(verdict.counters_wrong for verdict in verdicts),
+        evidence=shortened([line for verdict in verdicts for line in verdict.evidence]),
+        facts=facts,
+    )
 
 
 def shortened(evidence: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
-from traffic.convergence import REMEMBERED_MAX, SAMPLE_COUNT, Convergence
+from traffic.convergence import FINAL_COUNT, REMEMBERED_MAX, SAMPLE_COUNT, Convergence
 from traffic.nodes import NodeTable
 from traffic.stores.memory import MemoryStore
 
@@ -95,5 +95,49 @@ def test_nobody_answers_means_nothing_is_known(in_virtual_time: Run) -> None:
         store.dead = set(store.nodes)
         await convergence.look()
         assert convergence.summary(now_s(), 0)["share"] is None
+
+    in_virtual_time(main)
+
+
+def test_in_the_end_all_agree_or_the_evidence_names_the_key(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        convergence = estimate(store)
+        for index in range(1000):
+            convergence.touched(f"k{index}", now_s(), counter=False)
+        convergence.touched("likes", now_s(), counter=True)
+        verdict = await convergence.in_the_end()
+        assert (verdict.status, verdict.facts["keys"]) == ("ok", FINAL_COUNT)
+        store.disagreeing = {"likes"}
+        verdict = await convergence.in_the_end()
+        assert verdict.status == "violated"
+        assert verdict.evidence == ("'counter likes': node-1 node-1, node-2 node-2, node-3 node-3",)
+
+    in_virtual_time(main)
+
+
+def test_in_the_end_replicas_get_time_to_agree(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        convergence = estimate(store)
+        convergence.touched("k", now_s(), counter=False)
+        store.disagreeing = {"k"}
+        asyncio.get_running_loop().call_later(3.0, store.disagreeing.clear)
+        verdict = await convergence.in_the_end()
+        assert verdict.ok
+        assert 3.0 <= verdict.facts["waited_s"] < 4.0
+
+    in_virtual_time(main)
+
+
+def test_in_the_end_a_dead_node_leaves_it_unknown(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        convergence = estimate(store)
+        convergence.touched("k", now_s(), counter=False)
+        store.dead = {"node-3"}
+        verdict = await convergence.in_the_end()
+        assert verdict.status == "unknown"
+        assert verdict.facts["waited_s"] < 2.0, "a node that is gone is not waited for"
 
     in_virtual_time(main)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from kvnode.checkers import Digests
 from traffic.operations import Mode
 
 
@@ -41,6 +42,7 @@ class PutReply(Struct, frozen=True):
     issued_under_dots: list[str] = []
     context: str | None = None
     acknowledged_by: list[str] = []
+    cause: str | None = None  # under which the database keeps the story of this request
 
 
 class Sibling(Struct, frozen=True):
@@ -74,6 +76,7 @@ class GetReply(Struct, frozen=True):
     vector_clock: dict[str, int]
     node: str
     context: str | None = None
+    cause: str | None = None
 
 
 class ActorTotals(Struct, frozen=True):
@@ -95,6 +98,15 @@ class CounterReply(Struct, frozen=True):
 
 Reply = PutReply | GetReply | CounterReply | None
 """What an operation brought; None: there is no such key (or nothing to tell, as after maintenance)."""
+
+
+class TraceEvent(Struct, frozen=True):
+    """One event of the story of a request: at `at_ms` (wall clock of `node`) it did `event`, as to `peer`."""
+
+    node: str
+    at_ms: float
+    event: str
+    peer: str = ""
 
 
 class Store(Protocol):
@@ -189,6 +201,10 @@ class Observer(Protocol):
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         """Whether all replicas of `key` were reachable (from `node`) and hold the same."""
+        ...
+
+    async def digests(self, node: str, key: str, *, counter: bool) -> Digests:
+        """What each replica of `key` holds, as a digest; as `node` reaches them."""
         ...
 
 

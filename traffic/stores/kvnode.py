@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from kvnode.checkers import UNREACHABLE, Digests, agree
 from traffic.discovery import Address, NoCluster
 from traffic.operations import Mode
 from traffic.stores.base import (
@@ -26,6 +27,7 @@ from traffic.stores.base import (
     PutReply,
     Sibling,
     StoreError,
+    TraceEvent,
 )
 from traffic.stores.http import Answer, HttpError, Pool
 
@@ -100,7 +102,13 @@ class _Stats(Struct):
     replication_lag: dict[str, dict[str, Any]] = {}
 
 
+class _Trace(Struct):
+    began: float | None
+    events: list[TraceEvent]
+
+
 class _ReplicaOf(Struct):
+    node: str
     reachable: bool
     digest: str | None = None
 
@@ -196,8 +204,10 @@ class KvnodeStore:
         except msgspec.MsgspecError as error:
             raise _nonsense(node, error) from None
 
-    async def get(self, node: str, key: str, *, r: int) -> GetReply:
-        answer = await self._ask(self._pools, node, "GET", f"/kv/{_quoted(key)}?r={r}")
+    async def get(self, node: str, key: str, *, r: int, repair: bool = True) -> GetReply:
+        """repair: whether replicas that the read finds behind are mended."""
+        target = f"/kv/{_quoted(key)}?r={r}"
+        answer = await self._ask(self._pools, node, "GET", target if repair else f"{target}&repair=false")
         try:
             return self._decode_get(answer.body)
         except msgspec.MsgspecError as error:
@@ -249,10 +259,23 @@ class KvnodeStore:
         )
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
+        return agree(await self.digests(node, key, counter=counter))
+
+    async def digests(self, node: str, key: str, *, counter: bool) -> Digests:
         target = f"/{'counter' if counter else 'kv'}/{_quoted(key)}/replicas"
         answer = await self._ask(self._watch, node, "GET", target)
-        replicas = _decoded(node, answer, _Replicas).replicas
-        return all(replica.reachable for replica in replicas) and len({one.digest for one in replicas}) == 1
+        return {
+            replica.node: replica.digest if replica.reachable else UNREACHABLE
+            for replica in _decoded(node, answer, _Replicas).replicas
+        }
+
+    async def trace(self, node: str, cause: str) -> list[TraceEvent]:
+        """The story of one request as all nodes remember it, with wall-clock times in ms; in order of time."""
+        told = _decoded(node, await self._ask(self._watch, node, "GET", f"/trace/{cause}"), _Trace)
+        began_ms = told.began or 0.0
+        return [
+            TraceEvent(event.node, began_ms + event.at_ms, event.event, event.peer) for event in told.events
+        ]
 
     # --- inside -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
+from kvnode.checkers import UNREACHABLE, Digests
 from traffic.operations import Mode
 from traffic.stores.base import (
     ActorTotals,
@@ -197,6 +198,13 @@ class MemoryStore:
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         await self._answer(node, await self._arrive(node, "replicas", key))
         return key not in self.disagreeing and not self.dead
+
+    async def digests(self, node: str, key: str, *, counter: bool) -> Digests:
+        await self._answer(node, await self._arrive(node, "replicas", key))
+        return {
+            one: UNREACHABLE if one in self.dead else one if key in self.disagreeing else "same"
+            for one in self._nodes
+        }
 
     # --- inside -------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.checkers import Acknowledged, Seen, Sessions, Write
-from kvnode.versions import Context, Dot, VersionVector
+from kvnode.checkers.observed import Past
+from kvnode.versions import Dot
 
 A, B = "node-1.aaaaaaaaaaaaaaaa", "node-2.bbbbbbbbbbbbbbbb"
 OLD = Dot(A, 1)
@@ -26,13 +27,13 @@ class Thread:
 
     def write(self, dot: Dot, *, mine: bool = True) -> None:
         self.now_s += 1
-        write = Write(dot, Context(VersionVector.of({dot.store: dot.counter - 1})), self.now_s, self.w)
+        write = Write(dot, Past({dot.store: dot.counter - 1}), self.now_s, self.w)
         self.acknowledged.add("k", write)
         if mine:
             self.sessions.wrote("ada", "k", write)
 
     def read(self, *dots: Dot, session: str = "ada") -> None:
-        pasts = [Context(VersionVector.of({dot.store: dot.counter - 1})) for dot in dots]
+        pasts = [Past({dot.store: dot.counter - 1}) for dot in dots]
         self.now_s += 1
         started_s = self.now_s
         self.now_s += 1
@@ -123,7 +124,7 @@ def test_two_sessions_do_not_share_what_they_saw() -> None:
 def test_a_read_sent_before_the_other_was_answered_is_not_held_against_it() -> None:
     thread = Thread()
     thread.write(OLD, mine=False)
-    seen = Seen([OLD], [Context()])
+    seen = Seen([OLD], [Past()])
     thread.sessions.read("ada", "k", seen, started_s=2.0, answered_s=5.0, r=2)
     thread.sessions.read("ada", "k", Seen([], []), started_s=3.0, answered_s=4.0, r=2)
     assert thread.statuses()[1] == "unknown"
@@ -142,7 +143,7 @@ def test_a_counter_that_a_session_read_must_not_shrink() -> None:
 def test_memory_is_bounded_by_pairs_of_session_and_key() -> None:
     sessions = Sessions(Acknowledged(3), threads_max=10)
     for number in range(100):
-        seen = Seen([OLD], [Context()])
+        seen = Seen([OLD], [Past()])
         sessions.read(f"s{number}", "k", seen, started_s=1.0, answered_s=1.0, r=2)
     assert len(sessions) == 10
 

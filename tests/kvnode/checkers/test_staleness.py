@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.checkers import Acknowledged, Seen, Staleness, Write
-from kvnode.checkers.observed import WRITES_PER_KEY_MAX
-from kvnode.versions import Context, Dot, VersionVector
+from kvnode.checkers.observed import WRITES_PER_KEY_MAX, Past
+from kvnode.versions import Dot
 
 A, B = "node-1.aaaaaaaaaaaaaaaa", "node-2.bbbbbbbbbbbbbbbb"
 
@@ -18,7 +18,7 @@ A, B = "node-1.aaaaaaaaaaaaaaaa", "node-2.bbbbbbbbbbbbbbbb"
 def write(counter: int, *, at_s: float, w: int = 2, past: int | None = None, store: str = A) -> Write:
     """A write that has seen the earlier ones of its store (up to `past`)."""
     seen = counter - 1 if past is None else past
-    return Write(Dot(store, counter), Context(VersionVector.of({store: seen})), at_s, w)
+    return Write(Dot(store, counter), Past({store: seen}), at_s, w)
 
 
 def seen(*writes: Write) -> Seen:

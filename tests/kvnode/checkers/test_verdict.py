@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvnode.checkers import Verdict, worst
+from kvnode.checkers import Verdict, merged, worst
 from kvnode.checkers.verdict import EVIDENCE_COUNT_MAX
 
 
@@ -30,17 +30,23 @@ def test_facts_are_told_in_words_and_numbers() -> None:
     assert hash(verdict) == hash(Verdict.holds("c", {"reads": 1}))
 
 
-def test_as_json_has_the_ledgers_counts_only_where_they_count() -> None:
+def test_as_json_has_every_count_and_the_facts() -> None:
     plain = Verdict(status="ok", claim="c", acknowledged=2).as_json()
     assert (plain["acknowledged"], plain["lost"], plain["facts"]) == (2, 0, {})
     with_facts = Verdict.broken("c", ["e"], {"reads": 1}).as_json()
-    assert with_facts == {
-        "claim": "c",
-        "status": "violated",
-        "summary": "reads 1: violated",
-        "facts": {"reads": 1},
-        "evidence": ["e"],
-    }
+    assert (with_facts["facts"], with_facts["evidence"]) == ({"reads": 1}, ["e"])
+    assert with_facts["summary"] == "reads 1: violated"
+
+
+def test_merging_takes_the_worst_sums_counts_and_keeps_the_greatest_of_what_is_a_maximum() -> None:
+    both = merged(
+        [
+            Verdict.holds("c", {"reads": 3, "out_of_date_ms_max": 5.0}),
+            Verdict.broken("c", ["e"], {"reads": 4, "out_of_date_ms_max": 2.0, "stale_reads": 1}),
+        ]
+    )
+    assert both.facts == {"reads": 7, "out_of_date_ms_max": 5.0, "stale_reads": 1}
+    assert (both.status, both.evidence) == ("violated", ("e",))
 
 
 def test_evidence_is_shortened() -> None:

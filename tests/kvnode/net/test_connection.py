@@ -112,6 +112,17 @@ def test_chunks_are_put_together_and_who_waits_is_told_to_go_on() -> None:
     with_server(story)
 
 
+def test_headers_behind_a_body_change_nothing() -> None:
+    async def story(served: Served, server: HttpServer, port: int) -> None:
+        head = b"PUT /k HTTP/1.1\r\nHost: x\r\nOrigin: far\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await exchange(port, head, b"1\r\na\r\n0\r\nOrigin: near\r\nX: y\r\n\r\n", LAST)
+        assert served.requests[0].body == b"a"
+        assert served.requests[0].headers[b"origin"] == b"far"
+        assert b"x" not in served.requests[0].headers
+
+    with_server(story)
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

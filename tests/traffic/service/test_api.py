@@ -189,6 +189,9 @@ def test_check_answers_the_verdict(client: TestClient, store: MemoryStore) -> No
     assert (verdict["status"], verdict["lost"], verdict["counters_wrong"]) == ("ok", 0, 0)
     assert verdict["acknowledged"] > 50
     assert verdict["counters_checked"] > 0
+    first, stale, *_ = verdict["verdicts"]
+    assert (first["status"], first["acknowledged"]) == ("ok", verdict["acknowledged"])
+    assert (stale["status"], stale["facts"]["stale_reads"]) == ("ok", 0)
     store.forgetful = True
     before = stats(client)["operations_total"]
     until(lambda: stats(client)["operations_total"] > before + 200)
