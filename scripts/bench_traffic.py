@@ -128,7 +128,7 @@ async def _measured_load(generator: Generator, seconds: float, *, with_tap: bool
     generator.start()
     await asyncio.sleep(WARM_UP_S)
     if with_tap:
-        driver.tap = lateness
+        generator.set_tap(lateness)
     began_s, began_cpu_s, began = monotonic(), time.process_time(), driver.recorder.operations
     await asyncio.sleep(seconds)
     cpu_s, took_s = time.process_time() - began_cpu_s, monotonic() - began_s
