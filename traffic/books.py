@@ -23,6 +23,7 @@ import asyncio
 from collections.abc import Sequence
 
 from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict, merged
+from traffic.journal import Journal
 from traffic.nodes import NodeTable
 from traffic.operations import Mode
 from traffic.reads import READS_AT_ONCE, QuorumReads, read_all
@@ -41,8 +42,16 @@ class Books:
     """All acknowledged writes of this process."""
 
     def __init__(
-        self, store: Store, nodes: NodeTable, totals: RunningTotals, *, keys_max: int = KEYS_MAX
+        self,
+        store: Store,
+        nodes: NodeTable,
+        totals: RunningTotals,
+        *,
+        keys_max: int = KEYS_MAX,
+        journal: Journal | None = None,
     ) -> None:
+        """journal: where it is written down for whoever comes after a kill -9; None: nowhere."""
+        self._journal = journal
         self.reads = QuorumReads(store, nodes)
         self._totals = totals
         self._keys_max = keys_max
@@ -73,14 +82,23 @@ class Books:
             issued_under=reply.issued_under,
             issued_under_dots=reply.issued_under_dots,
         )
+        if self._journal is not None:
+            self._journal.put(reply, w=w, n=self.reads.replicas)
 
     def indefinite_put(self, key: str) -> None:
         self._current.indefinite_put(key)
+
+    def sending(self, counter: CounterTotals) -> None:
+        """The totals of `counter` go out now, for the first time or again."""
+        if self._journal is not None:
+            self._journal.sending(counter)
 
     def acknowledged_counter(self, counter: CounterTotals, totals: Totals, *, w: int) -> None:
         if counter.acknowledged == Totals():
             self._keys += 1
         self._current.acknowledged_counter(counter.key, counter.actor, *totals, w=w, n=self.reads.replicas)
+        if self._journal is not None:
+            self._journal.acknowledged(counter, totals, w=w, n=self.reads.replicas)
 
     def unanswered_counter(self, counter: CounterTotals, totals: Totals) -> None:
         self._current.unanswered_counter(counter.key, counter.actor, *totals)
@@ -122,12 +140,7 @@ class Books:
             self._current = Ledger(r=self.reads.quorum)
 
     async def _verify(self, ledgers: Sequence[Ledger], reads_at_once: int) -> list[Verdict]:
-        keys = sorted({key for ledger in ledgers for key in ledger.keys})
-        counters = sorted({key for ledger in ledgers for key in ledger.counters})
-        values = await read_all(keys, self.reads.siblings, reads_at_once)
-        kv_reads = {key: _siblings(read) for key, read in values.items()}
-        totals = await read_all(counters, self.reads.counter, reads_at_once)
-        counter_reads = {key: _counter(read) for key, read in totals.items()}
+        kv_reads, counter_reads = await read_back(ledgers, self.reads, reads_at_once)
         verdicts: list[Verdict] = []
         for ledger in ledgers:
             for key in ledger.counters:
@@ -137,6 +150,20 @@ class Books:
             # In a thread: judging thousands of keys takes long enough to be seen in the latencies.
             verdicts.append(await asyncio.to_thread(ledger.check, kv_reads, counter_reads))
         return verdicts
+
+
+async def read_back(
+    ledgers: Sequence[Ledger], reads: QuorumReads, at_once: int
+) -> tuple[dict[str, list[SiblingRead] | None], dict[str, CounterRead | None]]:
+    """The final reads of all that these ledgers know, as `Ledger.check` wants them."""
+    keys = sorted({key for ledger in ledgers for key in ledger.keys})
+    counters = sorted({key for ledger in ledgers for key in ledger.counters})
+    values = await read_all(keys, reads.siblings, at_once)
+    totals = await read_all(counters, reads.counter, at_once)
+    return (
+        {key: _siblings(read) for key, read in values.items()},
+        {key: _counter(read) for key, read in totals.items()},
+    )
 
 
 def _siblings(read: Sequence[Sibling] | Unread) -> list[SiblingRead] | None:

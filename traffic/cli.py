@@ -10,13 +10,15 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from traffic import cli_run
 from traffic.arrivals import PATTERNS
 from traffic.discovery import Address, NoCluster, from_cluster, from_urls
 from traffic.driver import Settings
+from traffic.fleet.front import PROCESSES_MAX
+from traffic.process import loop_factory, open_standard_streams
 from traffic.rates import checked_rate
 from traffic.recording import BadRecording
 from traffic.run import CannotRun
@@ -29,7 +31,7 @@ BAD_ARGUMENTS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 good, 1 a verdict is violated (run, replay) or the generator broke, 2 bad arguments or a
     verdict that is unknown, 3 port busy."""
-    _open_standard_streams()
+    open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         if options.command == "report":
@@ -49,13 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             start=not options.no_start,
             exit_with_stdin=options.exit_with_stdin,
             seed=options.seed,
+            processes=options.processes,
         )
     elif options.command == "run":
         work = cli_run.run_of(options, addresses, settings)
     else:
         work = cli_run.replay_of(options, addresses)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(work)
     except CannotServe as error:
         return _complain(error, error.exit_status)
@@ -63,13 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, BAD_ARGUMENTS)
     except KeyboardInterrupt:
         return 130
-
-
-def _open_standard_streams() -> None:
-    """A parent may have closed descriptors 0 to 2; a socket that got such a number would crash uvloop."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     serve_command.add_argument("--no-start", action="store_true", help="wait for somebody to press start")
     serve_command.add_argument(
         "--exit-with-stdin", action="store_true", help="end when standard input ends (the parent is gone)"
+    )
+    serve_command.add_argument(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="K",
+        help="generators in so many processes of their own, when one is not enough (default 1: in the service's)",
     )
     run_command = commands.add_parser("run", help="one run without the service")
     cli_run.add_run(run_command)
@@ -126,13 +129,10 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: about half the CPU for each operation."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+def _processes(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= PROCESSES_MAX:
+        raise argparse.ArgumentTypeError(f"expected a number between 1 and {PROCESSES_MAX}, got {text!r}")
+    return int(text)
 
 
 def _complain(error: Exception, status: int) -> int:

@@ -207,6 +207,12 @@ class Driver:
         self._queue.clear()
         self._mind_the_gap(now_s)
 
+    def check_quorums(self, *, r: int | None = None, w: int | None = None) -> None:
+        """ValueError if one of them cannot be had."""
+        for name, quorum in (("r", r), ("w", w)):
+            if quorum is not None and not 1 <= quorum <= self._store.replicas:
+                raise ValueError(f"{name} must be between 1 and {self._store.replicas} (N), got {quorum}")
+
     def change(
         self,
         *,
@@ -219,9 +225,7 @@ class Driver:
     ) -> None:
         """New settings, from this moment on; a rate with a shape begins now. ValueError says what is wrong;
         then nothing has changed."""
-        for name, quorum in (("r", r), ("w", w)):
-            if quorum is not None and not 1 <= quorum <= self._store.replicas:
-                raise ValueError(f"{name} must be between 1 and {self._store.replicas} (N), got {quorum}")
+        self.check_quorums(r=r, w=w)
         if workers is not None and not 1 <= workers <= WORKERS_MAX:
             raise ValueError(f"workers must be between 1 and {WORKERS_MAX}, got {workers}")
         new = replace(self.settings, pattern=pattern or self.settings.pattern)
@@ -249,17 +253,42 @@ class Driver:
         self._mind_the_gap(now_s)
 
     async def run(self) -> None:
-        """Pace for ever. An error in the generator itself ends it loudly."""
-        while self._broken is None:
-            now_s = self._clock()
-            pacing = self.running and self._workers is None
-            if pacing:
-                self._arrive_all(now_s)
-            self._mind_the_gap(now_s)
-            self._tick(now_s)
-            wait_s = self._arrivals.wait_s(now_s) if pacing else IDLE_S
-            await asyncio.sleep(max(wait_s, TICK_S_MIN))
+        """Pace for ever. An error in the generator itself ends it loudly.
+
+        By a timer's callback, not by sleeping: at 1,000 operations/s waking up is what costs most, and waking a
+        task costs a third more."""
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[None] = loop.create_future()
+        timer: asyncio.TimerHandle | None = None
+
+        def turn() -> None:
+            nonlocal timer
+            try:
+                wait_s = self._turn()
+            except Exception as error:  # noqa: BLE001 whatever it is, `run` raises it
+                self._broken = error
+            if self._broken is None:
+                timer = loop.call_later(max(wait_s, TICK_S_MIN), turn)
+            elif not over.done():
+                over.set_result(None)
+
+        turn()
+        try:
+            await over
+        finally:
+            if timer is not None:
+                timer.cancel()
         raise RuntimeError("the generator has a bug") from self._broken
+
+    def _turn(self) -> float:
+        """Send what is due; how long to wait for more."""
+        now_s = self._clock()
+        pacing = self.running and self._workers is None
+        if pacing:
+            self._arrive_all(now_s)
+        self._mind_the_gap(now_s)
+        self._tick(now_s)
+        return self._arrivals.wait_s(now_s) if pacing else IDLE_S
 
     async def drained(self, timeout_s: float) -> bool:
         """Wait until everything that was sent is answered; False if it is not within `timeout_s`."""

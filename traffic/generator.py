@@ -15,6 +15,7 @@ import time
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -25,8 +26,10 @@ from traffic.books import Books
 from traffic.clock import WEEKDAYS, SimulatedClock, monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
+from traffic.estate import Estate
 from traffic.geography import Geography
 from traffic.histograms import summary_of_values
+from traffic.journal import Journal
 from traffic.nodes import NodeTable
 from traffic.promises import Promises
 from traffic.stores.base import TrafficStore
@@ -50,13 +53,19 @@ class Generator:
         *,
         settings: Settings,
         seed: int | None = None,
+        journals: Path | None = None,
+        heir: bool = True,
         worlds: Mapping[str, World] = WORLDS,
     ) -> None:
+        """journals: the folder in which generators leave word for their successors; None: nowhere. heir: whether
+        this one judges what others have left there."""
         self.seed = secrets.randbits(32) if seed is None else seed
         self.store = store
         self.nodes = NodeTable(store.nodes, random=self._random("nodes"), has_room=store.has_room)
         self.totals = RunningTotals()
-        self.books = Books(store, self.nodes, self.totals)
+        self._journal = Journal(journals, self.totals.actor) if journals else None
+        self.books = Books(store, self.nodes, self.totals, journal=self._journal)
+        self.estate = Estate(journals, self.books.reads) if journals and heir else None
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
         self.promises = Promises(store.replicas)
         self._watch = Watch(store, self.nodes)
@@ -68,6 +77,7 @@ class Generator:
         self.drivers: dict[str, Driver] = {
             name: self._driver(name, world, tag, settings) for name, world in worlds.items()
         }
+        self._somebody_died = asyncio.Event()
         self.set_tap(None)
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -103,10 +113,12 @@ class Generator:
         self._spawn(self._watch.run())
         self._spawn(self.convergence.run())
         self._spawn(self._upkeep())
+        self._spawn(self._settle_estates())
         for driver in self.drivers.values():
             self._spawn(driver.run())
 
-    async def close(self) -> None:
+    async def close(self, *, keep_journal: bool = False) -> None:
+        """keep_journal: leave it to a successor, as if this process had been killed."""
         for driver in self.drivers.values():
             await driver.close()
         for task in self._tasks:
@@ -115,6 +127,10 @@ class Generator:
         if not self.failed.done():
             self.failed.cancel()
         await self.store.close()
+        if self._journal is not None:
+            self._journal.close(keep=keep_journal)
+        if self.estate is not None:
+            self.estate.close()
 
     def why_broken(self) -> str | None:
         """One line about the bug that ended one of our tasks; None while all is well."""
@@ -163,6 +179,15 @@ class Generator:
         for driver in self.drivers.values():
             driver.recorder.reset_gap(monotonic())
 
+    def give_up(self, reason: str) -> None:
+        """The generator is broken, by a cause outside of it."""
+        if not self.failed.done():
+            self.failed.set_exception(RuntimeError(reason))
+
+    def look_for_the_dead(self) -> None:
+        """Soon, see what generators that were killed have left behind."""
+        self._somebody_died.set()
+
     def longest_gap_s(self) -> float:
         now_s = monotonic()
         return max(driver.recorder.longest_gap_s(now_s) for driver in self.drivers.values())
@@ -180,6 +205,8 @@ class Generator:
             found.append(await self.convergence.in_the_end())
         for name in self.drivers if worlds is None else worlds:
             found += await self.drivers[name].workload.check(self.books.reads)
+        if self.estate is not None and (inherited := await self.estate.verdict()) is not None:
+            found.append(inherited)
         return found
 
     async def _settled(self) -> None:
@@ -207,6 +234,7 @@ class Generator:
             "errors_total": sum(driver.recorder.errors for driver in drivers),
             "replicas": self.store.replicas,
             "seed": self.seed,
+            "inherited": self.estate.summary() if self.estate else None,
             "clock": self.clock.describe(),
             "preset": self.preset,
             "workloads": {name: _workload(driver, now_s) for name, driver in self.drivers.items()},
@@ -267,11 +295,22 @@ class Generator:
         learned = False
         while True:
             await asyncio.sleep(UPKEEP_EVERY_S)
-            learned = learned or await self.store.learn()
+            if not learned and await self.store.learn():
+                learned = True
+                if self._journal is not None:
+                    self._journal.belongs_to(self.store.cluster)
+                self.look_for_the_dead()
             self.promises.replicas = self.store.replicas
             self.nodes.place(self._geography.regions())
             if self.books.full:
                 await self.books.verify_quietly()
+
+    async def _settle_estates(self) -> None:
+        while True:
+            await self._somebody_died.wait()
+            self._somebody_died.clear()
+            if self.estate is not None and self.store.cluster:
+                await self.estate.take(self.store.cluster)
 
 
 def _workload(driver: Driver, now_s: float) -> dict[str, Any]:

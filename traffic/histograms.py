@@ -122,5 +122,22 @@ class LatencyTable:
             self._max_us = np.concatenate([self._max_us, np.zeros(more, np.int64)])
 
 
+def histogram_of_values(values_us: Microseconds) -> Any:
+    """These latencies as one HdrHistogram."""
+    table = LatencyTable()
+    table.count(np.zeros(len(values_us), np.int64), values_us)
+    return table.histogram([0])
+
+
+def summary_of_histogram(histogram: Any) -> Summary:
+    """Percentiles of an HdrHistogram in µs, in milliseconds."""
+    if not histogram.get_total_count():
+        return dict(NOTHING)
+    max_us = histogram.get_max_value()
+    percentiles = histogram.get_percentile_to_value_dict(list(PERCENTS))
+    found: Summary = {f"p{percent}": round(min(us, max_us) / 1000, 3) for percent, us in percentiles.items()}
+    return {**found, "max": round(max_us / 1000, 3)}
+
+
 def _highest_of_bucket(index: int) -> int:
     return int(_LIKE.get_highest_equivalent_value(_LIKE.get_value_from_index(index)))

@@ -166,6 +166,7 @@ class Performer:
         while (node := self._next_node(operation, tried)) is not None:
             sent_s = self._clock()
             self._convergence.touched(operation.key, sent_s, counter=True)
+            self._books.sending(counter)
             try:
                 reply = await self._store.add(
                     node,

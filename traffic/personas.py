@@ -18,6 +18,7 @@ from random import Random
 from types import MappingProxyType
 
 POPULATION_COUNT = 200
+BUSY_MAX = 1000.0
 REGIONS = ("Washington DC", "London", "Tokyo", "Sydney", "Sao Paulo")
 """Where people live. The same names as in the topologies of a cluster, so that its nodes can be near them."""
 
@@ -112,13 +113,34 @@ class Population:
     ) -> None:
         self._random = random
         self.personas = tuple(_crowd(random, count, kinds))
+        self.busy = {kind.name: 1.0 for kind in kinds}  # how busy each kind is, times its usual activity
         self._moody = [persona for persona in self.personas if not persona.kind.steady]
-        self._cumulative = list(accumulate(one.kind.activity / one.kind.burst for one in self._moody))
         self._steady = [persona for persona in self.personas if persona.kind.steady]
-        steady = sum(persona.kind.activity for persona in self._steady)
-        self._steady_share = steady / (steady + self._cumulative[-1])
         self._steady_debt = 0.0  # grows by the share with each pick; at 1 it is a steady one's turn
         self._turn = 0
+        self._weigh()
+
+    def make_busy(self, busy: Mapping[str, float]) -> None:
+        """Make kinds of people so many times as busy as usual. ValueError: no such kind, not a number from 0 to
+        BUSY_MAX, or nobody would be left."""
+        for name, times in busy.items():
+            if name not in self.busy:
+                raise ValueError(f"there are no personas {name!r}; there are: {', '.join(self.busy)}")
+            if not 0 <= times <= BUSY_MAX:
+                raise ValueError(f"personas may be 0 to {BUSY_MAX:g} times as busy as usual, got {times:g}")
+        wanted = {**self.busy, **busy}
+        if not any(wanted.values()):
+            raise ValueError("somebody must be busy: not all personas can be 0")
+        self.busy = wanted
+        self._weigh()
+
+    def _weigh(self) -> None:
+        self._cumulative = list(
+            accumulate(one.kind.activity * self.busy[one.kind.name] / one.kind.burst for one in self._moody)
+        )
+        moody = self._cumulative[-1] if self._cumulative else 0.0
+        steady = sum(one.kind.activity * self.busy[one.kind.name] for one in self._steady)
+        self._steady_share = steady / (steady + moody)
 
     def pick(self) -> Persona:
         self._steady_debt += self._steady_share

@@ -26,7 +26,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from traffic.histograms import LatencyTable, Microseconds, Summary, microseconds, summary_of_values
+from traffic.histograms import (
+    LatencyTable,
+    Microseconds,
+    Summary,
+    histogram_of_values,
+    microseconds,
+    summary_of_values,
+)
 from traffic.series import Row, latency_columns
 from traffic.tap import Outcome
 
@@ -235,6 +242,16 @@ class Recorder:
         self._settle()
         good = self._where(lambda cell: cell[3] == "ok")
         return self._corrected.histogram(good), self._sent.histogram(good)
+
+    def recent_histograms(self, now_s: float) -> tuple[Any, dict[str, Any]]:
+        """What succeeded in the last five seconds, as HdrHistograms in µs that merge with those of other
+        processes: from the intended start, and from the actual send by node."""
+        window = self._window(now_s)
+        sent = {}
+        for node in self._nodes:
+            here = np.isin(window.cells, self._where(lambda cell, node=node: cell[1] == node))  # type: ignore[misc]
+            sent[node] = histogram_of_values(window.sent_us[here])
+        return histogram_of_values(window.corrected_us), sent
 
     def frame(self) -> list[Row]:
         """One row for each (kind, node, region, outcome) of the run: `pandas.DataFrame(recorder.frame())`."""

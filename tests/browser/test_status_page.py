@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Browser, Page, expect
 
 from kvnode.cluster import LocalCluster
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 OUTPUT = Path(__file__).parents[2] / ".test-output"
 WIDE = {"width": 1280, "height": 1500}
-PHONE = {"width": 390, "height": 1900}
+PHONE = {"width": 390, "height": 844}
 
 
 class Lab:
@@ -106,7 +107,7 @@ def test_the_light_blinks_while_traffic_runs_and_is_off_when_it_is_stopped(
     until(lambda: number(page, "#count-like") > likes + 20)
     until(lambda: 70 <= number(page, "#achieved") <= 130)
     expect(page.locator(".node .word")).to_have_text(["● alive"] * 3)
-    expect(page.locator("#tweets li .meta").first).to_contain_text("written through node-")
+    expect(page.locator(".list-twitter li .meta").first).to_contain_text("written through node-")
     page.click("#check")
     expect(page.locator("#verdict")).to_contain_text("0 lost", timeout=20_000)
     until(lambda: page.evaluate("samples.length") >= 16)
@@ -155,6 +156,72 @@ def test_a_killed_node_is_shown_in_words_and_comes_back(open_page: Callable[...,
     page.screenshot(path=OUTPUT / "status-page-one-dead.png", full_page=True)
     lab.cluster.restart("node-2")
     expect(second).to_have_text("● alive", timeout=15_000)
+
+
+def test_the_three_worlds_are_switched_steered_and_shown(open_page: Callable[..., Page], lab: Lab) -> None:
+    page = open_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+    expect(page.locator("#state")).to_have_text("Traffic is running")
+    for world in ("collab", "inventory"):
+        expect(page.locator(f"#world-{world}")).not_to_have_class("world on")
+        page.click(f"#toggle-{world}")
+        expect(page.locator(f"#world-{world}")).to_have_class("world on")
+        expect(page.locator(f"#toggle-{world}")).to_have_text("Stop")
+    expect(page.locator("#explain")).to_contain_text("Twitter, Documents, Warehouse")
+    page.locator("#rate-collab").fill("60")
+    until(lambda: 40 <= number(page, "#achieved-collab") <= 80)
+    until(lambda: number(page, "#count-edit") > 50)
+    until(lambda: number(page, "#count-collisions") > 0, timeout_s=30)
+    until(lambda: number(page, "#count-orders") > 0, timeout_s=30)
+    expect(page.locator(".list-collab li .title").first).to_contain_text("conflict")
+    expect(page.locator(".list-inventory tr").nth(3).locator("td")).to_have_count(5)
+    assert page.inner_text("#count-edits_lost") == page.inner_text("#count-oversold") == "0"
+    page.click("#check")
+    expect(page.locator("#verdict")).to_contain_text("0 lost", timeout=30_000)
+    expect(page.locator("#verdicts")).to_contain_text("no acknowledged edit was lost: ok")
+    expect(page.locator("#verdicts")).to_contain_text("stock is conserved and never negative: ok")
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=OUTPUT / "status-page-worlds.png", full_page=True)
+    for world in ("collab", "inventory"):
+        page.click(f"#toggle-{world}")
+        expect(page.locator(f"#world-{world}")).not_to_have_class("world on")
+    expect(page.locator("#state")).to_have_text("Traffic is running")  # Twitter still does
+
+
+def test_a_known_mistake_is_switched_on_and_off(open_page: Callable[..., Page], lab: Lab) -> None:
+    page = open_page(viewport=WIDE)
+    expect(page.locator("#state")).to_have_text("Traffic is running")
+    page.check("#bug-collab")
+    expect(page.locator("#bug-label-collab")).to_have_class("bug on")
+    assert workload(lab, "collab")["bug"] == "lww"
+    page.uncheck("#bug-collab")
+    until(lambda: workload(lab, "collab")["bug"] is None)
+
+
+def test_a_situation_sets_rates_and_the_clock(open_page: Callable[..., Page], lab: Lab) -> None:
+    page = open_page(viewport=WIDE)
+    page.click("#preset-classroom")
+    expect(page.locator("#preset-classroom")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#clock")).to_contain_text("Wednesday 11:0")
+    until(lambda: number(page, "#target") == 36)
+    page.click("#stop")
+    expect(page.locator("#state")).to_have_text("Traffic is stopped")
+    requests.put(f"{lab.url}/api/real/traffic/twitter", json={"rate": 100}, timeout=5)
+    page.click("#start")
+    expect(page.locator("#state")).to_have_text("Traffic is running")
+
+
+def workload(lab: Lab, name: str) -> Any:
+    return requests.get(f"{lab.url}/api/real/traffic/stats", timeout=5).json()["workloads"][name]
+
+
+@pytest.mark.parametrize("world", ["", "-inventory"])
+def test_lamps_are_steady_when_the_system_asks_for_reduced_motion(
+    open_page: Callable[..., Page], world: str
+) -> None:
+    page = open_page(viewport=WIDE, reduced_motion="reduce")
+    expect(page.locator("#state")).to_have_text("Traffic is running")
+    lamp = f"#world{world or '-twitter'} .lamp"
+    assert page.evaluate(f"getComputedStyle(document.querySelector('{lamp}')).animationName") == "none"
 
 
 def test_it_fits_a_phone(open_page: Callable[..., Page]) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from kvnode.cluster import LocalCluster
 
@@ -100,6 +104,66 @@ def live_cluster(cluster_state: Path, next_base_port: Callable[[], int]) -> Iter
 def fake_cluster(cluster_state: Path, next_base_port: Callable[[], int]) -> Iterator[StartCluster]:
     """Start clusters of stand-in nodes: fake_cluster(nodes=3, …) as LocalCluster.start."""
     yield from _starter("exp-cluster-fake", next_base_port, {"node_command": FAKE_NODE})
+
+
+class TrafficService:
+    """A running `python -m traffic serve`."""
+
+    def __init__(self, cluster: LocalCluster, *options: str) -> None:
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "traffic", "serve", "--port", str(self.port)),
+                *("--nodes", ",".join(cluster.urls), "--exit-with-stdin", *options),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == f"ready traffic {self.url}\n", self.process.communicate()[1]
+
+    def get(self, path: str) -> Any:
+        return requests.get(self.url + path, timeout=10).json()
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return requests.post(self.url + path, json=body, timeout=60).json()
+
+    def put(self, path: str, body: Any) -> Any:
+        return requests.put(self.url + path, json=body, timeout=10).json()
+
+    @property
+    def stats(self) -> Any:
+        return self.get("/api/real/traffic/stats")
+
+    def stop(self) -> tuple[int, str]:
+        """Exit status and standard error after SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+        _, errors = self.process.communicate(timeout=10)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., TrafficService]]:
+    """Starts services; at the end each must stop gracefully and without a word on stderr."""
+    started: list[TrafficService] = []
+
+    def start(cluster: LocalCluster, *options: str) -> TrafficService:
+        started.append(TrafficService(cluster, *options))
+        return started[-1]
+
+    yield start
+    for service in started:
+        if service.process.poll() is None:
+            assert service.stop() == (0, "")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _starter(name: str, next_base_port: Callable[[], int], fixed: dict[str, Any]) -> Iterator[StartCluster]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,135 +28,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Service:
-    """A running `python -m traffic serve`."""
-
-    def __init__(self, cluster: LocalCluster, *options: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "traffic", "serve", "--port", str(self.port)),
-                *("--nodes", ",".join(cluster.urls), "--exit-with-stdin", *options),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == f"ready traffic {self.url}\n"
-
-    def get(self, path: str) -> Any:
-        return requests.get(self.url + path, timeout=10).json()
-
-    def post(self, path: str, body: Any = None) -> Any:
-        return requests.post(self.url + path, json=body, timeout=60).json()
-
-    @property
-    def stats(self) -> Any:
-        return self.get("/api/real/traffic/stats")
-
-    def stop(self) -> tuple[int, str]:
-        """Exit status and standard error after SIGTERM."""
-        self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=10)
-        return self.process.returncode, errors
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Service]]:
-    """Starts services; at the end each must stop gracefully and without a word on stderr."""
-    started: list[Service] = []
-
-    def start(cluster: LocalCluster, *options: str) -> Service:
-        started.append(Service(cluster, *options))
-        return started[-1]
-
-    yield start
-    for service in started:
-        if service.process.poll() is None:
-            assert service.stop() == (0, "")
-
-
-def seed_curl(service: Service, method: str, path: str) -> tuple[int, Any]:
-    """Status and JSON of a curl line as the seed writes it."""
-    command = ["curl", "-s", "-w", "\n%{http_code}"]
-    command += ["-X", "POST"] if method == "POST" else []
-    done = subprocess.run(
-        [*command, f"http://localhost:{service.port}{path}"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    body, _, status = done.stdout.rpartition("\n")
-    assert "Traceback" not in body
-    return int(status), json.loads(body)
-
-
-def test_the_seeds_curl_lines_answer_in_every_state(
-    live_cluster: StartCluster, serve: Callable[..., Service], until: Until
-) -> None:
-    cluster = live_cluster(nodes=3)
-    service = serve(cluster, "--rate", "100", "--no-start")
-    answers = _seed_lines(service)
-    assert {status for status, _ in answers.values()} == {200}
-    assert answers["stats"][1]["running"] is False
-    assert answers["tweets"][1]["tweets"] == []
-
-    service.post("/api/real/traffic/start")
-    until(lambda: service.stats["active_tweets"] >= 5, within_s=20, what="tweets")
-    answers = _seed_lines(service)
-    assert {status for status, _ in answers.values()} == {200}
-    assert answers["stats"][1]["running"] is True
-    tweets = answers["tweets"][1]["tweets"]
-    assert len(tweets) >= 5
-    assert all(tweet["text"] and tweet["vector_clock"] for tweet in tweets)
-    assert [result["status"] for result in answers["write"][1]["results"]] == ["ok"] * 3
-
-    cluster.kill("node-2")
-    until(
-        lambda: service.stats["nodes"]["node-2"]["state"] == "dead", within_s=15, what="node-2 known as dead"
-    )
-    answers = _seed_lines(service)
-    assert {status for status, _ in answers.values()} == {200}
-    assert [result["status"] for result in answers["write"][1]["results"]] == ["ok", "failed", "ok"]
-
-    cluster.kill("node-1")
-    cluster.kill("node-3")
-    until(
-        lambda: not any(node["healthy"] for node in service.stats["nodes"].values()),
-        within_s=10,
-        what="nobody healthy",
-    )
-    answers = _seed_lines(service)
-    assert {name: status for name, (status, _) in answers.items()} == {
-        "stats": 200,
-        "tweets": 503,
-        "write": 503,
-        "documents": 200,
-    }
-    assert "detail" in answers["tweets"][1]
-
-    for node in ("node-1", "node-2", "node-3"):
-        cluster.restart(node)
-    before = service.stats["operations_total"]
-    until(lambda: service.stats["operations_total"] > before + 50, within_s=20, what="traffic again")
-    assert _seed_lines(service)["write"][0] == 200
-
-
-def _seed_lines(service: Service) -> dict[str, tuple[int, Any]]:
-    return {
-        "stats": seed_curl(service, "GET", "/api/real/traffic/stats"),
-        "tweets": seed_curl(service, "GET", "/api/real/twitter/active_tweets"),
-        "write": seed_curl(service, "POST", "/api/real/cluster/write_test"),
-        "documents": seed_curl(service, "GET", "/api/real/collab/active_documents"),
-    }
-
-
 def test_the_seeds_own_put_is_seen_among_the_active_tweets(
-    live_cluster: StartCluster, serve: Callable[..., Service]
+    live_cluster: StartCluster, serve: Callable[..., Any]
 ) -> None:
     cluster = live_cluster(nodes=3)
     service = serve(cluster, "--no-start")
@@ -173,7 +45,7 @@ def test_the_seeds_own_put_is_seen_among_the_active_tweets(
 
 
 def test_the_event_stream_brings_stats_twice_a_second(
-    live_cluster: StartCluster, serve: Callable[..., Service]
+    live_cluster: StartCluster, serve: Callable[..., Any]
 ) -> None:
     service = serve(live_cluster(nodes=1), "--rate", "20")
     began = time.monotonic()
@@ -190,7 +62,7 @@ def test_the_event_stream_brings_stats_twice_a_second(
 
 
 def test_a_stop_ends_open_streams_and_answers_under_load(
-    live_cluster: StartCluster, serve: Callable[..., Service]
+    live_cluster: StartCluster, serve: Callable[..., Any]
 ) -> None:
     service = serve(live_cluster(nodes=3), "--rate", "200")
     with requests.get(f"{service.url}/api/real/stream", stream=True, timeout=5) as response:
@@ -200,7 +72,7 @@ def test_a_stop_ends_open_streams_and_answers_under_load(
         assert time.monotonic() - began < 4
 
 
-def test_it_ends_with_its_parent(live_cluster: StartCluster, serve: Callable[..., Service]) -> None:
+def test_it_ends_with_its_parent(live_cluster: StartCluster, serve: Callable[..., Any]) -> None:
     service = serve(live_cluster(nodes=1), "--rate", "50")
     assert service.process.stdin is not None
     service.process.stdin.close()
@@ -219,30 +91,7 @@ def test_it_ends_at_once_when_there_is_no_standard_input(standard_input: str) ->
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_kill_9_of_the_service_spoils_no_counter(
-    live_cluster: StartCluster, serve: Callable[..., Service], until: Until
-) -> None:
-    """1. The service dies in the middle of increments. 2. The next one is a new actor. 3. Acknowledged <=
-    value."""
-    cluster = live_cluster(nodes=3)
-    first = serve(cluster, "--rate", "300")
-    until(lambda: first.stats["operations_total"] > 300, within_s=20, what="operations")
-    first.post("/api/real/traffic/stop")
-    first.post("/api/real/traffic/start")
-    told = first.stats["workloads"]["twitter"]["counts"]
-    first.process.kill()
-    first.process.wait()
-    second = serve(cluster, "--rate", "100")
-    until(lambda: second.stats["operations_total"] > 100, within_s=20, what="operations of the next service")
-    second.post("/api/real/traffic/stop")
-    assert second.post("/api/real/traffic/check")["status"] == "ok"
-    total = cluster.client().counter("twitter/tweets_total")
-    assert len(total["actors"]) == 2
-    listed = second.get("/api/real/twitter/active_tweets?limit=200")["tweets"]
-    assert sum(tweet["likes"] for tweet in listed) >= told["like"]
-
-
-def test_a_second_service_names_the_first(live_cluster: StartCluster, serve: Callable[..., Service]) -> None:
+def test_a_second_service_names_the_first(live_cluster: StartCluster, serve: Callable[..., Any]) -> None:
     cluster = live_cluster(nodes=1)
     service = serve(cluster, "--no-start")
     second = _serve_and_fail("--port", str(service.port), "--nodes", cluster.urls[0])
@@ -299,7 +148,7 @@ def _serve_and_fail(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_service_that_starts_before_its_nodes_waits_for_them(
-    live_cluster: StartCluster, serve: Callable[..., Service], until: Until
+    live_cluster: StartCluster, serve: Callable[..., Any], until: Until
 ) -> None:
     cluster = live_cluster(nodes=3)
     for node in ("node-1", "node-2", "node-3"):

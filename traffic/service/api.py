@@ -7,7 +7,8 @@ probes.py), who may call (guards.py), sockets and signals (serve.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -20,32 +21,30 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from traffic.arrivals import Pattern
+from kvnode.checkers.verdict import worst
 from traffic.clock import monotonic
-from traffic.generator import Generator
+from traffic.fleet.commands import Change, Command, Engine, Time
+from traffic.presets import PRESETS
+from traffic.service import openapi
+from traffic.service.documents import active_documents
 from traffic.service.feed import ORDERS, Order, active_tweets
 from traffic.service.guards import Guards
+from traffic.service.metrics import exposition
 from traffic.service.probes import read_through_every_node, write_through_every_node
 from traffic.service.problems import Problem, from_bug, from_http_exception, from_problem
+from traffic.service.products import active_products
 from traffic.stores.base import StoreError
 
-TWEETS_DEFAULT = 50
-TWEETS_MAX = 200
+LISTED_DEFAULT = 50
+LISTED_MAX = 200
 STREAM_EVERY_S = 0.5
 STREAMS_MAX = 64
 STATS_AGE_S_MAX = 0.2
 KEY_BYTES_MAX = 512
+EVIDENCE_MAX = 20
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 T = TypeVar("T", bound=Struct)
-
-
-class Change(Struct, forbid_unknown_fields=True):
-    """Body of PUT /api/real/traffic/{workload}: only what should change."""
-
-    rate: float | None = None
-    r: int | None = None
-    w: int | None = None
-    pattern: Pattern | None = None
 
 
 class Choice(Struct, forbid_unknown_fields=True):
@@ -55,11 +54,13 @@ class Choice(Struct, forbid_unknown_fields=True):
 
 
 class Api:
-    """The endpoints over one generator. `closing` ends the event streams."""
+    """The endpoints over one engine. `closing` ends the event streams."""
 
-    def __init__(self, generator: Generator) -> None:
-        self._generator = generator
-        self._picture = b""
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._generator = engine.own
+        self._picture: dict[str, Any] = {}
+        self._encoded = b""
         self._pictured_s = float("-inf")
         self._streams = 0
         self.closing = asyncio.Event()
@@ -75,6 +76,9 @@ class Api:
                 Route(f"{real}/traffic/stop", self.stop, methods=["POST"]),
                 Route(f"{real}/traffic/reset", self.reset, methods=["POST"]),
                 Route(f"{real}/traffic/check", self.check, methods=["POST"]),
+                Route(f"{real}/traffic/presets", self.presets),
+                Route(f"{real}/traffic/presets/{{preset}}", self.use_preset, methods=["POST"]),
+                Route(f"{real}/traffic/clock", self.set_clock, methods=["PUT"]),
                 Route(f"{real}/traffic/{{workload}}", self.change, methods=["PUT"]),
                 Route(f"{real}/twitter/active_tweets", self.tweets),
                 Route(f"{real}/collab/active_documents", self.documents),
@@ -82,6 +86,8 @@ class Api:
                 Route(f"{real}/cluster/write_test", self.write_test, methods=["POST"]),
                 Route(f"{real}/cluster/read_test/{{key:path}}", self.read_test),
                 Route(f"{real}/stream", self.stream),
+                Route("/metrics", self.metrics),
+                Route("/openapi.json", self.openapi),
             ],
             middleware=[Middleware(Guards)],
             exception_handlers={
@@ -104,24 +110,49 @@ class Api:
 
     async def series(self, request: Request) -> Response:
         """One row a second of the last minutes, for `pandas.DataFrame(answer["rows"])`."""
-        return JSONResponse(
-            {"success": True, "rows": list(self._generator.drivers["twitter"].recorder.series)}
-        )
+        workload = self._known(request.query_params.get("workload", "twitter"))
+        return JSONResponse({"success": True, "workload": workload, "rows": self._engine.series(workload)})
 
     async def tweets(self, request: Request) -> Response:
         limit, order = _limit(request), _order(request)
-        try:
+        with _readable():
             tweets = await active_tweets(self._generator, limit, order)
-        except StoreError as error:
-            raise Problem(503, f"the database cannot be read now: {error}", definite=True) from None
-        total = max(self._generator.twitter.active, len(tweets))
+        total = max(self._picture_now()["active_tweets"], len(tweets))
         return JSONResponse({"success": True, "tweets": tweets, "total_active": total})
 
     async def documents(self, request: Request) -> Response:
-        return JSONResponse({"success": True, "documents": [], "total_active": 0})
+        limit = _limit(request)
+        with _readable():
+            documents, total = await active_documents(self._generator, limit)
+        return JSONResponse({"success": True, "documents": documents, "total_active": total})
 
     async def products(self, request: Request) -> Response:
-        return JSONResponse({"success": True, "products": [], "total_active": 0})
+        limit = _limit(request)
+        with _readable():
+            products, total = await active_products(self._generator, limit)
+        return JSONResponse({"success": True, "products": products, "total_active": total})
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(exposition(self._picture_now()), media_type=METRICS_TYPE)
+
+    async def openapi(self, request: Request) -> Response:
+        known = {name: workload.bugs_known for name, workload in self._generator.workloads.items()}
+        n = self._generator.store.replicas
+        return JSONResponse(openapi.describe(known, presets=list(PRESETS), n=n, list_max=LISTED_MAX))
+
+    async def presets(self, request: Request) -> Response:
+        found = [
+            {
+                "name": one.name,
+                "says": one.says,
+                "hour": one.hour,
+                "weekday": one.weekday,
+                "speed": one.speed,
+                "active": one.name == self._generator.preset,
+            }
+            for one in PRESETS.values()
+        ]
+        return JSONResponse({"success": True, "presets": found})
 
     async def read_test(self, request: Request) -> Response:
         key = request.path_params["key"]
@@ -144,49 +175,57 @@ class Api:
     # --- changing -----------------------------------------------------------------------------------------
 
     async def start(self, request: Request) -> Response:
-        self._generator.start(await self._chosen(request))
-        return self._running()
+        return await self._told(Command("start", await self._chosen(request)))
 
     async def stop(self, request: Request) -> Response:
-        self._generator.stop(await self._chosen(request))
-        return self._running()
+        return await self._told(Command("stop", await self._chosen(request)))
 
     async def reset(self, request: Request) -> Response:
         """The measured longest gap starts anew ("reset for the next class")."""
-        self._generator.reset()
-        return self._running()
+        return await self._told(Command("reset"))
 
     async def change(self, request: Request) -> Response:
-        driver = self._generator.drivers.get(self._known(request.path_params["workload"]))
-        assert driver is not None
+        workload = self._known(request.path_params["workload"])
         change = await _body(request, Change)
         if change is None:
             raise Problem(400, 'expected a JSON body such as {"rate": 100}, got none')
-        try:
-            driver.change(rate=change.rate, pattern=change.pattern, r=change.r, w=change.w)
-        except ValueError as error:
-            raise Problem(400, str(error)) from None
-        name = driver.workload.name
-        return JSONResponse({"success": True, "workload": name, **self._generator.stats()["workloads"][name]})
+        if change.preset is not None:
+            self._known_preset(change.preset)
+        await self._tell(Command("change", workload, change))
+        return JSONResponse({"success": True, "workload": workload, **self._workload(workload)})
+
+    async def use_preset(self, request: Request) -> Response:
+        """All workloads at the rates and the hour of the preset, and running."""
+        preset = self._known_preset(request.path_params["preset"])
+        await self._tell(Command("preset", change=Change(preset=preset)))
+        for workload in self._generator.drivers:
+            await self._tell(Command("start", workload))
+        workloads = {name: self._workload(name) for name in self._generator.drivers}
+        return JSONResponse(
+            {"success": True, "preset": preset, "running": self._engine.running, "workloads": workloads}
+        )
+
+    async def set_clock(self, request: Request) -> Response:
+        """Another hour, day or speed for the people in the traffic."""
+        time = await _body(request, Time)
+        if time is None:
+            raise Problem(400, 'expected a JSON body such as {"hour": 20}, got none')
+        await self._tell(Command("time", time=time))
+        return JSONResponse({"success": True, "clock": self._generator.clock.describe()})
 
     async def check(self, request: Request) -> Response:
-        """Reads every acknowledged write back by quorum; the verdict in words and numbers. `verdicts`: that
-        one first, and all others."""
-        verdicts = await self._generator.verdicts()
-        verdict = verdicts[0]
+        """Reads every acknowledged write back by quorum; all verdicts in words and numbers. The first one, on
+        lost writes, is at the top, too; what another one finds violated makes the whole violated."""
+        verdicts = await self._engine.tell(Command("check"))
+        first = verdicts[0]
         return JSONResponse(
             {
                 "success": True,
-                "status": verdict.status,
-                "claim": verdict.claim,
-                "acknowledged": verdict.acknowledged,
-                "lost": verdict.lost,
-                "at_risk": verdict.at_risk,
-                "counters_checked": verdict.counters_checked,
-                "counters_wrong": verdict.counters_wrong,
-                "evidence": list(verdict.evidence),
-                "longest_gap_s": round(self._generator.longest_gap_s(), 3),
-                "verdicts": [one.as_json() for one in verdicts],
+                **first.as_json(),
+                "status": "violated" if worst(verdicts) == "violated" else first.status,
+                "evidence": [line for verdict in verdicts for line in verdict.evidence][:EVIDENCE_MAX],
+                "longest_gap_s": self._longest_gap_s(),
+                "verdicts": [verdict.as_json() for verdict in verdicts],
             }
         )
 
@@ -198,17 +237,38 @@ class Api:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _stats(self) -> bytes:
+    def _picture_now(self) -> dict[str, Any]:
         """The picture, at most STATS_AGE_S_MAX old: many watchers cost as much as one."""
         now_s = monotonic()
         if now_s - self._pictured_s > STATS_AGE_S_MAX:
-            self._picture = msgspec.json.encode(self._generator.stats())
+            self._picture = self._engine.stats()
+            self._encoded = msgspec.json.encode(self._picture)
             self._pictured_s = now_s
         return self._picture
 
-    def _running(self) -> Response:
-        self._pictured_s = float("-inf")
-        return JSONResponse({"success": True, "running": self._generator.running})
+    def _stats(self) -> bytes:
+        self._picture_now()
+        return self._encoded
+
+    def _workload(self, name: str) -> dict[str, Any]:
+        workload: dict[str, Any] = self._picture_now()["workloads"][name]
+        return workload
+
+    def _longest_gap_s(self) -> float:
+        return max(float(one["longest_gap_s"]) for one in self._picture_now()["workloads"].values())
+
+    async def _tell(self, command: Command) -> None:
+        """Do it, or a Problem that says why not."""
+        try:
+            await self._engine.tell(command)
+        except ValueError as error:
+            raise Problem(400, str(error)) from None
+        finally:
+            self._pictured_s = float("-inf")
+
+    async def _told(self, command: Command) -> Response:
+        await self._tell(command)
+        return JSONResponse({"success": True, "running": self._engine.running})
 
     async def _events(self) -> AsyncIterator[bytes]:
         self._streams += 1
@@ -233,6 +293,20 @@ class Api:
             raise Problem(404, f"there is no workload {workload!r}; there is: {known}")
         return workload
 
+    def _known_preset(self, preset: str) -> str:
+        if preset not in PRESETS:
+            raise Problem(404, f"there is no preset {preset!r}; there is: {', '.join(PRESETS)}")
+        return preset
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """A database that cannot be read is a 503, not a traceback."""
+    try:
+        yield
+    except StoreError as error:
+        raise Problem(503, f"the database cannot be read now: {error}", definite=True) from None
+
 
 async def _body(request: Request, shape: type[T]) -> T | None:
     """The JSON body, checked; None if there is none."""
@@ -246,9 +320,9 @@ async def _body(request: Request, shape: type[T]) -> T | None:
 
 
 def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(TWEETS_DEFAULT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= TWEETS_MAX):
-        raise Problem(400, f"limit must be a number between 1 and {TWEETS_MAX}, got {text[:40]!r}")
+    text = request.query_params.get("limit", str(LISTED_DEFAULT))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LISTED_MAX):
+        raise Problem(400, f"limit must be a number between 1 and {LISTED_MAX}, got {text[:40]!r}")
     return int(text)
 
 

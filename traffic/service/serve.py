@@ -15,16 +15,22 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import uvicorn
 
-from traffic.discovery import Address
+from traffic.discovery import Address, state_folder
 from traffic.driver import Settings
+from traffic.fleet.alone import Alone
+from traffic.fleet.commands import Command, Engine
+from traffic.fleet.front import CannotBegin, Fleet
 from traffic.generator import Generator
+from traffic.process import calm_collector
 from traffic.service.api import Api
 from traffic.stores.kvnode import connect
 
 HOST = "127.0.0.1"
+JOURNALS = "traffic-journals"
 PORT_BUSY = 3
 BROKEN = 1
 GRACE_S = 2
@@ -57,11 +63,19 @@ async def serve(
     start: bool,
     exit_with_stdin: bool,
     seed: int | None,
+    processes: int = 1,
 ) -> int:
-    """Serve until a signal or, if asked, the end of standard input; 0, or 1 if the generator broke."""
+    """Serve until a signal or, if asked, the end of standard input; 0, or 1 if the generator broke.
+    processes: how many send; one sends in this process."""
     listener = bind(port)
-    generator = Generator(await connect(addresses), settings=settings, seed=seed)
-    api = Api(generator)
+    journals = journal_folder()
+    generator = Generator(await connect(addresses), settings=settings, seed=seed, journals=journals)
+    engine: Engine
+    if processes == 1:
+        engine = Alone(generator)
+    else:
+        engine = Fleet(generator, processes=processes, settings=settings, journals=journals)
+    api = Api(engine)
     server = _Server(
         uvicorn.Config(
             api.application(),
@@ -84,26 +98,43 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     generator.failed.add_done_callback(lambda _: stop())
-    await generator.begin()
-    if start:
-        generator.start()
     if exit_with_stdin:
         _stop_at_end_of_stdin(stop)
+    try:
+        await engine.begin()
+    except CannotBegin as error:
+        raise CannotServe(str(error), BROKEN) from None
+    calm_collector()
+    if start:
+        await engine.tell(Command("start"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
         await asyncio.sleep(0.005)
     print(f"ready traffic http://{HOST}:{port}", flush=True)
     await serving
-    return await _close(generator)
+    return await _close(engine)
 
 
-async def _close(generator: Generator) -> int:
-    broken = generator.why_broken()
-    await generator.close()
+async def _close(engine: Engine) -> int:
+    broken = engine.why_broken()
+    await engine.close()
     if broken is None:
         return 0
     print(f"traffic: {broken}", file=sys.stderr)
     return BROKEN
+
+
+def journal_folder() -> Path | None:
+    """Where generators leave word for those after them; None (and a line on stderr) if nothing can be written."""
+    folder = state_folder() / JOURNALS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(
+            f"traffic: no journal will be kept: {folder} cannot be made ({error.strerror})", file=sys.stderr
+        )
+        return None
+    return folder
 
 
 def bind(port: int) -> socket.socket:

@@ -123,8 +123,13 @@ class Store(Protocol):
         """N: how many replicas each key has."""
         ...
 
+    @property
+    def cluster(self) -> str:
+        """Which database this is: a name that no other one has; "" until `learn` has been told."""
+        ...
+
     async def learn(self) -> bool:
-        """Ask the database for its N; whether it has told. Until then N is a guess."""
+        """Ask the database for its N and its identity; whether it has told. Until then N is a guess."""
         ...
 
     def url(self, node: str) -> str:

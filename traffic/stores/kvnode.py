@@ -85,7 +85,7 @@ class _Keys(Struct):
 class _Info(Struct):
     name: str
     replicas: int
-    cluster: str = ""
+    cluster_id: str = ""
 
 
 class _Health(Struct):
@@ -136,6 +136,7 @@ class KvnodeStore:
         given = list(names) if names else [f"node-{index}" for index in range(1, len(urls) + 1)]
         self.urls = {name: url.rstrip("/") for name, url in zip(given, urls, strict=True)}
         self._nodes = tuple(given)
+        self._cluster = ""
         self._replicas = min(replicas or REPLICAS_DEFAULT, len(given))
         self._pools = {
             name: Pool(url, connections_max=connections_max, timeout_s=timeout_s, token=token)
@@ -162,13 +163,18 @@ class KvnodeStore:
     def replicas(self) -> int:
         return self._replicas
 
+    @property
+    def cluster(self) -> str:
+        return self._cluster
+
     async def learn(self) -> bool:
         for node in self._nodes:
             try:
                 answer = await self._ask(self._watch, node, "GET", "/info")
-                self._replicas = _decoded(node, answer, _Info).replicas
+                info = _decoded(node, answer, _Info)
             except StoreError:
                 continue
+            self._replicas, self._cluster = info.replicas, info.cluster_id
             return True
         return False
 

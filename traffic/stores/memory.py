@@ -92,6 +92,10 @@ class MemoryStore:
     def replicas(self) -> int:
         return min(3, len(self._nodes))
 
+    @property
+    def cluster(self) -> str:
+        return "memory"
+
     async def learn(self) -> bool:
         return True
 

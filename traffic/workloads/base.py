@@ -77,6 +77,14 @@ class Workload(Protocol):
         that was refused so may yet come about: the next one of its counter carries the same totals."""
         return
 
+    def change_habits(
+        self, *, personas: Mapping[str, float] | None = None, read_share: float | None = None
+    ) -> None:
+        """personas: how busy each kind of people is, times what it usually is (0: they stay at home; a kind that
+        is not named goes on). read_share: of what people do, the share that only looks. ValueError says what is
+        wrong; then nothing has changed."""
+        raise ValueError(f"{self.name} takes neither personas nor a read share")
+
     def counts(self) -> Mapping[str, int]:
         """What this world counts beyond its operations."""
         return {}

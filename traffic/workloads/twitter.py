@@ -17,6 +17,7 @@ keys sort by time and two processes never write the same tweet.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import exp
 from random import Random
@@ -66,6 +67,7 @@ class Twitter(Workload):
         self._tag = tag or f"{random.getrandbits(16):04x}"
         self.bugs = bugs
         self._population = Population(random)
+        self.read_share: float | None = None  # of what people do; None: by habit
         self.timeline = Timeline(random)
         self.cascades = Cascades(random)
         self.likes = Likes(random)
@@ -91,6 +93,15 @@ class Twitter(Workload):
             "likes_lost": self.likes.lost,
         }
 
+    def change_habits(
+        self, *, personas: Mapping[str, float] | None = None, read_share: float | None = None
+    ) -> None:
+        if read_share is not None and not 0 <= read_share <= 1:
+            raise ValueError(f"read_share must be between 0 and 1, got {read_share:g}")
+        self._population.make_busy(personas or {})
+        if read_share is not None:
+            self.read_share = read_share
+
     async def check(self, reads: Reads) -> list[Verdict]:
         return [await self.likes.check(reads)] if self.likes.any else []
 
@@ -109,7 +120,7 @@ class Twitter(Workload):
             if key is not None:
                 return self._visit(key)
         persona = self._staying.due(now_s) or self._newcomer(now_s)
-        action = persona.kind.pick_action(self._random)
+        action = self._action(persona)
         if action == "tweet":
             return self._tweet(persona, now_s)
         tweet = self.timeline.pick(now_s)
@@ -119,6 +130,15 @@ class Twitter(Workload):
         if action != "view":
             tweet.engagement += 1
         return self._engage(persona, tweet.key, action)
+
+    def _action(self, persona: Persona) -> str:
+        """By habit; with a read share that is set, looking as often as that says, and otherwise by habit."""
+        if self.read_share is None:
+            return persona.kind.pick_action(self._random)
+        if self._random.random() < self.read_share:
+            return "view"
+        actions = {action: weight for action, weight in persona.kind.actions.items() if action != "view"}
+        return self._random.choices(list(actions), list(actions.values()))[0]
 
     def _newcomer(self, now_s: float) -> Persona:
         """Somebody comes, and plans what else to do before leaving (a geometric number of actions)."""

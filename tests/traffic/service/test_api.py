@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from traffic.driver import Settings
+from traffic.fleet.alone import Alone
 from traffic.generator import Generator
 from traffic.service.api import Api
 from traffic.stores.memory import MemoryStore, Version
@@ -37,7 +39,7 @@ class Service:
             return
         await receive()
         generator = Generator(self._store, settings=Settings(rate=200), seed=1)
-        self._application = Api(generator).application()
+        self._application = Api(Alone(generator)).application()
         await generator.begin()
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -172,7 +174,7 @@ def test_all_dead_is_a_problem_document_and_never_a_traceback(
     until(lambda: not any(node["healthy"] for node in stats(client)["nodes"].values()))
     for method, url in SEED_URLS:
         response = client.request(method, url)
-        expected = 503 if url.endswith(("active_tweets", "write_test")) else 200
+        expected = 200 if url.endswith("stats") else 503
         assert response.status_code == expected, url
         body = response.json()
         assert body["success"] is (expected == 200)
@@ -325,3 +327,48 @@ def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
     assert response.headers["content-type"].startswith("text/html")
     for foreign in ("http://", "https://", "//cdn", "@import"):
         assert foreign not in response.text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_metrics_are_named_and_measured_as_prometheus_wants_them(client: TestClient) -> None:
+    started(client, 100)
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    samples = {
+        f"{sample.name}{sorted(sample.labels.values())}": sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+    assert samples["traffic_operations_total['like', 'twitter']"] > 0
+    assert samples["traffic_running['twitter']"] == 1
+    assert samples["traffic_running['inventory']"] == 0
+    assert 0 < samples["traffic_latency_seconds['0.99', 'twitter']"] < 5
+    assert samples["traffic_node_healthy['node-1']"] == 1
+
+
+def test_presets_are_listed_and_set_all_worlds(client: TestClient) -> None:
+    names = [preset["name"] for preset in client.get("/api/real/traffic/presets").json()["presets"]]
+    assert {"business-hours", "evening-peak", "night-maintenance", "weekend", "black-friday"} <= set(names)
+    answer = client.post("/api/real/traffic/presets/classroom").json()
+    assert (answer["running"], answer["workloads"]["twitter"]["target_rate"]) == (True, 20)
+    picture = stats(client)
+    assert all(workload["running"] for workload in picture["workloads"].values())
+    assert (picture["preset"], picture["clock"]["weekday"]) == ("classroom", "wednesday")
+    assert client.post("/api/real/traffic/presets/nonsense").status_code == 404
+    assert client.put("/api/real/traffic/clock", json={"hour": 20}).json()["clock"]["time"] == "20:00"
+    assert client.put("/api/real/traffic/clock", json={"hour": 25}).status_code == 400
+
+
+def test_documents_and_products_are_read_from_the_database(client: TestClient) -> None:
+    for name in ("collab", "inventory"):
+        client.post("/api/real/traffic/start", json={"workload": name})
+        client.put(f"/api/real/traffic/{name}", json={"rate": 300})
+    until(lambda: any(one["paragraphs"] for one in listed(client, "collab", "documents")))
+    assert all(one["title"] for one in listed(client, "collab", "documents"))
+    until(lambda: any(sum(one["stock"].values()) > 0 for one in listed(client, "inventory", "products")))
+    product = listed(client, "inventory", "products")[0]
+    assert set(product["stock"]) <= {"washington", "london", "tokyo"}
+    assert product["kept_as"] == "counters"
+
+
+def listed(client: TestClient, world: str, name: str) -> Any:
+    return client.get(f"/api/real/{world}/active_{name}").json()[name]

@@ -1,0 +1,119 @@
+"""Commands: what a generator is told, what it refuses as a whole, and what a later one leaves of an earlier one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import pytest
+
+from traffic.driver import Settings
+from traffic.fleet.commands import Change, Command, Time, added, obey, shared, without_rate
+from traffic.generator import Generator
+from traffic.stores.memory import MemoryStore
+
+InVirtualTime = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
+
+
+def told(*commands: Command) -> dict[str, Any]:
+    """The stats of a generator that was told this and never began."""
+
+    async def main() -> dict[str, Any]:
+        generator = Generator(MemoryStore(), settings=Settings(rate=100), seed=1)
+        for command in commands:
+            await obey(generator, command)
+        stats = generator.stats()
+        await generator.close()
+        return stats
+
+    return asyncio.run(main())
+
+
+def test_a_change_changes_what_it_names_and_nothing_else() -> None:
+    twitter = told(Command("change", "twitter", Change(rate=300, w=3)))["workloads"]["twitter"]
+    assert (twitter["target_rate"], twitter["w"], twitter["r"], twitter["pattern"]) == (300, 3, 2, "poisson")
+
+
+def test_each_of_several_makes_its_share_of_a_rate() -> None:
+    command = shared(Command("change", "twitter", Change(rate=300)), 4)
+    assert told(command)["workloads"]["twitter"]["target_rate"] == 75
+
+
+def test_a_bug_is_switched_on_and_off_and_stays_when_it_is_not_named() -> None:
+    on = Command("change", "inventory", Change(bug="unreserved"))
+    assert told(on)["workloads"]["inventory"]["bug"] == "unreserved"
+    assert told(on, Command("change", "inventory", Change(rate=5)))["workloads"]["inventory"]["bug"]
+    assert told(on, Command("change", "inventory", Change(bug=None)))["workloads"]["inventory"]["bug"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (Change(rate=-1), "between 0 and 5000"),
+        (Change(rate=200, w=4), "w must be between 1 and 3"),
+        (Change(rate=200, bug="nonsense"), "no bug called 'nonsense'"),
+        (Change(rate=200, read_share=1.5), "read_share must be between 0 and 1"),
+        (Change(rate=200, personas={"trolls": 1}), "no personas 'trolls'; there are: casual, power, bot"),
+        (Change(rate=200, personas={"bot": -1}), "0 to 1000 times as busy"),
+        (
+            Change(rate=200, personas=dict.fromkeys(("casual", "power", "bot", "influencer"), 0.0)),
+            "somebody must",
+        ),
+        (Change(read_share=0.5, w=9), "w must be between 1 and 3"),
+        (Change(preset="nonsense"), "preset must be one of"),
+    ],
+)
+def test_what_is_refused_changes_nothing(change: Change, says: str) -> None:
+    async def main() -> float:
+        generator = Generator(MemoryStore(), settings=Settings(rate=100), seed=1)
+        with pytest.raises(ValueError, match=says):
+            await obey(generator, Command("change", "twitter", change))
+        rate: float = generator.stats()["workloads"]["twitter"]["target_rate"]
+        await generator.close()
+        return rate
+
+    assert asyncio.run(main()) == 100
+
+
+def test_a_preset_sets_all_rates_and_the_clock() -> None:
+    stats = told(Command("preset", change=Change(preset="classroom")))
+    assert stats["workloads"]["twitter"]["target_rate"] == 20
+    assert (stats["preset"], stats["clock"]["time"]) == ("classroom", "11:00")
+    halves = told(shared(Command("preset", change=Change(preset="classroom")), 2))
+    assert halves["workloads"]["twitter"]["target_rate"] == 10
+
+
+def test_one_world_can_take_the_rate_of_a_preset() -> None:
+    workloads = told(Command("change", "twitter", Change(preset="classroom")))["workloads"]
+    assert (workloads["twitter"]["target_rate"], workloads["inventory"]["target_rate"]) == (20, 30)
+
+
+def test_worlds_without_such_habits_say_so() -> None:
+    with pytest.raises(ValueError, match="inventory takes neither personas nor a read share"):
+        told(Command("change", "inventory", Change(read_share=0.5)))
+
+
+def test_the_clock_can_be_set() -> None:
+    assert told(Command("time", time=Time(hour=20.5, speed=0)))["clock"]["time"] == "20:30"
+
+
+def test_of_two_changes_the_later_word_counts() -> None:
+    first = Change(rate=100, w=3, bug="unreserved")
+    assert added(first, Change(rate=5)) == Change(rate=5, w=3, bug="unreserved")
+    assert added(first, Change(bug=None)) == Change(rate=100, w=3, bug=None)
+    assert without_rate(first) == Change(w=3, bug="unreserved")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Command("start"),
+        Command("change", "twitter", Change(rate=3, bug=None)),
+        Command("change", "twitter", Change(pattern="even")),
+        Command("time", time=Time(hour=3)),
+    ],
+)
+def test_a_command_survives_the_pipe(command: Command) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(command), type=Command) == command

@@ -1,0 +1,30 @@
+"""The document beside the routes: nothing served is left out, nothing described is missing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.routing import Route
+
+from traffic.driver import Settings
+from traffic.fleet.alone import Alone
+from traffic.generator import Generator
+from traffic.service.api import Api
+from traffic.service.openapi import describe
+from traffic.stores.memory import MemoryStore
+
+
+def test_it_has_every_route_with_its_methods_and_no_other() -> None:
+    async def routes() -> dict[str, set[str]]:
+        generator = Generator(MemoryStore(), settings=Settings(rate=1), seed=1)
+        application = Api(Alone(generator)).application()
+        await generator.close()
+        return {
+            route.path.replace(":path", ""): {method.lower() for method in route.methods or ()} - {"head"}
+            for route in application.routes
+            if isinstance(route, Route)
+        }
+
+    document = describe({"twitter": ("rmw-likes",)}, presets=["classroom"], n=3, list_max=200)
+    described = {path: set(item) - {"parameters"} for path, item in document["paths"].items()}
+    assert described == asyncio.run(routes())

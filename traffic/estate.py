@@ -1,0 +1,108 @@
+"""What earlier generators of this cluster have left behind when they were killed, and the verdict on it.
+
+Here: finding their journals, reading everything back, remembering the verdict. Not here: the file (journal.py),
+what "lost" means (kvnode.checkers.ledger).
+
+A journal is deleted when there is a verdict on it; one that cannot be judged now (nodes that do not answer) is tried
+again with every check. Journals of other clusters are left to their own heirs, and deleted when they are old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kvnode.checkers import Verdict
+from traffic.books import merged, read_back
+from traffic.journal import Bequest, bequests
+from traffic.reads import QuorumReads
+
+CLAIM = "no acknowledged write of an earlier generator that was killed is lost or counted wrong"
+READS_AT_ONCE = 4
+AGE_S_MAX = 7 * 86_400.0
+
+
+@dataclass
+class Inherited:
+    """Of whom, and how much."""
+
+    processes: int = 0
+    counters: int = 0
+    puts: int = 0
+
+
+class Estate:
+    """The journals of the dead in `folder`. `cluster` is this cluster's identity, "" while it is not known."""
+
+    def __init__(self, folder: Path, reads: QuorumReads) -> None:
+        self._folder = folder
+        self._reads = reads
+        self._left: list[Bequest] = []
+        self._verdict: Verdict | None = None  # on all that was judged so far
+        self._judging = asyncio.Lock()
+        self.inherited = Inherited()
+
+    async def take(self, cluster: str) -> None:
+        """Look for journals of this cluster's dead, and judge them."""
+        found = await asyncio.to_thread(self._read, cluster)
+        for bequest in found:
+            self.inherited.processes += 1
+            self.inherited.counters += bequest.counters
+            self.inherited.puts += bequest.puts
+        self._left += found
+        await self.verdict()
+
+    async def verdict(self) -> Verdict | None:
+        """On all that was inherited; None if that is nothing."""
+        async with self._judging:
+            if self._left:
+                ledgers = [bequest.ledger for bequest in self._left]
+                kv_reads, counter_reads = await read_back(ledgers, self._reads, READS_AT_ONCE)
+                unknown: list[Verdict] = []
+                for bequest in list(self._left):
+                    verdict = await asyncio.to_thread(bequest.ledger.check, kv_reads, counter_reads)
+                    if verdict.status == "unknown" and verdict.acknowledged:
+                        unknown.append(verdict)
+                        continue
+                    bequest.let_go(delete=True)
+                    self._left.remove(bequest)
+                    if verdict.status != "unknown":
+                        self._verdict = merged([self._verdict, verdict] if self._verdict else [verdict])
+                if unknown:
+                    return self._named(merged([*unknown, self._verdict] if self._verdict else unknown))
+            return self._named(self._verdict) if self._verdict else None
+
+    def summary(self) -> dict[str, Any]:
+        """For people and JSON."""
+        status = "unknown" if self._left else self._verdict.status if self._verdict else None
+        return {
+            "processes": self.inherited.processes,
+            "counters": self.inherited.counters,
+            "puts": self.inherited.puts,
+            "status": status,
+        }
+
+    def close(self) -> None:
+        """What was not judged stays for the next."""
+        for bequest in self._left:
+            bequest.let_go(delete=False)
+        self._left = []
+
+    def _read(self, cluster: str) -> list[Bequest]:
+        taken: list[Bequest] = []
+        for bequest in bequests(self._folder):
+            bequest.read(r=self._reads.quorum)
+            if bequest.cluster == cluster and (bequest.puts or bequest.counters):
+                taken.append(bequest)
+            else:
+                # Nothing was ever answered to who never knew its cluster: there is nothing to judge.
+                useless = bequest.cluster in ("", cluster) or time.time() - bequest.written_at_s > AGE_S_MAX
+                bequest.let_go(delete=useless)
+        return taken
+
+    @staticmethod
+    def _named(verdict: Verdict) -> Verdict:
+        return replace(verdict, claim=CLAIM)

@@ -1,0 +1,40 @@
+"""The generator of this process as the service sees it: the same face as a fleet has, without the others.
+
+Here: that face. Not here: the generator, the fleet (front.py).
+"""
+
+from __future__ import annotations
+
+from kvnode.checkers import Verdict
+from traffic.fleet.commands import Command, obey
+from traffic.fleet.pictures import Stats
+from traffic.generator import Generator
+
+
+class Alone:
+    """One generator, which does all the sending."""
+
+    def __init__(self, own: Generator) -> None:
+        self.own = own
+
+    @property
+    def running(self) -> bool:
+        return self.own.running
+
+    def stats(self) -> Stats:
+        return self.own.stats()
+
+    def series(self, workload: str) -> list[Stats]:
+        return list(self.own.drivers[workload].recorder.series)
+
+    async def tell(self, command: Command) -> list[Verdict]:
+        return await obey(self.own, command)
+
+    async def begin(self) -> None:
+        await self.own.begin()
+
+    async def close(self) -> None:
+        await self.own.close()
+
+    def why_broken(self) -> str | None:
+        return self.own.why_broken()

@@ -1,0 +1,140 @@
+"""What may be said to a generator, wherever it runs: the same words in this process and over a pipe.
+
+Here: the commands, and obeying one. Not here: HTTP (service/), pipes (front.py, child.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+from msgspec import UNSET, Struct, UnsetType, field, structs
+
+from kvnode.checkers import Verdict
+from traffic.arrivals import Pattern
+from traffic.generator import Generator
+from traffic.presets import apply_preset, preset
+from traffic.rates import Rate, Scaled, checked_rate
+from traffic.worlds import checked_bug
+
+
+class Change(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What should change about a workload; what is not named stays.
+
+    rate: operations/s; preset: the rate of this world in a named situation, instead. personas: how busy each kind of
+    people is, times what it usually is. read_share: of what people do, the share that only looks. bug: null
+    switches it off.
+    """
+
+    rate: float | None = None
+    r: int | None = None
+    w: int | None = None
+    pattern: Pattern | None = None
+    personas: dict[str, float] | None = None
+    read_share: float | None = None
+    bug: str | UnsetType | None = UNSET
+    preset: str | None = None
+
+
+class Time(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The clock by which the people in the traffic live: what should change about it."""
+
+    hour: float | None = None
+    weekday: str | None = None
+    speed: float | None = None
+
+
+Do = Literal["start", "stop", "reset", "change", "preset", "time", "check"]
+
+
+class Command(Struct, omit_defaults=True):
+    """`workload`: one of them, or all. `scale`: the share of every rate that this generator is to make."""
+
+    do: Do
+    workload: str | None = None
+    change: Change = field(default_factory=Change)
+    time: Time = field(default_factory=Time)
+    scale: float = 1.0
+
+
+class Engine(Protocol):
+    """What the service stands on: a generator of this process, or a fleet of them.
+
+    `own` is the generator of this process: its store and node table serve the reads of the service.
+    """
+
+    own: Generator
+
+    @property
+    def running(self) -> bool: ...
+
+    def stats(self) -> dict[str, Any]: ...
+
+    def series(self, workload: str) -> list[dict[str, Any]]: ...
+
+    async def tell(self, command: Command) -> list[Verdict]:
+        """Do it; what was asked for, if it was a check. ValueError says what cannot be done; then nothing
+        has changed."""
+        ...
+
+    async def begin(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def why_broken(self) -> str | None: ...
+
+
+def shared(command: Command, processes: int) -> Command:
+    """The same command for each of so many generators: each makes its share of every rate."""
+    return structs.replace(command, scale=1 / processes)
+
+
+def added(before: Change, change: Change) -> Change:
+    """Two changes of one workload as one: the later word counts."""
+    news = {name: value for name, value in structs.asdict(change).items() if value is not None}
+    if change.bug is None:
+        news["bug"] = None
+    elif isinstance(change.bug, UnsetType):
+        del news["bug"]
+    return structs.replace(before, **news)
+
+
+def without_rate(change: Change) -> Change:
+    """What a preset leaves standing."""
+    return structs.replace(change, rate=None)
+
+
+async def obey(generator: Generator, command: Command) -> list[Verdict]:
+    """Carry out a command on this one generator."""
+    if command.do == "start":
+        generator.start(command.workload)
+    elif command.do == "stop":
+        generator.stop(command.workload)
+    elif command.do == "reset":
+        generator.reset()
+    elif command.do == "preset":
+        apply_preset(generator, command.change.preset or "", scale=command.scale, start=False)
+    elif command.do == "time":
+        generator.clock.set(hour=command.time.hour, weekday=command.time.weekday, speed=command.time.speed)
+    elif command.do == "change":
+        assert command.workload is not None
+        _change(generator, command.workload, command.change, command.scale)
+    else:
+        return await generator.verdicts()
+    return []
+
+
+def _change(generator: Generator, workload: str, change: Change, scale: float) -> None:
+    """All of it, or a ValueError and nothing."""
+    driver = generator.drivers[workload]
+    rate: float | Rate | None = None if change.rate is None else checked_rate(change.rate) * scale
+    if change.preset is not None and change.rate is None:
+        shape = preset(change.preset).rate(workload, generator.clock)
+        rate = shape if scale == 1 else Scaled(shape, scale)
+    if isinstance(change.bug, str):
+        checked_bug(driver.workload, change.bug)
+    driver.check_quorums(r=change.r, w=change.w)
+    if change.personas is not None or change.read_share is not None:
+        driver.workload.change_habits(personas=change.personas, read_share=change.read_share)
+    driver.change(rate=rate, pattern=change.pattern, r=change.r, w=change.w)
+    if not isinstance(change.bug, UnsetType):
+        generator.switch_bug(workload, change.bug)

@@ -1,0 +1,47 @@
+"""What goes over the pipe between the front and a child: one JSON line each.
+
+Here: the shapes. Not here: who reads and writes them (front.py, child.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from traffic.arrivals import Pattern
+from traffic.fleet.commands import Command
+
+LINE_BYTES_MAX = 16 * 1024 * 1024
+
+
+class Birth(Struct):
+    """The first line that a child reads: what to be."""
+
+    names: list[str]
+    urls: list[str]
+    replicas: int
+    seed: int
+    rate: float
+    pattern: Pattern
+    r: int
+    w: int
+    journals: str | None = None
+
+
+class Order(Struct):
+    """Every further line: a command, and a number for the answer. The last one says bye."""
+
+    number: int = 0
+    command: Command | None = None
+    bye: bool = False
+
+
+class Report(Struct, omit_defaults=True):
+    """What a child says: that it is ready, what it looks like, what became of an order."""
+
+    actor: str | None = None
+    picture: dict[str, Any] | None = None
+    number: int | None = None
+    verdicts: list[Any] = []
+    error: str | None = None
