@@ -2,7 +2,6 @@
 `versions/`."""
 
 from kvnode.checkers.convergence import UNREACHABLE, Digests, agree, check_convergence, known_to_differ
-from kvnode.checkers.edits import Edits
 from kvnode.checkers.ledger import CounterRead, Ledger, SiblingRead
 from kvnode.checkers.observed import Acknowledged, Seen, Write
 from kvnode.checkers.sessions import Sessions
@@ -15,7 +14,6 @@ __all__ = [
     "Acknowledged",
     "CounterRead",
     "Digests",
-    "Edits",
     "Ledger",
     "Seen",
     "Sessions",
