@@ -61,7 +61,22 @@ class _StatsCollector(Collector):
         yield _counter(
             "kvnode_link_messages_dropped", "Messages dropped", "peer", _each(links, "dropped_total")
         )
+        trips = {
+            peer: link["round_trip_ms"]["p95"] / 1000.0
+            for peer, link in links.items()
+            if link["round_trip_ms"] is not None
+        }
+        yield _gauge(
+            "kvnode_link_round_trip_p95_seconds", "Round trips achieved, as probes measure", "peer", trips
+        )
+        yield GaugeMetricFamily("kvnode_ring_epoch", "Epoch of the ring obeyed here", value=stats["epoch"])
         storage = stats["storage"]
+        if storage.get("sync_ms", {}).get("p95") is not None:
+            yield GaugeMetricFamily(
+                "kvnode_storage_sync_p95_seconds",
+                "How long a sync of the log takes",
+                value=storage["sync_ms"]["p95"] / 1000.0,
+            )
         yield CounterMetricFamily(
             "kvnode_storage_commits", "Group commits", value=storage.get("commits_total", 0)
         )
