@@ -277,7 +277,8 @@ def test_a_node_of_another_cluster_is_refused_and_knocks_only_now_and_then(
         lambda: requests.get(f"{nodes.url(1)}/health", timeout=2).json()["members"]["node-2"] == "dead",
     )
     refusals = [line for line in nodes.log(1) if line["event"] == "peer_refused"]
-    assert {line["why"] for line in refusals} == {"belongs to another cluster"}
+    came_and_went = {"belongs to another cluster", "did not answer our hello"}
+    assert "belongs to another cluster" in {line["why"] for line in refusals} <= came_and_went
     seconds = refusals[-1]["time"] - refusals[0]["time"]
     assert len(refusals) < 8 + 4 * seconds
     answer = requests.put(f"{nodes.url(1)}/kv/k", json={"value": 1}, timeout=5)
