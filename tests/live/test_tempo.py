@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
 StartCluster = Callable[..., LocalCluster]
 DURATION_S, PAUSE_S, RATE = 10.0, 1.4, 120
+UNKNOWN = 2  # the exit status
 
 
 def traffic(*words: str | Path, timeout_s: float = 60.0) -> tuple[int, str]:
@@ -33,7 +34,14 @@ def traffic(*words: str | Path, timeout_s: float = 60.0) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def record(cluster: LocalCluster, path: Path, *words: str, rate: int = RATE, duration_s: float = 3.0) -> str:
+def record(
+    cluster: LocalCluster,
+    path: Path,
+    *words: str,
+    rate: int = RATE,
+    duration_s: float = 3.0,
+    expected_status: int = 0,
+) -> str:
     where = ["--nodes", ",".join(cluster.urls), "--record", str(path)]
     status, output = traffic(
         "run",
@@ -46,7 +54,7 @@ def record(cluster: LocalCluster, path: Path, *words: str, rate: int = RATE, dur
         *words,
         timeout_s=duration_s + 60,
     )
-    assert status == 0, output
+    assert status == expected_status, output
     return output
 
 
@@ -132,9 +140,11 @@ def test_a_dead_node_shows_in_the_recording_and_the_report(
     path, page, table = tmp_path / "run.jsonl.gz", tmp_path / "run.html", tmp_path / "run.csv"
     dying = threading.Timer(2.0, cluster.kill, ["node-2"])
     dying.start()
-    output = record(cluster, path, "--report", str(page), "--csv", str(table), duration_s=7.0)
+    report = ["--report", str(page), "--csv", str(table)]
+    output = record(cluster, path, *report, duration_s=7.0, expected_status=UNKNOWN)
     dying.join()
     assert re.search(r"lost 0: ok", output)
+    assert re.search(r"all replicas agreed in the end: .*: unknown", output), "a dead one cannot be asked"
     seen = [(fault.nodes, fault.what) for fault in recording.load(path).faults]
     assert any(nodes == ["node-2"] and what in ("dead", "unreachable") for nodes, what in seen)
     assert "node-2 dead" in page.read_text() or "node-2 unreachable" in page.read_text()
