@@ -140,6 +140,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     await stop.wait()
     await server.stop()
     await network.stop()
+    await node.close()
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # work that is cut off now may complain
     await disk.close()
     log.write("stopped")

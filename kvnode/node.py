@@ -5,6 +5,7 @@ Knows neither sockets nor SQLite nor HTTP: the same Node runs in the real world 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,7 +24,6 @@ from kvnode.handover.voting import Voting
 from kvnode.inquiries import Inquiries
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
-    KV,
     Accept,
     Ack,
     AskHeld,
@@ -207,8 +207,8 @@ class Node:
         """Read what the disk holds and start the background work."""
         self.records.open()
         self.hints.open()
-        self.sweep.open()
         await self.dots.open()
+        self.sweep.open(knows_nothing=self.dots.is_new and (self.config.founded or not self.ring.is_member))
         await self.voting.open(lost_disk=self.config.founded and self.dots.is_new)
         self.spread.followers = [
             lambda: self.members.follow(node.name for node in self.ring.state.everybody),
@@ -261,13 +261,14 @@ class Node:
         )
 
     def _has_forgotten(self, kind: str) -> None:
-        """A damaged row was dropped, and with it, for a while, what it had covered.
-
-        If it was a counter, also how far this store had counted: it goes on as another one.
-        """
+        """A record was lost, damaged or not stored, and with it what it had covered: go on as another store."""
         self.stillness.disturb_all()
-        if kind != KV:
-            self.dots.renew()
+        self.dots.renew()
+
+    async def close(self) -> None:
+        """The last thing of a life that ends in order, when nobody can ask any more."""
+        with contextlib.suppress(OSError):  # then the next life takes a fresh store id
+            await self.dots.close()
 
     async def _repair(self) -> dict[str, Any]:
         """A full repair: one exchange with every live peer."""

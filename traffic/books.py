@@ -20,7 +20,8 @@ not be read is kept, up to LEDGERS_MAX.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 
 from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict, merged
 from traffic.journal import Journal
@@ -83,7 +84,7 @@ class Books:
             issued_under_dots=reply.issued_under_dots,
         )
         if self._journal is not None:
-            self._journal.put(reply, w=w, n=self.reads.replicas)
+            self._noted(self._journal.put, reply, w=w, n=self.reads.replicas)
 
     def indefinite_put(self, key: str) -> None:
         self._current.indefinite_put(key)
@@ -91,17 +92,27 @@ class Books:
     def sending(self, counter: CounterTotals) -> None:
         """The totals of `counter` go out now, for the first time or again."""
         if self._journal is not None:
-            self._journal.sending(counter)
+            self._noted(self._journal.sending, counter)
 
     def acknowledged_counter(self, counter: CounterTotals, totals: Totals, *, w: int) -> None:
         if counter.acknowledged == Totals():
             self._keys += 1
         self._current.acknowledged_counter(counter.key, counter.actor, *totals, w=w, n=self.reads.replicas)
         if self._journal is not None:
-            self._journal.acknowledged(counter, totals, w=w, n=self.reads.replicas)
+            self._noted(self._journal.acknowledged, counter, totals, w=w, n=self.reads.replicas)
 
     def unanswered_counter(self, counter: CounterTotals, totals: Totals) -> None:
         self._current.unanswered_counter(counter.key, counter.actor, *totals)
+
+    def _noted(self, note: Callable[..., object], *what: object, **more: object) -> None:
+        """A journal that cannot go on is deleted: half of one would accuse the database of what was never noted."""
+        try:
+            note(*what, **more)
+        except OSError as error:
+            print(f"traffic: no journal from here on: {error}", file=sys.stderr)
+            assert self._journal is not None
+            self._journal.close()
+            self._journal = None
 
     # --- the verdict --------------------------------------------------------------------------------------
 
@@ -144,8 +155,7 @@ class Books:
         verdicts: list[Verdict] = []
         for ledger in ledgers:
             for key in ledger.counters:
-                counter = self._totals.known(key)
-                if counter is not None:
+                for counter in self._totals.lately_known(key):
                     ledger.unanswered_counter(key, counter.actor, *counter.sent)
             # In a thread: judging thousands of keys takes long enough to be seen in the latencies.
             verdicts.append(await asyncio.to_thread(ledger.check, kv_reads, counter_reads))

@@ -94,7 +94,11 @@ class Estate:
     def _read(self, cluster: str) -> list[Bequest]:
         taken: list[Bequest] = []
         for bequest in bequests(self._folder):
-            bequest.read(r=self._reads.quorum)
+            try:
+                bequest.read(r=self._reads.quorum)
+            except OSError:  # its writer deleted it between our look and our lock
+                bequest.let_go(delete=False)
+                continue
             if bequest.cluster == cluster and (bequest.puts or bequest.counters):
                 taken.append(bequest)
             else:

@@ -129,7 +129,7 @@ class Journal:
 
     def belongs_to(self, cluster: str) -> None:
         """It is known by now which cluster this is."""
-        if cluster != self._cluster:
+        if cluster != self._cluster and self._segments:
             self._cluster = cluster
             self._write_cluster()
 
@@ -166,7 +166,12 @@ class Journal:
         path = self._folder / f"{self._name}.{self._number}{SUFFIX}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, self._segment_bytes)  # sparse: only what is written takes room
+        try:  # room for all of it: a hole that a full disk cannot fill would kill us (SIGBUS)
+            os.posix_fallocate(descriptor, 0, self._segment_bytes)
+        except OSError:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
         if self._segments:
             self._map.close()
         self._map = mmap.mmap(descriptor, self._segment_bytes)
@@ -264,7 +269,7 @@ def bequests(folder: Path) -> list[Bequest]:
     dead: dict[str, list[tuple[Path, int]]] = {}
     if not folder.is_dir():
         return []
-    for path in sorted(folder.glob(f"*{SUFFIX}"), key=lambda one: one.stat().st_mtime):
+    for path in sorted(folder.glob(f"*{SUFFIX}"), key=_written_at_s):
         descriptor = _take(path)
         if descriptor is not None:
             dead.setdefault(path.name.rsplit(".", 2)[0], []).append((path, descriptor))
@@ -272,6 +277,14 @@ def bequests(folder: Path) -> list[Bequest]:
     for one in found[:-JOURNALS_MAX]:
         one.let_go(delete=True)
     return found[-JOURNALS_MAX:]
+
+
+def _written_at_s(path: Path) -> float:
+    """0 if its writer has deleted it just now."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _take(path: Path) -> int | None:

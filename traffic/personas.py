@@ -126,7 +126,7 @@ class Population:
         for name, times in busy.items():
             if name not in self.busy:
                 raise ValueError(f"there are no personas {name!r}; there are: {', '.join(self.busy)}")
-            if not 0 <= times <= BUSY_MAX:
+            if times and not 1 / BUSY_MAX <= times <= BUSY_MAX:
                 raise ValueError(f"personas may be 0 to {BUSY_MAX:g} times as busy as usual, got {times:g}")
         wanted = {**self.busy, **busy}
         if not any(wanted.values()):

@@ -76,7 +76,7 @@ def verdicts(found: Sequence[Verdict]) -> None:
         for evidence in verdict.evidence:
             print(f"  {evidence}")
     if any(verdict.status == "at risk" for verdict in found):
-        print("at risk: with these settings (r + w <= N) nobody promised more, whatever was found")
+        print("at risk: nobody promised more for some of these operations, whatever was found")
     sys.stdout.flush()
 
 

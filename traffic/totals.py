@@ -76,7 +76,8 @@ class RunningTotals:
         self._base = actor or fresh_actor()
         self._counters_max = counters_max
         self._generation = 0
-        self._counters: dict[str, CounterTotals] = {}
+        self._counters: dict[str, CounterTotals] = {}  # the least lately used first
+        self._forgotten: dict[str, CounterTotals] = {}  # at the last time: a check under way needs them
 
     @property
     def actor(self) -> str:
@@ -88,20 +89,21 @@ class RunningTotals:
 
     def of(self, key: str) -> CounterTotals:
         """The totals of `key`; of a new counter: zero."""
-        counter = self._counters.get(key)
+        counter = self._counters.pop(key, None)
         if counter is None:
             if len(self._counters) >= self._counters_max:
                 self._forget_oldest_settled()
-            counter = self._counters[key] = CounterTotals(key, self.actor)
+            counter = CounterTotals(key, self.actor)
+        self._counters[key] = counter
         return counter
 
-    def known(self, key: str) -> CounterTotals | None:
-        """The totals of `key` if this process still remembers them."""
-        return self._counters.get(key)
+    def lately_known(self, key: str) -> list[CounterTotals]:
+        """The totals of `key` under its present name and under the one that was forgotten last."""
+        return [known[key] for known in (self._counters, self._forgotten) if key in known]
 
     def _forget_oldest_settled(self) -> None:
-        """Half of what is settled goes, oldest first (a dict keeps the order in which counters came)."""
+        """Half of what is settled goes, the least lately used first."""
         settled = [key for key, counter in self._counters.items() if counter.settled]
-        for key in settled[: max(1, len(settled) // 2)]:
-            del self._counters[key]
+        gone = settled[: max(1, len(settled) // 2)]
+        self._forgotten = {key: self._counters.pop(key) for key in gone}
         self._generation += 1

@@ -11,6 +11,7 @@ the old members, and nothing is lost, for the old owners have everything.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -176,13 +177,14 @@ class Changes:
             if self._ring.settled_epoch != self._ring.epoch:
                 self._spread.store()  # the disk took no writes a moment ago, perhaps
             if not self._voting.knows_its_right:
-                await self._learn_its_right()
+                with contextlib.suppress(OSError):  # the disk is full: in a moment again
+                    await self._learn_its_right()
             step = self._next_step()
             if step is not None:
                 try:
                     await self._voting.decide(step)
-                except QuorumUnmet as error:
-                    self._runtime.log("ring_undecided", epoch=step.epoch, why=error.detail)
+                except (QuorumUnmet, OSError) as error:
+                    self._runtime.log("ring_undecided", epoch=step.epoch, why=str(error))
             self._report()
 
     def _next_step(self) -> RingState | None:

@@ -56,7 +56,7 @@ from kvnode.requests import (
 )
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
-from kvnode.versions import Context, PnCounter
+from kvnode.versions import Context, Dot, PnCounter
 
 
 class Coordinator:
@@ -105,13 +105,9 @@ class Coordinator:
     async def put(self, request: Put, cause: int) -> PutAnswer:
         """Write one version. Raises Conflict, TooBusy, QuorumUnmet."""
         audience = self._audience("W", request.key, request.w, sloppy=request.sloppy)
-        try:
-            dot = await self._dots.next()
-        except NoDots as error:
-            need, n = audience.need, audience.n
-            raise QuorumUnmet("W", need=need, got=0, n=n, definite=True, why=str(error)) from error
         stands_in = self.node in audience.stand_ins
-        known = (self.hints.kept if stands_in else self._records.latest)(KV, request.key)
+        latest = self.hints.kept if stands_in else self._records.latest
+        dot, known = await self._next_dot(audience, latest, KV, request.key)
         held = KVS.empty if known is None else KVS.decode(known)
         if stands_in:
             dot = self._stand_in_dots.next(request.key, held)
@@ -158,6 +154,22 @@ class Coordinator:
             **(sloppy_extra(stand_ins, acknowledged_by) if request.sloppy else {}),
         )
 
+    async def _next_dot(
+        self, audience: Audience, latest: Callable[[str, str], bytes | None], kind: str, key: str
+    ) -> tuple[Dot, bytes | None]:
+        """A dot, and what is held of the key, of which this store has forgotten nothing that it wrote there."""
+        try:
+            while True:
+                dot = await self._dots.next()
+                known = latest(
+                    kind, key
+                )  # may find a damaged row: then the store is another one from here on
+                if dot.store == self._dots.store:
+                    return dot, known
+        except NoDots as error:
+            need, n = audience.need, audience.n
+            raise QuorumUnmet("W", need=need, got=0, n=n, definite=True, why=str(error)) from error
+
     async def get(self, request: Get, cause: int) -> GetAnswer:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
         merged, answered_by, audience = await self._read(
@@ -191,11 +203,14 @@ class Coordinator:
     async def add(self, request: Add, cause: int) -> AddAnswer:
         """Merge an actor's totals into a counter; without an actor, add to this store's own totals."""
         audience = self._audience("W", request.key, request.w)
-        known = self._records.latest(COUNTER, request.key)
+        if request.actor is None:
+            dot, known = await self._next_dot(audience, self._records.latest, COUNTER, request.key)
+        else:
+            known = self._records.latest(COUNTER, request.key)
         held = COUNTERS.empty if known is None else COUNTERS.decode(known)
         actor, increments, decrements = request.actor, request.increments, request.decrements
         if actor is None:
-            actor = self._dots.as_actor()
+            actor = dot.store
             before = held.totals(actor)
             increments, decrements = before[0] + increments, before[1] + decrements
         merged = held.merge(PnCounter.of(actor, increments, decrements))

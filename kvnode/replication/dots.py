@@ -2,6 +2,11 @@
 
 Counters are reserved durably in blocks, before any dot of the block is used. So a dot can go to peers while this
 node's own sync is still running, and after a crash no dot is issued twice: the rest of the block is given up.
+
+A store goes on under its name only as long as it holds everything that it has written. A context that covers (S, 7)
+covers all that S wrote before; had S forgotten (S, 5) and its peers not, the next write of S would cover a sibling that
+nobody was shown. So whoever forgot, or cannot know (a crash before its own sync, a full disk, a damaged row), goes on
+under a fresh name. Only a life that ended in order hands its name on to the next.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from kvnode.versions import Dot, StoreId
 _META = "meta"
 _STORE_ID = "store-id"
 _RESERVED = "dots-reserved"
+_CLOSED = "closed-in-order"
 
 
 class NoDots(Exception):
@@ -34,32 +40,36 @@ class DotSource:
         self._reserved = 0
         self._reserving = False
         self._used = False
+        self._closed = False
 
     async def open(self) -> None:
-        """Read who this store is, or draw a fresh identity if the data directory is new; reserve the first block."""
+        """Take up the name of a life that ended in order, or draw a fresh one; reserve the first block."""
         disk = self._runtime.disk
-        known = disk.get(_META, 0, _STORE_ID)
-        self.is_new = known is None
-        if known is None:
-            self.store = self._fresh_store_id()
-            await disk.commit([Row(_META, 0, _STORE_ID, self.store.encode())])
-        else:
-            self.store = known[0].decode()
-        reserved = disk.get(_META, 0, _RESERVED)
-        self._last = self._reserved = 0 if reserved is None else int(reserved[0])
-        self._used = known is not None
+        self.is_new = disk.get(_META, 0, _STORE_ID) is None
+        name, reserved = self._name_to_keep(), disk.get(_META, 0, _RESERVED)
+        self.store = self._fresh_store_id() if name is None else name
+        self._last = self._reserved = 0 if name is None or reserved is None else int(reserved[0])
+        self._used = name is not None
         await self._reserve()
+
+    def _name_to_keep(self) -> StoreId | None:
+        """The name on disk, if it is known that nothing is forgotten that was written under it."""
+        disk = self._runtime.disk
+        known, closed = disk.get(_META, 0, _STORE_ID), disk.get(_META, 0, _CLOSED)
+        return (
+            known[0].decode() if known is not None and closed is not None and closed[0] == known[0] else None
+        )
+
+    async def close(self) -> None:
+        """End in order: what was written is durable here, and nothing more will be. OSError: it is not."""
+        self._closed = True
+        await self._runtime.disk.commit([Row(_META, 0, _CLOSED, self.store.encode())])
 
     def _fresh_store_id(self) -> StoreId:
         return f"{self._node}.{self._runtime.random.getrandbits(64):016x}"
 
-    def as_actor(self) -> str:
-        """The store as an actor of counters."""
-        self._used = True
-        return self.store
-
     def renew(self) -> None:
-        """Go on as another store, at once: this one has forgotten how far it had counted in some counter.
+        """Go on as another store, at once: this one has forgotten something that it wrote, or how far it had counted.
 
         Its totals there would begin anew below those that the other replicas hold, and merging keeps the greater.
         """
@@ -80,7 +90,9 @@ class DotSource:
         if self._reserved - self._last < DOT_BLOCK // 2 and not self._reserving:
             self._reserving = True
             self._runtime.spawn(self._reserve(), "reserve dots")
-        while self._last >= self._reserved:
+        while self._closed or self._last >= self._reserved:
+            if self._closed:
+                raise NoDots("this node is ending")
             if not self._reserving:
                 raise NoDots(
                     f"all {self._last} dots that were reserved on disk are used, and it takes no writes"
@@ -93,7 +105,13 @@ class DotSource:
     async def _reserve(self) -> None:
         store, bound = self.store, max(self._reserved, self._last) + DOT_BLOCK
         try:
-            await self._runtime.disk.commit([Row(_META, 0, _RESERVED, str(bound).encode())])
+            await self._runtime.disk.commit(
+                [  # together: this bound is of no other store, and this life has not ended yet
+                    Row(_META, 0, _STORE_ID, store.encode()),
+                    Row(_META, 0, _RESERVED, str(bound).encode()),
+                    Row(_META, 0, _CLOSED, None),
+                ]
+            )
         except OSError as error:
             self._runtime.log("dots_not_reserved", error=str(error))
         else:

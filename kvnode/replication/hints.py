@@ -195,7 +195,10 @@ class Hints:
         else:
             self.delivered_count += len(batch)
         waiting = self._pending[peer]  # the ring may have changed meanwhile
-        self._remove([hint for hint in batch if waiting.get((hint.kind, hint.key)) is hint])
+        try:
+            await self._remove([hint for hint in batch if waiting.get((hint.kind, hint.key)) is hint])
+        except OSError:
+            return False  # the disk is full: they are kept, and delivered again
         return True
 
     def _expire(self, peer: str) -> None:
@@ -204,9 +207,7 @@ class Hints:
         self.expired_count += len(expired)
         self._remove(expired)
 
-    def _remove(self, hints: list[Hint]) -> None:
-        if not hints:
-            return
+    def _remove(self, hints: list[Hint]) -> Future[None]:
         for hint in hints:
             del self._pending[hint.peer][hint.kind, hint.key]
             self._bytes -= len(hint.record)
@@ -219,7 +220,19 @@ class Hints:
             Row(_TABLE, partition, _disk_key(hint), None)
             for partition, hint in zip(partitions, hints, strict=True)
         ]
-        self._runtime.disk.commit(rows)
+
+        def removed(future: Future[None]) -> None:
+            if not future.cancelled() and future.exception() is not None:
+                for hint in hints:  # they are on disk still, and would come back at the next start
+                    if (hint.kind, hint.key) not in self._pending.setdefault(hint.peer, {}):
+                        self._pending[hint.peer][hint.kind, hint.key] = hint
+                        self._bytes += len(hint.record)
+                        self._count += 1
+                        self._partition_counts[self._ring.partition_of(hint.key)] += 1
+
+        future = self._runtime.disk.commit(rows)
+        future.add_done_callback(removed)
+        return future
 
 
 def _disk_key(hint: Hint) -> str:

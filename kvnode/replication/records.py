@@ -208,7 +208,17 @@ class Records:
             self.row_count -= 1
             self._recent.discard(disk_key)
             gone.append(Row(_TABLE, partition, disk_key, None))
-        return self._disk.commit(gone)
+        future = self._disk.commit(gone)
+
+        def dropped(future: Future[None]) -> None:
+            if not future.cancelled() and future.exception() is not None:
+                for row in gone:
+                    if (held := self._disk.get(_TABLE, partition, row.key)) and held[1] == rows[row.key]:
+                        self.forest.change(partition, 0, held[1])
+                        self.row_count += 1
+
+        future.add_done_callback(dropped)
+        return future
 
     def _read(self, key: str, disk_key: str) -> bytes | None:
         recent = self._recent.get(disk_key)
@@ -339,6 +349,7 @@ class Records:
         partition = self._ring.partition_of(disk_key.partition("/")[2])
         self.forest.change(partition, failed.checksum, self._checksum_of(disk_key, failed.durable))
         self.row_count -= failed.durable is None
+        self._on_forgotten(disk_key.partition("/")[0])
 
 
 def _merge(one: State, other: State) -> State:

@@ -104,6 +104,7 @@ class Sweep:
         self._refuse_other_epoch = refuse_other_epoch
         self._message_age_ms_max = message_age_ms_max
         self._swept_epoch = 0
+        self._knows_nothing = False
         self._changed_epoch = 0  # in which the members were others before; 0: not since the start
         self._members = ring.nodes
         self.swept_count = 0
@@ -111,17 +112,22 @@ class Sweep:
         self.remaining = 0
         self.reasons: dict[str, int] = {}
 
-    def open(self) -> None:
-        """Read in which epoch this node last dropped a tombstone."""
+    def open(self, *, knows_nothing: bool) -> None:
+        """Read in which epoch this node last dropped a tombstone; knows_nothing: others may have, before this store."""
+        self._knows_nothing = knows_nothing
         known = self._runtime.disk.get(_META, 0, _KEY)
-        self._swept_epoch = 0 if known is None else int(known[0])
+        self._swept_epoch = int(known[0]) if known is not None else self._ring.epoch if knows_nothing else 0
+        if known is None and knows_nothing:
+            self._runtime.disk.commit([Row(_META, 0, _KEY, str(self._swept_epoch).encode())])
         self._members = self._ring.nodes
 
     def follow_ring(self) -> None:
         """The ring has changed: what is under way may be older than this node knows."""
         self._stillness.disturb_all()
         if self._ring.nodes != self._members:
-            self._members, self._changed_epoch = self._ring.nodes, self._ring.epoch
+            self._members = self._ring.nodes
+            if not self._knows_nothing:  # else it may learn late of a change after which others have swept
+                self._changed_epoch = self._ring.epoch
 
     # --- the side that sweeps -----------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from kvnode.replication.dots import DotSource
 from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
 from kvnode.replication.sweep import Sweep
+from kvnode.runtime import Row
 from kvnode.sim.world import World
 from kvnode.versions import VersionVector
 
@@ -21,7 +22,7 @@ BUGS = {
     "acknowledge-early": "a write is acknowledged when its sync begins, not when it ends",
     "forget-hints": "a replica that missed a write gets no hint",
     "merge-clocks-wrongly": "merging two version vectors takes the minimum of each entry",
-    "reissue-dots": "dots are not reserved durably, so a restarted node issues some again",
+    "reissue-dots": "a restarted node goes on under its name, and issues dots again that it had not reserved durably",
     "adopt-blindly": "a replica takes what it is sent for the whole truth instead of merging it",
     "sweep-early": "a tombstone is dropped by whoever can be reached, without asking whether anybody holds less",
     "move-nothing": "a pending owner is taken for ready at once, and a former owner offers nothing before it deletes",
@@ -52,7 +53,10 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
         ):
             yield
     elif bug == "reissue-dots":
-        with mock.patch.object(DotSource, "_reserve", _reserve_in_memory):
+        with (
+            mock.patch.object(DotSource, "_reserve", _reserve_in_memory),
+            mock.patch.object(DotSource, "_name_to_keep", _keep_the_name),
+        ):
             yield
     elif bug == "adopt-blindly":
         with mock.patch.object(records, "merge_records", lambda kind, one, other: other):
@@ -86,7 +90,13 @@ async def _sweep_unasked(self: Any, batch: list[Any]) -> int:
     return len(batch)
 
 
+def _keep_the_name(self: Any) -> str | None:
+    known = self._runtime.disk.get("meta", 0, "store-id")
+    return None if known is None else known[0].decode()
+
+
 async def _reserve_in_memory(self: Any) -> None:
+    self._runtime.disk.commit([Row("meta", 0, "store-id", self.store.encode())])
     self._reserved += 10**9
     self._reserving = False
 

@@ -45,11 +45,22 @@ def test_a_forgotten_counter_comes_back_under_a_new_actor() -> None:
     unsettled.add(1)
     totals.of("new")
     assert len(totals) <= 10
-    assert totals.known("k0") is None
+    assert [(one.key, one.sent) for one in totals.lately_known("k0")] == [
+        ("k0", (1, 0))
+    ]  # for a check under way
     assert totals.of("k9") is unsettled  # never forgotten while an answer is open
     again = totals.of("k0")
     assert again.actor != unsettled.actor
     assert again.add(1) == (1, 0)
+
+
+def test_what_is_used_all_the_time_is_not_forgotten() -> None:
+    totals = RunningTotals("a", counters_max=10)
+    for index in range(100):
+        counter, often = totals.of(f"k{index}"), totals.of("often")
+        for each in (counter, often):
+            each.acknowledge(each.add(1))
+    assert totals.of("often").sent == (100, 0)
 
 
 def test_memory_is_bounded_by_what_is_open() -> None:

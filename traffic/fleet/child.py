@@ -67,8 +67,8 @@ class Child:
     async def _obey(self, number: int, command: Command) -> None:
         try:
             verdicts = await obey(self._generator, command)
-        except (ValueError, KeyError) as error:
-            self._say(Report(number=number, error=str(error)))
+        except Exception as error:  # noqa: BLE001 an answer in any case: the front waits for it
+            self._say(Report(number=number, error=str(error) or type(error).__name__))
             return
         self._say(Report(number=number, verdicts=[msgspec.to_builtins(verdict) for verdict in verdicts]))
 

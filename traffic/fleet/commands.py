@@ -95,12 +95,18 @@ def added(before: Change, change: Change) -> Change:
         news["bug"] = None
     elif isinstance(change.bug, UnsetType):
         del news["bug"]
+    if change.preset is not None and change.rate is None:
+        news["rate"] = None
+    elif change.rate is not None:
+        news["preset"] = None
+    if change.personas is not None:
+        news["personas"] = {**(before.personas or {}), **change.personas}
     return structs.replace(before, **news)
 
 
 def without_rate(change: Change) -> Change:
     """What a preset leaves standing."""
-    return structs.replace(change, rate=None)
+    return structs.replace(change, rate=None, preset=None)
 
 
 async def obey(generator: Generator, command: Command) -> list[Verdict]:

@@ -251,7 +251,7 @@ class Fleet:
         by_claim: dict[str, list[Verdict]] = {}
         for verdict in [*_with_something_to_say(found), *silent]:
             by_claim.setdefault(verdict.claim, []).append(verdict)
-        return [merged_verdicts(verdicts) for verdicts in by_claim.values()]
+        return sorted((merged_verdicts(one) for one in by_claim.values()), key=lambda one: one.claim != claim)
 
     # --- inside: children ---------------------------------------------------------------------------------
 
@@ -283,9 +283,12 @@ class Fleet:
         self._spawn(self._listen(member))
         async with asyncio.timeout(READY_TIMEOUT_S):
             await member.ready
-        for command in self._lesson():
-            await member.order(shared(command, self._processes))
-        self._members.append(member)
+        lesson = [member.order(shared(command, self._processes)) for command in self._lesson()]
+        if member.process.returncode is None:
+            self._members.append(
+                member
+            )  # in the same moment: what is told from now on comes after the lesson
+        await asyncio.gather(*lesson)
 
     def _lesson(self) -> list[Command]:
         """What a new child must be told to be like the others."""

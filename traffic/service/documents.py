@@ -79,4 +79,4 @@ def _text(written: Any) -> str:
 
 def _number(key: str) -> tuple[int, str]:
     last = key.rpartition("/")[2]
-    return (int(last) if last.isdigit() else 0, last)
+    return (int(last) if last.isdecimal() else 0, last)

@@ -7,8 +7,9 @@ what the keys mean (feed.py, documents.py, products.py).
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
+
+import msgspec
 
 from traffic.clock import monotonic
 from traffic.generator import Generator
@@ -62,9 +63,9 @@ def told(value: Any) -> dict[str, Any]:
     """A value as its writer meant it: a JSON text of an object, or an object, or whatever somebody put there."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except ValueError:
-            return {"text": value}
+            value = msgspec.json.decode(value)
+        except (ValueError, RecursionError):  # UnicodeError, MsgspecError: what no answer could repeat
+            return {"text": value.encode(errors="replace").decode()}
     return value if isinstance(value, dict) else {"text": str(value)}
 
 

@@ -64,5 +64,7 @@ async def _shelf(generator: Generator, key: str, r: int) -> tuple[int | None, st
     written = await value(generator, key, r)
     if written is None:
         return None, "counters"
-    text = str(written.value).strip().lstrip("+")
-    return (int(text) if text.lstrip("-").isdigit() else None), "values"
+    try:
+        return int(str(written.value)), "values"
+    except ValueError:
+        return None, "values"

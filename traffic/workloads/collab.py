@@ -289,6 +289,7 @@ class Collab(Workload):
         expected = {one.key: frozenset(one.acknowledged) for one in paragraphs}  # edits go on meanwhile
         final = await read_all(expected, reads.value)
         unread, evidence = 0, []
+        held: dict[str, set[int]] = {}
         for paragraph in paragraphs:
             read = final[paragraph.key]
             if isinstance(read, Unread):
@@ -296,6 +297,7 @@ class Collab(Workload):
                 continue
             siblings = read.siblings if read is not None else []
             found = {edit for one in siblings if not one.deleted for edit in _version(one).edits}
+            held[paragraph.key] = found
             paragraph.read(found, expected=expected[paragraph.key])
             if paragraph.missing:
                 missing = ", ".join(map(str, sorted(paragraph.missing)[:5]))
@@ -304,7 +306,7 @@ class Collab(Workload):
         verdict = judged(
             CLAIM,
             acknowledged=self._edits_acknowledged(),
-            lost=sum(len(one.missing) for one in paragraphs),
+            lost=sum(len(expected[key] - found) for key, found in held.items()),
             unread=unread,
             at_risk=at_risk(self._w_min, reads),
             evidence=evidence,

@@ -25,7 +25,7 @@ def judged(
     """Violated if anything acknowledged is lost; else unknown if something could not be read or nothing was
     acknowledged; else at risk if the settings promised nothing; else ok."""
     status: Status = "ok"
-    if lost:
+    if lost and not at_risk:
         status = "violated"
     elif unread or not acknowledged:
         status = "unknown"

@@ -135,14 +135,24 @@ def test_a_read_shows_only_what_is_durable_where_it_is_read(play: Play) -> None:
     play(story)
 
 
-def test_a_coordinator_whose_disk_is_full_still_gets_its_quorum_from_the_others(play: Play) -> None:
+def test_a_coordinator_whose_disk_is_full_gets_its_quorum_from_the_others_once_and_then_refuses(
+    play: Play,
+) -> None:
+    """1. node-1 cannot store what it coordinates; the others can, and the client is answered. 2. node-1 has forgotten its
+    own write. Under its name it must issue no dot any more, and a new name it cannot store: it refuses, definitely.
+    """
+
     async def story(rooms: Any) -> None:
         rooms.disks["node-1"].full = True
         status, put = await rooms.ask("node-1", Put("k", b"1"))
         assert (status, sorted(put["acknowledged_by"])) == (200, ["node-2", "node-3"])
-        status, problem = await rooms.ask("node-1", Put("k", b"2", w=3))
-        assert (status, problem["definite"]) == (503, False)
-        assert "this node could not store it" in problem["detail"]
+        status, problem = await rooms.ask("node-1", Put("k", b"2"))
+        assert (status, problem["definite"]) == (503, True)
+        rooms.disks["node-1"].full = False
+        await asyncio.sleep(0.1)
+        status, again = await rooms.ask("node-1", Put("k", b"3", mode="siblings"))
+        assert status == 200 or (await rooms.ask("node-1", Put("k", b"3", mode="siblings")))[0] == 200
+        assert rooms.nodes["node-1"].dots.store != put["dot"].rpartition(":")[0]
 
     play(story)
 

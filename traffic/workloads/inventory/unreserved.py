@@ -95,4 +95,7 @@ class Unreserved:
 
 def _units(reply: GetReply | None) -> int:
     """A shelf that nobody has written is empty."""
-    return 0 if reply is None else int(reply.value)
+    try:
+        return 0 if reply is None else int(reply.value)
+    except (TypeError, ValueError):
+        return 0  # somebody wrote words there

@@ -108,7 +108,7 @@ class Inventory(Workload):
     async def check(self, reads: Reads) -> list[Verdict]:
         """One verdict for each way of keeping stock that was used."""
         verdicts: list[Verdict] = []
-        for stories in self._worlds.values():
+        for stories in list(self._worlds.values()):  # another may be opened meanwhile
             stock = stories.stock
             since = stock.books.snapshot()
             shelves = [
