@@ -138,8 +138,8 @@ def test_a_read_shows_only_what_is_durable_where_it_is_read(play: Play) -> None:
 def test_a_coordinator_whose_disk_is_full_gets_its_quorum_from_the_others_once_and_then_refuses(
     play: Play,
 ) -> None:
-    """1. node-1 cannot store what it coordinates; the others can, and the client is answered. 2. node-1 has forgotten its
-    own write. Under its name it must issue no dot any more, and a new name it cannot store: it refuses, definitely.
+    """1. node-1 cannot store what it coordinates; the others can, and the client is answered. 2. node-1 has forgotten
+    its own write. It must issue no more dots under its name, and a new name it cannot store: it refuses, definitely.
     """
 
     async def story(rooms: Any) -> None:
@@ -150,8 +150,8 @@ def test_a_coordinator_whose_disk_is_full_gets_its_quorum_from_the_others_once_a
         assert (status, problem["definite"]) == (503, True)
         rooms.disks["node-1"].full = False
         await asyncio.sleep(0.1)
-        status, again = await rooms.ask("node-1", Put("k", b"3", mode="siblings"))
-        assert status == 200 or (await rooms.ask("node-1", Put("k", b"3", mode="siblings")))[0] == 200
+        again = [(await rooms.ask("node-1", Put("k", b"3", mode="siblings")))[0] for _ in range(2)]
+        assert again[-1] == 200, "the first may come before the name is stored"
         assert rooms.nodes["node-1"].dots.store != put["dot"].rpartition(":")[0]
 
     play(story)
