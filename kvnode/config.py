@@ -74,6 +74,7 @@ SAMPLE_COUNT_MAX = 4096
 REPLICA_ASKED_MS = 1_000.0
 TRACE_TIMEOUT_MS = 500.0
 TRACE_COUNT_MAX = 32_768  # events of all requests together; a write makes up to nine at one node
+TRACE_STORIES_MAX = 4_096  # filed under their requests, for who asks
 TRACE_EVENTS_MAX = 64  # told of one request
 RECENT_BYTES_MAX = 16 * 1024 * 1024  # durable records kept in memory as well
 

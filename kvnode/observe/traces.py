@@ -3,30 +3,33 @@
 Each node notes its own part under the request's cause id; GET /trace/{id} puts the parts together. Times are wall
 clocks: on one computer they agree to well below a millisecond, unless a fault skews one (then the story shows it).
 
-Noting happens a dozen times a write and asking hardly ever, so all events stand in one line in the order of time: a
-note is one append, and a story is picked out of the line when somebody asks.
+Noting happens a dozen times a write and asking hardly ever, so a note is one append to a line; whoever asks files the
+line under the requests first. A question costs what was noted since the last one, and not a look at all that is kept.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 
-from kvnode.config import TRACE_COUNT_MAX, TRACE_EVENTS_MAX
+from kvnode.config import TRACE_COUNT_MAX, TRACE_EVENTS_MAX, TRACE_STORIES_MAX
 
 Event = tuple[float, str, str]
 """(wall ms, what happened, the peer it concerns or "")."""
 
 
 class Traces:
-    """Notes by cause id. Invariant: at most TRACE_COUNT_MAX events are kept, the newest."""
+    """Notes by cause id. Invariant: at most TRACE_COUNT_MAX events in the line, and TRACE_STORIES_MAX stories filed.
 
-    __slots__ = ("_events", "_wall_ms")
+    The newest are kept, and of each story its first TRACE_EVENTS_MAX events.
+    """
+
+    __slots__ = ("_events", "_stories", "_wall_ms")
 
     def __init__(self, wall_ms: Callable[[], float]) -> None:
         self._wall_ms = wall_ms
         self._events: deque[tuple[int, float, str, str]] = deque(maxlen=TRACE_COUNT_MAX)
+        self._stories: dict[int, list[Event]] = {}
 
     def note(self, cause: int, what: str, peer: str = "") -> None:
         """One event of the request `cause`; 0 is no request and is not noted."""
@@ -34,6 +37,16 @@ class Traces:
             self._events.append((cause, self._wall_ms(), what, peer))
 
     def story(self, cause: int) -> tuple[Event, ...]:
-        """This node's part of a story: TRACE_EVENTS_MAX events at most, none if it is too long ago."""
-        events = (event[1:] for event in self._events if event[0] == cause)
-        return tuple(islice(events, TRACE_EVENTS_MAX))
+        """This node's part of a story; empty if it had none, or it is too long ago."""
+        self._file()
+        return tuple(self._stories.get(cause, ()))
+
+    def _file(self) -> None:
+        stories = self._stories
+        for cause, time_ms, what, peer in self._events:
+            story = stories.setdefault(cause, [])
+            if len(story) < TRACE_EVENTS_MAX:
+                story.append((time_ms, what, peer))
+        self._events.clear()
+        for oldest in list(stories)[: max(0, len(stories) - TRACE_STORIES_MAX)]:
+            del stories[oldest]

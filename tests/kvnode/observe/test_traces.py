@@ -2,7 +2,7 @@
 
 import asyncio
 
-from kvnode.config import TRACE_COUNT_MAX, TRACE_EVENTS_MAX
+from kvnode.config import TRACE_COUNT_MAX, TRACE_EVENTS_MAX, TRACE_STORIES_MAX
 from kvnode.observe import Traces
 from kvnode.requests import Put
 from kvnode.sim.loop import run
@@ -11,10 +11,20 @@ from kvnode.sim.world import World
 
 def test_oldest_event_is_forgotten_first() -> None:
     traces = Traces(lambda: 1.0)
-    for cause in range(1, TRACE_COUNT_MAX + 2):
+    for number in range(TRACE_COUNT_MAX + 1):
+        traces.note(1 + number // TRACE_EVENTS_MAX, str(number))
+    assert [what for _, what, _ in traces.story(1)] == [str(number) for number in range(1, TRACE_EVENTS_MAX)]
+
+
+def test_the_newest_stories_stay_for_who_asks_again_and_oldest_are_forgotten() -> None:
+    traces = Traces(lambda: 1.0)
+    for cause in range(1, TRACE_STORIES_MAX + 1):
         traces.note(cause, "happened")
+    assert traces.story(1) == traces.story(1) == ((1.0, "happened", ""),)
+    traces.note(2, "went on")
+    traces.note(TRACE_STORIES_MAX + 1, "happened")
     assert traces.story(1) == ()
-    assert traces.story(2) == ((1.0, "happened", ""),)
+    assert traces.story(2) == ((1.0, "happened", ""), (1.0, "went on", ""))
 
 
 def test_a_story_is_bounded_and_no_request_has_none() -> None:
