@@ -345,8 +345,8 @@ def test_who_still_holds_something_of_an_earlier_membership_cannot_join() -> Non
 
 def test_a_hint_that_is_not_yet_gone_from_disk_holds_the_sweep_up() -> None:
     """1. node-x, no owner of the key, keeps an older value as a hint. It delivers and deletes it; its disk hangs, and
-    that it is deleted is not durable. 2. The tombstone was swept: the hint was gone for long, node-x had said. 3. node-x
-    crashed, and delivered the hint that it found on its disk: the deleted value was back.
+    that it is deleted is not durable. 2. The tombstone was swept: the hint was gone for long, node-x had said.
+    3. node-x crashed, and delivered the hint that it found on its disk: the deleted value was back.
     """
 
     async def story(world: World) -> None:
