@@ -8,7 +8,7 @@ Not here: how many answers are enough (replication/quorum.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from kvnode.config import REQUEST_TIMEOUT_MS
 from kvnode.messages import Answer, Question
@@ -36,8 +36,8 @@ class Round:
 class _OneAnswer(Round):
     __slots__ = ("future",)
 
-    def __init__(self, peer: str, started_ms: float) -> None:
-        super().__init__((peer,), started_ms)
+    def __init__(self, peers: Iterable[str], started_ms: float) -> None:
+        super().__init__(peers, started_ms)
         self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def answered(self, peer: str, answer: Answer) -> None:
@@ -46,7 +46,7 @@ class _OneAnswer(Round):
 
     def ended(self, missing: list[str]) -> None:
         if missing and not self.future.done():
-            self.future.set_exception(TimeoutError(f"{missing[0]} did not answer in time"))
+            self.future.set_exception(TimeoutError(f"{', '.join(missing)} did not answer in time"))
 
 
 class Calls:
@@ -85,8 +85,35 @@ class Calls:
         self, peer: str, question: Callable[[int], Question], timeout_ms: float = REQUEST_TIMEOUT_MS
     ) -> Answer:
         """Ask one peer and wait for its answer; TimeoutError if none comes in time."""
-        round_ = _OneAnswer(peer, self._runtime.clock.now_ms())
+        round_ = _OneAnswer((peer,), self._runtime.clock.now_ms())
         self._runtime.network.send(peer, question(self.begin(round_, timeout_ms)))
+        return await round_.future
+
+    async def ask_in_turn(
+        self,
+        peers: Sequence[str],
+        question: Callable[[str, int], Question],
+        *,
+        pause_ms: float,
+        timeout_ms: float,
+    ) -> Answer:
+        """Ask the first of these, and one more after every pause in which nobody has answered; the first answer.
+
+        TimeoutError if none comes in time. (Dean and Barroso, "The Tail at Scale", 2013: hedged requests.)
+        """
+        round_ = _OneAnswer((), self._runtime.clock.now_ms())
+        id_ = self.begin(round_, timeout_ms)
+        left = list(peers)
+
+        def ask_next() -> None:
+            if not round_.future.done():
+                peer = left.pop(0)
+                round_.waiting_for.append(peer)
+                self._runtime.network.send(peer, question(peer, id_))
+                if left:
+                    self._runtime.clock.call_later_ms(pause_ms, ask_next)
+
+        ask_next()
         return await round_.future
 
     def answer(self, peer: str, answer: Answer) -> None:
