@@ -12,7 +12,18 @@ from typing import Any
 
 import numpy
 
-from labkit.figures.style import FAULT, INK, MUTED, PAPER, TICK_PX, axis, by_node_number, node_line
+from labkit.figures.style import (
+    FAULT,
+    INK,
+    MUTED,
+    PAPER,
+    TICK_PX,
+    Figure,
+    axis,
+    by_node_number,
+    layout,
+    node_line,
+)
 from labkit.samples import Mark, NodeSample, Sample
 
 Array = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
@@ -68,7 +79,26 @@ def lowest_positive(*columns: Array) -> float:
     return min((float(one.min()) for one in positive if one.size), default=math.nan)
 
 
-def time_axis(window_s: float) -> dict[str, Any]:
+def over_time(
+    question: str,
+    data: list[dict[str, Any]],
+    samples: Sequence[Sample],
+    marks: Sequence[Mark],
+    *,
+    window_s: float,
+    yaxis: dict[str, Any],
+    **more: Any,
+) -> Figure:
+    """A chart over time: lines made from the samples, and the marks; more: of the layout."""
+    now_s = samples[-1].at_s if samples else 0.0
+    marked = _mark_layout(marks, now_s=now_s, window_s=window_s)
+    return {
+        "data": data,
+        "layout": layout(question, xaxis=_time_axis(window_s), yaxis=yaxis, **marked, **more),
+    }
+
+
+def _time_axis(window_s: float) -> dict[str, Any]:
     """The horizontal axis of every chart over time."""
     steps = [window_s * part / 4 for part in range(4, -1, -1)]
     return axis(
@@ -98,7 +128,7 @@ def log_axis(title: str, span: list[float]) -> dict[str, Any]:
     )
 
 
-def mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict[str, Any]:
+def _mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict[str, Any]:
     """The marks of the window as Plotly shapes and annotations; names take turns in height, newest last."""
     shapes, annotations = [], []
     for place, mark in enumerate(marks):  # its height is a mark's own, so that no name jumps when one leaves
