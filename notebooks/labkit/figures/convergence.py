@@ -10,6 +10,7 @@ from labkit.figures.style import (
     TICK_PX,
     Figure,
     axis,
+    layout,
     nice_ceiling,
 )
 from labkit.figures.timeline import (
@@ -46,15 +47,15 @@ def agreement_figure(
             "textfont": {"size": TICK_PX, "color": MUTED},
         },
     ]  # fmt: skip
-    return over_time(
-        "Do all replicas agree?",
-        data,
-        samples,
-        marks,
-        window_s=window_s,
-        yaxis=axis("% of keys", range=[0, 138], tickvals=[0, 25, 50, 75, 100]),
-        showlegend=False,
-    )
+    return {
+        "data": data,
+        "layout": layout(
+            "Do all replicas agree?",
+            yaxis=axis("% of keys", range=[0, 138], tickvals=[0, 25, 50, 75, 100]),
+            **over_time(samples, marks, window_s),
+            showlegend=False,
+        ),
+    }
 
 
 def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
@@ -62,14 +63,14 @@ def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_
     samples = visible(samples, window_s)
     data, columns = node_lines(samples, lambda node: node.lag_p95_ms)
     span = decades(lowest_positive(*columns), highest(*columns), least=1, most=100)
-    return over_time(
-        "How late is each replica?",
-        data,
-        samples,
-        marks,
-        window_s=window_s,
-        yaxis=log_axis("p95, ms (log)", span),
-    )
+    return {
+        "data": data,
+        "layout": layout(
+            "How late is each replica?",
+            yaxis=log_axis("p95, ms (log)", span),
+            **over_time(samples, marks, window_s),
+        ),
+    }
 
 
 def hints_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
@@ -84,12 +85,12 @@ def hints_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, windo
             "fillcolor": "rgba(127,137,150,0.25)",
         }
     ]
-    return over_time(
-        "What waits for an absent node?",
-        data,
-        samples,
-        marks,
-        window_s=window_s,
-        yaxis=axis("hints pending", range=[0, nice_ceiling(highest(waiting), least=10)], nticks=5),
-        showlegend=False,
-    )
+    return {
+        "data": data,
+        "layout": layout(
+            "What waits for an absent node?",
+            yaxis=axis("hints pending", range=[0, nice_ceiling(highest(waiting), least=10)], nticks=5),
+            **over_time(samples, marks, window_s),
+            showlegend=False,
+        ),
+    }

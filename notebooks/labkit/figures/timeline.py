@@ -12,18 +12,7 @@ from typing import Any
 
 import numpy
 
-from labkit.figures.style import (
-    FAULT,
-    INK,
-    MUTED,
-    PAPER,
-    TICK_PX,
-    Figure,
-    axis,
-    by_node_number,
-    layout,
-    node_line,
-)
+from labkit.figures.style import FAULT, INK, MUTED, PAPER, TICK_PX, axis, by_node_number, node_line
 from labkit.samples import Mark, NodeSample, Sample
 
 Array = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
@@ -79,27 +68,13 @@ def lowest_positive(*columns: Array) -> float:
     return min((float(one.min()) for one in positive if one.size), default=math.nan)
 
 
-def over_time(
-    question: str,
-    data: list[dict[str, Any]],
-    samples: Sequence[Sample],
-    marks: Sequence[Mark],
-    *,
-    window_s: float,
-    yaxis: dict[str, Any],
-    **more: Any,
-) -> Figure:
-    """A chart over time: lines made from the samples, and the marks; more: of the layout."""
+def over_time(samples: Sequence[Sample], marks: Sequence[Mark], window_s: float) -> dict[str, Any]:
+    """What the layouts of all charts over time share: the horizontal axis, and the marks on it."""
     now_s = samples[-1].at_s if samples else 0.0
-    marked = _mark_layout(marks, now_s=now_s, window_s=window_s)
-    return {
-        "data": data,
-        "layout": layout(question, xaxis=_time_axis(window_s), yaxis=yaxis, **marked, **more),
-    }
+    return {"xaxis": _time_axis(window_s), **_mark_layout(marks, now_s=now_s, window_s=window_s)}
 
 
 def _time_axis(window_s: float) -> dict[str, Any]:
-    """The horizontal axis of every chart over time."""
     steps = [window_s * part / 4 for part in range(4, -1, -1)]
     return axis(
         "seconds ago",

@@ -12,6 +12,7 @@ from labkit.figures.style import (
     WORK_TINTS,
     Figure,
     axis,
+    layout,
     nice_ceiling,
 )
 from labkit.figures.timeline import (
@@ -75,15 +76,15 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
         )  # fmt: skip
     data.append(line("asked for", x, target, style={"color": INK, "width": 3, "dash": "dash"}))
     top = nice_ceiling(highest(target, achieved, stack), least=10)
-    return over_time(
-        "Does the database keep up?",
-        data,
-        samples,
-        marks,
-        window_s=window_s,
-        yaxis=axis("operations/s", range=[0, top], nticks=5),
-        margin={"l": 76, "r": 18, "t": 80, "b": 46},  # room for two rows of legend on a narrow page
-    )
+    return {
+        "data": data,
+        "layout": layout(
+            "Does the database keep up?",
+            yaxis=axis("operations/s", range=[0, top], nticks=5),
+            **over_time(samples, marks, window_s),
+            margin={"l": 76, "r": 18, "t": 80, "b": 46},  # room for two rows of legend on a narrow page
+        ),
+    }
 
 
 def latency_figure(
@@ -99,25 +100,25 @@ def latency_figure(
     styles = {"p50": ink(width=4), "p95": ink(width=2.5, dash="dash"), "p99": ink(width=2.5, dash="dot")}
     data = [line(name, x, values, style=styles[name]) for name, values in columns.items()]
     span = decades(lowest_positive(*columns.values()), highest(*columns.values()), least=1, most=100)
-    return over_time(
-        "How long does a user wait?",
-        data,
-        samples,
-        marks,
-        window_s=window_s,
-        yaxis=log_axis("ms (log scale)", span),
-    )
+    return {
+        "data": data,
+        "layout": layout(
+            "How long does a user wait?",
+            yaxis=log_axis("ms (log scale)", span),
+            **over_time(samples, marks, window_s),
+        ),
+    }
 
 
 def load_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_s: float = 60.0) -> Figure:
     """Which node does the work?"""
     samples = visible(samples, window_s)
     data, columns = node_lines(samples, lambda node: node.rate)
-    return over_time(
-        "Which node does the work?",
-        data,
-        samples,
-        marks,
-        window_s=window_s,
-        yaxis=axis("operations/s", range=[0, nice_ceiling(highest(*columns), least=10)], nticks=5),
-    )
+    return {
+        "data": data,
+        "layout": layout(
+            "Which node does the work?",
+            yaxis=axis("operations/s", range=[0, nice_ceiling(highest(*columns), least=10)], nticks=5),
+            **over_time(samples, marks, window_s),
+        ),
+    }
