@@ -56,6 +56,17 @@ def put(records: Records, key: str, record: bytes, *, kind: str = KV) -> list[bo
     return done
 
 
+async def put_and_damage(records: Records, disk: MemoryDisk) -> None:
+    """Store a value of "k"; on disk it is not what was written, in memory it is."""
+    done = put(records, "k", value(1))
+    await disk.commit([])
+    await asyncio.sleep(0)
+    assert done == [True]
+    partition = RING.partition_of("k")
+    record, known = disk.get("records", partition, "kv/k") or (b"", 0)
+    disk.apply([Row("records", partition, "kv/k", record.replace(b"x", b"y"), known)])
+
+
 def assert_forest_is_true(records: Records, disk: Any) -> None:
     forest, count = MerkleForest(RING.partitions), 0
     for partition, _, known in disk.checksums("records"):
@@ -136,11 +147,7 @@ def test_a_corrupt_row_is_reported_dropped_and_can_be_written_anew() -> None:
     async def story() -> None:
         disk, events = MemoryDisk(), list[str]()
         records = records_on(disk, events)
-        put(records, "k", value(1))
-        await asyncio.sleep(0.001)
-        partition = RING.partition_of("k")
-        record, known = disk.get("records", partition, "kv/k") or (b"", 0)
-        disk.apply([Row("records", partition, "kv/k", record.replace(b"x", b"y"), known)])
+        await put_and_damage(records, disk)
         records._recent.discard("kv/k")  # not read from memory
         assert records.keys(KV, prefix="", after="", limit=10) == []
         assert records.durable(KV, "k") is None
@@ -158,13 +165,9 @@ def test_a_row_that_is_damaged_while_its_record_is_in_memory_is_found_by_the_scr
     async def story() -> None:
         disk, events = MemoryDisk(), list[str]()
         records = records_on(disk, events)
-        put(records, "k", value(1))
-        await asyncio.sleep(0.001)
-        partition = RING.partition_of("k")
-        record, known = disk.get("records", partition, "kv/k") or (b"", 0)
-        disk.apply([Row("records", partition, "kv/k", record.replace(b"x", b"y"), known)])
+        await put_and_damage(records, disk)
         assert records.durable(KV, "k") == value(1)
-        records.verify(partition, "", 10)
+        records.verify(RING.partition_of("k"), "", 10)
         assert events == ["record_corrupt"]
         assert records.durable(KV, "k") is None
         assert_forest_is_true(records, disk)
