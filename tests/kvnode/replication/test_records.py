@@ -56,6 +56,13 @@ def put(records: Records, key: str, record: bytes, *, kind: str = KV) -> list[bo
     return done
 
 
+async def all_told(*writes: list[bool]) -> None:
+    """Wait until it is known of each of these whether it is durable."""
+    async with asyncio.timeout(5.0):
+        while not all(writes):  # noqa: ASYNC110 records tell whoever asked, and nobody else
+            await asyncio.sleep(0.001)
+
+
 async def put_and_damage(records: Records, disk: MemoryDisk) -> None:
     """Store a value of "k"; on disk it is not what was written, in memory it is."""
     done = put(records, "k", value(1))
@@ -103,7 +110,7 @@ def test_a_failed_commit_leaves_state_and_forest_as_they_were_and_later_writes_a
         fill(disk)
         before = records.durable(KV, "old")
         failed = [put(records, "old", value(2, b"x" * 50_000)), put(records, "new", value(3, b"x" * 50_000))]
-        await asyncio.sleep(0.05)
+        await all_told(*failed)
         assert failed == [[False], [False]]
         assert records.durable(KV, "old") == records.latest(KV, "old") == before
         assert records.durable(KV, "new") is None
@@ -134,7 +141,7 @@ def test_a_write_that_waits_for_a_failed_one_is_not_acknowledged_by_the_sync_of_
         first = put(records, "large", large)
         small = put(records, "small", value(2))
         again = put(records, "large", large)
-        await asyncio.sleep(0.05)
+        await all_told(first, small, again)
         assert first == again == [False]
         assert small == [True] or records.durable(KV, "small") is None
         assert records.durable(KV, "large") is None
