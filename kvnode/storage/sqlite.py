@@ -181,9 +181,10 @@ class SqliteDisk:
 
     def count(self, table: str) -> int:
         """See runtime.Disk."""
-        with self._reading():
+        partitions = {p for each in (self._waiting, self._fresh, self._frozen) for p in each.places(table)}
+        with self._reading(), self._tables.snapshot():
             count = self._tables.count(table)
-            for partition in {p for each in (self._waiting, self._fresh, self._frozen) for p in each.places(table)}:
+            for partition in partitions:
                 for key, row in self._newer((table, partition)).items():
                     was_there = self._tables.get(table, partition, key) is not None
                     count += (row.record is not None) - was_there

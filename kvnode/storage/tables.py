@@ -80,6 +80,15 @@ class Tables:
         """How many rows a table has."""
         return int(next(self._select(f"select count(*) from {table}", ()))[0])
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read within it is of one moment, though a move may end meanwhile."""
+        self._reader.execute("begin")
+        try:
+            yield
+        finally:
+            self._reader.execute("rollback")
+
     def _select(self, statement: str, values: tuple[Any, ...]) -> Iterator[Any]:
         found = self._reader.execute(statement, values)
         while rows := found.fetchmany(1000):
