@@ -333,6 +333,8 @@ class SqliteDisk:
             await asyncio.shield(self._move)
         while self._move is not None:  # somebody else waited too, and has begun the next one
             await asyncio.shield(self._move)
+        if not self._fresh.row_count:
+            return
         try:
             move = self._begin_move()
         except OSError as error:
