@@ -46,6 +46,7 @@ from kvnode.storage.memtable import Memtable, Place
 from kvnode.storage.tables import TABLES, Tables
 
 INLINE_SYNC_MS_MAX = 2.0
+_PATIENCE_TURNS = 4
 _MEAN_SHARE = 0.1  # one slow sync (a busy computer) does not make a slow disk
 _MOVE_AT_ROWS = 8192  # or
 _MOVE_AT_BYTES = 8_000_000
@@ -211,9 +212,17 @@ class SqliteDisk:
             if not self._syncing:
                 # Not at the end of this turn but of the next: first the messages of this turn leave, so that the
                 # replicas sync while this node does, and what has arrived meanwhile joins the group.
-                self._loop.call_soon(self._loop.call_soon, self._flush)
+                self._loop.call_soon(self._loop.call_soon, self._flush_when_still, 1, _PATIENCE_TURNS)
         self._waiting.put(_with_checksums(rows))
         return self._group
+
+    def _flush_when_still(self, before: int, turns: int) -> None:
+        """Under load every turn brings more: some turns are waited for, and the same sync serves more writes."""
+        now = self._waiting.row_count
+        if now > before and turns:
+            self._loop.call_soon(self._flush_when_still, now, turns - 1)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         group = self._group
