@@ -10,7 +10,7 @@ what was really lost himself (the collaborative editor counts its edits).
 Checking while writes go on. A ledger must not change under its check: an increment acknowledged after the
 read would look lost. So `check` first *seals* the current ledger (new writes go to a fresh one), reads
 all keys that sealed ledgers know, and last tells them what was sent meanwhile, which is the upper bound
-for each counter.
+for each counter. A counter that is forgotten before that (totals.py) is told to all of them as it goes.
 
 Memory. When the ledgers know KEYS_MAX keys they are read back quietly; a ledger on which there is a
 verdict is let go and the verdict is remembered, so that keys may come and go for hours. One that could
@@ -61,6 +61,7 @@ class Books:
         self._sealed: list[Ledger] = []
         self._past: Verdict | None = None  # of all ledgers that were let go, together
         self._checking = asyncio.Lock()
+        totals.forgetting = self._last_word
 
     @property
     def full(self) -> bool:
@@ -145,6 +146,11 @@ class Books:
                     self._past = merged([self._past, verdict] if self._past else [verdict])
             self._sealed = kept
 
+    def _last_word(self, counter: CounterTotals) -> None:
+        """From now on nobody else knows how much was sent. Whichever ledger still judges this counter must."""
+        for ledger in (*self._sealed, self._current):
+            ledger.sent_meanwhile(counter.key, counter.actor, *counter.sent)
+
     def _seal(self) -> None:
         if self._current.acknowledged_puts or self._current.acknowledged_counter_updates:
             self._sealed.append(self._current)
@@ -155,8 +161,9 @@ class Books:
         verdicts: list[Verdict] = []
         for ledger in ledgers:
             for key in ledger.counters:
-                for counter in self._totals.lately_known(key):
-                    ledger.unanswered_counter(key, counter.actor, *counter.sent)
+                counter = self._totals.known(key)
+                if counter is not None:
+                    ledger.sent_meanwhile(key, counter.actor, *counter.sent)
             # In a thread: judging thousands of keys takes long enough to be seen in the latencies.
             verdicts.append(await asyncio.to_thread(ledger.check, kv_reads, counter_reads))
         return verdicts
