@@ -20,11 +20,10 @@ not be read is kept, up to LEDGERS_MAX.
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict, merged
-from traffic.journal import Journal
+from traffic.journal_keeping import JournalKeeping
 from traffic.nodes import NodeTable
 from traffic.operations import Mode
 from traffic.reads import READS_AT_ONCE, QuorumReads, read_all
@@ -49,10 +48,10 @@ class Books:
         totals: RunningTotals,
         *,
         keys_max: int = KEYS_MAX,
-        journal: Journal | None = None,
+        journal: JournalKeeping | None = None,
     ) -> None:
         """journal: where it is written down for whoever comes after a kill -9; None: nowhere."""
-        self._journal = journal
+        self._journal = journal or JournalKeeping(None, totals.actor)
         self.reads = QuorumReads(store, nodes)
         self._totals = totals
         self._keys_max = keys_max
@@ -84,36 +83,23 @@ class Books:
             issued_under=reply.issued_under,
             issued_under_dots=reply.issued_under_dots,
         )
-        if self._journal is not None:
-            self._noted(self._journal.put, reply, w=w, n=self.reads.replicas)
+        self._journal.put(reply, w=w, n=self.reads.replicas)
 
     def indefinite_put(self, key: str) -> None:
         self._current.indefinite_put(key)
 
     def sending(self, counter: CounterTotals) -> None:
         """The totals of `counter` go out now, for the first time or again."""
-        if self._journal is not None:
-            self._noted(self._journal.sending, counter)
+        self._journal.sending(counter)
 
     def acknowledged_counter(self, counter: CounterTotals, totals: Totals, *, w: int) -> None:
         if counter.acknowledged == Totals():
             self._keys += 1
         self._current.acknowledged_counter(counter.key, counter.actor, *totals, w=w, n=self.reads.replicas)
-        if self._journal is not None:
-            self._noted(self._journal.acknowledged, counter, totals, w=w, n=self.reads.replicas)
+        self._journal.acknowledged(counter, totals, w=w, n=self.reads.replicas)
 
     def unanswered_counter(self, counter: CounterTotals, totals: Totals) -> None:
         self._current.unanswered_counter(counter.key, counter.actor, *totals)
-
-    def _noted(self, note: Callable[..., object], *what: object, **more: object) -> None:
-        """A journal that cannot go on is deleted: half of one would accuse the database of what was never noted."""
-        try:
-            note(*what, **more)
-        except OSError as error:
-            print(f"traffic: no journal from here on: {error}", file=sys.stderr)
-            assert self._journal is not None
-            self._journal.close()
-            self._journal = None
 
     # --- the verdict --------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from traffic.driver import Driver, Settings
 from traffic.estate import Estate
 from traffic.geography import Geography
 from traffic.histograms import summary_of_values
-from traffic.journal import Journal
+from traffic.journal_keeping import JournalKeeping
 from traffic.nodes import NodeTable
 from traffic.promises import Promises
 from traffic.stores.base import TrafficStore
@@ -63,8 +63,8 @@ class Generator:
         self.store = store
         self.nodes = NodeTable(store.nodes, random=self._random("nodes"), has_room=store.has_room)
         self.totals = RunningTotals()
-        self._journal = Journal(journals, self.totals.actor) if journals else None
-        self.books = Books(store, self.nodes, self.totals, journal=self._journal)
+        self.journal = JournalKeeping(journals, self.totals.actor)
+        self.books = Books(store, self.nodes, self.totals, journal=self.journal)
         self.estate = Estate(journals, self.books.reads) if journals and heir else None
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
         self.promises = Promises(store.replicas)
@@ -127,8 +127,7 @@ class Generator:
         if not self.failed.done():
             self.failed.cancel()
         await self.store.close()
-        if self._journal is not None:
-            self._journal.close(keep=keep_journal)
+        self.journal.close(keep=keep_journal)
         if self.estate is not None:
             self.estate.close()
 
@@ -234,6 +233,7 @@ class Generator:
             "errors_total": sum(driver.recorder.errors for driver in drivers),
             "replicas": self.store.replicas,
             "seed": self.seed,
+            "journal": self.journal.describe(),
             "inherited": self.estate.summary() if self.estate else None,
             "clock": self.clock.describe(),
             "preset": self.preset,
@@ -297,8 +297,7 @@ class Generator:
             await asyncio.sleep(UPKEEP_EVERY_S)
             if not learned and await self.store.learn():
                 learned = True
-                if self._journal is not None:
-                    self._journal.belongs_to(self.store.cluster)
+                self.journal.belongs_to(self.store.cluster)
                 self.look_for_the_dead()
             self.promises.replicas = self.store.replicas
             self.nodes.place(self._geography.regions())

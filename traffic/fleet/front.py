@@ -283,7 +283,7 @@ class Fleet:
                 pattern=self._settings.pattern,
                 r=self._settings.r,
                 w=self._settings.w,
-                journals=None if self._journals is None else str(self._journals),
+                journals=str(self._journals) if self._journals and self.own.journal.kept else None,
             )
         )
         self._spawn(self._listen(member))

@@ -77,6 +77,9 @@ def merged(own: Stats, children: Sequence[Mapping[str, Any]], past: Sequence[Sta
         )
         for name, node in own["nodes"].items()
     }
+    stats["journal"] = next(
+        (one["journal"] for one in [own, *living] if not one["journal"]["kept"]), own["journal"]
+    )
     stats["convergence"] = _convergence(own["convergence"], [one["convergence"] for one in living])
     return stats
 
