@@ -30,6 +30,7 @@ from traffic.estate import Estate
 from traffic.geography import Geography
 from traffic.histograms import summary_of_values
 from traffic.journal_keeping import JournalKeeping
+from traffic.membership import Membership
 from traffic.nodes import NodeTable
 from traffic.promises import Promises
 from traffic.stores.base import TrafficStore
@@ -72,7 +73,8 @@ class Generator:
         now = datetime.now()
         self.clock = SimulatedClock(hour=now.hour + now.minute / 60, weekday=WEEKDAYS[now.weekday()])
         self.preset: str | None = None
-        self._geography = Geography({name: store.url(name) for name in store.nodes})
+        self._geography = Geography(lambda: {name: store.url(name) for name in store.nodes})
+        self._membership = Membership(store, self.nodes, addresses=self._geography.urls)
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
             name: self._driver(name, world, tag, settings) for name, world in worlds.items()
@@ -111,6 +113,7 @@ class Generator:
         await self._watch.look_once()
         self.nodes.place(self._geography.regions())
         self._spawn(self._watch.run())
+        self._spawn(self._membership.run())
         self._spawn(self.convergence.run())
         self._spawn(self._upkeep())
         self._spawn(self._settle_estates())

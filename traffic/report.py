@@ -199,8 +199,8 @@ def _bands(faults: Sequence[Fault], end_s: float) -> list[Band]:
     for fault in sorted(faults, key=lambda one: one.t_s):
         for name in fault.nodes or ["the cluster"]:
             began_s, worst = trouble.pop(name, (fault.t_s, ""))
-            if fault.what == "alive":
-                bands.append(Band(began_s, fault.t_s, f"{name} {worst}"))
+            if fault.what in ("alive", "joined", "left"):
+                bands.append(Band(began_s, fault.t_s, f"{name} {worst or fault.what}"))
             else:
                 rank = _RANK.get(fault.what, 4) >= _RANK.get(worst, 0 if not worst else 4)
                 trouble[name] = began_s, fault.what if rank else worst

@@ -223,14 +223,15 @@ async def _look(course: Course) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         now_s = monotonic()
-        for name in nodes.nodes:
-            state = nodes.state(name, now_s)
-            if state != course.states[name]:
-                course.states[name] = state
+        states = {name: nodes.state(name, now_s) for name in nodes.nodes}
+        for name in [*states, *(course.states.keys() - states)]:
+            state = states.get(name, "left") if name in course.states else "joined"
+            if state != course.states.get(name):
                 at_s = round(now_s - course.began_s, 3)
                 course.faults.append(Fault(t_s=at_s, what=state, nodes=[name], source="seen"))
                 if course.tape is not None:
                     course.tape.fault(now_s, state, [name], seen=True)
+        course.states = states
         _tape_rows(course)
 
 

@@ -29,7 +29,7 @@ def written(path: Path, *, topology: object, urls: dict[str, str] = URLS, at_ns:
 
 
 def test_a_topology_that_is_set_and_changed_is_followed(state: Path) -> None:
-    geography = Geography(URLS)
+    geography = Geography(lambda: URLS)
     assert geography.regions() == {}
     written(state, topology={"name": "three-regions", "factor": 1.0, "regions": REGIONS})
     assert geography.regions() == REGIONS
@@ -39,9 +39,9 @@ def test_a_topology_that_is_set_and_changed_is_followed(state: Path) -> None:
 
 def test_another_cluster_is_not_ours(state: Path) -> None:
     written(state, topology={"regions": REGIONS}, urls={"node-1": "http://127.0.0.1:8000"})
-    assert Geography(URLS).regions() == {}
+    assert Geography(lambda: URLS).regions() == {}
 
 
 def test_a_file_that_makes_no_sense_says_nothing(state: Path) -> None:
     state.write_text("{")
-    assert Geography(URLS).regions() == {}
+    assert Geography(lambda: URLS).regions() == {}
