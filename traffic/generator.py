@@ -27,13 +27,13 @@ from traffic.clock import WEEKDAYS, SimulatedClock, monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.estate import Estate
-from traffic.geography import Geography
 from traffic.histograms import summary_of_values
 from traffic.journal_keeping import JournalKeeping
 from traffic.membership import Membership
 from traffic.nodes import NodeTable
 from traffic.promises import Promises
 from traffic.stores.base import TrafficStore
+from traffic.supervisor import Supervisor
 from traffic.tap import Tap, Together
 from traffic.totals import RunningTotals
 from traffic.watch import Watch
@@ -73,8 +73,8 @@ class Generator:
         now = datetime.now()
         self.clock = SimulatedClock(hour=now.hour + now.minute / 60, weekday=WEEKDAYS[now.weekday()])
         self.preset: str | None = None
-        self._geography = Geography(lambda: {name: store.url(name) for name in store.nodes})
-        self._membership = Membership(store, self.nodes, addresses=self._geography.urls)
+        self.supervisor = Supervisor(lambda: {name: store.url(name) for name in store.nodes})
+        self._membership = Membership(store, self.nodes, addresses=self.supervisor.urls)
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
             name: self._driver(name, world, tag, settings) for name, world in worlds.items()
@@ -111,7 +111,7 @@ class Generator:
     async def begin(self) -> None:
         """Look at the nodes once, then keep watching, and be ready to drive. Sends nothing before `start`."""
         await self._watch.look_once()
-        self.nodes.place(self._geography.regions())
+        self.nodes.place(self.supervisor.regions())
         self._spawn(self._watch.run())
         self._spawn(self._membership.run())
         self._spawn(self.convergence.run())
@@ -303,7 +303,7 @@ class Generator:
                 self.journal.belongs_to(self.store.cluster)
                 self.look_for_the_dead()
             self.promises.replicas = self.store.replicas
-            self.nodes.place(self._geography.regions())
+            self.nodes.place(self.supervisor.regions())
             if self.books.full:
                 await self.books.verify_quietly()
 
