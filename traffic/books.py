@@ -10,7 +10,7 @@ what was really lost himself (the collaborative editor counts its edits).
 Checking while writes go on. A ledger must not change under its check: an increment acknowledged after the
 read would look lost. So `check` first *seals* the current ledger (new writes go to a fresh one), reads
 all keys that sealed ledgers know, and last tells them what was sent meanwhile, which is the upper bound
-for each counter.
+for each counter. A counter that is forgotten before that (totals.py) is told to all of them as it goes.
 
 Memory. When the ledgers know KEYS_MAX keys they are read back quietly; a ledger on which there is a
 verdict is let go and the verdict is remembered, so that keys may come and go for hours. One that could
@@ -20,11 +20,10 @@ not be read is kept, up to LEDGERS_MAX.
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict, merged
-from traffic.journal import Journal
+from traffic.journal_keeping import JournalKeeping
 from traffic.nodes import NodeTable
 from traffic.operations import Mode
 from traffic.reads import READS_AT_ONCE, QuorumReads, read_all
@@ -49,10 +48,10 @@ class Books:
         totals: RunningTotals,
         *,
         keys_max: int = KEYS_MAX,
-        journal: Journal | None = None,
+        journal: JournalKeeping | None = None,
     ) -> None:
         """journal: where it is written down for whoever comes after a kill -9; None: nowhere."""
-        self._journal = journal
+        self._journal = journal or JournalKeeping(None, totals.actor)
         self.reads = QuorumReads(store, nodes)
         self._totals = totals
         self._keys_max = keys_max
@@ -61,6 +60,7 @@ class Books:
         self._sealed: list[Ledger] = []
         self._past: Verdict | None = None  # of all ledgers that were let go, together
         self._checking = asyncio.Lock()
+        totals.forgetting = self._last_word
 
     @property
     def full(self) -> bool:
@@ -83,36 +83,23 @@ class Books:
             issued_under=reply.issued_under,
             issued_under_dots=reply.issued_under_dots,
         )
-        if self._journal is not None:
-            self._noted(self._journal.put, reply, w=w, n=self.reads.replicas)
+        self._journal.put(reply, w=w, n=self.reads.replicas)
 
     def indefinite_put(self, key: str) -> None:
         self._current.indefinite_put(key)
 
     def sending(self, counter: CounterTotals) -> None:
         """The totals of `counter` go out now, for the first time or again."""
-        if self._journal is not None:
-            self._noted(self._journal.sending, counter)
+        self._journal.sending(counter)
 
     def acknowledged_counter(self, counter: CounterTotals, totals: Totals, *, w: int) -> None:
         if counter.acknowledged == Totals():
             self._keys += 1
         self._current.acknowledged_counter(counter.key, counter.actor, *totals, w=w, n=self.reads.replicas)
-        if self._journal is not None:
-            self._noted(self._journal.acknowledged, counter, totals, w=w, n=self.reads.replicas)
+        self._journal.acknowledged(counter, totals, w=w, n=self.reads.replicas)
 
     def unanswered_counter(self, counter: CounterTotals, totals: Totals) -> None:
         self._current.unanswered_counter(counter.key, counter.actor, *totals)
-
-    def _noted(self, note: Callable[..., object], *what: object, **more: object) -> None:
-        """A journal that cannot go on is deleted: half of one would accuse the database of what was never noted."""
-        try:
-            note(*what, **more)
-        except OSError as error:
-            print(f"traffic: no journal from here on: {error}", file=sys.stderr)
-            assert self._journal is not None
-            self._journal.close()
-            self._journal = None
 
     # --- the verdict --------------------------------------------------------------------------------------
 
@@ -145,6 +132,11 @@ class Books:
                     self._past = merged([self._past, verdict] if self._past else [verdict])
             self._sealed = kept
 
+    def _last_word(self, counter: CounterTotals) -> None:
+        """From now on nobody else knows how much was sent. Whichever ledger still judges this counter must."""
+        for ledger in (*self._sealed, self._current):
+            ledger.sent_meanwhile(counter.key, counter.actor, *counter.sent)
+
     def _seal(self) -> None:
         if self._current.acknowledged_puts or self._current.acknowledged_counter_updates:
             self._sealed.append(self._current)
@@ -155,8 +147,9 @@ class Books:
         verdicts: list[Verdict] = []
         for ledger in ledgers:
             for key in ledger.counters:
-                for counter in self._totals.lately_known(key):
-                    ledger.unanswered_counter(key, counter.actor, *counter.sent)
+                counter = self._totals.known(key)
+                if counter is not None:
+                    ledger.sent_meanwhile(key, counter.actor, *counter.sent)
             # In a thread: judging thousands of keys takes long enough to be seen in the latencies.
             verdicts.append(await asyncio.to_thread(ledger.check, kv_reads, counter_reads))
         return verdicts

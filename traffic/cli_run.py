@@ -51,6 +51,11 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=_speed, default=1.0, help="times as fast as it was, default 1")
     parser.add_argument("--r", type=int, help="read quorum, by default the recorded one")
     parser.add_argument("--w", type=int, help="write quorum, by default the recorded one")
+    parser.add_argument(
+        "--faults",
+        action="store_true",
+        help="do again what was done to the nodes then: kills, lost disks, pauses, cuts, delays (local clusters only)",
+    )
     _add_outputs(parser)
 
 
@@ -89,7 +94,9 @@ async def replay_of(options: argparse.Namespace, addresses: Sequence[Address]) -
             raise CannotRun(f"--{name} must be at least 1, got {getattr(options, name)}")
     plan = Plan(worlds=(), settings=Settings(), duration_s=float("inf"))
     plan = _with_outputs(plan, options)
-    return await replay(addresses, options.file, plan, speed=options.speed, r=options.r, w=options.w)
+    return await replay(
+        addresses, options.file, plan, speed=options.speed, r=options.r, w=options.w, faults=options.faults
+    )
 
 
 def report_of(options: argparse.Namespace) -> int:

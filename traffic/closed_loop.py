@@ -32,7 +32,7 @@ IDLE_S = 0.05
 TICK_S_MIN = 0.001
 
 Act = Callable[[float], Awaitable[None]]
-"""Sends one operation that was due at that moment, and returns when it has ended."""
+"""Sends one operation that was due at that moment (or gives it up), and returns when it has ended."""
 
 
 class ClosedLoop:

@@ -7,7 +7,8 @@ closed loop (closed_loop.py).
 
 Bounds. At most `in_flight_max` operations are out at once; what falls due beyond that waits in a queue of
 at most `queue_max`, its latency counted from the intended start; what falls due beyond that is *shed*:
-counted, never sent, never silently forgotten.
+counted, never sent, never silently forgotten. So is, in both loops, what falls due while `resending_max` additions wait
+for an answer.
 
 How it works. One task paces: it asks the arrivals what is due, starts a task for each, and sleeps until
 the next (or 50 ms). A rate change takes effect in the middle of a gap; nothing restarts. Switching to the
@@ -115,6 +116,7 @@ class Driver:
         settings: Settings,
         in_flight_max: int = IN_FLIGHT_MAX,
         queue_max: int = QUEUE_MAX,
+        resending_max: int = RESENDING_MAX,
         clock: Clock = monotonic,
         wall: Callable[[], float] = time.time,
         schedule: Schedule | None = None,
@@ -125,6 +127,7 @@ class Driver:
         self._store = store
         self._in_flight_max = in_flight_max
         self._queue_max = queue_max
+        self._resending_max = resending_max
         self.workload = workload
         self.settings = replace(
             settings, r=min(settings.r, store.replicas), w=min(settings.w, store.replicas)
@@ -201,10 +204,7 @@ class Driver:
         now_s = self._clock()
         self.running = False
         self._end_loop()
-        self.recorder.shed += len(self._queue)
-        for operation, _ in self._queue:
-            self.workload.failed(operation, definite=True, now_s=self._wall())
-        self._queue.clear()
+        self._shed_queue()
         self._mind_the_gap(now_s)
 
     def check_quorums(self, *, r: int | None = None, w: int | None = None) -> None:
@@ -345,6 +345,9 @@ class Driver:
         self.recorder.shed += count
 
     async def _act(self, intended_s: float) -> None:
+        if self._too_many_unanswered:
+            self._shed(1)
+            return
         await self._performer.perform(self.workload.next_operation(self._wall()), intended_s)
 
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
@@ -353,20 +356,24 @@ class Driver:
 
     # --- arrivals -----------------------------------------------------------------------------------------
 
+    @property
+    def _too_many_unanswered(self) -> bool:
+        return self.resending >= self._resending_max
+
     def _arrive_all(self, now_s: float) -> None:
         for intended_s in self._arrivals.due(now_s):
             self._arrive(intended_s)
 
     def _arrive(self, intended_s: float) -> None:
         if len(self._tasks) < self._in_flight_max and not self._queue:
-            if self.resending < RESENDING_MAX:
+            if not self._too_many_unanswered:
                 self._begin(self.workload.next_operation(self._wall()), intended_s)
                 return
         elif len(self._queue) < self._queue_max:
             self.recorder.queued += 1
             self._queue.append((self.workload.next_operation(self._wall()), intended_s))
             return
-        self.recorder.shed += 1
+        self._shed(1)
 
     def _begin(self, operation: Operation, intended_s: float) -> None:
         task = asyncio.get_running_loop().create_task(self._performer.perform(operation, intended_s))
@@ -380,5 +387,13 @@ class Driver:
         error = task.exception()
         if error is not None:
             self._broken = error
+        elif self._queue and self._too_many_unanswered:
+            self._shed_queue()
         elif self._queue and len(self._tasks) < self._in_flight_max:
             self._begin(*self._queue.popleft())
+
+    def _shed_queue(self) -> None:
+        self._shed(len(self._queue))
+        for operation, _ in self._queue:
+            self.workload.failed(operation, definite=True, now_s=self._wall())
+        self._queue.clear()

@@ -27,12 +27,13 @@ from traffic.clock import WEEKDAYS, SimulatedClock, monotonic
 from traffic.convergence import Convergence
 from traffic.driver import Driver, Settings
 from traffic.estate import Estate
-from traffic.geography import Geography
 from traffic.histograms import summary_of_values
-from traffic.journal import Journal
+from traffic.journal_keeping import JournalKeeping
+from traffic.membership import Membership
 from traffic.nodes import NodeTable
 from traffic.promises import Promises
 from traffic.stores.base import TrafficStore
+from traffic.supervisor import Supervisor
 from traffic.tap import Tap, Together
 from traffic.totals import RunningTotals
 from traffic.watch import Watch
@@ -63,8 +64,8 @@ class Generator:
         self.store = store
         self.nodes = NodeTable(store.nodes, random=self._random("nodes"), has_room=store.has_room)
         self.totals = RunningTotals()
-        self._journal = Journal(journals, self.totals.actor) if journals else None
-        self.books = Books(store, self.nodes, self.totals, journal=self._journal)
+        self.journal = JournalKeeping(journals, self.totals.actor)
+        self.books = Books(store, self.nodes, self.totals, journal=self.journal)
         self.estate = Estate(journals, self.books.reads) if journals and heir else None
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
         self.promises = Promises(store.replicas)
@@ -72,7 +73,8 @@ class Generator:
         now = datetime.now()
         self.clock = SimulatedClock(hour=now.hour + now.minute / 60, weekday=WEEKDAYS[now.weekday()])
         self.preset: str | None = None
-        self._geography = Geography({name: store.url(name) for name in store.nodes})
+        self.supervisor = Supervisor(lambda: {name: store.url(name) for name in store.nodes})
+        self._membership = Membership(store, self.nodes, addresses=self.supervisor.urls)
         tag = secrets.token_hex(2)
         self.drivers: dict[str, Driver] = {
             name: self._driver(name, world, tag, settings) for name, world in worlds.items()
@@ -109,8 +111,9 @@ class Generator:
     async def begin(self) -> None:
         """Look at the nodes once, then keep watching, and be ready to drive. Sends nothing before `start`."""
         await self._watch.look_once()
-        self.nodes.place(self._geography.regions())
+        self.nodes.place(self.supervisor.regions())
         self._spawn(self._watch.run())
+        self._spawn(self._membership.run())
         self._spawn(self.convergence.run())
         self._spawn(self._upkeep())
         self._spawn(self._settle_estates())
@@ -127,8 +130,7 @@ class Generator:
         if not self.failed.done():
             self.failed.cancel()
         await self.store.close()
-        if self._journal is not None:
-            self._journal.close(keep=keep_journal)
+        self.journal.close(keep=keep_journal)
         if self.estate is not None:
             self.estate.close()
 
@@ -234,6 +236,7 @@ class Generator:
             "errors_total": sum(driver.recorder.errors for driver in drivers),
             "replicas": self.store.replicas,
             "seed": self.seed,
+            "journal": self.journal.describe(),
             "inherited": self.estate.summary() if self.estate else None,
             "clock": self.clock.describe(),
             "preset": self.preset,
@@ -297,11 +300,10 @@ class Generator:
             await asyncio.sleep(UPKEEP_EVERY_S)
             if not learned and await self.store.learn():
                 learned = True
-                if self._journal is not None:
-                    self._journal.belongs_to(self.store.cluster)
+                self.journal.belongs_to(self.store.cluster)
                 self.look_for_the_dead()
             self.promises.replicas = self.store.replicas
-            self.nodes.place(self._geography.regions())
+            self.nodes.place(self.supervisor.regions())
             if self.books.full:
                 await self.books.verify_quietly()
 

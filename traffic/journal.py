@@ -11,13 +11,16 @@ that makes no sense and is left out. A counter's totals are written down before 
 after it came. Hence for every counter of a dead actor: what the journal calls acknowledged <= what replicas
 hold of that actor <= what the journal calls sent.
 
-Layout. A head (magic, cluster), then records one after the other: length, kind, body. A counter has one record that is
-updated in place; a put has one for each acknowledgement. The length is written last, so a record that was being
-written when the process died is not there.
+Layout. A head (magic, whether it was given up, cluster), then records one after the other: length, kind, body. A
+counter has one record that is updated in place; a put has one for each acknowledgement. The length is written last, so
+a record that was being written when the process died is not there.
 
 Bounds. A segment has SEGMENT_BYTES. When it is full the next one begins and the one before the last is deleted: at
 least the last SEGMENT_BYTES of records are remembered, which is more than the ledgers keep. A counter that is
 used again gets a record in the new segment.
+
+Given up. A writer that cannot go on (a full disk) says so in the head: nothing in that journal counts, and whoever
+finds it knows that nothing is known of that process.
 
 Who is dead. A living writer holds a lock on its segments (flock), which the kernel lets go of with the process.
 """
@@ -46,6 +49,7 @@ UNKNOWN = ""
 
 _MAGIC = b"QLJ1"
 _HEAD_BYTES = 256
+_GIVEN_UP_AT = len(_MAGIC)
 _CLUSTER_AT = 8
 _CLUSTER_BYTES_MAX = 200
 _LENGTH = struct.Struct("<H")
@@ -133,6 +137,10 @@ class Journal:
             self._cluster = cluster
             self._write_cluster()
 
+    def give_up(self) -> None:
+        """It cannot go on: what was noted until now must not be taken for all."""
+        self._map[_GIVEN_UP_AT] = 1
+
     def close(self, *, keep: bool = False) -> None:
         """The process ends well: nobody needs the journal any more (keep: as if it had died)."""
         self._map.close()
@@ -165,16 +173,17 @@ class Journal:
         self._number += 1
         path = self._folder / f"{self._name}.{self._number}{SUFFIX}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:  # room for all of it: a hole that a full disk cannot fill would kill us (SIGBUS)
-            os.posix_fallocate(descriptor, 0, self._segment_bytes)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _fill(descriptor, self._segment_bytes)
+            fresh = mmap.mmap(descriptor, self._segment_bytes)
         except OSError:
-            path.unlink(missing_ok=True)
             os.close(descriptor)
+            path.unlink(missing_ok=True)
             raise
         if self._segments:
             self._map.close()
-        self._map = mmap.mmap(descriptor, self._segment_bytes)
+        self._map = fresh
         self._at = {}
         self._end = _HEAD_BYTES
         self._write_cluster()
@@ -190,6 +199,16 @@ class Journal:
         self._map[_CLUSTER_AT : _CLUSTER_AT + _LENGTH.size + len(name)] = _LENGTH.pack(len(name)) + name
 
 
+def _fill(descriptor: int, size: int) -> None:
+    """Room for all of it: a hole that a full disk cannot fill would kill us (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:  # macOS
+        left = size
+        while left > 0:
+            left -= os.write(descriptor, bytes(min(left, 1 << 20)))
+
+
 class Bequest:
     """What one dead process has left: its ledger, and the files (locked, so that only one successor has them)."""
 
@@ -198,6 +217,7 @@ class Bequest:
         self.cluster = UNKNOWN
         self.actors: set[str] = set()
         self.puts = 0
+        self.given_up = False  # then nothing else is known of that process
         self.ledger = Ledger()
         self._segments = segments
         self._counters: dict[tuple[str, str], tuple[tuple[int, int], tuple[int, int], int, int]] = {}
@@ -209,13 +229,15 @@ class Bequest:
     @property
     def written_at_s(self) -> float:
         """When something was last written (wall clock, about)."""
-        return max((path.stat().st_mtime for path, _ in self._segments if path.exists()), default=0.0)
+        return max((_written_at_s(path) for path, _ in self._segments), default=0.0)
 
     def read(self, *, r: int) -> None:
         """Fill `ledger`, to be judged by reads from r replicas."""
         self.ledger = Ledger(r=r)
         for path, _ in sorted(self._segments, key=lambda segment: _segment_number(segment[0])):
             self._read_segment(path.read_bytes())
+        if self.given_up:
+            self.ledger, self.puts, self._counters = Ledger(r=r), 0, {}
         for (actor, key), (sent, acknowledged, w, n) in self._counters.items():
             self.actors.add(actor)
             if acknowledged > (0, 0):
@@ -226,13 +248,15 @@ class Bequest:
         """There is a verdict, so nobody needs it any more; or there is none yet: leave it to the next."""
         for path, descriptor in self._segments:
             if delete:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it stays, and is judged once more by the next
+                    path.unlink()
             os.close(descriptor)
         self._segments = []
 
     def _read_segment(self, data: bytes) -> None:
         if len(data) < _HEAD_BYTES or not data.startswith(_MAGIC):
             return
+        self.given_up = self.given_up or bool(data[_GIVEN_UP_AT])
         (length,) = _LENGTH.unpack_from(data, _CLUSTER_AT)
         begin = _CLUSTER_AT + _LENGTH.size
         self.cluster = data[begin : begin + length].decode(errors="replace") or self.cluster

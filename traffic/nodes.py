@@ -44,7 +44,8 @@ class Node:
 
 
 class NodeTable:
-    """All nodes. Invariant: `_believed` is what `believed` said at the last `refresh`; `_believed_in` agrees."""
+    """All nodes. Invariant: `_names` are those of `nodes`; `_believed` is what `believed` said at the last `refresh`;
+    `_believed_in` agrees."""
 
     def __init__(self, names: Sequence[str], *, random: Random, has_room: Callable[[str], bool]) -> None:
         self.nodes = {name: Node(name) for name in names}
@@ -53,6 +54,7 @@ class NodeTable:
         self._believed: tuple[str, ...] = ()
         self._believed_in: dict[str, tuple[str, ...]] = {}  # the same, by region
         self._names = tuple(names)
+        self.not_a_member_seen: Callable[[], None] = lambda: None  # hears that somebody was refused for it
 
     def refresh(self, now_s: float) -> None:
         believed = tuple(name for name, node in self.nodes.items() if node.believed(now_s))
@@ -62,16 +64,40 @@ class NodeTable:
 
     def answered(self, name: str, members: Mapping[str, str], now_s: float) -> None:
         """`name` has answered /health."""
-        node = self.nodes[name]
+        node = self.nodes.get(name)
+        if node is None:  # it has left meanwhile
+            return
         node.answered_s = now_s
         node.members = members
         self.refresh(now_s)
 
     def no_answer(self, name: str, now_s: float) -> None:
         """An attempt through `name` ended without an answer: doubt it until its next good /health."""
-        self.nodes[name].failed_s = now_s
+        node = self.nodes.get(name)
+        if node is None:
+            return
+        node.failed_s = now_s
         if name in self._believed:
             self.refresh(now_s)
+
+    def not_a_member(self, name: str, now_s: float) -> None:
+        """`name` has refused an operation, since it is no member of the cluster."""
+        self.no_answer(name, now_s)
+        self.not_a_member_seen()
+
+    # --- who there is -------------------------------------------------------------------------------------
+
+    def admit(self, name: str) -> None:
+        """One more node; it is believed once it answers."""
+        self.nodes.setdefault(name, Node(name))
+        self._names = tuple(self.nodes)
+
+    def dismiss(self, name: str) -> None:
+        """That node has left."""
+        self.nodes.pop(name, None)
+        self._names = tuple(self.nodes)
+        self._believed = tuple(one for one in self._believed if one != name)
+        self._sort_by_region()
 
     def place(self, regions: Mapping[str, str]) -> None:
         """From now on the nodes lie in these regions; a node that is not named lies in none."""

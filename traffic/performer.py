@@ -19,7 +19,7 @@ from traffic.convergence import Convergence
 from traffic.nodes import NodeTable
 from traffic.operations import Add, Count, Get, Maintain, Operation, Put
 from traffic.recorder import Recorder
-from traffic.resender import Resender, Unanswered, refused
+from traffic.resender import Resender, Unanswered, doubt, refused
 from traffic.stores.base import CounterReply, NotFound, Reply, Store, StoreError
 from traffic.tap import Ended, Outcome, Tap
 from traffic.totals import RunningTotals
@@ -225,8 +225,7 @@ class Performer:
 
     def _note(self, node: str, error: StoreError) -> None:
         self._recorder.attempt_failed(node)
-        if not error.status:  # no answer at all: the node, not the operation, is in doubt
-            self._nodes.no_answer(node, self._clock())
+        doubt(self._nodes, node, error, self._clock())
 
     # --- ends ---------------------------------------------------------------------------------------------
 

@@ -74,8 +74,7 @@ class Recorder:
         self.series: deque[Row] = deque(maxlen=SERIES_ROWS_MAX)
         self.node_series: deque[Row] = deque(maxlen=NODE_ROWS_MAX)
         self._kinds = tuple(kinds)
-        self._nodes = tuple(nodes)
-        self._attempts_failed = dict.fromkeys(nodes, 0)
+        self._attempts_failed = dict.fromkeys(nodes, 0)  # by node; those that come later, too
         self._rows: dict[Cell, int] = {}
         self._is_ok = np.zeros(0, np.bool_)
         self._counts = np.zeros(0, np.int64)
@@ -121,7 +120,7 @@ class Recorder:
 
     def attempt_failed(self, node: str) -> None:
         """One try through `node` failed; the operation may still succeed through another one."""
-        self._attempts_failed[node] += 1
+        self._attempts_failed[node] = self._attempts_failed.get(node, 0) + 1
 
     def began(self, now_s: float) -> None:
         """Something is to be sent: from now on, time without a success is a gap."""
@@ -213,7 +212,7 @@ class Recorder:
         rows = self._where(lambda cell: cell[1] == name and cell[3] == "ok")
         return {
             "operations_total": int(self._counts[rows].sum()),
-            "errors_total": self._attempts_failed[name],
+            "errors_total": self._attempts_failed.get(name, 0),
             "achieved_rate": round(self._rate(lately, now_s), 1),
             "latency_ms": summary_of_values(here.sent_us),
         }
@@ -248,7 +247,7 @@ class Recorder:
         processes: from the intended start, and from the actual send by node."""
         window = self._window(now_s)
         sent = {}
-        for node in self._nodes:
+        for node in self._attempts_failed:
             here = np.isin(window.cells, self._where(lambda cell, node=node: cell[1] == node))  # type: ignore[misc]
             sent[node] = histogram_of_values(window.sent_us[here])
         return histogram_of_values(window.corrected_us), sent
@@ -295,7 +294,7 @@ class Recorder:
                 **latency_columns(summary_of_values(good.corrected_us), summary_of_values(good.sent_us)),
             }
         )
-        for node in self._nodes:
+        for node in self._attempts_failed:
             here = self._through(node, good)
             self.node_series.append(
                 {
@@ -314,6 +313,8 @@ class Recorder:
 
     def _new_row(self, cell: Cell) -> int:
         row = self._rows[cell] = len(self._rows)
+        if cell[1]:
+            self._attempts_failed.setdefault(cell[1], 0)
         self._is_ok = np.append(self._is_ok, cell[3] == "ok")
         self._counts = np.append(self._counts, 0)
         return row

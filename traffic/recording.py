@@ -87,12 +87,14 @@ class Changed(Struct, frozen=True, kw_only=True, tag="change"):
 
 
 class Fault(Struct, frozen=True, kw_only=True, tag="fault"):
-    """Something happened to the cluster. seen: from outside, by its answers; done: somebody did it."""
+    """Something happened to the cluster. seen: from outside, by its answers; done: somebody did it (faults.py).
+    figures: how much, as of a delay."""
 
     t_s: float
     what: str
     nodes: list[str] = []
     source: Literal["seen", "done"] = "done"
+    figures: dict[str, float | str] = {}
 
 
 class Judged(Struct, frozen=True, kw_only=True, tag="verdict"):

@@ -7,7 +7,7 @@ What stays and what does not. Keys, values, personas, regions and intervals are 
 database's own words cannot be: a *context* that was read then means nothing to another cluster, so each put that
 had one gets the context that its session (or, without one, its persona) has read for that key in the replay. If
 nothing was read yet, it is put as a sibling, as by somebody who has seen nothing; `counts` says how often.
-Faults are not repeated; whoever wants them does them again. Two replays at once would share keys: play into an
+Faults are repeated if asked for (faults.py). Two replays at once would share keys: play into an
 empty cluster to compare.
 """
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from traffic.discovery import Address
 from traffic.driver import Settings
+from traffic.faults import Repeating, command_of
 from traffic.generator import Generator
 from traffic.rates import RATE_OPS_PER_S_MAX
 from traffic.recording import Recording, load
@@ -22,9 +23,17 @@ from traffic.worlds import World
 
 
 async def replay(
-    addresses: Sequence[Address], path: Path, plan: Plan, *, speed: float, r: int | None, w: int | None
+    addresses: Sequence[Address],
+    path: Path,
+    plan: Plan,
+    *,
+    speed: float,
+    r: int | None,
+    w: int | None,
+    faults: bool = False,
 ) -> int:
-    """Exit status as of a run. r, w: instead of the recorded ones. BadRecording: the file is none."""
+    """Exit status as of a run. r, w: instead of the recorded ones. faults: do what was done to the nodes again.
+    BadRecording: the file is none."""
     recorded = load(path)
     if recorded.missing:
         print(f"traffic: {path}: {recorded.missing}", file=sys.stderr)
@@ -43,17 +52,43 @@ async def replay(
                 w=w or min(was.get("w", 2), store.replicas),
             )
         course = Course(generator, tuple(worlds), plan, f"replay of {path.name}")
+        if faults:
+            course.repeating = _repeating(recorded, generator, speed)
         print(
             f"replay of {path}: {len(recorded.operations)} operations in {recorded.duration_s / speed:.1f} s"
-            + (f", {len(recorded.faults)} faults are not repeated" if recorded.faults else ""),
+            + _of_faults(recorded, repeated=faults),
             flush=True,
         )
         playing = [driver.workload for driver in generator.drivers.values()]
-        return await run_course(
-            course, lambda _: not any(isinstance(one, Replay) and one.left for one in playing)
-        )
+
+        def over(_: float) -> bool:
+            operations_left = any(isinstance(one, Replay) and one.left for one in playing)
+            return not (operations_left or (course.repeating and course.repeating.left))
+
+        return await run_course(course, over)
     finally:
         await generator.close()
+
+
+def _repeating(recorded: Recording, generator: Generator, speed: float) -> Repeating:
+    state = generator.supervisor.state()
+    if state is None or not state.socket:
+        raise CannotRun(
+            "--faults needs the supervisor of a local cluster on this computer; none is known for these nodes"
+        )
+    return Repeating(recorded.faults, generator.supervisor, speed=speed)
+
+
+def _of_faults(recorded: Recording, *, repeated: bool) -> str:
+    """What becomes of the faults in it, in words."""
+    can = sum(command_of(fault) is not None for fault in recorded.faults)
+    if can:
+        return (
+            f", {can} faults are repeated" if repeated else f", {can} faults are not repeated (--faults does)"
+        )
+    if recorded.faults:
+        return f", {len(recorded.faults)} faults were only seen from outside and cannot be repeated"
+    return ", no faults in it" if repeated else ""
 
 
 def _worlds_of(recorded: Recording, speed: float) -> dict[str, World]:

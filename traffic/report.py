@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from traffic.charts import Band, Chart, Line
+from traffic.faults import DEEDS
 from traffic.performer import ATTEMPTS_MAX
 from traffic.recording import Fault, Header, Judged, Recording
 from traffic.resender import PAUSE_S_MAX, PAUSE_S_MIN
@@ -197,10 +198,12 @@ def _bands(faults: Sequence[Fault], end_s: float) -> list[Band]:
     bands: list[Band] = []
     trouble: dict[str, tuple[float, str]] = {}
     for fault in sorted(faults, key=lambda one: one.t_s):
+        if fault.what in DEEDS:  # the table tells of causes; a band is what was seen to follow
+            continue
         for name in fault.nodes or ["the cluster"]:
             began_s, worst = trouble.pop(name, (fault.t_s, ""))
-            if fault.what == "alive":
-                bands.append(Band(began_s, fault.t_s, f"{name} {worst}"))
+            if fault.what in ("alive", "joined", "left"):
+                bands.append(Band(began_s, fault.t_s, f"{name} {worst or fault.what}"))
             else:
                 rank = _RANK.get(fault.what, 4) >= _RANK.get(worst, 0 if not worst else 4)
                 trouble[name] = began_s, fault.what if rank else worst
@@ -249,11 +252,16 @@ def _cells(rows: Sequence[Row]) -> str:
     )
 
 
+def _what(fault: Fault) -> str:
+    figures = ", ".join(f"{name} {value}" for name, value in fault.figures.items())
+    return f"{fault.what} ({figures})" if figures else fault.what
+
+
 def _faults(faults: Sequence[Fault]) -> str:
     if not faults:
         return ""
     rows = [
-        {"at s": fault.t_s, "what": fault.what, "nodes": ", ".join(fault.nodes), "known from": fault.source}
+        {"at s": fault.t_s, "what": _what(fault), "nodes": ", ".join(fault.nodes), "known from": fault.source}
         for fault in faults
     ]
     return f"<h2>What happened to the cluster</h2>{_table(rows, list(rows[0]))}"

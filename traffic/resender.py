@@ -27,7 +27,7 @@ from traffic.clock import Clock
 from traffic.nodes import NodeTable
 from traffic.operations import Add
 from traffic.recorder import Recorder
-from traffic.stores.base import CounterReply, Store, StoreError
+from traffic.stores.base import CounterReply, NotAMember, Store, StoreError
 from traffic.totals import CounterTotals, Totals
 
 PAUSE_S_MIN = 0.05
@@ -129,9 +129,8 @@ class Resender:
                     )
                 except StoreError as error:
                     self._recorder.attempt_failed(node)
-                    if not error.status:
-                        self._nodes.no_answer(node, self._clock())
-                    elif refused(error):
+                    doubt(self._nodes, node, error, self._clock())
+                    if refused(error):
                         for one in queue:
                             self._given_up(one, node)
                         return
@@ -147,3 +146,11 @@ class Resender:
 def refused(error: StoreError) -> bool:
     """The request itself was refused: the same request will be refused again, everywhere."""
     return 400 <= error.status < 500 and error.status != 429
+
+
+def doubt(nodes: NodeTable, node: str, error: StoreError, now_s: float) -> None:
+    """What a failure tells about the node, whatever it tells about the operation."""
+    if isinstance(error, NotAMember):
+        nodes.not_a_member(node, now_s)
+    elif not error.status:  # no answer at all
+        nodes.no_answer(node, now_s)

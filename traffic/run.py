@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from traffic.clock import SimulatedClock, monotonic
 from traffic.discovery import Address
 from traffic.driver import Driver, Settings
 from traffic.environment import environment
+from traffic.faults import Repeating, deeds
 from traffic.generator import Generator
 from traffic.presets import PEAK_OF_WORLD, apply_preset, preset
 from traffic.rates import Constant, Rate, Scaled
@@ -31,6 +32,7 @@ from traffic.report import Report, write_report
 from traffic.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS, Row, csv_of, labelled
 from traffic.shapes import rate_of
 from traffic.stores.kvnode import connect
+from traffic.supervisor import State
 from traffic.tape import Tape
 from traffic.worlds import checked_bug
 
@@ -73,7 +75,7 @@ class Course:
     began_s: float = 0.0
     tape: Tape | None = None
     faults: list[Fault] = field(default_factory=list)
-    states: dict[str, str] = field(default_factory=dict)
+    repeating: Repeating | None = None
     rows_taped: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -177,7 +179,9 @@ async def run_course(course: Course, over: Callable[[float], bool]) -> int:
     for name, driver in course.drivers.items():
         driver.recorder.begin_series(course.began_s)
         generator.start(name)
-    looking = asyncio.create_task(_look(course))
+    beside = [asyncio.create_task(_look(course))]
+    if course.repeating is not None:
+        beside.append(asyncio.create_task(course.repeating.run()))
     try:
         while not stopped.is_set() and not over(ran_s := monotonic() - course.began_s):
             if (broken := generator.why_broken()) is not None:
@@ -196,7 +200,8 @@ async def run_course(course: Course, over: Callable[[float], bool]) -> int:
                 print(f"{driver.in_flight + driver.resending} operations are still unanswered", flush=True)
             driver.recorder.write_row(monotonic(), target_rate=targets[name], in_flight=driver.in_flight)
     finally:
-        looking.cancel()
+        for task in beside:
+            task.cancel()
         generator.set_tap(None)
     progress.summary(course.drivers, cpu_s=cpu_s, longest_gap_s=generator.longest_gap_s())
     verdicts = await _judge(course)
@@ -217,21 +222,38 @@ def _opened(path: Path, header: Header, began_s: float) -> Tape:
 
 
 async def _look(course: Course) -> None:
-    """Note what becomes of the nodes, as their answers show it, and hand new rows to the tape."""
-    nodes = course.generator.nodes
-    course.states = {name: nodes.state(name, monotonic()) for name in nodes.nodes}
+    """Note what is done to the nodes and what becomes of them, and hand new rows to the tape."""
+    nodes, supervisor = course.generator.nodes, course.generator.supervisor
+    states = {name: nodes.state(name, monotonic()) for name in nodes.nodes}
+    done: State | None = None
     while True:
-        await asyncio.sleep(LOOK_EVERY_S)
         now_s = monotonic()
-        for name in nodes.nodes:
-            state = nodes.state(name, now_s)
-            if state != course.states[name]:
-                course.states[name] = state
-                at_s = round(now_s - course.began_s, 3)
-                course.faults.append(Fault(t_s=at_s, what=state, nodes=[name], source="seen"))
-                if course.tape is not None:
-                    course.tape.fault(now_s, state, [name], seen=True)
+        at_s = round(now_s - course.began_s, 3)
+        news: list[Fault] = []
+        state = supervisor.state()
+        if state is not None:
+            news += deeds(done, state, at_s=at_s)
+            done = state
+        states_now = {name: nodes.state(name, now_s) for name in nodes.nodes}
+        news += _seen(states, states_now, at_s)
+        states = states_now
+        for fault in news:
+            course.faults.append(fault)
+            if course.tape is not None:
+                course.tape.fault(fault)
         _tape_rows(course)
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _seen(before: Mapping[str, str], now: Mapping[str, str], at_s: float) -> list[Fault]:
+    """What has become of each node, as their answers show it."""
+    news = {
+        name: state if name in before else "joined"
+        for name, state in now.items()
+        if state != before.get(name)
+    }
+    news |= {name: "left" for name in before if name not in now}
+    return [Fault(t_s=at_s, what=what, nodes=[name], source="seen") for name, what in news.items()]
 
 
 def _tape_rows(course: Course) -> None:

@@ -58,10 +58,9 @@ class Tape:
     def changed(self, now_s: float, workload: str, settings: dict[str, Any]) -> None:
         self._write(Changed(t_s=self._since(now_s), workload=workload, settings=settings))
 
-    def fault(self, now_s: float, what: str, nodes: list[str], *, seen: bool = False) -> None:
+    def fault(self, fault: Fault) -> None:
         """Something happened to the cluster: somebody did it, or it was seen from its answers."""
-        at_s = self._since(now_s)
-        self._write(Fault(t_s=at_s, what=what, nodes=nodes, source="seen" if seen else "done"))
+        self._write(fault)
 
     def verdict(self, judged: Judged) -> None:
         self._write(judged)

@@ -12,12 +12,14 @@ an answer, 200 likes/s and no more.
 An actor has one writer, so a process draws a fresh random actor when it starts. Memory is bounded: when
 too many counters are known, the oldest settled ones are forgotten and the actor gets a new *generation*;
 a forgotten counter that is used again starts at 0 under the new name, never below an old total under the
-old one.
+old one. `forgetting` is told of each counter that goes, for the last time at which anybody knows what was sent: a
+ledger that still waits for its final reads would take what came after it for units out of nowhere.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import NamedTuple
 
 COUNTERS_MAX = 100_000
@@ -77,7 +79,7 @@ class RunningTotals:
         self._counters_max = counters_max
         self._generation = 0
         self._counters: dict[str, CounterTotals] = {}  # the least lately used first
-        self._forgotten: dict[str, CounterTotals] = {}  # at the last time: a check under way needs them
+        self.forgetting: Callable[[CounterTotals], None] = lambda counter: None
 
     @property
     def actor(self) -> str:
@@ -97,13 +99,13 @@ class RunningTotals:
         self._counters[key] = counter
         return counter
 
-    def lately_known(self, key: str) -> list[CounterTotals]:
-        """The totals of `key` under its present name and under the one that was forgotten last."""
-        return [known[key] for known in (self._counters, self._forgotten) if key in known]
+    def known(self, key: str) -> CounterTotals | None:
+        """The totals of `key`; None if it is new, or forgotten."""
+        return self._counters.get(key)
 
     def _forget_oldest_settled(self) -> None:
         """Half of what is settled goes, the least lately used first."""
         settled = [key for key, counter in self._counters.items() if counter.settled]
-        gone = settled[: max(1, len(settled) // 2)]
-        self._forgotten = {key: self._counters.pop(key) for key in gone}
+        for key in settled[: max(1, len(settled) // 2)]:
+            self.forgetting(self._counters.pop(key))
         self._generation += 1

@@ -1,7 +1,7 @@
 """Asks the nodes how they are, beside the traffic and never in its way.
 
 Here: one task a node, /health each half second and /stats each second, with the observer's own
-connections and timeouts. Not here: what is concluded (nodes.py).
+connections and timeouts. Not here: what is concluded (nodes.py), which nodes there are (membership.py).
 """
 
 from __future__ import annotations
@@ -25,17 +25,23 @@ class Watch:
         self._table = table
 
     async def run(self) -> None:
+        tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
-            for name in self._table.nodes:
-                group.create_task(self._health(name))
-                group.create_task(self._stats(name))
+            while True:
+                for name in self._table.nodes:
+                    for kind, work in (("health", self._health), ("stats", self._stats)):
+                        task = tasks.get((name, kind))
+                        if task is None or task.done():  # it is new, or has come again
+                            tasks[name, kind] = group.create_task(work(name))
+                await asyncio.sleep(HEALTH_EVERY_S)
 
     async def look_once(self) -> None:
         """One round of /health over all nodes, so that the first operations know where to go."""
         await asyncio.gather(*(self._ask_health(name) for name in self._table.nodes))
 
     async def _health(self, name: str) -> None:
-        while True:
+        """Until the node leaves, as `_stats`."""
+        while name in self._table.nodes:
             await self._ask_health(name)
             await asyncio.sleep(HEALTH_EVERY_S)
 
@@ -48,8 +54,7 @@ class Watch:
             self._table.answered(name, members, self._clock())
 
     async def _stats(self, name: str) -> None:
-        node = self._table.nodes[name]
-        while True:
+        while (node := self._table.nodes.get(name)) is not None:
             try:
                 observed = await self._observer.stats(name)
             except StoreError:

@@ -202,6 +202,13 @@ class Ledger:
         entry = self._actor(key, actor)
         entry.sent = _most(entry.sent, (increments, decrements))
 
+    def sent_meanwhile(self, key: str, actor: str, increments: int, decrements: int = 0) -> None:
+        """The running totals of `actor` have grown beyond what this ledger was told of: a later ledger keeps the rest.
+        Where this one knows nothing of that actor at that counter it has nothing to judge."""
+        entry = self._counters.get(key, {}).get(actor)
+        if entry is not None:
+            entry.sent = _most(entry.sent, (increments, decrements))
+
     # --- what to read, and the verdict ------------------------------------------------------------------
 
     @property

@@ -23,6 +23,10 @@ shelf the benefit of additions that were not answered yet, so it is a lower boun
 
 Never below 0 is judged on every read that anybody tells of and, where the store keeps shares, on this keeper's
 share of a final read: a share below 0 is an oversell even while the units of others hide it in the sum.
+
+What is promised. That acknowledged units are found again rests on quorums that meet and on more than one disk; who
+judges says whether all movements had that. Without it conservation is at risk, and so is what follows from it: a
+shelf on which a removal was lost is sold twice. Never below 0 rests on no quorum, so it is judged whatever w was.
 """
 
 from __future__ import annotations
@@ -72,10 +76,12 @@ class Found:
 
 @dataclass(frozen=True)
 class _Finding:
-    """One line of evidence. The greatest damage is told first, whatever shelf it befell."""
+    """One line of evidence. The greatest damage is told first, whatever shelf it befell. by_quorum: whether a weak
+    quorum can be the cause."""
 
     units: int
     text: str
+    by_quorum: bool = True
 
 
 class StockBooks:
@@ -86,6 +92,7 @@ class StockBooks:
         self._oversold: dict[Shelf, int] = {}
         self._lowest: dict[Shelf, int] = {}
         self._acknowledged: dict[Cause, int] = dict.fromkeys(CAUSES, 0)
+        self.w_min: int | None = None  # the fewest replicas that acknowledged a movement, as far as told
 
     # --- what happened ------------------------------------------------------------------------------------
 
@@ -99,8 +106,12 @@ class StockBooks:
             moved = replace(moved, out_asked=moved.out_asked + units)
         self._shelves[warehouse, sku] = moved
 
-    def acknowledged(self, warehouse: str, sku: str, cause: Cause, units: int) -> None:
-        """A movement that was asked for is durable."""
+    def acknowledged(
+        self, warehouse: str, sku: str, cause: Cause, units: int, *, w: int | None = None
+    ) -> None:
+        """A movement that was asked for is durable, at w replicas."""
+        if w is not None:
+            self.w_min = min(w, self.w_min or w)
         moved = self.movements(warehouse, sku)
         self._acknowledged[cause] += units
         if cause in INWARD:
@@ -156,9 +167,12 @@ class StockBooks:
 
     # --- the verdict --------------------------------------------------------------------------------------
 
-    def judge(self, found: Mapping[Shelf, Found | None], *, since: Snapshot) -> Verdict:
+    def judge(
+        self, found: Mapping[Shelf, Found | None], *, since: Snapshot, at_risk: bool = False
+    ) -> Verdict:
         """Compare the final reads (None: could not be read) of all shelves with their movements. `since` was
-        taken before the first of these reads."""
+        taken before the first of these reads. at_risk: some movement was acknowledged by so few replicas that
+        nobody promised to find it again."""
         findings: list[_Finding] = []
         unread: list[str] = []
         too_many = missing = final = others = 0
@@ -190,15 +204,15 @@ class StockBooks:
             "oversold_units": self.oversold,
             "negative_shelves": self.negative,
         }
-        if findings:
+        if any(not (at_risk and finding.by_quorum) for finding in findings):
             return Verdict.broken(CLAIM, evidence + unread, facts)
         if unread:
-            return Verdict.not_known(CLAIM, unread, facts)
+            return Verdict.not_known(CLAIM, evidence + unread, facts)
         if not any(moved.values()):
             return Verdict.not_known(
                 CLAIM, "no movement was acknowledged, so there was nothing to check", facts
             )
-        return Verdict.holds(CLAIM, facts)
+        return Verdict.not_promised(CLAIM, evidence, facts) if at_risk else Verdict.holds(CLAIM, facts)
 
     def _of_shelf(self, shelf: Shelf, read: Found, off: int) -> list[_Finding]:
         """What is wrong with one final read."""
@@ -216,10 +230,10 @@ class StockBooks:
             )
         if read.units < 0:
             findings.append(
-                _Finding(-read.units, f"{_named(shelf)}: {-read.units} taken that were never there")
+                _Finding(-read.units, f"{_named(shelf)}: {-read.units} taken that were never there", False)
             )
         if read.total < 0 and read.total != read.units:
-            findings.append(_Finding(-read.total, f"{_named(shelf)}: the final read is {read.total}"))
+            findings.append(_Finding(-read.total, f"{_named(shelf)}: the final read is {read.total}", False))
         return findings
 
     def _of_the_run(self) -> list[_Finding]:
@@ -228,7 +242,7 @@ class StockBooks:
             _Finding(units, f"{_named(shelf)}: {units} taken when there were none left (oversold)")
             for shelf, units in sorted(self._oversold.items())
         ] + [
-            _Finding(-units, f"{_named(shelf)}: a read during the run answered {units}")
+            _Finding(-units, f"{_named(shelf)}: a read during the run answered {units}", False)
             for shelf, units in sorted(self._lowest.items())
         ]
 

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from kvnode.checkers import CounterRead, SiblingRead
 from kvnode.cluster import LocalCluster
@@ -126,3 +131,40 @@ def test_a_service_that_ends_well_leaves_nothing(
     assert len(list((cluster_state / "traffic-journals").iterdir())) == 1
     assert service.stop() == (0, "")
     assert list((cluster_state / "traffic-journals").iterdir()) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_service_that_can_keep_no_journal_serves_and_says_so_in_one_line(
+    cluster_state: Path, until: Callable[..., None], processes: int
+) -> None:
+    """There is a file where the folder should be. No cluster is needed for it."""
+    (cluster_state / "traffic-journals").write_text("not a folder")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "traffic",
+        "serve",
+        "--port",
+        str(port),
+        "--exit-with-stdin",
+        "--no-start",
+    ]
+    command += ["--nodes", "http://127.0.0.1:1", "--processes", str(processes)]
+    pipe = subprocess.PIPE
+    service = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    try:
+        assert service.stdout is not None
+        assert service.stdout.readline().startswith("ready traffic ")
+        told = requests.get(f"http://127.0.0.1:{port}/api/real/traffic/stats", timeout=10).json()
+        assert told["journal"]["kept"] is False
+        assert "traffic-journals is not a folder" in told["journal"]["why_not"]
+        service.send_signal(signal.SIGTERM)
+        _, errors = service.communicate(timeout=20)
+    finally:
+        service.kill()
+    assert service.returncode == 0, errors
+    [line] = errors.splitlines()
+    assert line.startswith("traffic: no journal is kept: ")

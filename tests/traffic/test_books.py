@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from random import Random
 from typing import Any
 
 import pytest
 
+from traffic.books import Books
+from traffic.nodes import NodeTable
 from traffic.stores.base import ActorTotals
 from traffic.stores.memory import MemoryStore
+from traffic.totals import RunningTotals
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 BenchOf = Callable[..., Any]
@@ -163,5 +167,96 @@ def test_writes_at_risk_stay_at_risk(in_virtual_time: Run, bench_of: BenchOf) ->
             await bench.books.verify_quietly()
             await asyncio.sleep(1)
             assert (await bench.books.check()).status == "at risk"
+
+    in_virtual_time(main)
+
+
+class Additions:
+    """Additions that are answered at once, and books that are told of them; few counters are remembered."""
+
+    def __init__(self, *, counters_max: int) -> None:
+        self.store = MemoryStore(latency_s=0)
+        self.totals = RunningTotals("a", counters_max=counters_max)
+        nodes = NodeTable(self.store.nodes, random=Random(1), has_room=self.store.has_room)
+        self.books = Books(self.store, nodes, self.totals)
+
+    async def add(self, *keys: str) -> None:
+        for key in keys:
+            counter = self.totals.of(key)
+            totals = counter.add(1)
+            self.books.sending(counter)
+            actor, (increments, decrements) = counter.actor, totals
+            await self.store.add(
+                "node-1", key, actor=actor, increments=increments, decrements=decrements, w=2
+            )
+            counter.acknowledge(totals)
+            self.books.acknowledged_counter(counter, totals, w=2)
+
+
+@pytest.mark.parametrize("forgettings", [1, 2, 5])
+def test_a_ledger_that_waits_through_forgettings_of_counters_accuses_nobody(
+    in_virtual_time: Run, forgettings: int
+) -> None:
+    """1. An addition is booked. 2. Its ledger cannot be read back, and waits. 3. The counter grows; that is booked in
+    the next ledger, which is read back and let go. 4. The counters are forgotten, more than once. 5. The first ledger
+    is read at last, and has never heard who sent so much."""
+
+    async def main() -> None:
+        work = Additions(counters_max=4)
+        await work.add("tweets")
+        work.store.dead = set(work.store.nodes)
+        await work.books.verify_quietly()
+        work.store.dead = set()
+        await work.add("tweets", "tweets")
+        for number in range(forgettings):
+            generation = work.totals.actor
+            while work.totals.actor == generation:
+                await work.add(f"other/{number}/{len(work.store.counters)}")
+        assert work.totals.known("tweets") is None
+        verdict = await work.books.check()
+        assert (verdict.status, verdict.evidence) == ("ok", ())
+        work.store.counters["tweets"]["a"] = ActorTotals(4, 0)  # one more than was ever sent
+        assert (await work.books.check()).status == "violated"
+        work.store.counters["tweets"]["a"] = ActorTotals(2, 0)  # one less than was acknowledged
+        assert (await work.books.check()).status == "violated"
+
+    in_virtual_time(main)
+
+
+def test_counters_forgotten_while_they_are_read_back_accuse_nobody(in_virtual_time: Run) -> None:
+    async def main() -> None:
+        work = Additions(counters_max=4)
+        await work.add("tweets", "x")
+        work.store.latency_s = 0.05
+        checking = asyncio.create_task(work.books.check())
+        await asyncio.sleep(0.001)  # sealed, and the reads are under way
+        work.store.latency_s = 0
+        await work.add("tweets", *(f"other/{number}" for number in range(20)))
+        assert work.totals.known("tweets") is None
+        work.store.latency_s = 0.05
+        verdict = await checking
+        assert (verdict.status, verdict.evidence) == ("ok", ())
+
+    in_virtual_time(main)
+
+
+def test_an_answer_that_comes_late_and_a_forgotten_counter_accuse_nobody(in_virtual_time: Run) -> None:
+    """1. Two additions to one counter are under way. 2. The second is answered first; its ledger is sealed. 3. The
+    answer to the first goes into the next ledger, which so knows less than was sent. 4. The counter is forgotten."""
+
+    async def main() -> None:
+        work = Additions(counters_max=4)
+        await work.add("x")
+        counter = work.totals.of("tweets")
+        first, second = counter.add(1), counter.add(1)
+        await work.store.add("node-1", "tweets", actor="a", increments=2, w=2)
+        counter.acknowledge(second)
+        work.books.acknowledged_counter(counter, second, w=2)
+        assert (await work.books.check()).status == "ok"
+        work.books.acknowledged_counter(counter, first, w=2)
+        await work.add(*(f"other/{number}" for number in range(20)))
+        assert work.totals.known("tweets") is None
+        verdict = await work.books.check()
+        assert (verdict.status, verdict.evidence) == ("ok", ())
 
     in_virtual_time(main)

@@ -188,3 +188,31 @@ def test_silence_between_bursts_is_no_gap(in_virtual_time: Run, bench_of: BenchO
             assert rows and all(row["target_rate"] == 200 for row in rows)
 
     in_virtual_time(main)
+
+
+@pytest.mark.parametrize("loop", ["open", "closed"])
+@pytest.mark.parametrize("fault", ["dead", "silent"])
+def test_what_falls_due_while_too_many_additions_are_unanswered_is_shed(
+    in_virtual_time: Run, bench_of: BenchOf, loop: str, fault: str
+) -> None:
+    """1. Nobody answers. 2. Each worker leaves its addition to the resender and takes the next one. 3. Without a
+    bound there are more unanswered additions each second, for as long as the cluster is away."""
+
+    async def main() -> None:
+        store = MemoryStore()
+        async with bench_of("likes", store, rate=300, in_flight_max=20, resending_max=50) as bench:
+            bench.driver.change(loop=loop, workers=8)
+            await asyncio.sleep(1)
+            setattr(store, fault, set(store.nodes))
+            await asyncio.sleep(30)
+            assert 50 <= bench.driver.resending < 50 + 20 + 8  # beside those that were out already
+            assert bench.recorder.shed > 300
+            setattr(store, fault, set())
+            await asyncio.sleep(10)
+            bench.driver.stop()
+            assert await bench.driver.drained(30)
+            issued = bench.recorder.operations + bench.recorder.shed
+            assert issued == pytest.approx(41 * 300, abs=60)  # the rest is nothing: each is sent or counted
+            assert (await bench.books.check()).status == "ok"
+
+    in_virtual_time(main)

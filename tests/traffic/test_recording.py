@@ -12,7 +12,7 @@ import pytest
 
 from traffic import recording
 from traffic.operations import Add, Count, Get, Maintain, Operation, Put
-from traffic.recording import BadRecording, Header, Judged, Recording
+from traffic.recording import BadRecording, Fault, Header, Judged, Recording
 from traffic.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS
 from traffic.tap import Ended, Outcome
 from traffic.tape import Tape
@@ -63,7 +63,7 @@ def taped(tmp_path: Path) -> Callable[..., Path]:
         tape.row(
             "twitter", {"t_s": 1.0, "target_rate": 100.0, "shed": 3, "queued": 5, "resent": 1, "in_flight": 2}
         )
-        tape.fault(BEGAN_S + 1, "dead", ["node-2"], seen=True)
+        tape.fault(Fault(t_s=1.0, what="dead", nodes=["node-2"], source="seen"))
         tape.changed(BEGAN_S + 2, "twitter", {"w": 1})
         tape.verdict(Judged(claim="nothing was lost", status="ok", summary="acknowledged 300, lost 0: ok"))
         if whole:

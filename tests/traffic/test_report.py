@@ -72,9 +72,8 @@ def recorded(tmp_path: Path) -> Callable[..., Path]:
             tape.row(
                 "twitter", {"t_s": float(second), "target_rate": 50.0, "shed": 0, "queued": 0, "resent": 0}
             )
-        tape.fault(9.0, "unreachable", ["node-2"], seen=True)
-        tape.fault(9.8, "dead", ["node-2"], seen=True)
-        tape.fault(12.0, "alive", ["node-2"], seen=True)
+        for at_s, what in ((9.0, "unreachable"), (9.8, "dead"), (12.0, "alive")):
+            tape.fault(Fault(t_s=at_s, what=what, nodes=["node-2"], source="seen"))
         tape.verdict(Judged(claim=claim, status=status, summary="lost 3", evidence=["key <a> misses dot x"]))
         tape.close(float(seconds), {"twitter": {"operations": seconds * 50, "world": {"edits_lost": 4}}})
         return tape.path
@@ -134,6 +133,17 @@ def test_the_trouble_of_a_node_is_one_band_under_its_worst_name() -> None:
         Fault(t_s=5, what="alive", nodes=["node-2"]),
     ]
     assert _bands(seen, 9.0) == [Band(1, 5, "node-2 dead"), Band(3.5, 9.0, "node-1 unreachable")]
+
+
+def test_causes_draw_no_bands_and_members_that_come_and_go_are_marked() -> None:
+    faults = [
+        Fault(t_s=1, what="kill", nodes=["node-2"]),
+        Fault(t_s=1.5, what="dead", nodes=["node-2"], source="seen"),
+        Fault(t_s=2, what="left", nodes=["node-2"], source="seen"),
+        Fault(t_s=3, what="joined", nodes=["node-4"], source="seen"),
+        Fault(t_s=4, what="cut", nodes=["node-1", "node-3"]),
+    ]
+    assert _bands(faults, 9.0) == [Band(1.5, 2, "node-2 dead"), Band(3, 3, "node-4 joined")]
 
 
 def test_a_gap_in_the_values_is_a_gap_in_the_line() -> None:

@@ -242,12 +242,18 @@ class Fleet:
             await asyncio.wait(orders, timeout=CHECK_TIMEOUT_S)
         silent: list[Verdict] = []
         for member, order in zip(members, orders, strict=True):
-            if order.done() and not order.exception():
-                found += [msgspec.convert(verdict, Verdict) for verdict in order.result().verdicts]
-            else:
+            report = order.result() if order.done() and not order.exception() else None
+            if report is None:
                 order.cancel()
-                evidence = f"{member.name} did not say what it knows; its journal will be read"
-                silent.append(Verdict(status="unknown", claim=claim, evidence=(evidence,)))
+                silent.append(
+                    Verdict.not_known(
+                        claim, f"{member.name} did not say what it knows; its journal will be read"
+                    )
+                )
+            elif report.error is not None:
+                silent.append(Verdict.not_known(claim, f"{member.name} could not check: {report.error}"))
+            else:
+                found += [msgspec.convert(verdict, Verdict) for verdict in report.verdicts]
         by_claim: dict[str, list[Verdict]] = {}
         for verdict in [*_with_something_to_say(found), *silent]:
             by_claim.setdefault(verdict.claim, []).append(verdict)
@@ -277,7 +283,7 @@ class Fleet:
                 pattern=self._settings.pattern,
                 r=self._settings.r,
                 w=self._settings.w,
-                journals=None if self._journals is None else str(self._journals),
+                journals=str(self._journals) if self._journals and self.own.journal.kept else None,
             )
         )
         self._spawn(self._listen(member))

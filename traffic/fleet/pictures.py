@@ -71,12 +71,15 @@ def merged(own: Stats, children: Sequence[Mapping[str, Any]], past: Sequence[Sta
     stats["nodes"] = {
         name: _node(
             node,
-            [one["nodes"][name] for one in living],
-            [one["nodes"][name] for one in past],
+            [one["nodes"][name] for one in living if name in one["nodes"]],  # who has not heard of it yet
+            [one["nodes"][name] for one in past if name in one["nodes"]],
             [table["sent"][name] for one in recent for table in one.values() if name in table["sent"]],
         )
         for name, node in own["nodes"].items()
     }
+    stats["journal"] = next(
+        (one["journal"] for one in [own, *living] if not one["journal"]["kept"]), own["journal"]
+    )
     stats["convergence"] = _convergence(own["convergence"], [one["convergence"] for one in living])
     return stats
 

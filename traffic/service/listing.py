@@ -72,7 +72,8 @@ def told(value: Any) -> dict[str, Any]:
 async def _of_node(
     generator: Generator, node: str, prefix: str, after: str, pages_max: int
 ) -> list[str] | None:
-    if not generator.nodes.nodes[node].believed(monotonic()):
+    known = generator.nodes.nodes.get(node)
+    if known is None or not known.believed(monotonic()):
         return None
     found: list[str] = []
     for _ in range(pages_max):

@@ -136,6 +136,7 @@ def _stats(workloads: Sequence[str]) -> Schema:
             "errors_total": _COUNT,
             "workloads": _object(dict.fromkeys(workloads, workload)),
             "nodes": {"type": "object", "additionalProperties": node},
+            "journal": _object({"kept": _YES, "why_not": _maybe(_TEXT)}),
             "convergence": {"type": "object"},
         }
     )

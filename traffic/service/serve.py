@@ -15,7 +15,6 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import uvicorn
 
@@ -68,7 +67,7 @@ async def serve(
     """Serve until a signal or, if asked, the end of standard input; 0, or 1 if the generator broke.
     processes: how many send; one sends in this process."""
     listener = bind(port)
-    journals = journal_folder()
+    journals = state_folder() / JOURNALS
     generator = Generator(await connect(addresses), settings=settings, seed=seed, journals=journals)
     engine: Engine
     if processes == 1:
@@ -122,19 +121,6 @@ async def _close(engine: Engine) -> int:
         return 0
     print(f"traffic: {broken}", file=sys.stderr)
     return BROKEN
-
-
-def journal_folder() -> Path | None:
-    """Where generators leave word for those after them; None (and a line on stderr) if nothing can be written."""
-    folder = state_folder() / JOURNALS
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        print(
-            f"traffic: no journal will be kept: {folder} cannot be made ({error.strerror})", file=sys.stderr
-        )
-        return None
-    return folder
 
 
 def bind(port: int) -> socket.socket:

@@ -30,6 +30,13 @@ class StoreError(Exception):
         self.status = status
 
 
+class NotAMember(StoreError):
+    """The node is no member of the cluster (any more, or yet): another one will do. Nothing was written."""
+
+    def __init__(self, node: str, detail: str) -> None:
+        super().__init__(node, detail, definite=True, status=503)
+
+
 class PutReply(Struct, frozen=True):
     """A put was acknowledged. Versions are as the database prints them; `context` goes into the next put."""
 
@@ -136,6 +143,14 @@ class Store(Protocol):
         """Where `node` is, for people to read."""
         ...
 
+    def admit(self, node: str, url: str) -> None:
+        """From now on this is one of the `nodes`, and it is there."""
+        ...
+
+    def dismiss(self, node: str) -> None:
+        """It is none of the `nodes` any more; calls through it still end in their own ways."""
+        ...
+
     def has_room(self, node: str) -> bool:
         """Whether one more call through `node` would start at once instead of waiting for another to end."""
         ...
@@ -177,6 +192,13 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
 
+class Members(Struct, frozen=True):
+    """Who is a member of the cluster, by name, as of an epoch: a number that grows with every change."""
+
+    epoch: int
+    names: tuple[str, ...]
+
+
 class Observed(Struct, frozen=True):
     """What a node says about itself and the others; the parts that the traffic shows."""
 
@@ -198,6 +220,10 @@ class Observer(Protocol):
         ...
 
     async def stats(self, node: str) -> Observed: ...
+
+    async def members(self, node: str) -> Members:
+        """The members as `node` knows them."""
+        ...
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         """Whether all replicas of `key` were reachable (from `node`) and hold the same."""

@@ -22,6 +22,8 @@ from traffic.stores.base import (
     ActorTotals,
     CounterReply,
     GetReply,
+    Members,
+    NotAMember,
     NotFound,
     Observed,
     PutReply,
@@ -37,6 +39,7 @@ UPKEEP_TIMEOUT_S = 30.0
 REPLICAS_DEFAULT = 3
 TOKEN = "QUORUM_LAB_TOKEN"
 """The environment variable with the token that a cluster beyond loopback demands."""
+NOT_A_MEMBER = "Not a member"
 
 T = TypeVar("T")
 
@@ -88,6 +91,11 @@ class _Info(Struct):
     cluster_id: str = ""
 
 
+class _Ring(Struct):
+    epoch: int
+    members: tuple[str, ...]
+
+
 class _Health(Struct):
     members: dict[str, str]
 
@@ -130,27 +138,23 @@ class KvnodeStore:
         timeout_s: float = 3.0,
         token: str | None = None,
     ) -> None:
-        token = token or os.environ.get(TOKEN)
         if not urls:
             raise ValueError("expected at least one node URL, got none")
         given = list(names) if names else [f"node-{index}" for index in range(1, len(urls) + 1)]
-        self.urls = {name: url.rstrip("/") for name, url in zip(given, urls, strict=True)}
-        self._nodes = tuple(given)
+        self.urls: dict[str, str] = {}  # of those that were dismissed, too
+        self._nodes: tuple[str, ...] = ()
         self._cluster = ""
         self._replicas = min(replicas or REPLICAS_DEFAULT, len(given))
-        self._pools = {
-            name: Pool(url, connections_max=connections_max, timeout_s=timeout_s, token=token)
-            for name, url in self.urls.items()
-        }
-        self._watch = {
-            name: Pool(url, connections_max=WATCH_CONNECTIONS_MAX, timeout_s=WATCH_TIMEOUT_S, token=token)
-            for name, url in self.urls.items()
-        }
+        self._connections_max = connections_max
+        self._timeout_s = timeout_s
+        self._token = token or os.environ.get(TOKEN)
+        self._pools: dict[str, Pool] = {}
+        self._watch: dict[str, Pool] = {}
         # Night work takes seconds: with connections of its own, nothing else waits behind it.
-        self._upkeep = {
-            name: Pool(url, connections_max=1, timeout_s=UPKEEP_TIMEOUT_S, token=token)
-            for name, url in self.urls.items()
-        }
+        self._upkeep: dict[str, Pool] = {}
+        self._replaced: list[Pool] = []
+        for name, url in zip(given, urls, strict=True):
+            self.admit(name, url)
         self._decode_get = msgspec.json.Decoder(GetReply).decode
         self._decode_put = msgspec.json.Decoder(PutReply).decode
         self._decode_added = msgspec.json.Decoder(_Added).decode
@@ -180,6 +184,26 @@ class KvnodeStore:
 
     def url(self, node: str) -> str:
         return self.urls[node]
+
+    def admit(self, node: str, url: str) -> None:
+        url = url.rstrip("/")
+        if self.urls.get(node) != url:
+            for pools, connections_max, timeout_s in (
+                (self._pools, self._connections_max, self._timeout_s),
+                (self._watch, WATCH_CONNECTIONS_MAX, WATCH_TIMEOUT_S),
+                (self._upkeep, 1, UPKEEP_TIMEOUT_S),
+            ):
+                if node in pools:
+                    self._replaced.append(pools[node])
+                pools[node] = Pool(
+                    url, connections_max=connections_max, timeout_s=timeout_s, token=self._token
+                )
+            self.urls[node] = url
+        if node not in self._nodes:
+            self._nodes = (*self._nodes, node)
+
+    def dismiss(self, node: str) -> None:
+        self._nodes = tuple(name for name in self._nodes if name != node)
 
     def has_room(self, node: str) -> bool:
         return self._pools[node].has_room
@@ -239,7 +263,7 @@ class KvnodeStore:
         await self._ask(self._upkeep, node, "POST", "/upkeep", b'{"work": ["sweep"]}')
 
     async def close(self) -> None:
-        for pool in (*self._pools.values(), *self._watch.values(), *self._upkeep.values()):
+        for pool in (*self._pools.values(), *self._watch.values(), *self._upkeep.values(), *self._replaced):
             await pool.close()
 
     # --- Observer -----------------------------------------------------------------------------------------
@@ -257,6 +281,10 @@ class KvnodeStore:
             keys=stats.keys,
             replication_lag_ms=stats.replication_lag,
         )
+
+    async def members(self, node: str) -> Members:
+        ring = _decoded(node, await self._ask(self._watch, node, "GET", "/ring"), _Ring)
+        return Members(ring.epoch, ring.members)
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         return agree(await self.digests(node, key, counter=counter))
@@ -346,4 +374,6 @@ def _failure(node: str, answer: Answer) -> StoreError:
     detail = problem.detail or problem.title
     if answer.status == 404:
         return NotFound(node, detail, siblings=problem.siblings)
+    if answer.status == 503 and problem.title == NOT_A_MEMBER:
+        return NotAMember(node, detail)
     return StoreError(node, detail, definite=definite, status=answer.status)

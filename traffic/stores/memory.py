@@ -1,8 +1,8 @@
 """A store in memory with faults, for tests of everything above the stores.
 
 Here: a dictionary behind the Store and Observer protocols; nodes that can be dead (refuse), silent (never
-answer) or forgetful (acknowledge and lose: the bug that the ledger must catch). Not here: replication; it
-is one copy.
+answer) or forgetful (acknowledge and lose: the bug that the ledger must catch), and that may join and leave. Not
+here: replication; it is one copy.
 
 Versions are real, if simple: there is one store id, so a dot is a number that grows, and a context is the
 number up to which everything was seen and, after a "+", single numbers beside that. A version is obsolete
@@ -22,6 +22,8 @@ from traffic.stores.base import (
     ActorTotals,
     CounterReply,
     GetReply,
+    Members,
+    NotAMember,
     NotFound,
     Observed,
     PutReply,
@@ -72,6 +74,7 @@ class MemoryStore:
     def __init__(self, nodes: int = 3, *, latency_s: float = 0.001, seed: int = 1) -> None:
         self._nodes = tuple(f"node-{index}" for index in range(1, nodes + 1))
         self._random = Random(seed)
+        self.ring = Members(1, self._nodes)  # who is a member; a test may change it
         self.latency_s = latency_s
         self.timeout_s = 3.0
         self.dead: set[str] = set()  # refuses: a definite failure
@@ -101,6 +104,13 @@ class MemoryStore:
 
     def url(self, node: str) -> str:
         return f"memory://{node}"
+
+    def admit(self, node: str, url: str) -> None:
+        if node not in self._nodes:
+            self._nodes = (*self._nodes, node)
+
+    def dismiss(self, node: str) -> None:
+        self._nodes = tuple(name for name in self._nodes if name != node)
 
     def has_room(self, node: str) -> bool:
         return True
@@ -189,7 +199,11 @@ class MemoryStore:
 
     async def health(self, node: str) -> Mapping[str, str]:
         await self._answer(node, await self._arrive(node, "health", ""))
-        return {one: "dead" if one in self.dead else "alive" for one in self._nodes}
+        return {one: "dead" if one in self.dead else "alive" for one in self.ring.names}
+
+    async def members(self, node: str) -> Members:
+        await self._answer(node, await self._arrive(node, "members", ""))
+        return self.ring
 
     async def stats(self, node: str) -> Observed:
         await self._answer(node, await self._arrive(node, "stats", ""))
@@ -221,6 +235,8 @@ class MemoryStore:
         self.calls.append((node, what, key))
         if node in self.dead:
             raise StoreError(node, "connection refused", definite=True)
+        if node not in self.ring.names and what in ("put", "get", "add", "counter"):
+            raise NotAMember(node, f"{node} is not a member any more")
         silent = node in self.silent
         await asyncio.sleep(self._random.expovariate(1 / self.latency_s) if self.latency_s else 0)
         return silent

@@ -331,3 +331,14 @@ def test_a_counter_is_right_within_what_was_acknowledged_and_sent(
     assert ledger.check({}, {"c": counter(x=(totals[0] + 1, totals[1]))}).status == "violated"
     if acknowledged[0]:
         assert ledger.check({}, {"c": counter(x=(acknowledged[0] - 1, totals[1]))}).lost == 1
+
+
+def test_what_was_sent_meanwhile_raises_the_bound_of_counters_that_it_knows() -> None:
+    ledger = Ledger()
+    ledger.acknowledged_counter("likes", "a", 3)
+    ledger.sent_meanwhile("likes", "a", 5)
+    ledger.sent_meanwhile("likes", "b", 5)
+    ledger.sent_meanwhile("views", "a", 5)
+    assert ledger.counters == ["likes"]
+    for total, status in ((2, "violated"), (3, "ok"), (5, "ok"), (6, "violated")):
+        assert ledger.check({}, {"likes": CounterRead(total, {"a": (total, 0)})}).status == status, total

@@ -14,10 +14,10 @@ def moved(books: StockBooks, shelf: tuple[str, str], cause: Cause, units: int) -
     books.acknowledged(*shelf, cause, units)
 
 
-def judged(books: StockBooks, **units: int | None) -> Verdict:
+def judged(books: StockBooks, *, at_risk: bool = False, **units: int | None) -> Verdict:
     """The verdict over final reads, by warehouse; nobody else keeps stock."""
     found = {(name, "mug"): None if one is None else Found(one, one) for name, one in units.items()}
-    return books.judge(found, since=books.snapshot())
+    return books.judge(found, since=books.snapshot(), at_risk=at_risk)
 
 
 def two_shelves() -> StockBooks:
@@ -154,3 +154,42 @@ def test_a_stock_take_during_the_run_is_judged_by_what_may_have_happened_meanwhi
     books.asked(*LONDON, "shipment", 2)
     assert [books.off(*LONDON, units, since=since) for units in (27, 28, 30, 31)] == [-1, 0, 0, 1]
     assert since == Movements(in_asked=50, in_acknowledged=50, out_asked=20, out_acknowledged=20)
+
+
+def test_the_fewest_replicas_that_acknowledged_a_movement_are_known() -> None:
+    books = StockBooks()
+    assert books.w_min is None
+    for w in (3, 1, 2):
+        books.asked(*LONDON, "opening", 1)
+        books.acknowledged(*LONDON, "opening", 1, w=w)
+    assert books.w_min == 1
+
+
+def test_at_risk_conservation_is_not_promised_and_what_was_found_is_told() -> None:
+    assert judged(two_shelves(), at_risk=True, london=30, tokyo=5).status == "at risk"
+    for units, says in ((29, "1 missing"), (31, "1 too many")):
+        verdict = judged(two_shelves(), at_risk=True, london=units, tokyo=5)
+        assert verdict.status == "at risk"
+        assert says in verdict.evidence[0]
+
+
+def test_at_risk_an_oversold_shelf_is_told_and_blames_nobody() -> None:
+    books = two_shelves()
+    moved(books, TOKYO, "shipment", 8)
+    verdict = judged(books, at_risk=True, london=30, tokyo=0)
+    assert verdict.status == "at risk"
+    assert verdict.facts["oversold_units"] == 3
+    assert any("oversold" in line for line in verdict.evidence)
+
+
+def test_below_zero_is_a_violation_at_any_quorum() -> None:
+    books = two_shelves()
+    books.seen(*TOKYO, -2)
+    assert judged(books, at_risk=True, london=30, tokyo=5).status == "violated"
+
+
+def test_at_risk_an_unread_shelf_is_unknown_and_the_others_are_told() -> None:
+    verdict = judged(two_shelves(), at_risk=True, london=29, tokyo=None)
+    assert verdict.status == "unknown"
+    assert "1 missing" in verdict.evidence[0]
+    assert verdict.evidence[-1] == "'mug' in tokyo could not be read"

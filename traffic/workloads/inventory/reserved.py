@@ -89,8 +89,9 @@ class Reserved:
         return None if isinstance(reply, Unread) else self._read(reply)
 
     def _acknowledged(self, warehouse: str, sku: str, cause: Cause, units: int, reply: Reply) -> None:
-        self.books.acknowledged(warehouse, sku, cause, units)
-        self._own.update(self._seen(warehouse, sku, reply).actors or ())
+        counter = self._seen(warehouse, sku, reply)
+        self.books.acknowledged(warehouse, sku, cause, units, w=counter.w)
+        self._own.update(counter.actors or ())
 
     def _seen(self, warehouse: str, sku: str, reply: Reply) -> CounterReply:
         assert isinstance(reply, CounterReply), f"expected a counter's answer, got {reply!r}"

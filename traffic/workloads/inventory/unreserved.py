@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from random import Random
 
 from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
-from traffic.stores.base import GetReply, Reply
+from traffic.stores.base import GetReply, PutReply, Reply
 from traffic.workloads.base import Reads, Unread
 from traffic.workloads.inventory.flows import Flow, Later, Who
 from traffic.workloads.inventory.warehouses import CATALOGUE, Product, shelf_key
@@ -81,8 +81,9 @@ class Unreserved:
         """The bug, second half: others may have written since `left` was computed."""
         yield Later(self._random.uniform(*HANDLING_S))
         self.books.asked(warehouse, sku, cause, units)
-        yield who.put(cause, shelf_key(warehouse, sku), str(left))
-        self.books.acknowledged(warehouse, sku, cause, units)
+        reply = yield who.put(cause, shelf_key(warehouse, sku), str(left))
+        w = reply.w if isinstance(reply, PutReply) else None
+        self.books.acknowledged(warehouse, sku, cause, units, w=w)
         self._believed[warehouse, sku] = left
 
     def _seen(self, warehouse: str, sku: str, reply: Reply) -> int:

@@ -34,6 +34,7 @@ from traffic.workloads.inventory.reserved import Reserved
 from traffic.workloads.inventory.stories import Stories, worker_of
 from traffic.workloads.inventory.unreserved import Unreserved
 from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, Product
+from traffic.workloads.verdicts import at_risk
 
 UNRESERVED = "unreserved"
 TRIES_MAX = 4
@@ -115,7 +116,10 @@ class Inventory(Workload):
                 (warehouse.name, product.sku) for product in stock.products for warehouse in WAREHOUSES
             ]
             found = await asyncio.gather(*(stock.found(reads, *shelf) for shelf in shelves))
-            verdicts.append(stock.books.judge(dict(zip(shelves, found, strict=True)), since=since))
+            risky = at_risk(stock.books.w_min, reads)
+            verdicts.append(
+                stock.books.judge(dict(zip(shelves, found, strict=True)), since=since, at_risk=risky)
+            )
         return verdicts
 
     async def stock_of(self, product: Product, reads: Reads) -> Mapping[str, int | None]:

@@ -134,3 +134,40 @@ def test_everybody_has_a_nearest_warehouse_and_two_more(region: str) -> None:
     assert sorted(names) == sorted(warehouse.name for warehouse in WAREHOUSES)
     at_home = [warehouse.name for warehouse in WAREHOUSES if warehouse.region == region]
     assert not at_home or names[0] == at_home[0]
+
+
+@pytest.mark.parametrize("bug", [None, "unreserved"])
+@pytest.mark.parametrize(("w", "status"), [(1, "at risk"), (2, "violated")])
+def test_units_that_are_lost_break_a_promise_only_where_one_was_made(
+    in_virtual_time: Run, bench_of: BenchOf, inventory: MakeWorld, w: int, status: str, bug: str | None
+) -> None:
+    """1. Movements are acknowledged by w replicas. 2. What they wrote is gone. 3. With w=1 nobody had promised it."""
+
+    async def main() -> None:
+        store = MemoryStore()
+        async with bench_of(inventory(bug=bug), store, rate=60) as bench:
+            bench.driver.change(w=w)
+            await asyncio.sleep(30)
+            bench.driver.stop()
+            assert await bench.driver.drained(30)
+            for table in (store.counters, store.values):
+                for key in [key for key in table if key.startswith("stock/")]:
+                    del table[key]
+            (verdict,) = await bench.workload.check(bench.books.reads)
+            assert verdict.status == status
+            assert verdict.facts["units_missing"] > 0
+
+    in_virtual_time(main)
+
+
+def test_at_w_1_a_good_run_is_at_risk(in_virtual_time: Run, bench_of: BenchOf, inventory: MakeWorld) -> None:
+    async def main() -> None:
+        async with bench_of(inventory(), MemoryStore(), rate=60) as bench:
+            bench.driver.change(w=1)
+            await asyncio.sleep(20)
+            bench.driver.stop()
+            assert await bench.driver.drained(30)
+            (verdict,) = await bench.workload.check(bench.books.reads)
+            assert (verdict.status, verdict.evidence) == ("at risk", ())
+
+    in_virtual_time(main)
