@@ -33,6 +33,7 @@ from kvnode.messages import (
     CompareLeaves,
     CompareNodes,
     CompareRoots,
+    CompareSingles,
     DropTombstones,
     Fetch,
     FetchHinted,
@@ -190,6 +191,7 @@ class Node:
             Ack: self.swim.on_ack,
             CompareRoots: self.exchange.on_roots,
             CompareNodes: self.exchange.on_nodes,
+            CompareSingles: self.exchange.on_singles,
             CompareLeaves: self.exchange.on_leaves,
             Stale: self._on_stale,
             AskRing: self.spread.on_ask_ring,
@@ -259,6 +261,8 @@ class Node:
         self.runtime.log(
             "member", peer=after.name, before=before.state, after=after.state, incarnation=after.incarnation
         )
+        if before.state == DEAD and after.state == ALIVE:
+            self.exchange.turns.is_back(after.name)
 
     def _has_forgotten(self, kind: str) -> None:
         """A record was lost, damaged or not stored, and with it what it had covered: go on as another store."""

@@ -161,7 +161,7 @@ def test_a_question_about_a_leaf_or_partition_that_is_none_is_refused(play: Play
         exchange: Exchange = rooms.nodes["node-1"].exchange
         for partition, leaves in ((2**63, (1,)), (-1, (1,)), (0, (256,)), (0, (2**63, -1)), (0, ())):
             rooms.wire.carried.clear()
-            exchange.on_leaves("node-2", CompareLeaves(7, 0, partition, leaves, (2**63, 0)))
+            exchange.on_leaves("node-2", CompareLeaves(7, 0, partition, leaves, bytes(16)))
             assert [type(message) for _, _, message in rooms.wire.carried] == [Refused]
 
     play(story)
