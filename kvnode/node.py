@@ -14,6 +14,7 @@ import msgspec
 
 from kvnode import requests
 from kvnode.calls import Calls
+from kvnode.comparisons import CompareLeaves, CompareNodes, CompareRoots, CompareSingles
 from kvnode.config import FORWARD_TIMEOUT_MS, RING_CHANGES_MAX, ClusterConfig
 from kvnode.errors import GatewayTimeout, InternalError, KvError, NotAMember
 from kvnode.handover.changes import Changes
@@ -30,10 +31,6 @@ from kvnode.messages import (
     AskRing,
     AskSweep,
     AskTrace,
-    CompareLeaves,
-    CompareNodes,
-    CompareRoots,
-    CompareSingles,
     DropTombstones,
     Fetch,
     FetchHinted,
@@ -189,10 +186,10 @@ class Node:
             Ping: self.swim.on_ping,
             PingRequest: self.swim.on_ping_request,
             Ack: self.swim.on_ack,
-            CompareRoots: self.exchange.on_roots,
-            CompareNodes: self.exchange.on_nodes,
-            CompareSingles: self.exchange.on_singles,
-            CompareLeaves: self.exchange.on_leaves,
+            CompareRoots: self.exchange.answers.on_roots,
+            CompareNodes: self.exchange.answers.on_nodes,
+            CompareSingles: self.exchange.answers.on_singles,
+            CompareLeaves: self.exchange.answers.on_leaves,
             Stale: self._on_stale,
             AskRing: self.spread.on_ask_ring,
             RingNews: self.spread.on_ring_news,

@@ -17,32 +17,27 @@ even after a crash. A hand-over builds on that (handover/pull.py).
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import xor
 
 from kvnode.calls import Calls
-from kvnode.checksum import checksum
-from kvnode.config import BATCH_RECORDS_MAX, EXCHANGE_PARTITIONS
-from kvnode.messages import (
-    TOO_LATE,
-    UNDECODABLE,
+from kvnode.comparisons import (
     CompareLeaves,
     CompareNodes,
     CompareRoots,
     CompareSingles,
     Differing,
     LeafAnswer,
-    Refused,
     Roots,
     SinglesAnswer,
-    Stored,
-    StoreMany,
 )
-from kvnode.replication.batches import Carried, batch_of
-from kvnode.replication.merkle import FANOUT, LEAF_COUNT, LEVELS, children_of
-from kvnode.replication.packed import pack, pack_places, unpack, unpack_places
+from kvnode.config import EXCHANGE_PARTITIONS
+from kvnode.messages import TOO_LATE, UNDECODABLE, Refused, Stored, StoreMany
+from kvnode.replication.answers import Answers
+from kvnode.replication.batches import Carried, batch_of, carried
+from kvnode.replication.merkle import FANOUT, children_of
+from kvnode.replication.packed import pack, pack_places, unpack
 from kvnode.replication.records import Records
 from kvnode.replication.turns import Turns
 from kvnode.ring import Placement
@@ -54,7 +49,7 @@ class TooLate(Exception):
 
 
 class Exchange:
-    """Both sides of the comparison."""
+    """The side that asks; `answers` is the other one. sent_count, received_count: records that moved."""
 
     def __init__(
         self,
@@ -67,22 +62,18 @@ class Exchange:
         refuse_other_epoch: Callable[[str, int, int], bool],
         is_too_late: Callable[[str], bool],
     ) -> None:
-        self._is_too_late = is_too_late
         self._runtime = runtime
         self._node = node
         self._ring = ring
         self._calls = calls
         self._records = records
         self._is_alive = is_alive
-        self._refuse_other_epoch = refuse_other_epoch
         self.turns = Turns(runtime, lambda: [peer for peer in ring.nodes if peer != node])
+        self.answers = Answers(runtime, ring, records, self.turns, refuse_other_epoch, is_too_late)
         self.failed_count = 0
         self.round_count = 0
-        self._moved_count = 0  # records that went either way because this node asked
         self.sent_count = 0
         self.received_count = 0
-
-    # --- the side that asks -------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Compare with one peer after the other, for ever."""
@@ -90,9 +81,9 @@ class Exchange:
         while True:
             peer = await self.turns.next()
             if peer is not None and self._is_alive(peer):
-                began_ms, moved_count = clock.now_ms(), self._moved_count
+                began_ms, moved_count = clock.now_ms(), self.sent_count + self.received_count
                 await self.with_peer(peer)
-                if self._moved_count != moved_count:
+                if self.sent_count + self.received_count != moved_count:
                     self.turns.mended(clock.now_ms() - began_ms)
 
     async def with_peer(self, peer: str) -> int:
@@ -177,9 +168,7 @@ class Exchange:
         is_all = True
         for level in (1, 2):
             differing = await self._differing(peer, partition, level, parents, cause)
-            if (
-                0 < len(differing) <= len(parents) * FANOUT // 2
-            ):  # else hardly any differs by one record alone
+            if 0 < len(differing) <= len(parents) * FANOUT // 2:  # else few differ by one record alone
                 unknown, are_all = await self._singles(
                     peer, partition, set(differing.values()), cause, wants_records
                 )
@@ -212,14 +201,14 @@ class Exchange:
     ) -> tuple[set[int], bool]:
         """Exchange the records with these checksums: (those that neither side knows, whether that was all else)."""
         held = self._records.with_checksums(partition, differences)
-        records, are_all = batch_of(self._records_of(held.values()))
+        records, are_all = batch_of(carried(self._records, held.values()))
         others, epoch = pack(differences.difference(held)), self._ring.epoch
         answer = await self._calls.ask(
             peer, lambda id_: CompareSingles(id_, cause, partition, records, others, wants_records, epoch)
         )
         if not isinstance(answer, SinglesAnswer):
             raise TimeoutError(f"{peer} does not compare")
-        self._count_sent(len(records))
+        self.sent_count += len(records)
         taken = self._take(peer, answer.records)
         return set(unpack(answer.unknown)), are_all and answer.complete and taken
 
@@ -235,135 +224,25 @@ class Exchange:
         if not isinstance(answer, LeafAnswer) or not self._take(peer, answer.records):
             return False
         keys = (held[known] for known in unpack(answer.wanted) if known in held)
-        wanted, are_all = batch_of(self._records_of(keys))
+        wanted, are_all = batch_of(carried(self._records, keys))
         if wanted:
-            self._count_sent(len(wanted))
             epoch = self._ring.epoch
             stored = await self._calls.ask(peer, lambda id_: StoreMany(id_, cause, "exchange", wanted, epoch))
             if not isinstance(stored, Stored):
                 return False
+            self.sent_count += len(wanted)
         return answer.complete and are_all
-
-    def _count_sent(self, count: int) -> None:
-        self.sent_count += count
-        self._moved_count += count
 
     def _take(self, peer: str, records: tuple[Carried, ...]) -> bool:
         """Merge what a peer sent; False if it makes no sense."""
-        self.received_count += len(records)
-        self._moved_count += len(records)
         try:
             for kind, key, record in records:
                 self._records.merge_in(kind, key, record, self._merged)
         except UNDECODABLE as error:
             self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
             return False
+        self.received_count += len(records)
         return True
 
     def _merged(self, ok: bool) -> None:
         self.failed_count += not ok
-
-    # --- the side that answers ----------------------------------------------------------------------------
-
-    def on_roots(self, peer: str, question: CompareRoots) -> None:
-        """Which of the peer's roots are not ours. Just after the start, ours have to be worked out first."""
-        self._runtime.spawn(self._answer_roots(peer, question), "compare roots")
-
-    async def _answer_roots(self, peer: str, question: CompareRoots) -> None:
-        if question.epoch != self._ring.settled_epoch:
-            if not self._refuse_other_epoch(peer, question.id, question.epoch):
-                self._runtime.network.send(peer, Refused(question.id, "this node is not in that epoch yet"))
-            return
-        if self._is_too_late(peer):
-            self._runtime.network.send(peer, Refused(question.id, TOO_LATE))
-            return
-        await self._records.build_forest()
-        shared = unpack_places(question.partitions, self._ring.partitions)
-        roots = list(map(self._records.forest.root, shared))
-        differ = reduce(xor, roots, 0) != question.root
-        self._runtime.network.send(peer, Roots(question.id, pack(roots) if differ else b""))
-
-    def on_nodes(self, peer: str, question: CompareNodes) -> None:
-        """Which of the peer's nodes of one tree are not ours."""
-        level, theirs = question.level, unpack(question.hashes)
-        is_place = 0 <= question.partition < self._ring.partitions and level in (1, 2)
-        if not (is_place and all(0 <= parent < LEVELS[level - 1] for parent in question.parents)):
-            self._runtime.network.send(peer, Refused(question.id, "no such node of a tree"))
-            return
-        self.turns.asked()
-        ours = self._records.forest.hashes(question.partition, level)
-        places = zip(children_of(question.parents), theirs, strict=False)
-        differing = tuple(index for index, known in places if ours[index] != known)
-        self._runtime.network.send(
-            peer, Differing(question.id, differing, pack([ours[index] for index in differing]))
-        )
-
-    def on_singles(self, peer: str, question: CompareSingles) -> None:
-        """Merge what the peer has found to be its own; answer, when that is durable, with what is better here."""
-        if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
-            return
-        why = ""
-        if peer not in self._ring.known and self._is_too_late(peer):
-            why = TOO_LATE
-        elif not 0 <= question.partition < self._ring.partitions:
-            why = "no such partition"
-        elif len(question.others) > len(pack(range(LEAF_COUNT))):
-            why = "more than one a leaf"
-        if why:
-            self._runtime.network.send(peer, Refused(question.id, why))
-            return
-        self.turns.asked()
-        self._runtime.spawn(self._answer_singles(peer, question), "compare singles")
-
-    async def _answer_singles(self, peer: str, question: CompareSingles) -> None:
-        records, send = self._records, self._runtime.network.send
-        others, better, stored = set(unpack(question.others)), list[str](), list[bool]()
-        try:
-            for kind, key, record in question.records:
-                disk_key, before = f"{kind}/{key}", records.latest(kind, key)
-                records.merge_in(kind, key, record, stored.append)
-                if before is not None:
-                    others.discard(checksum(disk_key, before))
-                if records.latest(kind, key) != record:
-                    better.append(disk_key)
-        except UNDECODABLE as error:
-            self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
-            send(peer, Refused(question.id, "a record makes no sense"))
-            return
-        found = records.with_checksums(question.partition, others) if others else {}
-        wait_for = len(stored) < len(question.records)
-        if wait_for:
-            with contextlib.suppress(OSError):
-                await self._runtime.disk.commit([])
-        if len(stored) < len(question.records) or not all(stored):
-            send(peer, Refused(question.id, "could not store all"))
-            return
-        lacking = (*better, *found.values()) if question.wants_records else ()
-        answer, are_all = batch_of(self._records_of(lacking))
-        self.sent_count += len(answer)
-        send(peer, SinglesAnswer(question.id, answer, pack(others.difference(found)), are_all))
-
-    def on_leaves(self, peer: str, question: CompareLeaves) -> None:
-        """Send what the peer does not have, ask for what is not here; both bounded: the next round goes on."""
-        leaves = {leaf for leaf in question.leaves if 0 <= leaf < LEAF_COUNT}
-        if not (0 <= question.partition < self._ring.partitions and leaves):
-            self._runtime.network.send(peer, Refused(question.id, "no such leaf of a tree"))
-            return
-        ours = self._records.under(question.partition, sorted(leaves))
-        theirs = unpack(question.checksums)
-        known_there = set(theirs)
-        missing = (key for known, key in ours.items() if known not in known_there)
-        records, are_all = batch_of(self._records_of(missing if question.wants_records else ()))
-        self.sent_count += len(records)
-        wanted = [known for known in theirs if known not in ours]
-        complete = are_all and len(wanted) <= BATCH_RECORDS_MAX
-        answer = LeafAnswer(question.id, records, pack(wanted[:BATCH_RECORDS_MAX]), complete)
-        self._runtime.network.send(peer, answer)
-
-    def _records_of(self, disk_keys: Iterable[str]) -> Iterator[Carried]:
-        """Those of them that are held, durably and whole."""
-        for disk_key in disk_keys:
-            kind, _, key = disk_key.partition("/")
-            record = self._records.durable(kind, key)
-            if record is not None:
-                yield kind, key, record

@@ -8,6 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvnode.comparisons import (
+    CompareLeaves,
+    CompareNodes,
+    CompareRoots,
+    CompareSingles,
+    Differing,
+    LeafAnswer,
+    Roots,
+    SinglesAnswer,
+)
 from kvnode.config import NodeAddress
 from kvnode.messages import (
     UNDECODABLE,
@@ -16,11 +26,6 @@ from kvnode.messages import (
     AskHeld,
     AskRing,
     AskSweep,
-    CompareLeaves,
-    CompareNodes,
-    CompareRoots,
-    CompareSingles,
-    Differing,
     DropTombstones,
     Fetch,
     Fetched,
@@ -28,7 +33,6 @@ from kvnode.messages import (
     Forwarded,
     Held,
     Hello,
-    LeafAnswer,
     MemberNews,
     Message,
     Moment,
@@ -38,8 +42,6 @@ from kvnode.messages import (
     Progress,
     Refused,
     RingNews,
-    Roots,
-    SinglesAnswer,
     Stale,
     Stored,
     StoreMany,
