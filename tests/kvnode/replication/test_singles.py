@@ -238,6 +238,14 @@ def test_what_the_peer_could_not_store_is_not_complete(play: Play) -> None:
         assert await rooms.nodes[ONE].exchange.give_to(OTHER, [0]) == set()
         assert await rooms.nodes[ONE].exchange.take_from(OTHER, [0]) == set()
         rooms.disks[OTHER].full = False
+        rooms.disks[OTHER].held = True
+        giving = asyncio.ensure_future(rooms.nodes[ONE].exchange.give_to(OTHER, [0]))
+        await asyncio.sleep(0.5)
+        for sync in rooms.disks[OTHER]._waiting:
+            sync.set_exception(OSError("it failed later"))
+        rooms.disks[OTHER]._waiting.clear()
+        assert await giving == set()
+        rooms.disks[OTHER].release()
         assert await rooms.nodes[ONE].exchange.give_to(OTHER, [0]) == {0}
 
     play(story, 2, replicas=2, partitions=2)
