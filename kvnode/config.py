@@ -137,7 +137,7 @@ class UpkeepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     repair_s: float = 600.0
     sweep_s: float = 60.0
-    checkpoint_s: float = 300.0
+    checkpoint_s: float = 60.0
     scrub_s: float = 3600.0
     message_age_s_max: float = 30.0
 

@@ -53,6 +53,7 @@ from kvnode.messages import (
     Welcome,
 )
 from kvnode.observe import Traces
+from kvnode.replication.audience import Audiences
 from kvnode.replication.coordinator import Coordinator
 from kvnode.replication.dots import DotSource
 from kvnode.replication.exchange import Exchange
@@ -112,8 +113,7 @@ class Node:
             self.dots,
             self.hints,
             self.traces,
-            self._is_dead,
-            self._is_alive,
+            Audiences(self.ring, name, self._is_dead, self._is_alive),
         )
         refuse = self.spread.refuse_other_epoch
         self.sweep = Sweep(
@@ -255,13 +255,14 @@ class Node:
         return self.members.state(peer) == DEAD
 
     def _member_changed(self, before: Member, after: Member) -> None:
+        self.coordinator.audiences.forget()
         self.runtime.log(
             "member", peer=after.name, before=before.state, after=after.state, incarnation=after.incarnation
         )
         if before.state == DEAD and after.state == ALIVE:
             self.exchange.turns.is_back(after.name)
 
-    def _has_forgotten(self, kind: str) -> None:
+    def _has_forgotten(self) -> None:
         """A record was lost, damaged or not stored, and with it what it had covered: go on as another store."""
         self.stillness.disturb_all()
         self.dots.renew()

@@ -45,6 +45,7 @@ class Swim:
         self._on_epoch = on_epoch
         self._node = node
         self._members = members
+        self._now_ms = runtime.clock.now_ms
         self._heard_ms: dict[str, float] = {}
         self._suspected_ms: dict[str, float] = {}
         self._pinged_ms: dict[str, float] = {}
@@ -52,7 +53,7 @@ class Swim:
 
     def heard(self, peer: str) -> None:
         """A message of any kind arrived from this peer."""
-        self._heard_ms[peer] = self._runtime.clock.now_ms()
+        self._heard_ms[peer] = self._now_ms()
 
     # --- probing ------------------------------------------------------------------------------------------
 

@@ -26,6 +26,9 @@ _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 0.5
 _PATIENCE_S = (
     1.0  # what is sent so soon after a link was lost (or at the start) waits for the next connection
 )
+_UNCHECKED_BYTES = (
+    65_536  # how much of one turn of the loop may follow its first message without a look at the bound
+)
 HELLO_S_MAX = 5.0
 _FIRST = asyncio.FIRST_COMPLETED
 _REFUSED_S = 1.0  # a connection that ends sooner was refused: do not knock on that door all the time
@@ -109,16 +112,20 @@ class Link:
             self._enqueue(payload)
 
     def _enqueue(self, payload: bytes) -> None:
-        waits_too_long = self._transport is None and self._loop.time() - self._lost_s > _PATIENCE_S
-        if waits_too_long or self.rule.cut or self.queued_bytes > LINK_QUEUE_BYTES_MAX:
-            self.dropped_count += 1
-            return
-        if not self._queue and self._transport is not None:
-            self._loop.call_soon(self._flush)
-        self._queue.append(len(payload).to_bytes(4, "big"))
-        self._queue.append(payload)
+        queue = self._queue
+        if not queue or self._queued_bytes > _UNCHECKED_BYTES or self._transport is None or self.rule.cut:
+            if self._is_refused():
+                self.dropped_count += 1
+                return
+            if not queue and self._transport is not None:
+                self._loop.call_soon(self._flush)
+        queue += (len(payload).to_bytes(4, "big"), payload)
         self._queued_bytes += len(payload) + 4
         self.sent_count += 1
+
+    def _is_refused(self) -> bool:
+        waits_too_long = self._transport is None and self._loop.time() - self._lost_s > _PATIENCE_S
+        return waits_too_long or self.rule.cut or self.queued_bytes > LINK_QUEUE_BYTES_MAX
 
     def _flush(self) -> None:
         # uvloop raises on writing to a connection that is lost already, though nobody was told yet.

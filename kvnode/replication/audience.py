@@ -30,53 +30,77 @@ class Audience(NamedTuple):
     stand_ins: dict[str, str]
 
 
-def audience_of(
-    key: str,
-    *,
-    ring: Placement,
-    node: str,
-    is_dead: Callable[[str], bool],
-    letter: str,
-    asked: int | None,
-    begun: bool = False,
-    is_alive: Callable[[str], bool] | None = None,
-) -> Audience:
-    """Whom `node` must ask about `key`, to read (letter R) or to write (W) at `asked` replicas.
+class Audiences:
+    """Finds the audience of each request of `node`.
 
-    is_alive: given for a sloppy request; others stand in for the owners of which it is not true. Raises QuorumUnmet at
-    once if that cannot succeed: definitely, unless it was `begun` in an older ring.
+    That of an ordinary request is the same for all keys of a partition until a member's state or the ring changes, so
+    it is remembered until then.
     """
-    replicas = ring.preference_list(key)
-    n = len(replicas)
-    need = min(2, n) if asked is None else asked
-    if not 1 <= need <= n:
-        raise BadRequest(f"{letter.lower()}={need}: expected 1 to {n}, the number of replicas")
-    here = node in replicas
-    stand_ins: dict[str, str] = {}
-    if is_alive is not None:
-        if len(ring.nodes) <= n:
-            raise BadRequest(
-                f"sloppy=true needs more than N={n} nodes, so that others can stand in for owners; "
-                f"this cluster has {len(ring.nodes)}"
-            )
-        away = [replica for replica in replicas if replica != node and not is_alive(replica)]
-        pending_now = ring.pending(key)
-        others = [
-            other
-            for other in ring.walk(key)[n:]
-            if (other == node or is_alive(other)) and other not in pending_now
-        ]
-        stand_ins = dict(zip(others, away, strict=False))
-    gone = stand_ins.values()
-    live = [r for r in replicas if r != node and r not in gone and not is_dead(r)]
-    dead = [replica for replica in replicas if replica != node and replica not in live]
-    pending = ring.pending(key) if letter == "W" else ()
-    why = ""
-    if len(live) + len(stand_ins) + here < need:
-        why = f"{', '.join(dead)} known to be dead"
-    elif pending and any(is_dead(each) for each in pending):
-        lost = ", ".join(each for each in pending if is_dead(each))
-        why = f"{lost}, known to be dead, takes the partition over and must have it too: {ring.state.change}"
-    if why:
-        raise QuorumUnmet(letter, need=need, got=0, n=n, definite=not begun, why=why)
-    return Audience(ring.epoch, need, n, here, live, dead, pending, stand_ins)
+
+    def __init__(
+        self, ring: Placement, node: str, is_dead: Callable[[str], bool], is_alive: Callable[[str], bool]
+    ) -> None:
+        self._ring = ring
+        self._node = node
+        self._is_dead = is_dead
+        self._is_alive = is_alive
+        self._known: dict[tuple[str, int, int | None], Audience] = {}
+
+    def forget(self) -> None:
+        """Somebody is alive, suspect or dead who was not before."""
+        self._known.clear()
+
+    def find(
+        self, letter: str, key: str, asked: int | None, *, begun: bool = False, sloppy: bool = False
+    ) -> Audience:
+        """Whom to ask about `key`, to read (letter R) or to write (W) at `asked` replicas.
+
+        sloppy: others stand in for the owners that are not alive. Raises QuorumUnmet at once if that cannot succeed:
+        definitely, unless it was `begun` in an older ring.
+        """
+        place = (letter, self._ring.partition_of(key), asked)
+        known = None if sloppy else self._known.get(place)
+        if known is None or known.epoch != self._ring.epoch:
+            known = self._find(letter, key, asked, begun, self._is_alive if sloppy else None)
+            if not sloppy:
+                self._known[place] = known
+        return known
+
+    def _find(
+        self, letter: str, key: str, asked: int | None, begun: bool, is_alive: Callable[[str], bool] | None
+    ) -> Audience:
+        ring, node, is_dead = self._ring, self._node, self._is_dead
+        replicas = ring.preference_list(key)
+        n = len(replicas)
+        need = min(2, n) if asked is None else asked
+        if not 1 <= need <= n:
+            raise BadRequest(f"{letter.lower()}={need}: expected 1 to {n}, the number of replicas")
+        here = node in replicas
+        stand_ins: dict[str, str] = {}
+        if is_alive is not None:
+            if len(ring.nodes) <= n:
+                raise BadRequest(
+                    f"sloppy=true needs more than N={n} nodes, so that others can stand in for owners; "
+                    f"this cluster has {len(ring.nodes)}"
+                )
+            away = [replica for replica in replicas if replica != node and not is_alive(replica)]
+            pending_now = ring.pending(key)
+            others = [
+                other
+                for other in ring.walk(key)[n:]
+                if (other == node or is_alive(other)) and other not in pending_now
+            ]
+            stand_ins = dict(zip(others, away, strict=False))
+        gone = stand_ins.values()
+        live = [r for r in replicas if r != node and r not in gone and not is_dead(r)]
+        dead = [replica for replica in replicas if replica != node and replica not in live]
+        pending = ring.pending(key) if letter == "W" else ()
+        why = ""
+        if len(live) + len(stand_ins) + here < need:
+            why = f"{', '.join(dead)} known to be dead"
+        elif pending and any(is_dead(each) for each in pending):
+            lost = ", ".join(each for each in pending if is_dead(each))
+            why = f"{lost}, known to be dead, takes the partition over and must have it too: {ring.state.change}"
+        if why:
+            raise QuorumUnmet(letter, need=need, got=0, n=n, definite=not begun, why=why)
+        return Audience(ring.epoch, need, n, here, live, dead, pending, stand_ins)

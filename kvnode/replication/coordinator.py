@@ -32,7 +32,7 @@ from kvnode.config import (
 from kvnode.errors import Conflict, NotFound, QuorumUnmet, TooBusy
 from kvnode.messages import COUNTER, KV, Fetch, FetchHinted, StoreHint, StoreRecord
 from kvnode.observe import Samples, Traces
-from kvnode.replication.audience import Audience, audience_of
+from kvnode.replication.audience import Audience, Audiences
 from kvnode.replication.dots import DotSource, NoDots
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
@@ -72,18 +72,16 @@ class Coordinator:
         dots: DotSource,
         hints: Hints,
         traces: Traces,
-        is_dead: Callable[[str], bool],
-        is_alive: Callable[[str], bool],
+        audiences: Audiences,
     ) -> None:
-        self._is_alive = is_alive
         self._runtime = runtime
         self._ring = ring
         self._calls = calls
         self._records = records
         self._dots = dots
         self._stand_in_dots = StandInDots(runtime, node)
-        self._is_dead = is_dead
         self._lags: dict[str, Samples] = {}
+        self.audiences = audiences
         self.node = node
         self.hints = hints
         self.traces = traces
@@ -139,14 +137,19 @@ class Coordinator:
         acknowledged_by, stand_ins = await self._write(
             KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy
         )
+        seen = siblings.context_for_writer(version)
+        is_all = (
+            len(siblings.versions) == 1 and not context.dots
+        )  # then that is the version's own clock as well
+        clock = seen.vector if is_all else version.clock
         return PutAnswer(
             key=request.key,
             dot=str(dot),
             node=self.node,
-            context=pack_context(siblings.context_for_writer(version)),
+            context=pack_context(seen),
             issued_under=context.vector.as_dict(),
             issued_under_dots=[str(dot) for dot in context.dots],
-            vector_clock=version.clock.as_dict(),
+            vector_clock=clock.as_dict(),
             timestamp=version.timestamp,
             w=audience.need,
             acknowledged_by=acknowledged_by,
@@ -268,16 +271,7 @@ class Coordinator:
     ) -> Audience:
         if len(self._calls) >= REQUESTS_IN_FLIGHT_MAX and not begun:
             raise TooBusy(f"{REQUESTS_IN_FLIGHT_MAX} requests are on their way; try again later")
-        return audience_of(
-            key,
-            ring=self._ring,
-            node=self.node,
-            is_dead=self._is_dead,
-            letter=letter,
-            asked=asked,
-            begun=begun,
-            is_alive=self._is_alive if sloppy else None,
-        )
+        return self.audiences.find(letter, key, asked, begun=begun, sloppy=sloppy)
 
     async def _write(
         self,

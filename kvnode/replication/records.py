@@ -77,14 +77,14 @@ class _Unsynced:
 class Records:
     """The records of one replica, above one Disk.
 
-    on_forgotten: told, before the row is dropped, that a damaged row has made this replica forget a record of a kind.
+    on_forgotten: told, before the row is dropped, that a damaged row has made this replica forget a record.
     """
 
     def __init__(
         self,
         runtime: Runtime,
         ring: Ring | Placement,
-        on_forgotten: Callable[[str], None] = lambda kind: None,
+        on_forgotten: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_forgotten = on_forgotten
         self._disk = runtime.disk
@@ -263,7 +263,7 @@ class Records:
         self._recent.discard(disk_key)
         self.corrupt_count += 1
         self._runtime.log("record_corrupt", level="error", partition=partition, key=disk_key)
-        self._on_forgotten(disk_key.partition("/")[0])
+        self._on_forgotten()
         self.forest.change(partition, known, 0)
         self.row_count -= 1
         self._refused[disk_key] = partition, known
@@ -283,24 +283,24 @@ class Records:
         is held here too, nothing needs merging: the peer has done it.
         Raises msgspec.MsgspecError if the record is not one of this kind.
         """
-        known = self.latest(kind, key)
+        disk_key = f"{kind}/{key}"
+        unsynced = self._unsynced.get(disk_key)
+        known = self._read(key, disk_key) if unsynced is None else unsynced.latest
         if known is None:
             _check(kind, record)
             merged = record
-        elif made_from and made_from == self._checksum_of_latest(f"{kind}/{key}", known):
+        elif made_from and made_from == self._checksum_of_latest(disk_key, known, unsynced):
             merged = record
         else:
             merged = merge_records(kind, known, record)
         if merged != known:
-            self.write(kind, key, merged, then, known=known)
-            return
-        unsynced = self._unsynced.get(f"{kind}/{key}")
-        if unsynced is None:
+            self._write(key, disk_key, merged, then, known, unsynced)
+        elif unsynced is None:
             then(True)
         elif unsynced.group is not None and unsynced.group.done() and unsynced.group.exception():
-            self.write(kind, key, merged, then, known=known)  # that write failed: try again
+            self._write(key, disk_key, merged, then, known, unsynced)  # that write failed: try again
         else:
-            unsynced.writes.append((f"{kind}/{key}", b"", 0, then))  # wait for the sync that is on its way
+            unsynced.writes.append((disk_key, b"", 0, then))  # wait for the sync that is on its way
 
     def write(self, kind: str, key: str, record: bytes, then: Then, *, known: bytes | None) -> int:
         """Make `record` the latest state, where `known` was; `then` is called when it is durable.
@@ -308,11 +308,21 @@ class Records:
         Returns the checksum of `known`; 0 if there was none.
         """
         disk_key = f"{kind}/{key}"
+        return self._write(key, disk_key, record, then, known, self._unsynced.get(disk_key))
+
+    def _write(
+        self,
+        key: str,
+        disk_key: str,
+        record: bytes,
+        then: Then,
+        known: bytes | None,
+        unsynced: _Unsynced | None,
+    ) -> int:
         partition = self._ring.partition_of(key)
         after = checksum(disk_key, record)
-        future = self._disk.commit([Row(_TABLE, partition, disk_key, record, after)])
-        before = self._checksum_of_latest(disk_key, known)
-        unsynced = self._unsynced.get(disk_key)
+        future = self._disk.commit((Row(_TABLE, partition, disk_key, record, after),))
+        before = self._checksum_of_latest(disk_key, known, unsynced)
         if unsynced is None:
             unsynced = self._unsynced[disk_key] = _Unsynced(known)
         unsynced.latest, unsynced.checksum = record, after
@@ -326,8 +336,7 @@ class Records:
         unsynced.group, unsynced.writes = future, self._group_writes
         return before
 
-    def _checksum_of_latest(self, disk_key: str, latest: bytes | None) -> int:
-        unsynced = self._unsynced.get(disk_key)
+    def _checksum_of_latest(self, disk_key: str, latest: bytes | None, unsynced: _Unsynced | None) -> int:
         return self._checksum_of(disk_key, latest) if unsynced is None else unsynced.checksum
 
     def _checksum_of(self, disk_key: str, durable: bytes | None) -> int:
@@ -357,7 +366,7 @@ class Records:
         partition = self._ring.partition_of(disk_key.partition("/")[2])
         self.forest.change(partition, failed.checksum, self._checksum_of(disk_key, failed.durable))
         self.row_count -= failed.durable is None
-        self._on_forgotten(disk_key.partition("/")[0])
+        self._on_forgotten()
 
 
 def _merge(one: State, other: State) -> State:

@@ -2,9 +2,10 @@
 
 A file is whole or it is not used. SQLite's own check finds pages that are no pages, rows out of order and what is
 missing between them. It does not look at three things that matter here, so this does: the tables' own definitions,
-the rows that say who this store is, and commits in the log that SQLite would pass over in silence, for with them may
-go the reservation of dots that other replicas have already seen. A damaged file keeps its bytes under another name;
-the node begins anew as an empty store with a fresh identity, and the other replicas rebuild it.
+the rows that say who this store is, and commits in a log (ours, log.py, or SQLite's own) that would be passed over in
+silence, for with them may go the reservation of dots that other replicas have already seen. A damaged file keeps its
+bytes under another name; the node begins anew as an empty store with a fresh identity, and the other replicas rebuild
+it.
 
 Not here: a row whose record is not what was written, which costs that row alone (replication/scrub.py).
 """
@@ -19,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kvnode.checksum import checksum
+from kvnode.storage.log import LOG_SIDES, read_log
 
 _TROUBLE_OF_THE_COMPUTER = frozenset(
     (
@@ -34,7 +36,7 @@ _TROUBLE_OF_THE_COMPUTER = frozenset(
     )
 )
 _SET_ASIDE_COUNT_MAX = 3
-_SIDES = ("", "-wal", "-shm")
+_SIDES = ("", "-wal", "-shm", *LOG_SIDES)
 _LOG_HEAD, _FRAME_HEAD = 32, 24
 
 
@@ -52,6 +54,9 @@ def damage_of(path: Path, tables: Mapping[str, str]) -> str | None:
     tables: the statement that created each table; other tables must not be there.
     Raises sqlite3.Error for trouble that is not the file's own: a full disk, no permission.
     """
+    log_damage = next((segment.damage for segment in read_log(path) if segment.damage), None)
+    if log_damage is not None:
+        return log_damage
     if not path.exists() or not path.stat().st_size:
         return None
     if _mark(path).exists():

@@ -1,13 +1,15 @@
-"""A durable disk on one SQLite file, with group commit: one sync for all the writes that are waiting.
+"""A durable disk: a commit log with group commit, and SQLite tables that follow it.
 
-The writes of one turn of the event loop, and those that arrive while a sync runs, are committed together. They wait in
-memory until then, so that SQLite gets them in one go, and a key that is written twice only once; a reader that comes
-in between sees them too, since they are handed to SQLite before it is asked.
+A commit is acknowledged when it stands in the log (log.py) and that is synced. The commits of one turn of the event
+loop, and those that arrive while a sync runs, share one append and one sync. Their rows stay in memory (memtable.py),
+where readers see them at once, until some thousand have come together; then these are moved into the tables (tables.py)
+a few at a time between other work, and their segment of the log is begun anew. So a write costs one append and no look
+at a page, and a key that is written often is moved once.
 
-SQLite writes its log (WAL) without syncing it; the sync is ours: fdatasync, or F_FULLFSYNC on macOS, where fsync does
-not reach the platter. On a fast disk it is done at once, since handing it to another thread takes longer than the
-sync. When the running mean exceeds INLINE_SYNC_MS_MAX the next ones run on a thread of their own, so that a slow disk
-delays acknowledgements but never probes and reads. Checkpoints always run on another thread.
+The sync is fdatasync, or F_FULLFSYNC on macOS, where fsync does not reach the platter. On a fast disk it is done at
+once, since handing it to another thread takes longer than the sync. When the running mean exceeds INLINE_SYNC_MS_MAX
+the next ones run on a thread of their own, so that a slow disk delays acknowledgements but never probes and reads. The
+end of a move, which syncs the tables, always runs on another thread.
 
 A sync that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate", 2018). A
 full disk is an ordinary error: those writes fail, reads go on.
@@ -15,7 +17,8 @@ full disk is an ordinary error: those writes fail, reads go on.
 A file that is damaged when the disk is opened is set aside (damage.py); one that turns out to be while it is in use
 ends the process, and is set aside at the next start.
 
-A student may open the file while the node runs: `pandas.read_sql("select * from records", ...)`.
+A student may open the file while the node runs: `pandas.read_sql("select * from records", ...)`. It says what had been
+moved; POST /upkeep {"work": ["checkpoint"]} moves the rest.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,24 +41,27 @@ from kvnode.observe import Samples
 from kvnode.runtime import ANY, LowBits, Row
 from kvnode.storage.damage import damage_of, is_damage, mark_damaged, set_aside, set_aside_files
 from kvnode.storage.files import StorageError, lock, sync_directory, sync_function
+from kvnode.storage.log import CommitLog, read_log, remove_log
+from kvnode.storage.memtable import Memtable, Place
+from kvnode.storage.tables import TABLES, Tables
 
-TABLES = {
-    table: f"create table {table} (partition integer not null, key text not null,"
-    " record blob not null, checksum integer not null, primary key (partition, key)) without rowid"
-    for table in ("records", "hints", "meta")
-}
-_CHECKPOINT_ROWS = 8192  # each row dirties about one page of 4 kB
-_PAGE_BYTES = 2048  # a random write logs a whole page: measured, half the default costs half the CPU a write
 INLINE_SYNC_MS_MAX = 2.0
-_LOG_PAGES_MAX = 16_384  # 64 MB: then the log is made to begin anew
 _MEAN_SHARE = 0.1  # one slow sync (a busy computer) does not make a slow disk
+_MOVE_AT_ROWS = 8192  # or
+_MOVE_AT_BYTES = 8_000_000
+_LOG_BYTES_MAX = 64_000_000  # beyond that the tables take no rows, and the log must not grow for ever
+_STEP_ROWS_MIN = 64  # about a millisecond
+_STEP_SHARE = 32  # a longer backlog is moved in longer steps
+_STEP_PAUSE_S = 0.004
+_RETRY_S = 1.0
 
 
 class SqliteDisk:
-    """runtime.Disk on `directory`/data.sqlite. One process at a time: a second one is refused.
+    """runtime.Disk on `directory`/data.sqlite and its log. One process at a time: a second one is refused.
 
     damage: why the file that was found was set aside just now, and under which name. on_damage: called when a file
     turns out to be damaged while it is in use; it must not return.
+    Invariant: every acknowledged row is in the tables, durably, or in a segment that is read back after a crash.
     """
 
     def __init__(
@@ -75,44 +82,43 @@ class SqliteDisk:
             if why is not None:
                 self.damage = (why, set_aside(self._path))
             self._set_aside = [file.name for file in set_aside_files(self._path)]
-            self._database = self._open()
-            self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT, 0o600)
+            self._tables = Tables(self._path)
+            self._read_log_back()
+            self._log = CommitLog(self._path)
+            sync_directory(directory)  # the names are durable before the first commit is
         except (sqlite3.Error, OSError) as error:
             raise StorageError(f"cannot use {self._path}: {error}") from error
         self._sync_file = sync_function()
-        sync_directory(directory)
         self._group: asyncio.Future[None] | None = None
-        self._waiting: dict[tuple[str, int, str], Row] = {}
+        self._waiting = Memtable()  # not in the log yet
+        self._fresh = Memtable()  # in the segment in use
+        self._frozen = Memtable()  # in the other segment, and being moved
+        self._move: asyncio.Future[None] | None = None
+        self._steps: Iterator[tuple[str, list[Row]]] = iter(())
+        self._in_haste = False
         self._syncing = False
         self._disk_is_fast = True
         self._mean_sync_ms = 0.0
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run_syncs, name="sync", daemon=True)
         self._thread.start()
-        self._checkpoint: threading.Thread | None = None
         self.sync_ms = Samples()
         self.commit_count = 0
         self.record_count = 0
-        self._checkpointed_at = 0
-        self._log_is_long = False
-        self._log_pages = self._log_pages_moved = 0
+        self.moved_count = 0
 
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, cached_statements=64
-        )
-        database.execute(f"pragma page_size={_PAGE_BYTES}")
-        database.execute("pragma journal_mode=wal").fetchone()
-        database.execute("pragma synchronous=normal")  # commits do not sync by themselves: _run_syncs does
-        database.execute("pragma wal_autocheckpoint=0")
-        database.execute("pragma cache_size=-32768")
-        for statement in TABLES.values():
-            database.execute(statement.replace("create table", "create table if not exists"))
-        return database
+    def _read_log_back(self) -> None:
+        """After a crash: what the log holds goes to the tables, and the log is of no more use."""
+        for segment in read_log(self._path):
+            for rows in segment.commits:
+                for row in rows:
+                    self._tables.put(row.table, [row])
+        self._tables.commit()
+        remove_log(self._path)
 
-    def _refuse_if_damaged(self, error: sqlite3.Error) -> None:
+    def _refuse_if_damaged(self, error: Exception) -> None:
         """If the file turns out to be damaged, nothing that it says can be relied on any more: do not return."""
-        if not is_damage(error):
+        if not isinstance(error, sqlite3.Error) or not is_damage(error):
             return
         why = f"{self._path} is damaged: {error}"
         mark_damaged(self._path, str(error))
@@ -120,59 +126,77 @@ class SqliteDisk:
         print(f"kvnode: {why}; stopping: the next start sets it aside", file=sys.stderr, flush=True)
         os._exit(70)
 
-    # --- reading ------------------------------------------------------------------------------------------
+    # --- reading: the tables, under what is newer ---------------------------------------------------------
 
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
         """See runtime.Disk."""
-        self._write_before_reading()
-        try:
-            row: tuple[bytes, int] | None = self._database.execute(
-                f"select record, checksum from {table} where partition=? and key=?", (partition, key)
-            ).fetchone()
-        except sqlite3.DatabaseError as error:
-            self._refuse_if_damaged(error)
-            raise
-        return row if row is None or type(row[0]) is bytes else (b"", 0)
+        place = (table, partition)
+        for newer in (self._waiting, self._fresh, self._frozen):
+            row = newer.get(place, key)
+            if row is not None:
+                return None if row.record is None else (row.record, row.checksum)
+        with self._reading():
+            return self._tables.get(table, partition, key)
 
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
         """See runtime.Disk."""
-        rows = self._select(
-            f"select key, record, checksum from {table} where partition=? and key>? order by key limit ?",
-            (partition, after, limit),
-        )
-        return [
-            Row(table, partition, key, record, known)
-            if type(record) is bytes
-            else Row(table, partition, key, b"")
-            for key, record, known in rows
-        ]
+        newer = self._newer((table, partition))
+        with self._reading():
+            rows = self._tables.scan(table, partition, after, limit + len(newer))
+        if not newer:
+            return rows
+        rows = [row for row in rows if row.key not in newer]
+        rows += (row for key, row in newer.items() if key > after and row.record is not None)
+        return sorted(rows)[:limit]
 
     def checksums(
         self, table: str, partition: int | None = None, *, low_bits: LowBits = ANY
     ) -> Iterator[tuple[int, str, int]]:
         """See runtime.Disk."""
-        tests, values = ["true"], list[int]()
         if partition is not None:
-            tests.append("partition=?")
-            values.append(partition)
-        if low_bits is not ANY:
-            tests.append(f"checksum & ? in ({','.join('?' * len(low_bits[1]))})")
-            values += (low_bits[0], *low_bits[1])
-        yield from self._select(
-            f"select partition, key, checksum from {table} where {' and '.join(tests)} order by partition, key",
-            tuple(values),
+            return iter([(partition, *found) for found in self._checksums((table, partition), low_bits)])
+        partitions = self._tables.partitions(table)
+        for newer in (self._waiting, self._fresh, self._frozen):
+            partitions |= newer.places(table)
+        return (
+            (each, *found)
+            for each in sorted(partitions)
+            for found in self._checksums((table, each), low_bits)
         )
+
+    def _checksums(self, place: Place, low_bits: LowBits) -> list[tuple[str, int]]:
+        newer = self._newer(place)
+        with self._reading():
+            found = list(self._tables.checksums(*place, low_bits))
+        if not newer:
+            return found
+        mask, wanted = low_bits
+        found = [(key, known) for key, known in found if key not in newer]
+        found += (
+            (key, row.checksum)
+            for key, row in newer.items()
+            if row.record is not None and row.checksum & mask in wanted
+        )
+        return sorted(found)
 
     def count(self, table: str) -> int:
         """See runtime.Disk."""
-        return int(next(self._select(f"select count(*) from {table}", ()))[0])
+        partitions = {p for each in (self._waiting, self._fresh, self._frozen) for p in each.places(table)}
+        with self._reading(), self._tables.snapshot():
+            count = self._tables.count(table)
+            for partition in partitions:
+                for key, row in self._newer((table, partition)).items():
+                    was_there = self._tables.get(table, partition, key) is not None
+                    count += (row.record is not None) - was_there
+        return count
 
-    def _select(self, statement: str, values: tuple[Any, ...]) -> Iterator[Any]:
-        self._write_before_reading()
+    def _newer(self, place: Place) -> dict[str, Row]:
+        return {**self._frozen.at(place), **self._fresh.at(place), **self._waiting.at(place)}
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
         try:
-            found = self._database.execute(statement, values)
-            while rows := found.fetchmany(1000):
-                yield from rows
+            yield
         except sqlite3.DatabaseError as error:
             self._refuse_if_damaged(error)
             raise
@@ -188,79 +212,46 @@ class SqliteDisk:
                 # Not at the end of this turn but of the next: first the messages of this turn leave, so that the
                 # replicas sync while this node does, and what has arrived meanwhile joins the group.
                 self._loop.call_soon(self._loop.call_soon, self._flush)
-        for row in rows:
-            self._waiting[row[:3]] = row
+        self._waiting.put(_with_checksums(rows))
         return self._group
-
-    def _write(self) -> None:
-        """Hand what waits to SQLite, in the open transaction. Raises sqlite3.Error."""
-        if not self._database.in_transaction:
-            self._database.execute("begin")
-        rows, self._waiting = self._waiting.values(), {}
-        for table in dict.fromkeys(row.table for row in rows):
-            mine = [row for row in rows if row.table == table]
-            puts = [
-                (row.partition, row.key, row.record, row.checksum or checksum(row.key, row.record))
-                for row in mine
-                if row.record is not None
-            ]
-            gone = [(row.partition, row.key) for row in mine if row.record is None]
-            self._database.executemany(f"replace into {table} values (?,?,?,?)", puts)
-            if gone:
-                self._database.executemany(f"delete from {table} where partition=? and key=?", gone)
-        self.record_count += len(rows)
-
-    def _write_before_reading(self) -> None:
-        """A reader sees all commits; if they cannot be stored, they fail here and it sees none of them."""
-        if self._waiting:
-            try:
-                self._write()
-            except sqlite3.Error as error:
-                self._fail_group(error)
-
-    def _fail_group(self, error: sqlite3.Error) -> None:
-        """The transaction cannot be stored (a full disk): all its writes fail, the next one starts afresh."""
-        self._refuse_if_damaged(error)
-        group, self._group = self._group, None
-        assert group is not None
-        with contextlib.suppress(sqlite3.Error):
-            self._database.execute("rollback")
-        group.set_exception(StorageError(f"cannot write to {self._path}: {error}"))
 
     def _flush(self) -> None:
         group = self._group
         if group is None or self._syncing:
             return
+        self._group, waiting, self._waiting = None, self._waiting, Memtable()
+        rows = list(waiting.rows())
         try:
-            self._write()
-            self._database.execute("commit")
-        except sqlite3.Error as error:
-            self._fail_group(error)
+            if self._log.written_bytes > _LOG_BYTES_MAX:
+                raise OSError("the tables take no rows, and the log is long enough")
+            self._log.append(rows)
+        except OSError as error:
+            group.set_exception(StorageError(f"cannot write to {self._path}: {error.strerror or error}"))
             return
-        if self._log_is_long:
-            self._begin_log_anew()
-        self._group = None
+        self._fresh.put(rows)
         self._syncing = True
         self.commit_count += 1
+        self.record_count += len(rows)
         if self._disk_is_fast and not self._delay_ms():
-            self._synced(group, self._sync())
+            self._synced(group, self._sync(self._log.descriptor))
         else:
-            self._work.put(lambda: self._sync_on_thread(group))
+            descriptor = self._log.descriptor
+            self._work.put(lambda: self._sync_on_thread(group, descriptor))
 
-    def _sync(self) -> float:
-        """Make everything committed so far durable; returns how long that took (ms)."""
+    def _sync(self, descriptor: int) -> float:
+        """Make everything appended so far durable; returns how long that took (ms)."""
         started = time.monotonic()
         try:
-            self._sync_file(self._wal)
+            self._sync_file(descriptor)
         except OSError as error:
             why = f"kvnode: sync of {self._path} failed: {error}; stopping, since nothing is certain now"
             print(why, file=sys.stderr, flush=True)
             os._exit(70)
         return (time.monotonic() - started) * 1000.0
 
-    def _sync_on_thread(self, group: asyncio.Future[None]) -> None:
+    def _sync_on_thread(self, group: asyncio.Future[None], descriptor: int) -> None:
         time.sleep(self._delay_ms() / 1000.0)
-        duration_ms = self._sync()
+        duration_ms = self._sync(descriptor)
         with contextlib.suppress(RuntimeError):  # the loop has been closed: the process is ending
             self._loop.call_soon_threadsafe(self._synced, group, duration_ms)
 
@@ -272,62 +263,93 @@ class SqliteDisk:
         group.set_result(None)
         if self._group is not None:
             self._loop.call_soon(self._flush)
-        self._checkpoint_if_due()
+        if self._move is None and (
+            self._fresh.row_count > _MOVE_AT_ROWS or self._log.written_bytes > _MOVE_AT_BYTES
+        ):
+            with contextlib.suppress(OSError):  # the disk is full: after the next commit again
+                self._begin_move()
 
     def _run_syncs(self) -> None:
         while (work := self._work.get()) is not None:
             work()
 
-    # --- upkeep -------------------------------------------------------------------------------------------
+    # --- moving rows from the log to the tables -----------------------------------------------------------
 
-    def _checkpoint_if_due(self) -> None:
-        if self._checkpoint is not None and self._checkpoint.is_alive():
+    def _begin_move(self) -> asyncio.Future[None]:
+        """Move what the segment in use holds; the other one is free. OSError: it cannot be begun."""
+        self._log.begin()
+        self._frozen, self._fresh = self._fresh, Memtable()
+        self._move = self._loop.create_future()
+        self._move.add_done_callback(_retrieve)
+        self._steps = self._frozen.in_order()
+        self._loop.call_soon(self._step)
+        return self._move
+
+    def _step(self) -> None:
+        room = max(_STEP_ROWS_MIN, self._fresh.row_count // _STEP_SHARE)
+        try:
+            while (room > 0 or self._in_haste) and (step := next(self._steps, None)) is not None:
+                table, rows = step
+                self._tables.put(table, rows)
+                self.moved_count += len(rows)
+                room -= len(rows)
+        except sqlite3.Error as error:
+            self._move_failed(error)
             return
-        if self.record_count - self._checkpointed_at >= _CHECKPOINT_ROWS:
-            self._checkpointed_at = self.record_count
-            self._checkpoint = threading.Thread(target=self._run_checkpoint, name="checkpoint", daemon=True)
-            self._checkpoint.start()
+        if room > 0 or self._in_haste:
+            threading.Thread(target=self._end_move_on_thread, name="checkpoint", daemon=True).start()
+        else:
+            self._loop.call_later(_STEP_PAUSE_S, self._step)
 
-    def _run_checkpoint(self) -> None:
-        """Move the log into the database file. Passive: it never makes a reader or a writer wait."""
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self._path)) as database:
-            _, pages, moved = database.execute("pragma wal_checkpoint(passive)").fetchone()
-            self._log_is_long = pages > _LOG_PAGES_MAX and moved > 0
-            self._log_pages, self._log_pages_moved = pages, moved
+    def _end_move_on_thread(self) -> None:
+        told: Callable[[], None] = self._move_ended
+        try:
+            self._tables.commit()
+            self._log.empty_other(self._sync_file)
+        except (sqlite3.Error, OSError) as error:
+            told = partial(self._move_failed, error)
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: the process is ending
+            self._loop.call_soon_threadsafe(told)
+
+    def _move_ended(self) -> None:
+        move, self._move, self._frozen = self._move, None, Memtable()
+        assert move is not None
+        move.set_result(None)
+
+    def _move_failed(self, error: Exception) -> None:
+        """Nothing is lost, it is all in the log: say so to who waits, and try again in a while."""
+        self._refuse_if_damaged(error)
+        self._tables.rollback()
+        move, self._move = self._move, self._loop.create_future()
+        self._move.add_done_callback(_retrieve)
+        assert move is not None
+        move.set_exception(StorageError(f"cannot write to {self._path}: {error}"))
+        self._steps = self._frozen.in_order()
+        self._loop.call_later(_RETRY_S, self._step)
+
+    async def _move_everything(self) -> None:
+        """All that was committed until now is in the tables when this ends. StorageError: it cannot be."""
+        if self._move is not None:
+            await asyncio.shield(self._move)
+        while self._move is not None:  # somebody else waited too, and has begun the next one
+            await asyncio.shield(self._move)
+        if not self._fresh.row_count:
+            return
+        try:
+            move = self._begin_move()
+        except OSError as error:
+            raise StorageError(f"cannot write to {self._path}: {error.strerror}") from error
+        await asyncio.shield(move)
 
     async def checkpoint(self) -> dict[str, Any]:
-        """See runtime.Disk. Pages that deleted rows have freed stay in the file, and are the first to be used again."""
-        thread = self._checkpoint
-        if thread is None or not thread.is_alive():
-            self._checkpointed_at = self.record_count
-            thread = self._checkpoint = threading.Thread(
-                target=self._run_checkpoint, name="checkpoint", daemon=True
-            )
-            thread.start()
-        await self._loop.run_in_executor(None, thread.join)
-        try:
-            [pages], [free] = (
-                self._database.execute(f"pragma {figure}").fetchone()
-                for figure in ("page_count", "freelist_count")
-            )
-        except sqlite3.Error as error:
-            raise StorageError(f"cannot read {self._path}: {error}") from error
+        """See runtime.Disk."""
+        before = self.moved_count
+        await self._move_everything()
         return {
-            "log_pages": self._log_pages,
-            "log_pages_moved": self._log_pages_moved,
-            "file_bytes": pages * _PAGE_BYTES,
-            "free_bytes": free * _PAGE_BYTES,
+            "rows_moved": self.moved_count - before,
+            "log_bytes": self._log.written_bytes,
+            **self._tables.sizes(),
         }
-
-    def _begin_log_anew(self) -> None:
-        """Move the rest of the log between two transactions, so that the next one writes at its beginning.
-
-        A checkpoint beside a writer that never pauses is always a few commits behind, and the log grows without a
-        bound. What it left is little, so this holds up the loop for two syncs, once in many thousand writes.
-        """
-        self._log_is_long = False
-        with contextlib.suppress(sqlite3.Error):
-            self._database.execute("pragma wal_checkpoint(passive)").fetchone()
 
     def describe(self) -> dict[str, Any]:
         """See runtime.Disk."""
@@ -337,22 +359,38 @@ class SqliteDisk:
             "records_total": self.record_count,
             "batch_mean": round(self.record_count / self.commit_count, 2) if self.commit_count else None,
             "sync_ms": {"p50": sync["p50_ms"], "p95": sync["p95_ms"], "max": sync["max_ms"]},
+            "log_bytes": self._log.written_bytes,
+            "rows_moved_total": self.moved_count,
             "set_aside": self._set_aside,
         }
 
     async def close(self) -> None:
-        """Sync what is waiting, checkpoint and let go of the files."""
-        await self.commit([])
+        """Sync what is waiting, move it into the tables and let go of the files."""
+        self._in_haste = True
+        with contextlib.suppress(OSError):  # a full disk: the next start reads the log back
+            await self.commit([])
         self._work.put(None)
         self._thread.join()
-        if self._checkpoint is not None:
-            self._checkpoint.join()
-        self._database.close()
-        os.close(self._wal)
+        moved = False
+        with contextlib.suppress(OSError):
+            await self._move_everything()
+            moved = True
+        self._log.close()
+        self._tables.close()
+        if moved:
+            remove_log(self._path)
         os.close(self._lock)
 
 
+def _with_checksums(rows: Sequence[Row]) -> Iterator[Row]:
+    for row in rows:
+        if row.checksum or row.record is None:
+            yield row
+        else:
+            yield row._replace(checksum=checksum(row.key, row.record))
+
+
 def _retrieve(future: asyncio.Future[None]) -> None:
-    """Nobody may be waiting for a group; its failure is counted where it is noticed."""
+    """Nobody may be waiting for it; its failure is counted where it is noticed."""
     if not future.cancelled():
         future.exception()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import itertools
 import json
+import os
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -71,6 +74,28 @@ class TestDisk(MemoryDisk):
         for future in self._waiting:
             future.set_result(None)
         self._waiting.clear()
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """Within it, each file of a log takes `room_bytes` more, writes what fits and then says that the disk is full."""
+
+    @contextlib.contextmanager
+    def full(room_bytes: int = 0) -> Iterator[None]:
+        ends: dict[int, int] = {}
+        real_write = os.pwrite
+
+        def write(file: int, data: bytes, at: int) -> int:
+            room = ends.setdefault(file, os.fstat(file).st_size + room_bytes) - at
+            if room <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real_write(file, data[:room], at)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", write)
+            yield
+
+    return full
 
 
 class Wire:

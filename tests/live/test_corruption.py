@@ -6,8 +6,10 @@ damaged row is dropped and rebuilt. The log and /stats say which.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,23 +53,17 @@ class Store:
             self.ledger.acknowledged_counter(key, "actor", self._totals[key], 0)
 
     def damage(self, node: str, damage: Damage, chance: random.Random) -> None:
+        """With all that is in the logs moved into the file first: it is then what the node will read."""
+        told = self.client.upkeep("checkpoint", node=node)
+        assert told["upkeep"]["checkpoint"]["error"] == "", told
         self.cluster.kill(node)
         path = self.data_file(node)
-        for side in ("-wal", "-shm"):
-            assert not Path(f"{path}{side}").exists() or self._checkpointed(path)
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("pragma wal_checkpoint(truncate)").fetchone()
         content = bytearray(path.read_bytes())
         damage(content, chance)
         path.write_bytes(content)
         self.cluster.restart(node)
-
-    def _checkpointed(self, path: Path) -> bool:
-        """Move the log into the file, so that the file is what the node will read."""
-        import sqlite3
-
-        database = sqlite3.connect(path)
-        database.execute("pragma wal_checkpoint(truncate)").fetchone()
-        database.close()
-        return True
 
     def data_file(self, node: str) -> Path:
         return next(info.data_dir for info in self.cluster.nodes if info.name == node) / "data.sqlite"

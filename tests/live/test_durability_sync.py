@@ -21,6 +21,7 @@ import pytest
 
 from kvnode.cluster import LocalCluster
 from kvnode.messages import Stored, StoreMany, StoreRecord
+from kvnode.storage.log import LOG_SIDES
 
 pytestmark = [
     pytest.mark.live,
@@ -116,7 +117,7 @@ def synced_at(calls: list[Call], key: str) -> float | None:
         (
             c
             for c in calls
-            if c.name.startswith("pwrite") and c.target.endswith("-wal") and key.encode() in c.data
+            if c.name.startswith("pwrite") and c.target.endswith(LOG_SIDES) and key.encode() in c.data
         ),
         None,
     )
@@ -195,7 +196,7 @@ def test_nobody_says_safe_before_the_sync(traced: Run, sync_delay_us: int) -> No
     assert len(answers) == 30
     assert broken_promises(traces, "node-1", answers) == []
     syncs = {
-        node: sum(c.name in SYNCS and c.target.endswith("-wal") for c in calls)
+        node: sum(c.name in SYNCS and c.target.endswith(LOG_SIDES) for c in calls)
         for node, calls in traces.items()
     }
     print(f"{len(answers)} writes, 0 promised before the sync; syncs of the log: {syncs}")

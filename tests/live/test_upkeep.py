@@ -61,7 +61,7 @@ def test_deleted_keys_are_forgotten_on_demand_and_stay_deleted(
     assert main(["upkeep", "repair", "checkpoint", "--name", cluster.name]) == 0
     told = capsys.readouterr().out
     assert "node-3  checkpoint" in told
-    assert "log pages" in told
+    assert "rows moved" in told
     with pytest.raises(BadCommand, match="no work called 'dust'"):
         cluster.upkeep("dust")
     with pytest.raises(BadRequest, match="no work of upkeep"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kvnode.runtime import Row, Runtime
 from kvnode.storage import MemoryDisk, SqliteDisk
 from kvnode.versions import Context, Dot, PnCounter, Siblings
 
+FullDisk = Callable[..., AbstractContextManager[None]]
 RING = Ring.build(["node-1"], replicas=1, partitions=16)
 
 
@@ -71,33 +73,27 @@ def on_sqlite(directory: Path, story: Callable[[SqliteDisk], Coroutine[Any, Any,
     async def whole() -> None:
         disk = SqliteDisk(directory)
         await story(disk)
-        disk._database.execute("pragma max_page_count=1000000")
         await disk.close()
 
     asyncio.run(whole())
 
 
-def fill(disk: SqliteDisk) -> None:
-    pages = disk._database.execute("pragma page_count").fetchone()[0]
-    disk._database.execute(f"pragma max_page_count={pages + 3}")
-
-
 def test_a_failed_commit_leaves_state_and_forest_as_they_were_and_later_writes_are_fine(
-    tmp_path: Path,
+    tmp_path: Path, full_disk: FullDisk
 ) -> None:
     async def story(disk: SqliteDisk) -> None:
         records = records_on(disk)
         put(records, "old", value(1))
         await disk.commit([])
-        fill(disk)
-        before = records.durable(KV, "old")
-        failed = [put(records, "old", value(2, b"x" * 50_000)), put(records, "new", value(3, b"x" * 50_000))]
-        await asyncio.sleep(0.05)
-        assert failed == [[False], [False]]
-        assert records.durable(KV, "old") == records.latest(KV, "old") == before
-        assert records.durable(KV, "new") is None
-        assert_forest_is_true(records, disk)
-        disk._database.execute("pragma max_page_count=1000000")
+        with full_disk(room_bytes=8000):
+            before = records.durable(KV, "old")
+            large = b"x" * 50_000
+            failed = [put(records, "old", value(2, large)), put(records, "new", value(3, large))]
+            await asyncio.sleep(0.05)
+            assert failed == [[False], [False]]
+            assert records.durable(KV, "old") == records.latest(KV, "old") == before
+            assert records.durable(KV, "new") is None
+            assert_forest_is_true(records, disk)
         done = put(records, "new", value(4))
         await disk.commit([])
         await asyncio.sleep(0)
@@ -108,22 +104,22 @@ def test_a_failed_commit_leaves_state_and_forest_as_they_were_and_later_writes_a
 
 
 def test_a_write_that_waits_for_a_failed_one_is_not_acknowledged_by_the_sync_of_another(
-    tmp_path: Path,
+    tmp_path: Path, full_disk: FullDisk
 ) -> None:
-    """1. The disk is full: the write of a large record fails at once. 2. In the same turn a small record of another
+    """1. The disk is full: the write of a large record fails. 2. In the same turn a small record of another key fits.
 
-    key fits. 3. In the same turn the large record arrives again (a retry), changes nothing in memory, and was told
-    with the small one's sync: acknowledged, and on no disk.
+    3. In the same turn the large record arrives again (a retry), changes nothing in memory, and was told with the
+    small one's sync: acknowledged, and on no disk.
     """
 
     async def story(disk: SqliteDisk) -> None:
         records = records_on(disk)
-        fill(disk)
         large = value(1, b"x" * 50_000)
-        first = put(records, "large", large)
-        small = put(records, "small", value(2))
-        again = put(records, "large", large)
-        await asyncio.sleep(0.05)
+        with full_disk(room_bytes=8000):
+            first = put(records, "large", large)
+            small = put(records, "small", value(2))
+            again = put(records, "large", large)
+            await asyncio.sleep(0.05)
         assert first == again == [False]
         assert small == [True] or records.durable(KV, "small") is None
         assert records.durable(KV, "large") is None
@@ -194,7 +190,7 @@ def test_what_was_made_from_what_is_held_replaces_it_and_anything_else_is_merged
 
 
 def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_stays_true(
-    tmp_path: Path,
+    tmp_path: Path, full_disk: FullDisk
 ) -> None:
     """1. The disk is full, and a row is corrupt. 2. Dropping it failed; every read dropped it from the forest again,
 
@@ -207,23 +203,17 @@ def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_sta
         await disk.commit([])
         await asyncio.sleep(0)
         partition = RING.partition_of("k")
-        disk._database.execute("update records set record=x'00'")
+        await disk.checkpoint()
+        disk._tables._writer.execute("update records set record=x'00'")
         records._recent.discard("kv/k")
         root = MerkleForest(1).root(0)
-        real_write = disk._write
-
-        def no_write() -> None:
-            disk._waiting = {}
-            raise __import__("sqlite3").OperationalError("database or disk is full")
-
-        disk._write = no_write  # type: ignore[method-assign]
-        for _ in range(3):
-            assert records.durable(KV, "k") is None
-            await asyncio.sleep(0.01)
+        with full_disk():
+            for _ in range(3):
+                assert records.durable(KV, "k") is None
+                await asyncio.sleep(0.01)
         assert records.corrupt_count == 1
         assert records.forest.root(partition) == root
         assert records.row_count == 0
-        disk._write = real_write  # type: ignore[method-assign]
         put(records, "k", value(2))
         await disk.commit([])
         await asyncio.sleep(0)

@@ -18,7 +18,8 @@ from kvnode.checksum import checksum
 from kvnode.runtime import Row
 from kvnode.storage import SqliteDisk, StorageError
 from kvnode.storage.damage import damage_of, set_aside_files
-from kvnode.storage.sqlite import TABLES
+from kvnode.storage.log import LOG_SIDES
+from kvnode.storage.tables import TABLES
 
 ROW_COUNT = 4000
 PAGE = 4096
@@ -214,28 +215,76 @@ def test_the_log_of_a_crash_is_no_damage(crashed: Path) -> None:
     with_disk(crashed.parent, look_at_it)
 
 
-def test_an_unfinished_commit_at_the_end_of_the_log_is_no_damage(crashed: Path) -> None:
-    log = Path(f"{crashed}-wal")
-    os.truncate(log, log.stat().st_size - PAGE - 1000)
-    with_disk(crashed.parent, look)
+def log_of(crashed: Path) -> Path:
+    (log,) = (Path(f"{crashed}{side}") for side in LOG_SIDES if Path(f"{crashed}{side}").stat().st_size)
+    return log
+
+
+@pytest.mark.parametrize("left", [-1, -20, -40])
+def test_an_unfinished_commit_at_the_end_of_the_log_is_no_damage(crashed: Path, left: int) -> None:
+    log = log_of(crashed)
+    os.truncate(log, log.stat().st_size + left)
+
+    async def look_at_it(disk: SqliteDisk) -> None:
+        assert disk.get("meta", 0, "dots-reserved") == (b"73728", checksum("dots-reserved", b"73728"))
+
+    with_disk(crashed.parent, look_at_it)
     assert set_aside_files(crashed) == []
 
 
-@pytest.mark.parametrize("place", ["head", "middle"])
+@pytest.mark.parametrize("place", ["head", "turn", "salt", "middle", "length", "last but one"])
 def test_a_log_that_lost_a_commit_in_its_middle_is_damage(crashed: Path, place: str) -> None:
-    """1. Dots were reserved and issued. 2. A byte of the log is overwritten; SQLite drops all that comes after it,
+    """1. Dots were reserved and issued. 2. A byte of the log is overwritten: what follows cannot be read back.
 
-    without a word. 3. The reservation is gone, and the same dots would be issued again.
+    3. Were the rest used, the reservation would be gone, and the same dots would be issued again.
     """
-    log = Path(f"{crashed}-wal")
-    overwrite(log, 17 if place == "head" else log.stat().st_size // 2, b"\xaa\xbb\xcc")
+    log = log_of(crashed)
+    size = log.stat().st_size
+    middle = log.read_bytes().find(b"40960")
+    places = {
+        "head": 0,
+        "turn": 12,
+        "salt": 17,
+        "middle": middle,
+        "length": middle - 60,
+        "last but one": size - 90,
+    }
+    overwrite(log, places[place], b"\xaa\xbb\xcc")
+
+    async def look_at_it(disk: SqliteDisk) -> None:
+        assert disk.damage is not None
+        assert "commit" in disk.damage[0] or "head" in disk.damage[0]
+        assert disk.get("meta", 0, "dots-reserved") is None
+
+    with_disk(crashed.parent, look_at_it)
+    (kept,) = set_aside_files(crashed)
+    assert Path(f"{kept}{log.name.removeprefix(crashed.name)}").exists(), "the log was set aside with it"
+
+
+def test_a_commit_in_sqlites_own_log_that_would_be_passed_over_is_damage(tmp_path: Path) -> None:
+    code = """
+import asyncio, os, pathlib, sys
+from kvnode.runtime import Row
+from kvnode.storage import SqliteDisk
+async def main():
+    disk = SqliteDisk(pathlib.Path(sys.argv[1]))
+    disk._tables._reader.execute("begin")
+    disk._tables._reader.execute("select * from meta").fetchall()  # so that nothing is moved out of the log
+    for number in range(20):
+        await disk.commit([Row("meta", 0, "dots-reserved", b"%d" % (4096 * number))])
+        await disk.checkpoint()
+    os._exit(9)
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=20)
+    log = tmp_path / "data.sqlite-wal"
+    overwrite(log, log.stat().st_size // 2, b"\xaa\xbb\xcc")
 
     async def look_at_it(disk: SqliteDisk) -> None:
         assert disk.damage is not None
         assert "commit" in disk.damage[0]
-        assert disk.get("meta", 0, "dots-reserved") is None
 
-    with_disk(crashed.parent, look_at_it)
+    with_disk(tmp_path, look_at_it)
 
 
 # --- while it is in use -------------------------------------------------------------------------------------

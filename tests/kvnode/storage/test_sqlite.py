@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
@@ -16,7 +16,9 @@ import pytest
 import kvnode.storage.sqlite as sqlite_module
 from kvnode.runtime import Row
 from kvnode.storage import MemoryDisk, SqliteDisk, StorageError
+from kvnode.storage.log import LOG_SIDES
 
+FullDisk = Callable[..., contextlib.AbstractContextManager[None]]
 Story = Callable[[SqliteDisk], Coroutine[Any, Any, None]]
 
 
@@ -142,30 +144,65 @@ def test_scan_goes_on_from_a_key_within_one_partition_and_checksums_tell_all(tmp
 # --- a full disk --------------------------------------------------------------------------------------------
 
 
-def fill(disk: SqliteDisk) -> None:
-    pages = disk._database.execute("pragma page_count").fetchone()[0]
-    disk._database.execute(f"pragma max_page_count={pages + 4}")
-
-
 def test_a_full_disk_fails_the_whole_group_keeps_what_was_and_serves_again_when_there_is_room(
-    tmp_path: Path,
+    tmp_path: Path, full_disk: FullDisk
 ) -> None:
     async def story(disk: SqliteDisk) -> None:
         await disk.commit([row("old", b"old")])
-        fill(disk)
-        small, large = (
-            disk.commit([row("small"), row("old", b"changed")]),
-            disk.commit([row("large", b"x" * 100_000)]),
-        )
-        assert small is large
-        with pytest.raises(StorageError, match=r"cannot write to .*full"):
-            await large
-        assert disk.get("records", 0, "small") is None
-        assert disk.get("records", 0, "old") == (b"old", 3)
-        await disk.commit([row("small")])
-        disk._database.execute("pragma max_page_count=1000000")
+        with full_disk(room_bytes=1000):
+            small, large = (
+                disk.commit([row("small"), row("old", b"changed")]),
+                disk.commit([row("large", b"x" * 100_000)]),
+            )
+            assert small is large
+            with pytest.raises(StorageError, match=r"cannot write to .*No space left"):
+                await large
+            assert disk.get("records", 0, "small") is None
+            assert disk.get("records", 0, "old") == (b"old", 3)
+            await disk.commit([row("small")])
         await disk.commit([row("large", b"x" * 100_000)])
         assert disk.get("records", 0, "large") is not None
+
+    async def after_a_restart(disk: SqliteDisk) -> None:
+        assert [each.key for each in disk.scan("records", 0)] == ["large", "old", "small"]
+
+    on_disk(tmp_path, story)
+    on_disk(tmp_path, after_a_restart)
+
+
+def test_tables_that_take_no_rows_lose_nothing_and_are_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_module, "_RETRY_S", 0.01)
+
+    async def story(disk: SqliteDisk) -> None:
+        pages = disk._tables._writer.execute("pragma page_count").fetchone()[0]
+        disk._tables._writer.execute(f"pragma max_page_count={pages + 4}")
+        await disk.commit([row("large", b"x" * 100_000)])
+        with pytest.raises(StorageError, match=r"cannot write to .*full"):
+            await disk.checkpoint()
+        await disk.commit([row("other")])
+        assert [each.key for each in disk.scan("records", 0)] == ["large", "other"]
+        disk._tables._writer.execute("pragma max_page_count=1000000")
+        assert disk._move is not None
+        await disk._move
+        assert disk._tables.get("records", 0, "large") == (b"x" * 100_000, 100_000)
+        assert (await disk.checkpoint())["rows_moved"] == 1
+
+    on_disk(tmp_path, story)
+
+
+def test_a_log_that_cannot_be_emptied_for_long_refuses_what_is_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_module, "_LOG_BYTES_MAX", 1000)
+
+    async def story(disk: SqliteDisk) -> None:
+        await disk.commit([row("k", b"x" * 1000)])
+        with pytest.raises(StorageError, match="the tables take no rows"):
+            await disk.commit([row("more")])
+        await disk.checkpoint()
+        await disk.commit([row("more")])
 
     on_disk(tmp_path, story)
 
@@ -218,23 +255,10 @@ def test_a_row_committed_before_a_crash_of_the_process_is_there_after_it(tmp_pat
 # --- what is synced -----------------------------------------------------------------------------------------
 
 
-def wal_holds(directory: Path, text: bytes) -> bool:
-    return text in (directory / "data.sqlite-wal").read_bytes()
-
-
-def assert_syncs_the_log(disk: SqliteDisk, directory: Path) -> None:
-    held, named = os.fstat(disk._wal), (directory / "data.sqlite-wal").stat()
-    assert (held.st_dev, held.st_ino) == (named.st_dev, named.st_ino)
-
-
-def test_the_file_that_is_synced_is_the_log_that_sqlite_writes_whatever_happened_before(
+def test_the_file_that_is_synced_is_the_segment_that_the_commit_went_to_whatever_happened_before(
     tmp_path: Path,
 ) -> None:
-    """A sync of the wrong file would be silent: everything would look acknowledged and durable.
-
-    So after a start, a checkpoint, a restart of the log and a reader of another process, the synced descriptor must
-    be the very file that receives the next commit.
-    """
+    """A sync of the wrong file would be silent: everything would look acknowledged and durable."""
     synced: list[int] = []
 
     async def story(disk: SqliteDisk) -> None:
@@ -246,47 +270,17 @@ def test_the_file_that_is_synced_is_the_log_that_sqlite_writes_whatever_happened
 
         async def write(text: bytes) -> None:
             await disk.commit([row("k", text)])
-            assert_syncs_the_log(disk, tmp_path)
-            assert wal_holds(tmp_path, text), "the commit went to the log that is synced"
-            assert synced[-1] == (tmp_path / "data.sqlite-wal").stat().st_ino
+            segments = [Path(f"{tmp_path / 'data.sqlite'}{side}") for side in LOG_SIDES]
+            (holder,) = (segment for segment in segments if text in segment.read_bytes())
+            assert synced[-1] == holder.stat().st_ino
 
         await write(b"after the start")
-        disk._run_checkpoint()
-        await write(b"after a checkpoint, when the log begins anew")
-        reader = (
-            "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('select * from records').fetchall()"
-        )
-        assert python(reader, tmp_path / "data.sqlite") == ""
-        await write(b"after a reader of another process came and went")
-        with sqlite3.connect(tmp_path / "data.sqlite") as other:
-            other.execute("pragma wal_checkpoint(truncate)").fetchall()
-        other.close()
-        await write(b"after the log was truncated from outside")
+        for number in range(3):
+            await disk.checkpoint()
+            await write(b"after move %d" % number)
+            disk._disk_is_fast = False
 
     on_disk(tmp_path, story)
-    on_disk(tmp_path, story)
-
-
-def test_the_log_stays_bounded_under_writes_that_never_pause(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """1. Passive checkpoints ran beside the writer, which always was a few commits ahead. 2. The log begins anew only
-
-    if a checkpoint caught up wholly, which never happened. 3. Under load the log grew without a bound.
-    """
-    monkeypatch.setattr(sqlite_module, "_CHECKPOINT_ROWS", 500)
-    monkeypatch.setattr(sqlite_module, "_LOG_PAGES_MAX", 1000)
-
-    async def story(disk: SqliteDisk) -> None:
-        sizes = []
-        for number in range(5_000):
-            future = disk.commit([row(f"k{number % 50}", b"x" * 1000, partition=number % 256)])
-            if number % 4 == 0:
-                await future
-            if number % 500 == 0:
-                sizes.append((tmp_path / "data.sqlite-wal").stat().st_size)
-        assert max(sizes) < 24_000_000, sizes
-
     on_disk(tmp_path, story)
 
 

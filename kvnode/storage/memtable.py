@@ -1,0 +1,62 @@
+"""Rows that are in the log and not in the tables yet, by table and partition (a memtable: Chang et al., "Bigtable",
+
+2006, section 5.3). Readers look here first: what stands here is newer than what the tables say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from kvnode.runtime import Row
+
+STEP_ROWS = 64
+Place = tuple[str, int]
+"""(table, partition)."""
+
+
+class Memtable:
+    """The newest row of each key; a row without a record says that the key was deleted.
+
+    row_count: how many rows were put, those that were replaced since too.
+    """
+
+    __slots__ = ("_places", "row_count")
+
+    def __init__(self) -> None:
+        self._places: dict[Place, dict[str, Row]] = {}
+        self.row_count = 0
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """These are newer than what is here."""
+        for row in rows:
+            place = row[:2]
+            keys = self._places.get(place)
+            if keys is None:
+                keys = self._places[place] = {}
+            keys[row[2]] = row
+            self.row_count += 1
+
+    def get(self, place: Place, key: str) -> Row | None:
+        """The row of one key, or None."""
+        keys = self._places.get(place)
+        return None if keys is None else keys.get(key)
+
+    def at(self, place: Place) -> dict[str, Row]:
+        """{key: row} of one partition of one table."""
+        return self._places.get(place, {})
+
+    def places(self, table: str) -> set[int]:
+        """The partitions of a table of which anything is here."""
+        return {partition for name, partition in self._places if name == table}
+
+    def rows(self) -> Iterator[Row]:
+        """All rows, each key once."""
+        return chain.from_iterable(keys.values() for keys in self._places.values())
+
+    def in_order(self) -> Iterator[tuple[str, list[Row]]]:
+        """(table, at most STEP_ROWS rows in key order) of each place in turn: the order in which tables keep them."""
+        for place in sorted(self._places):
+            rows = sorted(self._places[place].values())
+            for first in range(0, len(rows), STEP_ROWS):
+                yield place[0], rows[first : first + STEP_ROWS]

@@ -1,0 +1,137 @@
+"""The tables: one SQLite file that many rows at a time are moved into from the log, and read from.
+
+Two connections, in write-ahead mode: what one is still putting is not seen by the other, which reads. A move is one
+transaction, made durable by SQLite at its end. That takes long and lets go of the interpreter, so it may run on a
+thread of its own; everything else is called by the event loop. sqlite3.Error from any method: sqlite.py decides.
+
+Not here: what is in the log only, and when rows are moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kvnode.runtime import ANY, LowBits, Row
+
+TABLES = {
+    table: f"create table {table} (partition integer not null, key text not null,"
+    " record blob not null, checksum integer not null, primary key (partition, key)) without rowid"
+    for table in ("records", "hints", "meta")
+}
+_PAGE_BYTES = 2048  # a random write logs a whole page: measured, half the default costs half the CPU a write
+_CACHE_KB = 16_384  # of each connection
+
+
+class Tables:
+    """The rows in the file `path`, as of the last move that was committed."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = _connect(path)
+        self._writer.execute(f"pragma page_size={_PAGE_BYTES}")
+        self._writer.execute("pragma journal_mode=wal").fetchone()
+        self._writer.execute("pragma synchronous=full")
+        self._writer.execute("pragma fullfsync=true")  # macOS: a sync that reaches the platter
+        self._writer.execute("pragma wal_autocheckpoint=0")
+        for statement in TABLES.values():
+            self._writer.execute(statement.replace("create table", "create table if not exists"))
+        self._reader = _connect(path)
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
+        """(record, checksum) or None. What is no blob reads as a record that fails its checksum."""
+        row: tuple[bytes, int] | None = self._reader.execute(
+            f"select record, checksum from {table} where partition=? and key=?", (partition, key)
+        ).fetchone()
+        return row if row is None or type(row[0]) is bytes else (b"", 0)
+
+    def scan(self, table: str, partition: int, after: str, limit: int) -> list[Row]:
+        """Rows of one partition in key order, from the first key beyond `after`."""
+        rows = self._select(
+            f"select key, record, checksum from {table} where partition=? and key>? order by key limit ?",
+            (partition, after, limit),
+        )
+        return [
+            Row(table, partition, key, record, known)
+            if type(record) is bytes
+            else Row(table, partition, key, b"")
+            for key, record, known in rows
+        ]
+
+    def checksums(self, table: str, partition: int, low_bits: LowBits) -> Iterator[tuple[str, int]]:
+        """(key, checksum) of every row of one partition, in key order."""
+        test, values = "", [partition]
+        if low_bits is not ANY:
+            test = f"and checksum & ? in ({','.join('?' * len(low_bits[1]))})"
+            values += (low_bits[0], *low_bits[1])
+        return self._select(
+            f"select key, checksum from {table} where partition=? {test} order by key", tuple(values)
+        )
+
+    def partitions(self, table: str) -> set[int]:
+        """The partitions of which a table has rows."""
+        return {partition for (partition,) in self._select(f"select distinct partition from {table}", ())}
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        return int(next(self._select(f"select count(*) from {table}", ()))[0])
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read within it is of one moment, though a move may end meanwhile."""
+        self._reader.execute("begin")
+        try:
+            yield
+        finally:
+            self._reader.execute("rollback")
+
+    def _select(self, statement: str, values: tuple[Any, ...]) -> Iterator[Any]:
+        found = self._reader.execute(statement, values)
+        while rows := found.fetchmany(1000):
+            yield from rows
+
+    # --- moving -------------------------------------------------------------------------------------------
+
+    def put(self, table: str, rows: Sequence[Row]) -> None:
+        """Put (or, without a record, delete) these rows, in the move under way or in a new one."""
+        if not self._writer.in_transaction:
+            self._writer.execute("begin")
+        puts = [(row.partition, row.key, row.record, row.checksum) for row in rows if row.record is not None]
+        gone = [(row.partition, row.key) for row in rows if row.record is None]
+        if puts:
+            self._writer.executemany(f"replace into {table} values (?,?,?,?)", puts)
+        if gone:
+            self._writer.executemany(f"delete from {table} where partition=? and key=?", gone)
+
+    def commit(self) -> None:
+        """End the move: all of it is durable, and as much of SQLite's own log as can be is moved into the file."""
+        if self._writer.in_transaction:
+            self._writer.execute("commit")
+        self._writer.execute("pragma wal_checkpoint(passive)").fetchone()
+
+    def rollback(self) -> None:
+        """Give the move up."""
+        with contextlib.suppress(sqlite3.Error):
+            self._writer.execute("rollback")
+
+    def sizes(self) -> dict[str, int]:
+        """{"file_bytes", "free_bytes"}: of the file; what deleted rows have freed is the first to be used again."""
+        [pages], [free] = (
+            self._reader.execute(f"pragma {figure}").fetchone() for figure in ("page_count", "freelist_count")
+        )
+        return {"file_bytes": pages * _PAGE_BYTES, "free_bytes": free * _PAGE_BYTES}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.close()
+        self._writer.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+    database.execute(f"pragma cache_size=-{_CACHE_KB}")
+    return database
