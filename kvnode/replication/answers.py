@@ -118,7 +118,7 @@ class Answers:
             self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
             send(peer, Refused(question.id, "a record makes no sense"))
             return
-        found = records.with_checksums(question.partition, others) if others else {}
+        found = records.under(question.partition, others, bits=-1) if others else {}
         if len(stored) < len(question.records):
             with contextlib.suppress(OSError):
                 await self._runtime.disk.commit([])  # stands behind all of them

@@ -200,7 +200,7 @@ class Exchange:
         self, peer: str, partition: int, differences: set[int], cause: int, wants_records: bool
     ) -> tuple[set[int], bool]:
         """Exchange the records with these checksums: (those that neither side knows, whether that was all else)."""
-        held = self._records.with_checksums(partition, differences)
+        held = self._records.under(partition, differences, bits=-1)
         records, are_all = batch_of(carried(self._records, held.values()))
         others, epoch = pack(differences.difference(held)), self._ring.epoch
         answer = await self._calls.ask(

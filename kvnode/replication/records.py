@@ -24,7 +24,7 @@ from kvnode.messages import COUNTER, KV
 from kvnode.replication.merkle import LEAF_COUNT, MerkleForest
 from kvnode.replication.recent import Known, Recent
 from kvnode.ring import Placement, Ring
-from kvnode.runtime import LowBits, Row, Runtime
+from kvnode.runtime import Row, Runtime
 from kvnode.versions import PnCounter, Siblings
 
 State = Siblings | PnCounter
@@ -35,7 +35,6 @@ _Write = tuple[str, bytes, int, Then]
 """(disk key, record, its checksum, whom to tell); an empty record only waits for the group it stands in."""
 
 _TABLE = "records"
-_ALL_BITS = -1
 
 
 class Kind(Generic[S]):
@@ -169,17 +168,13 @@ class Records:
                 return
             start = rows[-1].key
 
-    def under(self, partition: int, leaves: Iterable[int]) -> dict[int, str]:
-        """{checksum: disk key} of all that stands under these Merkle leaves of one partition, in key order."""
-        return self._found(partition, (LEAF_COUNT - 1, tuple(leaves)))
+    def under(self, partition: int, leaves: Iterable[int], *, bits: int = LEAF_COUNT - 1) -> dict[int, str]:
+        """{checksum: disk key} of all that stands under these Merkle leaves of one partition, in key order.
 
-    def with_checksums(self, partition: int, wanted: Iterable[int]) -> dict[int, str]:
-        """{checksum: disk key} of those of a partition's records that have one of these checksums."""
-        return self._found(partition, (_ALL_BITS, tuple(wanted)))
-
-    def _found(self, partition: int, low_bits: LowBits) -> dict[int, str]:
+        bits: those of a checksum that are looked at; -1: all, so that whole checksums are looked for.
+        """
         refused = self._refused_in(partition)
-        found = self._disk.checksums(_TABLE, partition, low_bits=low_bits)
+        found = self._disk.checksums(_TABLE, partition, low_bits=(bits, tuple(leaves)))
         return {known: disk_key for _, disk_key, known in found if known not in refused}
 
     def tombstones(
