@@ -8,7 +8,7 @@ Not here: how many answers are enough (replication/quorum.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from kvnode.config import REQUEST_TIMEOUT_MS
 from kvnode.messages import Answer, Question
@@ -32,12 +32,16 @@ class Round:
     def ended(self, missing: list[str]) -> None:
         """All have answered, or time is over and `missing` have not."""
 
+    def goes_on(self, id_: int) -> bool:
+        """Its deadline has come: True if it has asked somebody else and has a later one now, else it ends."""
+        return False
+
 
 class _OneAnswer(Round):
     __slots__ = ("future",)
 
-    def __init__(self, peer: str, started_ms: float) -> None:
-        super().__init__((peer,), started_ms)
+    def __init__(self, peers: Iterable[str], started_ms: float) -> None:
+        super().__init__(peers, started_ms)
         self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def answered(self, peer: str, answer: Answer) -> None:
@@ -46,7 +50,40 @@ class _OneAnswer(Round):
 
     def ended(self, missing: list[str]) -> None:
         if missing and not self.future.done():
-            self.future.set_exception(TimeoutError(f"{missing[0]} did not answer in time"))
+            self.future.set_exception(TimeoutError(f"{', '.join(missing)} did not answer in time"))
+
+
+class _InTurn(_OneAnswer):
+    """Asks one peer after the other; see Calls.ask_in_turn. deadline_ms: when the next one is due, or the end."""
+
+    __slots__ = ("ask", "end_ms", "left", "pause_ms")
+
+    def __init__(
+        self,
+        peers: Iterable[str],
+        started_ms: float,
+        *,
+        pause_ms: float,
+        end_ms: float,
+        ask: Callable[[str, int], None],
+    ) -> None:
+        super().__init__((), started_ms)
+        self.left = list(peers)
+        self.pause_ms = pause_ms
+        self.end_ms = end_ms
+        self.ask = ask
+
+    def ask_next(self, id_: int) -> None:
+        peer = self.left.pop(0)
+        self.waiting_for.append(peer)
+        self.deadline_ms = min(self.deadline_ms + self.pause_ms, self.end_ms) if self.left else self.end_ms
+        self.ask(peer, id_)
+
+    def goes_on(self, id_: int) -> bool:
+        if self.future.done() or self.deadline_ms >= self.end_ms:
+            return False
+        self.ask_next(id_)
+        return True
 
 
 class Calls:
@@ -85,8 +122,31 @@ class Calls:
         self, peer: str, question: Callable[[int], Question], timeout_ms: float = REQUEST_TIMEOUT_MS
     ) -> Answer:
         """Ask one peer and wait for its answer; TimeoutError if none comes in time."""
-        round_ = _OneAnswer(peer, self._runtime.clock.now_ms())
+        round_ = _OneAnswer((peer,), self._runtime.clock.now_ms())
         self._runtime.network.send(peer, question(self.begin(round_, timeout_ms)))
+        return await round_.future
+
+    async def ask_in_turn(
+        self,
+        peers: Sequence[str],
+        question: Callable[[str, int], Question],
+        *,
+        pause_ms: float,
+        timeout_ms: float,
+    ) -> Answer:
+        """Ask the first of these, and one more after every pause in which nobody has answered; the first answer.
+
+        TimeoutError if none comes in time. (Dean and Barroso, "The Tail at Scale", 2013: hedged requests.)
+        """
+        now_ms, network = self._runtime.clock.now_ms(), self._runtime.network
+        round_ = _InTurn(
+            peers,
+            now_ms,
+            pause_ms=pause_ms,
+            end_ms=now_ms + timeout_ms,
+            ask=lambda peer, id_: network.send(peer, question(peer, id_)),
+        )
+        round_.ask_next(self.begin(round_, 0.0))
         return await round_.future
 
     def answer(self, peer: str, answer: Answer) -> None:
@@ -105,8 +165,9 @@ class Calls:
         """End what is overdue. One look at all rounds, now and then, costs less than keeping them in order."""
         now_ms = self._runtime.clock.now_ms()
         for id_ in [id_ for id_, round_ in self._rounds.items() if round_.deadline_ms <= now_ms]:
-            round_ = self._rounds.pop(id_, None)
-            if round_ is not None:
+            round_ = self._rounds.get(id_)
+            if round_ is not None and not round_.goes_on(id_):
+                del self._rounds[id_]
                 missing, round_.waiting_for = round_.waiting_for, []
                 round_.ended(missing)
         self._sweeping = bool(self._rounds)

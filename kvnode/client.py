@@ -191,7 +191,7 @@ class Client:
         return self._call("GET", "/merkle", node, params={"partition": partition, "peer": peer})
 
     def stats(self, node: Node | None = None) -> dict[str, Any]:
-        """Everything a node counts; see ARCHITECTURE.md for the fields."""
+        """Everything a node counts; kvnode/net/views.py puts it together."""
         return self._call("GET", "/stats", node)
 
     def upkeep(self, *work: str, node: Node | None = None) -> answers.UpkeepAnswer:

@@ -29,6 +29,7 @@ KEYS_LIMIT_MAX = 1000
 # --- time ---------------------------------------------------------------------------------------------------
 REQUEST_TIMEOUT_MS = 2_000.0  # then the replicas that have not acknowledged get a hint
 FORWARD_TIMEOUT_MS = 2_500.0
+FORWARD_PAUSE_MS = 500.0  # then a read that was forwarded is asked of one more replica
 HINT_REPLAY_PERIOD_MS = 250.0
 HINT_AGE_MS_MAX = 3 * 3600 * 1000.0
 EXCHANGE_PERIOD_MS = 1_000.0

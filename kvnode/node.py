@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ import msgspec
 from kvnode import requests
 from kvnode.calls import Calls
 from kvnode.comparisons import CompareLeaves, CompareNodes, CompareRoots, CompareSingles
-from kvnode.config import FORWARD_TIMEOUT_MS, RING_CHANGES_MAX, ClusterConfig
+from kvnode.config import FORWARD_PAUSE_MS, FORWARD_TIMEOUT_MS, RING_CHANGES_MAX, ClusterConfig
 from kvnode.errors import GatewayTimeout, InternalError, KvError, NotAMember
 from kvnode.handover.changes import Changes
 from kvnode.handover.drop import Drop
@@ -27,6 +26,7 @@ from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
     Accept,
     Ack,
+    Answer,
     AskHeld,
     AskRing,
     AskSweep,
@@ -328,33 +328,44 @@ class Node:
         return 200, _encode_json(answer)
 
     async def _forward(self, request: requests.Request, cause: int) -> tuple[int, bytes]:
-        """Ask the first replica that is believed to be there. Once it was asked, the outcome is its own to tell."""
+        """Ask the first replica that is believed to be there, and while it does not answer a read, the next ones too.
+
+        Once a write was sent, its outcome is the asked node's to tell: another one might refuse it, definitely.
+        """
         self.forwarded_count += 1
         packed = requests.encode_request(request)
+        is_read = isinstance(request, requests.Get | requests.Count)
         error: KvError = InternalError("nobody was asked")
         for attempt in range(RING_CHANGES_MAX):
             replicas, epoch = self._coordinators(request), self.ring.epoch
+            if self.name in replicas:  # the ring has changed meanwhile
+                return await self._coordinate(request, cause)
             reachable = [replica for replica in replicas if not self._is_dead(replica)]
             if not reachable:
                 error = GatewayTimeout(f"all {len(replicas)} replicas of this key are dead", definite=True)
                 break
-            to = reachable[attempt % len(reachable)] if self.name not in replicas else self.name
-            if to == self.name:  # the ring has changed meanwhile
-                return await self._coordinate(request, cause)
-            self.traces.note(cause, "forwarded the request to", to)
+            reachable.sort(key=self._is_alive, reverse=True)  # suspects last
+            first = attempt % len(reachable)
+            in_turn = reachable[first:] + reachable[:first] if is_read else [reachable[first]]
             try:
-                question = partial(Forward, cause=cause, request=packed, epoch=epoch)
-                answer = await self.calls.ask(to, question, FORWARD_TIMEOUT_MS)
-            except TimeoutError:
-                error = GatewayTimeout(f"{to} was asked to coordinate and did not answer in time")
+                answer = await self._ask_to_coordinate(in_turn, packed, cause, epoch)
+            except TimeoutError as late:
+                error = GatewayTimeout(f"asked to coordinate, {late}")
                 break
             if isinstance(answer, Forwarded):
                 return answer.status, answer.body
-            why = (
-                f"{to} does not take it: {answer.why}" if isinstance(answer, Refused) else "the ring changed"
-            )
+            why = answer.why if isinstance(answer, Refused) else "the ring changed"
             error = GatewayTimeout(f"nobody coordinates this request ({why})", definite=True)
         return error.status, _encode_json(error.problem())
+
+    async def _ask_to_coordinate(self, peers: list[str], request: bytes, cause: int, epoch: int) -> Answer:
+        def question(peer: str, id_: int) -> Forward:
+            self.traces.note(cause, "forwarded the request to", peer)
+            return Forward(id_, cause=cause, request=request, epoch=epoch)
+
+        return await self.calls.ask_in_turn(
+            peers, question, pause_ms=FORWARD_PAUSE_MS, timeout_ms=FORWARD_TIMEOUT_MS
+        )
 
     def _on_forward(self, peer: str, message: Forward) -> None:
         """Coordinate for a peer, unless its ring is older than ours, or ours does not let us."""

@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = 0  # from the target on, of chunks that did not end the head
         self.quiet_rounds = 0
         """How many looks of the server ago the last byte came."""
 
@@ -105,8 +105,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(BadRequest("this is no HTTP request that the node understands"))
             return
-        if self._in_head:
-            self._head_bytes += len(data)
+        if self._in_head:  # its end is still to come
+            begin = 0 if self._head_bytes else data.rfind(self._url)  # before it stands what is no part of it
+            self._head_bytes += len(data) - begin
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._refuse(HeadersTooLarge(f"the head of the request has more than {HEAD_BYTES_MAX} bytes"))
         if self._in_line and self._transport is not None:

@@ -1,4 +1,4 @@
-"""What a node tells about itself: samples of recent durations, and counts. Knows no room."""
+"""What a node tells about itself: samples of recent durations, and stories of single requests. Knows no room."""
 
 from kvnode.observe.samples import Samples
 from kvnode.observe.traces import Event, Traces

@@ -9,7 +9,8 @@ in a request or a message that is still under way. A tombstone goes when
 3. after that, every request that was under way anywhere has ended: none carries an older value any more;
 4. after that, for message_age_s_max: no member held a hint for the partition, or let go of it as a former owner, or
    started anew, or stood still. What was sent before has arrived by then, or is refused (runtime.Network), and nobody
-   had anything older left to send.
+   had anything older left to send. What a member says is on its disk by then: a hint that it has let go of in memory
+   alone would be back, and sent again, after a crash.
 
 Then the older values are extinct, and for good. So the last step needs no agreement: each owner is told to drop the
 tombstone, if it still is as it was. One that misses this gives it back to the others by the next exchange, and all
@@ -222,7 +223,7 @@ class Sweep:
 
     async def _ask(self, member: str, epoch: int, batch: tuple[Tombstone, ...]) -> SweepAnswer:
         if member == self._node:
-            return self._answer(0, batch)
+            return await self._own_answer(batch)
         if not self._is_alive(member):
             raise _NotNow(f"{member} is not alive")
         try:
@@ -233,6 +234,12 @@ class Sweep:
             why = answer.why if isinstance(answer, Refused) else "it knows a newer ring"
             raise _NotNow(f"{member}: {why}")
         return answer
+
+    async def _own_answer(self, batch: tuple[Tombstone, ...]) -> SweepAnswer:
+        try:
+            return await self._answer(0, batch)
+        except OSError:
+            raise _NotNow(f"{self._node} cannot write to its disk") from None
 
     async def _drop(self, batch: list[Tombstone]) -> int:
         """Tell every owner at once: an exchange in between would give some of them back."""
@@ -273,7 +280,14 @@ class Sweep:
     def on_ask(self, peer: str, question: AskSweep) -> None:
         """Say what speaks against it here."""
         if self._is_present(peer, question.id, question.epoch):
-            self._runtime.network.send(peer, self._answer(question.id, question.tombstones))
+            self._runtime.spawn(self._answer_ask(peer, question), "answer a sweep")
+
+    async def _answer_ask(self, peer: str, question: AskSweep) -> None:
+        try:
+            answer = await self._answer(question.id, question.tombstones)
+        except OSError:
+            return  # the disk is full: the tombstones stay
+        self._runtime.network.send(peer, answer)
 
     def on_drop(self, peer: str, question: DropTombstones) -> None:
         """Let go of these; Stored when that is durable."""
@@ -304,7 +318,8 @@ class Sweep:
         ring = self._ring
         return ring.epoch == ring.settled_epoch == epoch and ring.state.phase == STABLE and ring.is_member
 
-    def _answer(self, id_: int, tombstones: tuple[Tombstone, ...]) -> SweepAnswer:
+    async def _answer(self, id_: int, tombstones: tuple[Tombstone, ...]) -> SweepAnswer:
+        """What is so here at this moment; returned once it survives a crash. OSError if it cannot be made durable."""
         lacking, quiet_ms = [], dict[int, float]()
         for index, (partition, key, known) in enumerate(tombstones):
             if not 0 <= partition < self._ring.partitions:  # bytes from a peer may say anything
@@ -318,6 +333,7 @@ class Sweep:
                 lacking.append(index)
         now_ms = self._runtime.clock.now_ms()
         oldest_ms = next((now_ms - round_.started_ms for round_ in self._calls.rounds), 0.0)
+        await self._runtime.disk.commit([])
         return SweepAnswer(id_, tuple(lacking), tuple(quiet_ms.items()), oldest_ms)
 
     async def _let_go(self, tombstones: tuple[Tombstone, ...]) -> None:

@@ -28,7 +28,7 @@ class Chore:
         self._period_ms = period_s * 1000.0
         self._wake: asyncio.Future[None] | None = None
         self._is_due = at_start
-        self._ended = asyncio.Event()
+        self._ended = asyncio.Event()  # of the round that is under way, or of the next
         self._next_ms = 0.0
         self._duration_ms = 0.0
         self._began_wall_ms: float | None = None
@@ -50,7 +50,8 @@ class Chore:
                 self.error = str(error)
             self.is_running, self._duration_ms = False, clock.now_ms() - began_ms
             self.round_count += 1
-            self._ended.set()
+            ended, self._ended = self._ended, asyncio.Event()
+            ended.set()
 
     async def _rest(self) -> None:
         if self._is_due:
@@ -67,13 +68,10 @@ class Chore:
 
     def begin(self) -> asyncio.Event:
         """Begin a round now, unless one is under way; the event is set when it has ended."""
-        if self.is_running or self._is_due:
-            return self._ended
-        self._ended = asyncio.Event()
-        if self._wake is None:
-            self._is_due = True
-        else:
+        if self._wake is not None:
             _resolve(self._wake)
+        elif not self.is_running:
+            self._is_due = True
         return self._ended
 
     def describe(self) -> dict[str, Any]:

@@ -109,6 +109,37 @@ def test_asking_one_peer_gives_its_answer_or_a_timeout() -> None:
     run(story())
 
 
+def test_peers_are_asked_in_turn_until_one_has_answered() -> None:
+    async def story() -> None:
+        network = Network()
+        calls = calls_with(network)
+
+        def asking() -> asyncio.Future[Answer]:
+            network.sent.clear()
+            question = calls.ask_in_turn(
+                ("node-2", "node-3", "node-4"),
+                lambda peer, id_: Fetch(id_, 0, "kv", "k", 1),
+                pause_ms=500.0,
+                timeout_ms=1300.0,
+            )
+            return asyncio.ensure_future(question)
+
+        for answers in ("node-2", "node-3"):
+            asked = asking()
+            await asyncio.sleep(0.6)
+            assert [peer for peer, _ in network.sent] == ["node-2", "node-3"]
+            calls.answer(answers, Stored(network.sent[0][1].id))
+            assert await asked == Stored(network.sent[0][1].id)
+            await asyncio.sleep(1.0)
+            assert len(network.sent) == 2, "nobody is asked any more"
+        with pytest.raises(TimeoutError, match="node-2, node-3, node-4 did not answer in time"):
+            await asking()
+        assert len({question.id for _, question in network.sent}) == 1
+        assert len(calls) == 0
+
+    run(story())
+
+
 def test_two_lives_of_a_node_use_different_ids() -> None:
     """See replication/test_coordinator.py: an answer to an earlier life must fit no question of this one."""
 

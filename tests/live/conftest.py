@@ -22,7 +22,10 @@ import psutil
 import pytest
 import requests
 
+from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict
+from kvnode.client import Client
 from kvnode.cluster import LocalCluster
+from kvnode.errors import NotFound
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE_NODE = [sys.executable, "-P", str(ROOT / "tests/kvnode/cluster/fake_node.py")]
@@ -158,6 +161,81 @@ def serve() -> Iterator[Callable[..., TrafficService]]:
     for service in started:
         if service.process.poll() is None:
             assert service.stop() == (0, "")
+
+
+def try_operation(
+    operation: Any,
+    mode: Any,
+    *,
+    examples: int,
+    session: requests.Session,
+    then: Callable[[], None] = lambda: None,
+) -> int:
+    """Send generated requests, good or bad ones; each answer must be a documented one. Returns how many were sent.
+
+    then: called after each. Not checked is whether a request was taken or refused: a schema cannot say what an opaque
+    context is, or count bytes.
+    """
+    from hypothesis import HealthCheck, Phase, given, settings
+    from schemathesis.specs.openapi import checks
+
+    answers = [
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+    ]
+    sent = 0
+
+    @given(case=operation.as_strategy(mode))
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def each(case: Any) -> None:
+        nonlocal sent
+        sent += 1
+        case.call_and_validate(session=session, timeout=30, checks=answers)
+        then()
+
+    try:
+        each()
+    except Exception as error:
+        if type(error).__name__ not in (
+            "Unsatisfiable",
+            "SkipTest",
+        ):  # it has nothing that could be sent wrong
+            raise
+    return sent
+
+
+@pytest.fixture(scope="session")
+def tried() -> Callable[..., int]:
+    """tried(operation, mode, examples=…, session=…) holds answers against the document, see try_operation."""
+    return try_operation
+
+
+@pytest.fixture(scope="session")
+def final_reads() -> Callable[[Client, Ledger], Verdict]:
+    """Reads everything back with r=2 and judges it by the ledger."""
+
+    def siblings(client: Client, key: str) -> list[SiblingRead]:
+        try:
+            found = client.get(key, r=2)["siblings"]
+        except NotFound as error:
+            found = error.extra.get("siblings", [])
+        return [SiblingRead.of(each) for each in found]
+
+    def judge(client: Client, ledger: Ledger) -> Verdict:
+        return ledger.check(
+            {key: siblings(client, key) for key in ledger.keys},
+            {key: CounterRead.of(client.counter(key, r=2)) for key in ledger.counters},
+        )
+
+    return judge
 
 
 def _free_port() -> int:

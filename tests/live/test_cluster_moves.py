@@ -6,19 +6,19 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict
+from kvnode.checkers import Ledger, Verdict
 from kvnode.client import Client
 from kvnode.cluster import BadCommand, LocalCluster
-from kvnode.errors import KvError, NotFound
+from kvnode.errors import KvError
 
 pytestmark = pytest.mark.live
 
 StartCluster = Callable[..., LocalCluster]
+Until = Callable[..., None]
 
 RATE_PER_S = 200.0
 THREADS = 8
@@ -100,23 +100,9 @@ class Load:
                 self.indefinite.append(f"{error.status} {error.detail}")
 
 
-def final_reads(client: Client, ledger: Ledger) -> Verdict:
-    """Read everything back with r=2 and judge it."""
-
-    def siblings(key: str) -> list[SiblingRead]:
-        try:
-            found: Iterable[Any] = client.get(key, r=2)["siblings"]
-        except NotFound as error:
-            found = error.extra.get("siblings", [])
-        return [SiblingRead.of(each) for each in found]
-
-    return ledger.check(
-        {key: siblings(key) for key in ledger.keys},
-        {key: CounterRead.of(client.counter(key, r=2)) for key in ledger.counters},
-    )
-
-
-def test_two_nodes_join_and_two_leave_under_load_and_nothing_is_lost(live_cluster: StartCluster) -> None:
+def test_two_nodes_join_and_two_leave_under_load_and_nothing_is_lost(
+    live_cluster: StartCluster, until: Until, final_reads: Callable[..., Verdict]
+) -> None:
     cluster = live_cluster()
     moved = []
 
@@ -128,7 +114,7 @@ def test_two_nodes_join_and_two_leave_under_load_and_nothing_is_lost(live_cluste
 
     print()
     with Load(cluster.urls) as load:
-        time.sleep(1.0)
+        until(lambda: load.done >= RATE_PER_S, within_s=20, what="a second's worth of writes")
         for what in ("node-4 joins", "node-5 joins"):
             began_s = time.monotonic()
             assert cluster.join().name in what
@@ -138,7 +124,8 @@ def test_two_nodes_join_and_two_leave_under_load_and_nothing_is_lost(live_cluste
             cluster.leave(leaver)
             note(f"{leaver} leaves", began_s)
             assert load.done > before, "the load goes on meanwhile"
-        time.sleep(1.0)
+        before = load.done
+        until(lambda: load.done >= before + RATE_PER_S, within_s=20, what="the load goes on afterwards")
     verdict = final_reads(cluster.client(), load.ledger)
     print(f"{load.done} writes acknowledged, {verdict}; refused: {dict(load.refusals) or 'none'}")
     assert load.surprises == []
@@ -149,12 +136,13 @@ def test_two_nodes_join_and_two_leave_under_load_and_nothing_is_lost(live_cluste
     assert [node.name for node in cluster.nodes] == ["node-2", "node-3", "node-4"]
 
 
-def test_the_cluster_starts_again_as_its_moves_have_left_it(live_cluster: StartCluster) -> None:
+def test_the_cluster_starts_again_as_its_moves_have_left_it(live_cluster: StartCluster, until: Until) -> None:
     cluster = live_cluster()
-    cluster.client().put("k", "kept")
+    client = cluster.client()
+    client.put("k", "kept")
     cluster.join()
     cluster.kill("node-2")
-    _until_dead(cluster, "node-2")
+    until(lambda: client.health("node-1")["members"]["node-2"] == "dead", within_s=10, what="a known death")
     with pytest.raises(BadCommand, match="node-2 is dead and cannot hand its data over; remove it by force"):
         cluster.leave("node-2")
     cluster.leave("node-2", force=True)
@@ -166,10 +154,3 @@ def test_the_cluster_starts_again_as_its_moves_have_left_it(live_cluster: StartC
     assert again.client().get("k")["value"] == "kept"
     with pytest.raises(BadCommand, match="2 members would be left, but each key has 3 replicas"):
         again.leave("node-3")
-
-
-def _until_dead(cluster: LocalCluster, name: str) -> None:
-    client, deadline = cluster.client(), time.monotonic() + 10.0
-    while client.health("node-1")["members"][name] != "dead":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 
@@ -308,7 +309,7 @@ def test_a_flood_of_connections_ends_no_node(nodes: Nodes, loop: str) -> None:
             stream.settimeout(1.0)
             stream.connect_ex(("127.0.0.1", nodes.base_port))
             flood.append(stream)
-        time.sleep(0.3)
+        until(lambda: psutil.Process(process.pid).num_fds() >= limit)
     finally:
         for stream in flood:
             stream.close()

@@ -22,9 +22,8 @@ from labkit.figures.timeline import (
     line,
     log_axis,
     lowest_positive,
-    mark_layout,
     node_lines,
-    time_axis,
+    over_time,
     visible,
 )
 from labkit.samples import Mark, Sample
@@ -48,14 +47,12 @@ def agreement_figure(
             "textfont": {"size": TICK_PX, "color": MUTED},
         },
     ]  # fmt: skip
-    now_s = samples[-1].at_s if samples else 0.0
     return {
         "data": data,
         "layout": layout(
             "Do all replicas agree?",
-            xaxis=time_axis(window_s),
             yaxis=axis("% of keys", range=[0, 138], tickvals=[0, 25, 50, 75, 100]),
-            **mark_layout(marks, now_s=now_s, window_s=window_s),
+            **over_time(samples, marks, window_s),
             showlegend=False,
         ),
     }
@@ -65,15 +62,13 @@ def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_
     """How late is each replica?"""
     samples = visible(samples, window_s)
     data, columns = node_lines(samples, lambda node: node.lag_p95_ms)
-    now_s = samples[-1].at_s if samples else 0.0
     span = decades(lowest_positive(*columns), highest(*columns), least=1, most=100)
     return {
         "data": data,
         "layout": layout(
             "How late is each replica?",
-            xaxis=time_axis(window_s),
             yaxis=log_axis("p95, ms (log)", span),
-            **mark_layout(marks, now_s=now_s, window_s=window_s),
+            **over_time(samples, marks, window_s),
         ),
     }
 
@@ -90,14 +85,12 @@ def hints_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, windo
             "fillcolor": "rgba(127,137,150,0.25)",
         }
     ]
-    now_s = samples[-1].at_s if samples else 0.0
     return {
         "data": data,
         "layout": layout(
             "What waits for an absent node?",
-            xaxis=time_axis(window_s),
             yaxis=axis("hints pending", range=[0, nice_ceiling(highest(waiting), least=10)], nticks=5),
-            **mark_layout(marks, now_s=now_s, window_s=window_s),
+            **over_time(samples, marks, window_s),
             showlegend=False,
         ),
     }

@@ -68,8 +68,13 @@ def lowest_positive(*columns: Array) -> float:
     return min((float(one.min()) for one in positive if one.size), default=math.nan)
 
 
-def time_axis(window_s: float) -> dict[str, Any]:
-    """The horizontal axis of every chart over time."""
+def over_time(samples: Sequence[Sample], marks: Sequence[Mark], window_s: float) -> dict[str, Any]:
+    """What the layouts of all charts over time share: the horizontal axis, and the marks on it."""
+    now_s = samples[-1].at_s if samples else 0.0
+    return {"xaxis": _time_axis(window_s), **_mark_layout(marks, now_s=now_s, window_s=window_s)}
+
+
+def _time_axis(window_s: float) -> dict[str, Any]:
     steps = [window_s * part / 4 for part in range(4, -1, -1)]
     return axis(
         "seconds ago",
@@ -98,7 +103,7 @@ def log_axis(title: str, span: list[float]) -> dict[str, Any]:
     )
 
 
-def mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict[str, Any]:
+def _mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict[str, Any]:
     """The marks of the window as Plotly shapes and annotations; names take turns in height, newest last."""
     shapes, annotations = [], []
     for place, mark in enumerate(marks):  # its height is a mark's own, so that no name jumps when one leaves

@@ -25,9 +25,8 @@ from labkit.figures.timeline import (
     line,
     log_axis,
     lowest_positive,
-    mark_layout,
     node_lines,
-    time_axis,
+    over_time,
     visible,
 )
 from labkit.samples import Mark, Sample
@@ -76,15 +75,13 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
             }
         )  # fmt: skip
     data.append(line("asked for", x, target, style={"color": INK, "width": 3, "dash": "dash"}))
-    now_s = samples[-1].at_s if samples else 0.0
     top = nice_ceiling(highest(target, achieved, stack), least=10)
     return {
         "data": data,
         "layout": layout(
             "Does the database keep up?",
-            xaxis=time_axis(window_s),
             yaxis=axis("operations/s", range=[0, top], nticks=5),
-            **mark_layout(marks, now_s=now_s, window_s=window_s),
+            **over_time(samples, marks, window_s),
             margin={"l": 76, "r": 18, "t": 80, "b": 46},  # room for two rows of legend on a narrow page
         ),
     }
@@ -102,15 +99,13 @@ def latency_figure(
     }
     styles = {"p50": ink(width=4), "p95": ink(width=2.5, dash="dash"), "p99": ink(width=2.5, dash="dot")}
     data = [line(name, x, values, style=styles[name]) for name, values in columns.items()]
-    now_s = samples[-1].at_s if samples else 0.0
     span = decades(lowest_positive(*columns.values()), highest(*columns.values()), least=1, most=100)
     return {
         "data": data,
         "layout": layout(
             "How long does a user wait?",
-            xaxis=time_axis(window_s),
             yaxis=log_axis("ms (log scale)", span),
-            **mark_layout(marks, now_s=now_s, window_s=window_s),
+            **over_time(samples, marks, window_s),
         ),
     }
 
@@ -119,13 +114,11 @@ def load_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
     """Which node does the work?"""
     samples = visible(samples, window_s)
     data, columns = node_lines(samples, lambda node: node.rate)
-    now_s = samples[-1].at_s if samples else 0.0
     return {
         "data": data,
         "layout": layout(
             "Which node does the work?",
-            xaxis=time_axis(window_s),
             yaxis=axis("operations/s", range=[0, nice_ceiling(highest(*columns), least=10)], nticks=5),
-            **mark_layout(marks, now_s=now_s, window_s=window_s),
+            **over_time(samples, marks, window_s),
         ),
     }

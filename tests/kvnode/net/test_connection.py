@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kvnode.config import BODY_BYTES_MAX, HEAD_BYTES_MAX
-from kvnode.net.connection import JSON, Request, Response
+from kvnode.net.connection import JSON, Connection, Request, Response
 from kvnode.net.server import HttpServer, bind
 
 
@@ -142,6 +142,68 @@ def test_it_answers_and_hangs_up(sent: bytes, status: bytes) -> None:
         assert [request.path for request in served.requests] == [b"/last"] * (status == b"200")
 
     with_server(story)
+
+
+class Wire:
+    """A transport that keeps what is written: with it a test says what comes in one chunk."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+async def feed(*chunks: bytes) -> tuple[Served, Wire]:
+    """A connection to which these came, each at once, and what it had to say when all was answered."""
+    served, wire = Served(), Wire()
+    connection = Connection(served.answer, lambda ended: None)
+    connection.connection_made(wire)  # type: ignore[arg-type]
+    for chunk in chunks:
+        connection.data_received(chunk)
+        if connection._serving is not None:
+            await connection._serving
+    return served, wire
+
+
+LARGE = (
+    b"PUT /kv/large HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % HEAD_BYTES_MAX
+    + b"\n" * HEAD_BYTES_MAX
+)
+MANY = (b"GET /kv/one HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 1000 + b"\r\n\r\n") * 70
+
+
+@pytest.mark.parametrize("before", [LARGE, MANY], ids=["a large body", "many heads"])
+@pytest.mark.parametrize("cut", [1, 3, 6, 12, 25, len(LAST) - 1])
+def test_what_came_before_a_cut_head_does_not_count_as_its_bytes(before: bytes, cut: int) -> None:
+    """1. A large PUT and the first bytes of the next request came in one chunk. 2. All of it was counted as one head,
+    and the connection ended with 431.
+    """
+    served, wire = asyncio.run(feed(before + LAST[:cut], LAST[cut:]))
+    assert served.requests[-1].path == b"/last"
+    assert b"HTTP/1.1 431" not in wire.sent
+
+
+@pytest.mark.parametrize(
+    "line", [b"X: " + b"x" * 1000 + b"\r\n", b"X: /last\r\n"], ids=["large", "its own target"]
+)
+def test_a_head_without_end_behind_a_body_is_refused(line: bytes) -> None:
+    lines = line * (20_000 // len(line))
+    _, wire = asyncio.run(feed(LARGE + LAST[:-2], *[lines] * 3))
+    assert b"HTTP/1.1 431" not in wire.sent
+    _, wire = asyncio.run(feed(LARGE + LAST[:-2], *[lines] * 4))
+    assert b"HTTP/1.1 431" in wire.sent
 
 
 def test_stopping_answers_what_is_under_way_and_closes_the_rest() -> None:

@@ -1,4 +1,4 @@
-"""Requests through whole nodes: quorums, forwarding, durability before acknowledgement, refusals."""
+"""Requests through whole nodes: quorums, durability before acknowledgement, refusals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kvnode.config import ACTOR_COUNT_MAX, COUNTER_TOTAL_MAX, SIBLING_COUNT_MAX
-from kvnode.messages import KV, Fetched, Forward, Stored
+from kvnode.messages import KV, Fetched, Stored
 from kvnode.replication.records import encode_state
 from kvnode.requests import Add, Count, Get, Put, pack_context, unpack_context
 from kvnode.versions import Context, PnCounter, VersionVector
@@ -42,30 +42,6 @@ def test_every_operation_works_through_every_node(play: Play, node_count: int) -
             assert counted["actors"] == {"actor": {"increments": 5, "decrements": 2}}
 
     play(story, node_count)
-
-
-def test_a_node_that_holds_no_replica_forwards_to_the_first_that_is_not_dead(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        key = rooms.key_of("node-2", "node-3", "node-4")
-        _, put = await rooms.ask("node-1", Put(key, b"1"))
-        assert put["node"] == "node-2"
-        rooms.stop("node-2")
-        await rooms.until(lambda: rooms.nodes["node-1"].members.state("node-2") == "dead")
-        status, got = await rooms.ask("node-1", Get(key))
-        assert (status, got["node"]) == (200, "node-3")
-
-    play(story, 5)
-
-
-def test_a_forward_that_is_never_answered_is_an_indefinite_504(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        key = rooms.key_of("node-2", "node-3", "node-4")
-        rooms.wire.drops = lambda sender, receiver, message: isinstance(message, Forward)
-        status, problem = await rooms.ask("node-1", Put(key, b"1"))
-        assert (status, problem["definite"]) == (504, False)
-        assert "node-2 was asked to coordinate" in problem["detail"]
-
-    play(story, 5)
 
 
 def test_a_quorum_that_answers_too_late_is_refused_with_need_and_got(play: Play) -> None:

@@ -58,6 +58,24 @@ def put(records: Records, key: str, record: bytes, *, kind: str = KV) -> list[bo
     return done
 
 
+async def all_told(*writes: list[bool]) -> None:
+    """Wait until it is known of each of these whether it is durable."""
+    async with asyncio.timeout(5.0):
+        while not all(writes):  # noqa: ASYNC110 records tell whoever asked, and nobody else
+            await asyncio.sleep(0.001)
+
+
+async def put_and_damage(records: Records, disk: MemoryDisk) -> None:
+    """Store a value of "k"; on disk it is not what was written, in memory it is."""
+    done = put(records, "k", value(1))
+    await disk.commit([])
+    await asyncio.sleep(0)
+    assert done == [True]
+    partition = RING.partition_of("k")
+    record, known = disk.get("records", partition, "kv/k") or (b"", 0)
+    disk.apply([Row("records", partition, "kv/k", record.replace(b"x", b"y"), known)])
+
+
 def assert_forest_is_true(records: Records, disk: Any) -> None:
     forest, count = MerkleForest(RING.partitions), 0
     for partition, _, known in disk.checksums("records"):
@@ -89,7 +107,7 @@ def test_a_failed_commit_leaves_state_and_forest_as_they_were_and_later_writes_a
             before = records.durable(KV, "old")
             large = b"x" * 50_000
             failed = [put(records, "old", value(2, large)), put(records, "new", value(3, large))]
-            await asyncio.sleep(0.05)
+            await all_told(*failed)
             assert failed == [[False], [False]]
             assert records.durable(KV, "old") == records.latest(KV, "old") == before
             assert records.durable(KV, "new") is None
@@ -119,7 +137,7 @@ def test_a_write_that_waits_for_a_failed_one_is_not_acknowledged_by_the_sync_of_
             first = put(records, "large", large)
             small = put(records, "small", value(2))
             again = put(records, "large", large)
-            await asyncio.sleep(0.05)
+            await all_told(first, small, again)
         assert first == again == [False]
         assert small == [True] or records.durable(KV, "small") is None
         assert records.durable(KV, "large") is None
@@ -132,11 +150,7 @@ def test_a_corrupt_row_is_reported_dropped_and_can_be_written_anew() -> None:
     async def story() -> None:
         disk, events = MemoryDisk(), list[str]()
         records = records_on(disk, events)
-        put(records, "k", value(1))
-        await asyncio.sleep(0.001)
-        partition = RING.partition_of("k")
-        record, known = disk.get("records", partition, "kv/k") or (b"", 0)
-        disk.apply([Row("records", partition, "kv/k", record.replace(b"x", b"y"), known)])
+        await put_and_damage(records, disk)
         records._recent.discard("kv/k")  # not read from memory
         assert records.keys(KV, prefix="", after="", limit=10) == []
         assert records.durable(KV, "k") is None
@@ -154,13 +168,9 @@ def test_a_row_that_is_damaged_while_its_record_is_in_memory_is_found_by_the_scr
     async def story() -> None:
         disk, events = MemoryDisk(), list[str]()
         records = records_on(disk, events)
-        put(records, "k", value(1))
-        await asyncio.sleep(0.001)
-        partition = RING.partition_of("k")
-        record, known = disk.get("records", partition, "kv/k") or (b"", 0)
-        disk.apply([Row("records", partition, "kv/k", record.replace(b"x", b"y"), known)])
+        await put_and_damage(records, disk)
         assert records.durable(KV, "k") == value(1)
-        records.verify(partition, "", 10)
+        records.verify(RING.partition_of("k"), "", 10)
         assert events == ["record_corrupt"]
         assert records.durable(KV, "k") is None
         assert_forest_is_true(records, disk)

@@ -213,6 +213,26 @@ def test_no_tombstone_goes_while_a_change_of_the_ring_is_under_way(play: Play) -
     play(story)
 
 
+def test_what_a_member_says_is_on_its_disk_first(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        await delete(rooms, "k")
+        node = rooms.nodes["node-1"]
+        epoch, asked = node.ring.epoch, ((node.ring.partition_of("k"), "kv/k", 0),)
+        for disk in rooms.disks.values():
+            disk.held = True
+        asking = asyncio.ensure_future(node.calls.ask("node-2", lambda id_: AskSweep(id_, epoch, asked)))
+        own = asyncio.ensure_future(node.sweep.once())
+        await asyncio.sleep(1.0)
+        assert not asking.done()
+        rooms.disks["node-2"].release()
+        assert isinstance(await asking, SweepAnswer)
+        await asyncio.sleep(AGE_S + 5.0)
+        assert not own.done() or own.result()["swept"] == 0, "nor does a node believe itself earlier"
+        rooms.disks["node-1"].release()
+
+    play(story)
+
+
 def test_nonsense_from_a_peer_is_answered_and_drops_nothing(play: Play) -> None:
     async def story(rooms: Any) -> None:
         await delete(rooms, "k")
@@ -317,6 +337,38 @@ def test_who_still_holds_something_of_an_earlier_membership_cannot_join() -> Non
         await world.command("node-1", lambda node: node.changes.join(address))
         await until(lambda: "node-4" in world.members)
         answer = await world.ask("node-4", Get(key))
+        assert answer is not None
+        assert answer[0] == 404
+
+    play_world(story, 4)
+
+
+def test_a_hint_that_is_not_yet_gone_from_disk_holds_the_sweep_up() -> None:
+    """1. node-x, no owner of the key, keeps an older value as a hint. It delivers and deletes it; its disk hangs, and
+    that it is deleted is not durable. 2. The tombstone was swept: the hint was gone for long, node-x had said.
+    3. node-x crashed, and delivered the hint that it found on its disk: the deleted value was back.
+    """
+
+    async def story(world: World) -> None:
+        key, ring = "k", world.node("node-1").ring
+        owner, *others = ring.preference_list(key)
+        (keeper,) = set(world.names) - {owner, *others}
+        await world.ask(owner, Put(key, b'"old"'))
+        await until(lambda: world.node(owner).records.durable(KV, key) is not None)
+        old = world.node(owner).records.durable(KV, key)
+        assert old is not None
+        await world.ask(owner, Put(key, None))
+        life = world.lives[keeper]
+        life.node.hints.add(owner, KV, key, old)
+        await until(lambda: not life.disk.unsynced_count)
+        world.slow_disk(keeper, 300_000.0)
+        await until(lambda: not life.node.hints.pending())
+        await asyncio.sleep(150.0)
+        assert life.disk.unsynced_count, "it hangs still"
+        world.crash(keeper)
+        await world.start(keeper)
+        await asyncio.sleep(10.0)
+        answer = await world.ask(owner, Get(key, r=3))
         assert answer is not None
         assert answer[0] == 404
 

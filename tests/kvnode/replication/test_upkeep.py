@@ -50,6 +50,21 @@ def test_a_work_that_takes_long_is_told_as_running_and_is_not_begun_twice(play: 
     play(story)
 
 
+def test_two_who_ask_in_one_moment_wait_for_the_same_round(play: Play) -> None:
+    """1. Somebody asks for a work. 2. Before it begins somebody else does. 3. The first was told of no end, and waited
+    for as long as it had patience.
+    """
+
+    async def story(rooms: Any) -> None:
+        chore = rooms.nodes["node-1"].upkeep.chores["checkpoint"]
+        await asyncio.sleep(1.0)
+        endings = [chore.begin(), chore.begin()]
+        await asyncio.wait_for(asyncio.gather(*(ending.wait() for ending in endings)), 1.0)
+        assert chore.round_count == 1
+
+    play(story)
+
+
 def test_a_disk_that_takes_no_writes_fails_the_round_and_not_the_node(play: Play) -> None:
     async def story(rooms: Any) -> None:
         node = rooms.nodes["node-1"]

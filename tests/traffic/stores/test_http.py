@@ -313,16 +313,19 @@ def test_the_line_is_bounded() -> None:
 
 def test_a_cancelled_request_leaves_the_client_in_order() -> None:
     async def main() -> None:
+        came = asyncio.Event()
+
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while True:
                 head, _ = await read_request(reader)
+                came.set()
                 await asyncio.sleep(0.02)
                 path = head.split()[1].encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path))
 
         async with server(handle, connections_max=1) as client:
             first = asyncio.ensure_future(client.request("GET", "/first"))
-            await asyncio.sleep(0.005)
+            await came.wait()
             first.cancel()
             assert (await client.request("GET", "/second")).body == b"/second"
 
