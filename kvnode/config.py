@@ -33,6 +33,7 @@ FORWARD_PAUSE_MS = 500.0  # then a read that was forwarded is asked of one more 
 HINT_REPLAY_PERIOD_MS = 250.0
 HINT_AGE_MS_MAX = 3 * 3600 * 1000.0
 EXCHANGE_PERIOD_MS = 1_000.0
+EXCHANGE_SOON_MS = 200.0  # after one that mended something, or when a peer is back
 FOREST_PAUSE_MS = 2.0
 SCRUB_PAUSE_MS = 5.0  # after every SCRUB_ROWS rows: a million take a minute or two
 SWEEP_PAUSE_MS = 5.0  # after every SWEEP_ROWS rows

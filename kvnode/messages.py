@@ -12,6 +12,16 @@ from __future__ import annotations
 
 import msgspec
 
+from kvnode.comparisons import (
+    CompareLeaves,
+    CompareNodes,
+    CompareRoots,
+    CompareSingles,
+    Differing,
+    LeafAnswer,
+    Roots,
+    SinglesAnswer,
+)
 from kvnode.ring import RingState
 
 KV = "kv"
@@ -162,61 +172,6 @@ class Trace(msgspec.Struct, frozen=True, array_like=True, tag="trace"):
 
     id: int
     events: tuple[tuple[float, str, str], ...]
-
-
-# --- anti-entropy --------------------------------------------------------------------------------------------
-
-
-class CompareRoots(msgspec.Struct, frozen=True, array_like=True, tag="compare-roots"):
-    """My Merkle roots of some partitions. Answered by Differing (ids: partitions), and only in the same epoch."""
-
-    id: int
-    cause: int
-    roots: tuple[tuple[int, int], ...]
-    epoch: int
-
-
-class CompareNodes(msgspec.Struct, frozen=True, array_like=True, tag="compare-nodes"):
-    """My hashes of some nodes (level, index, hash) of one partition's tree. Answered by Differing (indices)."""
-
-    id: int
-    cause: int
-    partition: int
-    level: int
-    hashes: tuple[tuple[int, int], ...]
-
-
-class Differing(msgspec.Struct, frozen=True, array_like=True, tag="differing"):
-    """Which of those hashes are not mine."""
-
-    id: int
-    indices: tuple[int, ...]
-
-
-class CompareLeaves(msgspec.Struct, frozen=True, array_like=True, tag="compare-leaves"):
-    """The checksums of all my records under these leaves of one partition. Answered by LeafAnswer.
-
-    wants_records: send me what I do not have; else I only offer what I have.
-    """
-
-    id: int
-    cause: int
-    partition: int
-    leaves: tuple[int, ...]
-    checksums: tuple[int, ...]
-    wants_records: bool = True
-
-
-class LeafAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leaf-answer"):
-    """My records that you do not have, and the checksums of those of yours that I do not have.
-
-    complete: these are all of both; else there was no room for more, and another question is needed.
-    """
-
-    id: int
-    records: tuple[tuple[str, str, bytes], ...]
-    wanted: tuple[int, ...]
-    complete: bool
 
 
 # --- tombstones ----------------------------------------------------------------------------------------------
@@ -370,6 +325,7 @@ Question = (
     | AskTrace
     | CompareRoots
     | CompareNodes
+    | CompareSingles
     | CompareLeaves
     | AskSweep
     | DropTombstones
@@ -384,7 +340,9 @@ Answer = (
     | Fetched
     | Forwarded
     | Trace
+    | Roots
     | Differing
+    | SinglesAnswer
     | LeafAnswer
     | SweepAnswer
     | Stale

@@ -13,6 +13,7 @@ import msgspec
 
 from kvnode import requests
 from kvnode.calls import Calls
+from kvnode.comparisons import CompareLeaves, CompareNodes, CompareRoots, CompareSingles
 from kvnode.config import FORWARD_PAUSE_MS, FORWARD_TIMEOUT_MS, RING_CHANGES_MAX, ClusterConfig
 from kvnode.errors import GatewayTimeout, InternalError, KvError, NotAMember
 from kvnode.handover.changes import Changes
@@ -30,9 +31,6 @@ from kvnode.messages import (
     AskRing,
     AskSweep,
     AskTrace,
-    CompareLeaves,
-    CompareNodes,
-    CompareRoots,
     DropTombstones,
     Fetch,
     FetchHinted,
@@ -188,9 +186,10 @@ class Node:
             Ping: self.swim.on_ping,
             PingRequest: self.swim.on_ping_request,
             Ack: self.swim.on_ack,
-            CompareRoots: self.exchange.on_roots,
-            CompareNodes: self.exchange.on_nodes,
-            CompareLeaves: self.exchange.on_leaves,
+            CompareRoots: self.exchange.answers.on_roots,
+            CompareNodes: self.exchange.answers.on_nodes,
+            CompareSingles: self.exchange.answers.on_singles,
+            CompareLeaves: self.exchange.answers.on_leaves,
             Stale: self._on_stale,
             AskRing: self.spread.on_ask_ring,
             RingNews: self.spread.on_ring_news,
@@ -260,6 +259,8 @@ class Node:
         self.runtime.log(
             "member", peer=after.name, before=before.state, after=after.state, incarnation=after.incarnation
         )
+        if before.state == DEAD and after.state == ALIVE:
+            self.exchange.turns.is_back(after.name)
 
     def _has_forgotten(self) -> None:
         """A record was lost, damaged or not stored, and with it what it had covered: go on as another store."""

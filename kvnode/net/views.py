@@ -136,7 +136,7 @@ class Views:
             "repairs": {
                 "read_repair_total": node.coordinator.read_repair_count,
                 "exchange_rounds_total": node.exchange.round_count,
-                "exchange_records_sent_total": node.exchange.sent_count,
+                "exchange_records_sent_total": node.exchange.sent_count + node.exchange.answers.sent_count,
                 "exchange_records_received_total": node.exchange.received_count,
             },
             "replication_lag": {peer: self._lag(peer) for peer in links},

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from kvnode.config import BATCH_BYTES_MAX, BATCH_RECORDS_MAX
+from kvnode.replication.records import Records
 
 Carried = tuple[str, str, bytes]
 """(kind, key, record), as messages carry it."""
@@ -25,3 +26,12 @@ def batch_of(records: Iterable[Carried]) -> tuple[tuple[Carried, ...], bool]:
             return tuple(batch), False
         batch.append(carried)
     return tuple(batch), True
+
+
+def carried(records: Records, disk_keys: Iterable[str]) -> Iterator[Carried]:
+    """Those of them that are held, durably and whole."""
+    for disk_key in disk_keys:
+        kind, _, key = disk_key.partition("/")
+        record = records.durable(kind, key)
+        if record is not None:
+            yield kind, key, record

@@ -1,8 +1,14 @@
 """Anti-entropy: replicas compare Merkle trees and exchange what differs, so that they agree without being read.
 
-Every period a node picks the next peer with which it shares partitions and compares roots. Where they differ it
-walks down the differing branches only, compares the keys under the differing leaves, and each side sends the other
-what it lacks. (DeCandia et al., "Dynamo", 2007, section 4.7.)
+Every period (turns.py) a node compares with a peer the exclusive-or of all roots that they share. If it differs, they
+compare the roots, and then walk down the differing branches only. (DeCandia et al., "Dynamo", 2007, section 4.7.)
+
+The walk ends early where few records differ. A node of a tree is the exclusive-or of the checksums under it, so if two
+differ by one record, their difference is that record's checksum: no list of keys is needed to find it. The asker looks
+for these checksums among its own records, sends what it finds, and the peer says which of the others it knows. A record
+that was overwritten on one side makes two differences, of which the peer knows the other by the key that it is sent.
+What neither knows is more than one record, and is looked for further down; under a leaf by listing all checksums.
+(Eppstein et al., "What's the Difference?", 2011, section 3.1, decode a difference in the same way, cell by cell.)
 
 Both must know the same ring, durably: who has answered in an epoch takes no write of an earlier one any more, not
 even after a crash. A hand-over builds on that (handover/pull.py).
@@ -11,25 +17,29 @@ even after a crash. A hand-over builds on that (handover/pull.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import xor
 
 from kvnode.calls import Calls
-from kvnode.config import BATCH_RECORDS_MAX, EXCHANGE_PARTITIONS, EXCHANGE_PERIOD_MS
-from kvnode.messages import (
-    TOO_LATE,
-    UNDECODABLE,
+from kvnode.comparisons import (
     CompareLeaves,
     CompareNodes,
     CompareRoots,
+    CompareSingles,
     Differing,
     LeafAnswer,
-    Refused,
-    Stored,
-    StoreMany,
+    Roots,
+    SinglesAnswer,
 )
-from kvnode.replication.batches import Carried, batch_of
-from kvnode.replication.merkle import FANOUT, LEAF_COUNT
+from kvnode.config import EXCHANGE_PARTITIONS
+from kvnode.messages import TOO_LATE, UNDECODABLE, Refused, Stored, StoreMany
+from kvnode.replication.answers import Answers
+from kvnode.replication.batches import Carried, batch_of, carried
+from kvnode.replication.merkle import FANOUT, children_of
+from kvnode.replication.packed import pack, pack_places, unpack
 from kvnode.replication.records import Records
+from kvnode.replication.turns import Turns
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
 
@@ -39,7 +49,7 @@ class TooLate(Exception):
 
 
 class Exchange:
-    """Both sides of the comparison."""
+    """The side that asks; `answers` is the other one. sent_count, received_count: records that moved."""
 
     def __init__(
         self,
@@ -52,36 +62,29 @@ class Exchange:
         refuse_other_epoch: Callable[[str, int, int], bool],
         is_too_late: Callable[[str], bool],
     ) -> None:
-        self._is_too_late = is_too_late
         self._runtime = runtime
         self._node = node
         self._ring = ring
         self._calls = calls
         self._records = records
         self._is_alive = is_alive
-        self._refuse_other_epoch = refuse_other_epoch
+        self.turns = Turns(runtime, lambda: [peer for peer in ring.nodes if peer != node])
+        self.answers = Answers(runtime, ring, records, self.turns, refuse_other_epoch, is_too_late)
         self.failed_count = 0
-        self._asked_ms = float("-inf")  # when a peer last asked below a root: then we differ
         self.round_count = 0
         self.sent_count = 0
         self.received_count = 0
 
-    # --- the side that asks -------------------------------------------------------------------------------
-
     async def run(self) -> None:
         """Compare with one peer after the other, for ever."""
+        clock = self._runtime.clock
         while True:
-            others = [node for node in self._ring.nodes if node != self._node]
-            for peer in others or (self._node,):
-                await self._pause()
-                if self._runtime.clock.now_ms() - self._asked_ms < EXCHANGE_PERIOD_MS:
-                    await self._pause()  # another is mending us: what it brings need not be fetched twice
-                if peer != self._node and self._is_alive(peer):
-                    await self.with_peer(peer)
-
-    async def _pause(self) -> None:
-        jitter = 0.5 + self._runtime.random.random()
-        await self._runtime.clock.sleep_ms(EXCHANGE_PERIOD_MS * jitter)
+            peer = await self.turns.next()
+            if peer is not None and self._is_alive(peer):
+                began_ms, moved_count = clock.now_ms(), self.sent_count + self.received_count
+                await self.with_peer(peer)
+                if self.sent_count + self.received_count != moved_count:
+                    self.turns.mended(clock.now_ms() - began_ms)
 
     async def with_peer(self, peer: str) -> int:
         """One whole exchange with one peer; returns how many partitions differed. A silent peer ends it."""
@@ -111,19 +114,24 @@ class Exchange:
     ) -> tuple[int, set[int]]:
         """(how many partitions differed, which of them all are complete). A silent peer ends it."""
         await self._records.build_forest()
-        roots = tuple((partition, self._records.forest.root(partition)) for partition in partitions)
+        forest, shared = self._records.forest, sorted(partitions)
+        together = reduce(xor, map(forest.root, shared), 0)
+        places = pack_places(shared, self._ring.partitions)
         cause, epoch = self._runtime.random.getrandbits(64), self._ring.epoch
         self.round_count += 1
         try:
-            answer = await self._calls.ask(peer, lambda id_: CompareRoots(id_, cause, roots, epoch))
+            answer = await self._calls.ask(
+                peer, lambda id_: CompareRoots(id_, cause, places, together, epoch)
+            )
         except TimeoutError:
             return 0, set()
         if isinstance(answer, Refused) and answer.why == TOO_LATE and not wants_records:
             raise TooLate
-        if not isinstance(answer, Differing):
+        theirs = unpack(answer.roots) if isinstance(answer, Roots) else None
+        if theirs is None or len(theirs) not in (0, len(shared)):
             return 0, set()
-        differing = answer.indices
-        complete = {partition for partition, _ in roots} - set(differing)
+        differing = [p for p, root in zip(shared, theirs, strict=False) if forest.root(p) != root]
+        complete = set(shared).difference(differing)
         for first in range(0, len(differing), EXCHANGE_PARTITIONS):
             few = differing[first : first + EXCHANGE_PARTITIONS]
             walks = (self._partition(peer, partition, cause, wants_records) for partition in few)
@@ -148,108 +156,93 @@ class Exchange:
         """Which branches and leaves of one tree differ from the peer's; None if it does not answer. Mends nothing."""
         cause = self._runtime.random.getrandbits(64)
         try:
-            branches = await self._differing(peer, partition, 1, range(FANOUT), cause)
-            below = [branch * FANOUT + child for branch in branches for child in range(FANOUT)]
-            return {"branches": branches, "leaves": await self._differing(peer, partition, 2, below, cause)}
+            branches = await self._differing(peer, partition, 1, (0,), cause)
+            leaves = await self._differing(peer, partition, 2, tuple(branches), cause)
         except TimeoutError:
             return None
+        return {"branches": tuple(branches), "leaves": tuple(leaves)}
 
     async def _partition(self, peer: str, partition: int, cause: int, wants_records: bool) -> bool:
-        branches = await self._differing(peer, partition, 1, range(FANOUT), cause)
-        below = [branch * FANOUT + child for branch in branches for child in range(FANOUT)]
-        leaves = await self._differing(peer, partition, 2, below, cause)
-        return not leaves or await self._leaves(peer, partition, tuple(leaves), cause, wants_records)
+        """Exchange what differs in one partition; True if that was all of it."""
+        parents: tuple[int, ...] = (0,)
+        is_all = True
+        for level in (1, 2):
+            differing = await self._differing(peer, partition, level, parents, cause)
+            if 0 < len(differing) <= len(parents) * FANOUT // 2:  # else few differ by one record alone
+                unknown, are_all = await self._singles(
+                    peer, partition, set(differing.values()), cause, wants_records
+                )
+                differing = {index: known for index, known in differing.items() if known in unknown}
+                is_all = is_all and are_all
+            if not differing:
+                return is_all
+            parents = tuple(differing)
+        return await self._leaves(peer, partition, parents, cause, wants_records) and is_all
 
     async def _differing(
-        self, peer: str, partition: int, level: int, indices: list[int] | range, cause: int
-    ) -> tuple[int, ...]:
-        if not indices:
-            return ()
+        self, peer: str, partition: int, level: int, parents: tuple[int, ...], cause: int
+    ) -> dict[int, int]:
+        """Which nodes right under these differ from the peer's, and by what exclusive-or."""
+        if not parents:
+            return {}
         hashes = self._records.forest.hashes(partition, level)
-        asked = tuple((index, hashes[index]) for index in indices)
-        answer = await self._calls.ask(peer, lambda id_: CompareNodes(id_, cause, partition, level, asked))
+        asked = {index: hashes[index] for index in children_of(parents)}
+        packed = pack(asked.values())
+        answer = await self._calls.ask(
+            peer, lambda id_: CompareNodes(id_, cause, partition, level, parents, packed)
+        )
         if not isinstance(answer, Differing):
             raise TimeoutError(f"{peer} does not compare")
-        return answer.indices
+        theirs = zip(answer.indices, unpack(answer.hashes), strict=False)
+        return {index: asked[index] ^ known for index, known in theirs if index in asked}
+
+    async def _singles(
+        self, peer: str, partition: int, differences: set[int], cause: int, wants_records: bool
+    ) -> tuple[set[int], bool]:
+        """Exchange the records with these checksums: (those that neither side knows, whether that was all else)."""
+        held = self._records.under(partition, differences, bits=-1)
+        records, are_all = batch_of(carried(self._records, held.values()))
+        others, epoch = pack(differences.difference(held)), self._ring.epoch
+        answer = await self._calls.ask(
+            peer, lambda id_: CompareSingles(id_, cause, partition, records, others, wants_records, epoch)
+        )
+        if not isinstance(answer, SinglesAnswer):
+            raise TimeoutError(f"{peer} does not compare")
+        self.sent_count += len(records)
+        taken = self._take(peer, answer.records)
+        return set(unpack(answer.unknown)), are_all and answer.complete and taken
 
     async def _leaves(
         self, peer: str, partition: int, leaves: tuple[int, ...], cause: int, wants_records: bool
     ) -> bool:
         """Exchange what differs under these leaves; True if that was all of it."""
         held = self._records.under(partition, leaves)
+        packed = pack(held)
         answer = await self._calls.ask(
-            peer, lambda id_: CompareLeaves(id_, cause, partition, leaves, tuple(held), wants_records)
+            peer, lambda id_: CompareLeaves(id_, cause, partition, leaves, packed, wants_records)
         )
-        if not isinstance(answer, LeafAnswer):
+        if not isinstance(answer, LeafAnswer) or not self._take(peer, answer.records):
             return False
-        self.received_count += len(answer.records)
-        try:
-            for kind, key, record in answer.records:
-                self._records.merge_in(kind, key, record, self._merged)
-        except UNDECODABLE as error:
-            self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
-            return False
-        wanted, are_all = batch_of(self._records_of(held[known] for known in answer.wanted if known in held))
+        keys = (held[known] for known in unpack(answer.wanted) if known in held)
+        wanted, are_all = batch_of(carried(self._records, keys))
         if wanted:
-            self.sent_count += len(wanted)
             epoch = self._ring.epoch
             stored = await self._calls.ask(peer, lambda id_: StoreMany(id_, cause, "exchange", wanted, epoch))
             if not isinstance(stored, Stored):
                 return False
+            self.sent_count += len(wanted)
         return answer.complete and are_all
+
+    def _take(self, peer: str, records: tuple[Carried, ...]) -> bool:
+        """Merge what a peer sent; False if it makes no sense."""
+        try:
+            for kind, key, record in records:
+                self._records.merge_in(kind, key, record, self._merged)
+        except UNDECODABLE as error:
+            self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
+            return False
+        self.received_count += len(records)
+        return True
 
     def _merged(self, ok: bool) -> None:
         self.failed_count += not ok
-
-    # --- the side that answers ----------------------------------------------------------------------------
-
-    def on_roots(self, peer: str, question: CompareRoots) -> None:
-        """Which of the peer's roots are not ours. Just after the start, ours have to be worked out first."""
-        self._runtime.spawn(self._answer_roots(peer, question), "compare roots")
-
-    async def _answer_roots(self, peer: str, question: CompareRoots) -> None:
-        if question.epoch != self._ring.settled_epoch:
-            if not self._refuse_other_epoch(peer, question.id, question.epoch):
-                self._runtime.network.send(peer, Refused(question.id, "this node is not in that epoch yet"))
-            return
-        if self._is_too_late(peer):
-            self._runtime.network.send(peer, Refused(question.id, TOO_LATE))
-            return
-        await self._records.build_forest()
-        forest, partitions = self._records.forest, self._ring.partitions
-        differing = tuple(p for p, root in question.roots if 0 <= p < partitions and forest.root(p) != root)
-        self._runtime.network.send(peer, Differing(question.id, differing))
-
-    def on_nodes(self, peer: str, question: CompareNodes) -> None:
-        """Which of the peer's nodes of one tree are not ours."""
-        if not (0 <= question.partition < self._ring.partitions and question.level in (1, 2)):
-            self._runtime.network.send(peer, Refused(question.id, "no such node of a tree"))
-            return
-        self._asked_ms = self._runtime.clock.now_ms()
-        hashes = self._records.forest.hashes(question.partition, question.level)
-        differing = tuple(i for i, known in question.hashes if 0 <= i < len(hashes) and hashes[i] != known)
-        self._runtime.network.send(peer, Differing(question.id, differing))
-
-    def on_leaves(self, peer: str, question: CompareLeaves) -> None:
-        """Send what the peer does not have, ask for what is not here; both bounded: the next round goes on."""
-        leaves = {leaf for leaf in question.leaves if 0 <= leaf < LEAF_COUNT}
-        if not (0 <= question.partition < self._ring.partitions and leaves):
-            self._runtime.network.send(peer, Refused(question.id, "no such leaf of a tree"))
-            return
-        ours = self._records.under(question.partition, sorted(leaves))
-        theirs = set(question.checksums)
-        missing = (key for known, key in ours.items() if known not in theirs)
-        records, are_all = batch_of(self._records_of(missing if question.wants_records else ()))
-        self.sent_count += len(records)
-        wanted = tuple(known for known in question.checksums if known not in ours)
-        complete = are_all and len(wanted) <= BATCH_RECORDS_MAX
-        answer = LeafAnswer(question.id, records, wanted[:BATCH_RECORDS_MAX], complete)
-        self._runtime.network.send(peer, answer)
-
-    def _records_of(self, disk_keys: Iterable[str]) -> Iterator[Carried]:
-        """Those of them that are held, durably and whole."""
-        for disk_key in disk_keys:
-            kind, _, key = disk_key.partition("/")
-            record = self._records.durable(kind, key)
-            if record is not None:
-                yield kind, key, record

@@ -1,28 +1,36 @@
 """Merkle trees: which keys of a partition differ between two replicas, at a cost in proportion to what differs.
 
-Each partition has a tree of three levels: one root, 16 branches, 256 leaves. A leaf is the exclusive-or of the
-64-bit checksums of the records under it, so that one write changes it in one step, whatever the order of writes. The
-low bits of the same checksum say under which leaf a record stands, so that the disk can find the records of a leaf
-without hashing keys; a record that changes moves to another leaf, and the leaf it left then differs too. A node
-above hashes its 16 children (Merkle, 1987; DeCandia et al., "Dynamo", 2007, section 4.7) and is worked out when asked.
-So is a tree's first state after a start: nothing is read for trees until the first exchange wants to compare them.
+Each partition has a tree of three levels: one root, 16 branches, 256 leaves. The low bits of a record's 64-bit
+checksum say under which leaf it stands, so that the disk can find the records of a leaf without hashing keys; a record
+that changes moves to another leaf, and the leaf it left then differs too.
 
-Not here: who compares trees with whom, and when (exchange.py).
+Every node is the exclusive-or of the checksums of all records under it, whatever the order of writes. So a write
+changes roots and leaves in one step, and to ask for all roots costs next to nothing, however much was written. It also
+means that where two nodes differ by a single record, their difference *is* its checksum (exchange.py). Merkle (1987)
+hashes the children's hashes instead; Cassandra's trees are like these. What is lost: who chooses the records with that
+aim can make two contents look alike (Bellare and Micciancio, "A New Paradigm for Collision-free Hashing", 1997, on
+XHASH). By chance it happens to one comparison in 2**64.
+
+A tree's first state after a start is worked out when asked: nothing is read for trees until the first exchange wants
+to compare them.
+
+Not here: who compares trees with whom, and when (exchange.py, turns.py).
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable
-from hashlib import blake2b
+from functools import reduce
+from operator import xor
 
 FANOUT = 16
 LEAF_COUNT = FANOUT * FANOUT
 LEVELS = (1, FANOUT, LEAF_COUNT)
 """How many nodes each level has, the root's first."""
 
-
 _NOTHING = bytes(8 * LEAF_COUNT)
+
 Load = Callable[[int], Iterable[int]]
 """The checksum of every record in a partition, as it is now."""
 
@@ -32,8 +40,13 @@ def leaf_of(checksum: int) -> int:
     return checksum & (LEAF_COUNT - 1)
 
 
+def children_of(parents: Iterable[int]) -> list[int]:
+    """The places, on the next level, of all that stands right under these nodes."""
+    return [parent * FANOUT + child for parent in parents for child in range(FANOUT)]
+
+
 class MerkleForest:
-    """One tree a partition. Invariant: each leaf of a tree that is built is the xor of the checksums under it.
+    """One tree a partition. Invariant: each leaf of a tree that is built, and its root, is the xor of what is under it.
 
     load: where a tree that is not built yet comes from; until then changes need not be noted. None: all begin empty.
     """
@@ -41,8 +54,7 @@ class MerkleForest:
     def __init__(self, partitions: int, load: Load | None = None) -> None:
         self._load: Load = load or (lambda partition: ())
         self._leaves: list[array[int] | None] = [None] * partitions
-        self._upper: dict[int, array[int]] = {}  # the root and the branches, where they are known
-        self._changed = [0] * partitions  # which branches have changed since: one bit each
+        self._roots = array("q", bytes(8 * partitions))
         if load is None:
             for partition in range(partitions):
                 self.build(partition)
@@ -59,8 +71,7 @@ class MerkleForest:
             leaves[known & (LEAF_COUNT - 1)] ^= known
             count += 1
         self._leaves[partition] = leaves
-        self._upper.pop(partition, None)
-        self._changed[partition] = 0
+        self._roots[partition] = reduce(xor, leaves)
         return count
 
     def _tree(self, partition: int) -> array[int]:
@@ -75,41 +86,21 @@ class MerkleForest:
         """A record changed its checksum; 0 stands for no record."""
         leaves = self._leaves[partition]
         if leaves is not None:
-            left, entered = before & (LEAF_COUNT - 1), after & (LEAF_COUNT - 1)
-            leaves[left] ^= before
-            leaves[entered] ^= after
-            self._changed[partition] |= 1 << left // FANOUT | 1 << entered // FANOUT
+            leaves[before & (LEAF_COUNT - 1)] ^= before
+            leaves[after & (LEAF_COUNT - 1)] ^= after
+            self._roots[partition] ^= before ^ after
 
     def root(self, partition: int) -> int:
         """The root of one partition: equal roots mean equal content (but for a chance of 2**-64)."""
-        return self._branches(partition)[0]
+        if self._leaves[partition] is None:
+            self.build(partition)
+        return self._roots[partition]
 
     def is_empty(self, partition: int) -> bool:
         """Whether nothing is held of one partition."""
         return self._tree(partition).tobytes() == _NOTHING
 
     def hashes(self, partition: int, level: int) -> tuple[int, ...]:
-        """All node hashes of one level; level 0 is the root, level 2 the leaves."""
-        if level == 2:
-            return tuple(self._tree(partition))
-        upper = tuple(self._branches(partition))
-        return upper[:1] if level == 0 else upper[1:]
-
-    def _branches(self, partition: int) -> array[int]:
-        """The root and the branches; only what has changed since they were asked for last is worked out."""
-        known = self._upper.get(partition)
-        changed, self._changed[partition] = self._changed[partition], 0
-        if known is None:
-            known = self._upper[partition] = array("q", bytes(8 * (1 + FANOUT)))
-            changed = (1 << FANOUT) - 1
-        if changed:
-            leaves = self._tree(partition)
-            for branch in range(FANOUT):
-                if changed >> branch & 1:
-                    known[1 + branch] = _hash_of(leaves[branch * FANOUT : (branch + 1) * FANOUT])
-            known[0] = _hash_of(known[1:])
-        return known
-
-
-def _hash_of(children: array[int]) -> int:
-    return int.from_bytes(blake2b(children.tobytes(), digest_size=8).digest(), "big", signed=True)
+        """All nodes of one level; level 0 is the root, level 2 the leaves."""
+        leaves, under = self._tree(partition), LEAF_COUNT // LEVELS[level]
+        return tuple(reduce(xor, leaves[first : first + under]) for first in range(0, LEAF_COUNT, under))

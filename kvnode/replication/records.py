@@ -168,10 +168,10 @@ class Records:
                 return
             start = rows[-1].key
 
-    def under(self, partition: int, leaves: Iterable[int]) -> dict[int, str]:
-        """{checksum: disk key} of all that stands under these Merkle leaves of one partition, in key order."""
+    def under(self, partition: int, leaves: Iterable[int], *, bits: int = LEAF_COUNT - 1) -> dict[int, str]:
+        """{checksum: disk key} of what stands under these Merkle leaves; bits=-1: of what has these checksums."""
         refused = self._refused_in(partition)
-        found = self._disk.checksums(_TABLE, partition, low_bits=(LEAF_COUNT - 1, tuple(leaves)))
+        found = self._disk.checksums(_TABLE, partition, low_bits=(bits, tuple(leaves)))
         return {known: disk_key for _, disk_key, known in found if known not in refused}
 
     def tombstones(

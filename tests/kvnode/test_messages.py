@@ -8,6 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvnode.comparisons import (
+    CompareLeaves,
+    CompareNodes,
+    CompareRoots,
+    CompareSingles,
+    Differing,
+    LeafAnswer,
+    Roots,
+    SinglesAnswer,
+)
 from kvnode.config import NodeAddress
 from kvnode.messages import (
     UNDECODABLE,
@@ -16,10 +26,6 @@ from kvnode.messages import (
     AskHeld,
     AskRing,
     AskSweep,
-    CompareLeaves,
-    CompareNodes,
-    CompareRoots,
-    Differing,
     DropTombstones,
     Fetch,
     Fetched,
@@ -27,7 +33,6 @@ from kvnode.messages import (
     Forwarded,
     Held,
     Hello,
-    LeafAnswer,
     MemberNews,
     Message,
     Moment,
@@ -69,11 +74,14 @@ ONE_OF_EACH: list[Message] = [
     Fetched(1, b"", 1.5),
     Forward(1, 2, b"request", 7),
     Forwarded(1, 200, b"{}"),
-    CompareRoots(1, 2, ((0, -(2**63)),), 7),
-    CompareNodes(1, 2, 3, 1, ((15, 2**63 - 1),)),
-    Differing(1, (1, 2)),
-    CompareLeaves(1, 2, 3, (255,), (-1,)),
-    LeafAnswer(1, (("kv", "k", b"1"),), (-1,), True),
+    CompareRoots(1, 2, b"\xff", -(2**63), 7),
+    Roots(1, bytes(16)),
+    CompareNodes(1, 2, 3, 1, (0,), bytes(128)),
+    Differing(1, (1, 2), bytes(16)),
+    CompareSingles(1, 2, 3, (("kv", "k", b"1"),), bytes(8), True, 7),
+    SinglesAnswer(1, (("kv", "k", b"1"),), bytes(8), True),
+    CompareLeaves(1, 2, 3, (255,), bytes(8)),
+    LeafAnswer(1, (("kv", "k", b"1"),), bytes(8), True),
     Ping("node-1", NEWS),
     PingRequest("node-2", NEWS),
     Ack("node-1", "node-2", ()),
