@@ -41,8 +41,9 @@ from kvnode.observe import Samples
 from kvnode.runtime import ANY, LowBits, Row
 from kvnode.storage.damage import damage_of, is_damage, mark_damaged, set_aside, set_aside_files
 from kvnode.storage.files import StorageError, lock, sync_directory, sync_function
+from kvnode.storage.layers import Layers
 from kvnode.storage.log import CommitLog, read_log, remove_log
-from kvnode.storage.memtable import Memtable, Place
+from kvnode.storage.memtable import Memtable
 from kvnode.storage.tables import TABLES, Tables
 
 INLINE_SYNC_MS_MAX = 2.0
@@ -91,9 +92,7 @@ class SqliteDisk:
             raise StorageError(f"cannot use {self._path}: {error}") from error
         self._sync_file = sync_function()
         self._group: asyncio.Future[None] | None = None
-        self._waiting = Memtable()  # not in the log yet
-        self._fresh = Memtable()  # in the segment in use
-        self._frozen = Memtable()  # in the other segment, and being moved
+        self._layers = Layers(self._tables)
         self._move: asyncio.Future[None] | None = None
         self._steps: Iterator[tuple[str, list[Row]]] = iter(())
         self._in_haste = False
@@ -127,72 +126,33 @@ class SqliteDisk:
         print(f"kvnode: {why}; stopping: the next start sets it aside", file=sys.stderr, flush=True)
         os._exit(70)
 
-    # --- reading: the tables, under what is newer ---------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------
 
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
         """See runtime.Disk."""
-        place = (table, partition)
-        for newer in (self._waiting, self._fresh, self._frozen):
-            row = newer.get(place, key)
-            if row is not None:
-                return None if row.record is None else (row.record, row.checksum)
         with self._reading():
-            return self._tables.get(table, partition, key)
+            return self._layers.get(table, partition, key)
 
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
         """See runtime.Disk."""
-        newer = self._newer((table, partition))
         with self._reading():
-            rows = self._tables.scan(table, partition, after, limit + len(newer))
-        if not newer:
-            return rows
-        rows = [row for row in rows if row.key not in newer]
-        rows += (row for key, row in newer.items() if key > after and row.record is not None)
-        return sorted(rows)[:limit]
+            return self._layers.scan(table, partition, after, limit)
 
     def checksums(
         self, table: str, partition: int | None = None, *, low_bits: LowBits = ANY
     ) -> Iterator[tuple[int, str, int]]:
         """See runtime.Disk."""
-        if partition is not None:
-            return iter([(partition, *found) for found in self._checksums((table, partition), low_bits)])
-        partitions = self._tables.partitions(table)
-        for newer in (self._waiting, self._fresh, self._frozen):
-            partitions |= newer.places(table)
-        return (
-            (each, *found)
-            for each in sorted(partitions)
-            for found in self._checksums((table, each), low_bits)
-        )
-
-    def _checksums(self, place: Place, low_bits: LowBits) -> list[tuple[str, int]]:
-        newer = self._newer(place)
         with self._reading():
-            found = list(self._tables.checksums(*place, low_bits))
-        if not newer:
-            return found
-        mask, wanted = low_bits
-        found = [(key, known) for key, known in found if key not in newer]
-        found += (
-            (key, row.checksum)
-            for key, row in newer.items()
-            if row.record is not None and row.checksum & mask in wanted
-        )
-        return sorted(found)
+            partitions = self._layers.partitions(table) if partition is None else [partition]
+        for each in partitions:
+            with self._reading():
+                found = self._layers.checksums(table, each, low_bits)
+            yield from ((each, *one) for one in found)
 
     def count(self, table: str) -> int:
         """See runtime.Disk."""
-        partitions = {p for each in (self._waiting, self._fresh, self._frozen) for p in each.places(table)}
-        with self._reading(), self._tables.snapshot():
-            count = self._tables.count(table)
-            for partition in partitions:
-                for key, row in self._newer((table, partition)).items():
-                    was_there = self._tables.get(table, partition, key) is not None
-                    count += (row.record is not None) - was_there
-        return count
-
-    def _newer(self, place: Place) -> dict[str, Row]:
-        return {**self._frozen.at(place), **self._fresh.at(place), **self._waiting.at(place)}
+        with self._reading():
+            return self._layers.count(table)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
@@ -213,12 +173,12 @@ class SqliteDisk:
                 # Not at the end of this turn but of the next: first the messages of this turn leave, so that the
                 # replicas sync while this node does, and what has arrived meanwhile joins the group.
                 self._loop.call_soon(self._loop.call_soon, self._flush_when_still, 1, _PATIENCE_TURNS)
-        self._waiting.put(_with_checksums(rows))
+        self._layers.waiting.put(_with_checksums(rows))
         return self._group
 
     def _flush_when_still(self, before: int, turns: int) -> None:
         """Under load every turn brings more: some turns are waited for, and the same sync serves more writes."""
-        now = self._waiting.row_count
+        now = self._layers.waiting.row_count
         if now > before and turns:
             self._loop.call_soon(self._flush_when_still, now, turns - 1)
         else:
@@ -228,7 +188,7 @@ class SqliteDisk:
         group = self._group
         if group is None or self._syncing:
             return
-        self._group, waiting, self._waiting = None, self._waiting, Memtable()
+        self._group, waiting, self._layers.waiting = None, self._layers.waiting, Memtable()
         rows = list(waiting.rows())
         try:
             if self._log.written_bytes > _LOG_BYTES_MAX:
@@ -237,7 +197,7 @@ class SqliteDisk:
         except OSError as error:
             group.set_exception(StorageError(f"cannot write to {self._path}: {error.strerror or error}"))
             return
-        self._fresh.put(rows)
+        self._layers.fresh.put(rows)
         self._syncing = True
         self.commit_count += 1
         self.record_count += len(rows)
@@ -273,7 +233,7 @@ class SqliteDisk:
         if self._group is not None:
             self._loop.call_soon(self._flush)
         if self._move is None and (
-            self._fresh.row_count > _MOVE_AT_ROWS or self._log.written_bytes > _MOVE_AT_BYTES
+            self._layers.fresh.row_count > _MOVE_AT_ROWS or self._log.written_bytes > _MOVE_AT_BYTES
         ):
             with contextlib.suppress(OSError):  # the disk is full: after the next commit again
                 self._begin_move()
@@ -287,15 +247,15 @@ class SqliteDisk:
     def _begin_move(self) -> asyncio.Future[None]:
         """Move what the segment in use holds; the other one is free. OSError: it cannot be begun."""
         self._log.begin()
-        self._frozen, self._fresh = self._fresh, Memtable()
+        self._layers.frozen, self._layers.fresh = self._layers.fresh, Memtable()
         self._move = self._loop.create_future()
         self._move.add_done_callback(_retrieve)
-        self._steps = self._frozen.in_order()
+        self._steps = self._layers.frozen.in_order()
         self._loop.call_soon(self._step)
         return self._move
 
     def _step(self) -> None:
-        room = max(_STEP_ROWS_MIN, self._fresh.row_count // _STEP_SHARE)
+        room = max(_STEP_ROWS_MIN, self._layers.fresh.row_count // _STEP_SHARE)
         try:
             while (room > 0 or self._in_haste) and (step := next(self._steps, None)) is not None:
                 table, rows = step
@@ -321,7 +281,7 @@ class SqliteDisk:
             self._loop.call_soon_threadsafe(told)
 
     def _move_ended(self) -> None:
-        move, self._move, self._frozen = self._move, None, Memtable()
+        move, self._move, self._layers.frozen = self._move, None, Memtable()
         assert move is not None
         move.set_result(None)
 
@@ -333,7 +293,7 @@ class SqliteDisk:
         self._move.add_done_callback(_retrieve)
         assert move is not None
         move.set_exception(StorageError(f"cannot write to {self._path}: {error}"))
-        self._steps = self._frozen.in_order()
+        self._steps = self._layers.frozen.in_order()
         self._loop.call_later(_RETRY_S, self._step)
 
     async def _move_everything(self) -> None:
@@ -342,7 +302,7 @@ class SqliteDisk:
             await asyncio.shield(self._move)
         while self._move is not None:  # somebody else waited too, and has begun the next one
             await asyncio.shield(self._move)
-        if not self._fresh.row_count:
+        if not self._layers.fresh.row_count:
             return
         try:
             move = self._begin_move()
