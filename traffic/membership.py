@@ -6,8 +6,8 @@ Here: asking, and telling the store and the node table who has come and who has 
 How it works. Every LOOK_EVERY_S all nodes that answer are asked who the members are; who knows the latest epoch is
 right. A node that refuses an operation because it is not a member any more is a reason to look at once, but never
 more often than every PAUSE_S. A member that is new gets its share from then on; one that has left gets nothing more,
-and what was counted of it stays counted. Nodes tell each other's names and not their URLs: those are the ones that the
-traffic was given, or those of the local cluster's state file. A member whose URL nobody knows is left alone.
+and what was counted of it stays counted. Nodes also tell where they listen; the URLs that the traffic was given, and
+those of the local cluster's state file, count for more. A member whose URL nobody knows is left alone.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Membership:
             return None
 
     def _follow(self, members: Members) -> None:
-        self._urls.update(self._addresses())
+        self._urls = {**members.urls, **self._urls, **self._addresses()}
         there = [name for name in members.names if name in self._urls]
         if not there:
             return

@@ -56,6 +56,7 @@ class Views:
             "replicas": ring.replicas,
             "partitions": ring.partitions,
             "nodes": ring.nodes,
+            "urls": {node.name: node.url for node in ring.state.everybody},
             "slots": ring.slots(),
             "preference_lists": ring.preference_lists,
             "pending_lists": ring.pending_lists,

@@ -192,3 +192,18 @@ def test_refusals_do_not_make_it_ask_all_the_time(in_virtual_time: Run, followed
             assert bench.recorder.errors == 0
 
     in_virtual_time(main)
+
+
+def test_a_node_that_only_the_nodes_know_is_reached_where_they_say(
+    in_virtual_time: Run, followed: Callable[..., Any]
+) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with followed(store, addresses={}):
+            everybody = (*store.nodes, "node-9")
+            store.ring = Members(2, everybody, {"node-9": "memory://node-9", "node-1": "memory://elsewhere"})
+            await asyncio.sleep(LOOK_EVERY_S + PAUSE_S + 5)
+            assert through(store, "node-9") > 50
+            assert store.url("node-1") != "memory://elsewhere", "what the traffic was given counts for more"
+
+    in_virtual_time(main)

@@ -193,10 +193,14 @@ class Store(Protocol):
 
 
 class Members(Struct, frozen=True):
-    """Who is a member of the cluster, by name, as of an epoch: a number that grows with every change."""
+    """Who is a member of the cluster, by name, as of an epoch: a number that grows with every change.
+
+    urls: where the nodes listen, as they themselves know it.
+    """
 
     epoch: int
     names: tuple[str, ...]
+    urls: Mapping[str, str] = {}
 
 
 class Observed(Struct, frozen=True):

@@ -94,6 +94,7 @@ class _Info(Struct):
 class _Ring(Struct):
     epoch: int
     members: tuple[str, ...]
+    urls: dict[str, str] = {}
 
 
 class _Health(Struct):
@@ -284,7 +285,7 @@ class KvnodeStore:
 
     async def members(self, node: str) -> Members:
         ring = _decoded(node, await self._ask(self._watch, node, "GET", "/ring"), _Ring)
-        return Members(ring.epoch, ring.members)
+        return Members(ring.epoch, ring.members, ring.urls)
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         return agree(await self.digests(node, key, counter=counter))
