@@ -16,11 +16,12 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from kvnode.checksum import checksum
-from kvnode.storage.log import LOG_SIDES, read_log
+from kvnode.storage.files import sync_directory
+from kvnode.storage.log import LOG_SIDES, Log
+from kvnode.storage.tables import TABLES, moved_turn_of
 
 _TROUBLE_OF_THE_COMPUTER = frozenset(
     (
@@ -48,22 +49,20 @@ def is_damage(error: sqlite3.Error) -> bool:
     )
 
 
-def damage_of(path: Path, tables: Mapping[str, str]) -> str | None:
-    """What is wrong with this file, in a few words; None if it is whole, or not there.
+def damage_of(path: Path, log: Log) -> str | None:
+    """What is wrong with this file or its log, in a few words; None if they are whole, or not there.
 
-    tables: the statement that created each table; other tables must not be there.
     Raises sqlite3.Error for trouble that is not the file's own: a full disk, no permission.
     """
-    log_damage = next((segment.damage for segment in read_log(path) if segment.damage), None)
-    if log_damage is not None:
-        return log_damage
-    if not path.exists() or not path.stat().st_size:
-        return None
     if _mark(path).exists():
-        return _mark(path).read_text(errors="replace")
+        return _mark(path).read_text(errors="replace") or "it was being set aside"
+    if log.damage is not None:
+        return log.damage
+    if not path.exists() or not path.stat().st_size:
+        return "it is gone, and its log is not" if log.commits or log.moved_turn else None
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-            return _damage_in(database, path, tables)
+            return _damage_in(database, path, log)
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
         if code in _TROUBLE_OF_THE_COMPUTER or not os.access(path, os.W_OK):
@@ -71,18 +70,20 @@ def damage_of(path: Path, tables: Mapping[str, str]) -> str | None:
         return str(error)
 
 
-def _damage_in(database: sqlite3.Connection, path: Path, tables: Mapping[str, str]) -> str | None:
+def _damage_in(database: sqlite3.Connection, path: Path, log: Log) -> str | None:
     if database.execute("pragma encoding").fetchone() != ("UTF-8",):
         return "its text is said to be in another encoding"
     for name, statement in database.execute("select name, sql from sqlite_master order by name"):
-        if str(statement).partition("(")[2] != tables.get(name, "").partition("(")[2]:
+        if str(statement).partition("(")[2] != TABLES.get(name, "").partition("(")[2]:
             return f"the definition of table {str(name)[:32]!r} is not ours"
     found: str = database.execute("pragma integrity_check(1)").fetchone()[0]
     if found != "ok":
         return " ".join(found.split())
     valid_frames: int = database.execute("pragma wal_checkpoint(passive)").fetchone()[1]
     if _commit_beyond(Path(f"{path}-wal"), max(0, valid_frames)):
-        return "its log holds a commit after a damaged one"
+        return "SQLite's log holds a commit after a damaged one"
+    if moved_turn_of(database) < log.moved_turn:
+        return "it lacks rows that were moved to it from the log: a commit is gone"
     with contextlib.suppress(sqlite3.OperationalError):  # a file of before its tables were made
         for key, record, known in database.execute("select key, record, checksum from meta"):
             if not isinstance(record, bytes) or checksum(str(key), record) != known:
@@ -94,8 +95,8 @@ def _commit_beyond(log: Path, valid_frames: int) -> bool:
     """Whether the log goes on, in its present generation, after a commit that SQLite did not accept.
 
     A crash leaves one unfinished commit at the end, and nothing after it: each is synced before the next is written.
-    What was in the very last one may so be lost unnoticed. That costs no dot: a dot is used only after the commit that
-    reserved it, by a later one. (The format: sqlite.org/fileformat2.html, "WAL File Format")
+    That the very last one is gone shows by the turns of our own log, which it had counted.
+    (The format: sqlite.org/fileformat2.html, "WAL File Format")
     """
     if not log.exists():
         return False
@@ -138,7 +139,13 @@ def _mark(path: Path) -> Path:
 
 
 def set_aside(path: Path) -> Path:
-    """Give the file another name, its log with it; the oldest of more than three such files are deleted."""
+    """Give the file another name, its logs with it; the oldest of more than three such files are deleted.
+
+    Should that be interrupted, the mark says at the next start that what is left is not to be used.
+    """
+    if not _mark(path).exists():
+        mark_damaged(path, "")
+    sync_directory(path.parent)
     others = set_aside_files(path)
     now_ns = time.time_ns()
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_ns // 10**9)) + f".{now_ns // 1000 % 10**6:06}"
@@ -146,6 +153,7 @@ def set_aside(path: Path) -> Path:
     for side in _SIDES:
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{side}").replace(f"{kept}{side}")
+    sync_directory(path.parent)
     _mark(path).unlink(missing_ok=True)
     for old in others[: max(0, len(others) + 1 - _SET_ASIDE_COUNT_MAX)]:
         for side in _SIDES:

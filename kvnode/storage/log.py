@@ -6,8 +6,14 @@ tables follow later, many rows at a time (sqlite.py).
 
 Two files take turns as *segments*. While the rows of one are moved into the tables, the other takes what comes. Once
 they are moved, the segment is emptied, durably: read back later, it would put old rows over newer ones. Then it is
-begun anew from its first byte, so that a sync overwrites blocks that the file has already. Each beginning draws a salt
-that every commit of it carries, which tells them from what an earlier turn has left.
+begun anew from its first byte, so that a sync overwrites blocks that the file has already. Each beginning is a *turn*,
+counted over all lives, and draws a salt that every commit of it carries, which tells them from what an earlier turn has
+left.
+
+A crash may leave one unfinished commit, at the end of the newest turn: each is synced before the next is appended.
+Anything else that is not whole was damaged later, and read_log says so, with one exception that cannot be told from
+such an end: damage that reaches from some commit to the end of the newest turn takes those commits with it, unnoticed.
+(What a node may forget that way is forgiven: after a crash it goes on under a fresh store id, and others mend it.)
 
 Not here: what the rows mean, and when a segment may be begun anew.
 """
@@ -27,34 +33,56 @@ from kvnode.runtime import Row
 
 LOG_SIDES = ("-log0", "-log1")
 _SALT_BYTES = 8
-_HEAD = Struct(">8sQ8sI")  # magic, turn, salt, CRC-32 of these
+_EMPTIED = bytes(_SALT_BYTES)  # in place of a salt
+_HEAD = Struct(">8sQQ8sI")  # magic, turn, where the turn before ends in the other file, salt, CRC-32 of these
 _COMMIT = Struct(">8sII")  # salt, length of the payload, CRC-32 of the payload
 _MAGIC = b"kvlog\x00\x00\x01"
-_EMPTIED = 0  # in place of a turn
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Row]).decode
 
 
-class Segment(NamedTuple):
-    """What a segment holds. turn: which beginning this was, counted over both files. damage: what is wrong, if any."""
+class Log(NamedTuple):
+    """What was found on disk. commits: in the order in which they were made. last_turn: the greatest that was begun.
 
-    turn: int
+    moved_turn: up to this turn everything had been moved into the tables. damage: what is wrong, if anything.
+    """
+
     commits: list[list[Row]]
+    last_turn: int = 0
+    moved_turn: int = 0
     damage: str | None = None
+
+
+class _Segment(NamedTuple):
+    name: str
+    turn: int
+    end_before: int
+    is_emptied: bool
+    commits: list[list[Row]]
+    end: int
 
 
 class CommitLog:
     """The log beside the data file `path`. OSError from any method: the disk would not.
 
+    last_turn: everything up to it is durable in the tables; both files are emptied, the older one first.
     written_bytes: of the segment in use. Invariant: what was appended stands whole in front of whatever follows it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, last_turn: int, sync: Callable[[int], None]) -> None:
         self._files = [os.open(f"{path}{side}", os.O_RDWR | os.O_CREAT, 0o600) for side in LOG_SIDES]
-        self._turn = _EMPTIED
+        self._sync = sync
+        self._turn = last_turn
         self._salt = b""
         self.written_bytes = 0
+        for turn in (last_turn - 1, last_turn):
+            self._empty(turn)
         self.begin()
+
+    @property
+    def turn(self) -> int:
+        """Which turn the segment in use is."""
+        return self._turn
 
     @property
     def descriptor(self) -> int:
@@ -62,16 +90,10 @@ class CommitLog:
         return self._files[self._turn % 2]
 
     def begin(self) -> None:
-        """From here on use the other segment, from its first byte; it must be empty."""
+        """From here on use the other segment, from its first byte; it must be empty. The next sync covers its head."""
         turn, salt = self._turn + 1, os.urandom(_SALT_BYTES)
-        _write_all(self._files[turn % 2], _head(turn, salt), 0)
+        _write_all(self._files[turn % 2], _head(turn, self.written_bytes, salt), 0)
         self._turn, self._salt, self.written_bytes = turn, salt, _HEAD.size
-
-    def empty_other(self, sync: Callable[[int], None]) -> None:
-        """What stands in the segment that is not in use is durable elsewhere: forget it, durably."""
-        file = self._files[(self._turn + 1) % 2]
-        _write_all(file, _head(_EMPTIED, bytes(_SALT_BYTES)), 0)
-        sync(file)
 
     def append(self, rows: Sequence[Row]) -> None:
         """One commit. After an OSError the log is as if it had not been tried."""
@@ -80,14 +102,24 @@ class CommitLog:
         _write_all(self.descriptor, head + payload, self.written_bytes)
         self.written_bytes += len(head) + len(payload)
 
+    def empty_other(self) -> None:
+        """What stands in the segment that is not in use is durable in the tables: forget it, durably."""
+        self._empty(self._turn - 1)
+
+    def _empty(self, turn: int) -> None:
+        file = self._files[turn % 2]
+        _write_all(file, _head(max(turn, 0), 0, _EMPTIED), 0)
+        self._sync(file)
+
     def close(self) -> None:
         """Let go of the files."""
         for file in self._files:
             os.close(file)
 
 
-def _head(turn: int, salt: bytes) -> bytes:
-    return _HEAD.pack(_MAGIC, turn, salt, zlib.crc32(_HEAD.pack(_MAGIC, turn, salt, 0)))
+def _head(turn: int, end_before: int, salt: bytes) -> bytes:
+    check = zlib.crc32(_HEAD.pack(_MAGIC, turn, end_before, salt, 0))
+    return _HEAD.pack(_MAGIC, turn, end_before, salt, check)
 
 
 def _write_all(file: int, data: bytes, at: int) -> None:
@@ -96,18 +128,29 @@ def _write_all(file: int, data: bytes, at: int) -> None:
         data, at = data[written:], at + written
 
 
-def read_log(path: Path) -> list[Segment]:
-    """The segments beside the data file `path` in the order of their turns; empty ones are left out."""
-    found = (_read_segment(Path(f"{path}{side}")) for side in LOG_SIDES)
-    return sorted((segment for segment in found if segment is not None), key=lambda segment: segment.turn)
+class _Damaged(Exception):
+    """A segment is not what was written."""
 
 
-def _read_segment(file: Path) -> Segment | None:
-    """A crash leaves at most one unfinished commit, and nothing after it: each is synced before the next is appended.
+def read_log(path: Path) -> Log:
+    """The log beside the data file `path`, as it was left."""
+    try:
+        found = [_read_segment(Path(f"{path}{side}")) for side in LOG_SIDES]
+        segments = sorted((each for each in found if each is not None), key=lambda segment: segment.turn)
+        live = [segment for segment in segments if not segment.is_emptied]
+        if live and len(segments) < 2:
+            raise _Damaged(f"{live[0].name} stands alone; both files have a head before either is used")
+        if len(live) == 2 and live[1].commits and live[0].end != live[1].end_before:
+            raise _Damaged(f"{live[0].name} lacks a commit before those of {live[1].name}")
+    except _Damaged as error:
+        return Log([], damage=str(error))
+    last = max((segment.turn for segment in segments), default=0)
+    # Before a turn is begun in a file, the turn that stood there, two before, was moved.
+    moved = max((each.turn if each.is_emptied else each.turn - 2 for each in segments), default=0)
+    return Log([commit for segment in live for commit in segment.commits], last, max(moved, 0))
 
-    So a commit of this turn that stands behind one that is not whole says that bytes were damaged later, and then
-    acknowledged commits are gone: a data file without them must not be used.
-    """
+
+def _read_segment(file: Path) -> _Segment | None:
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -115,19 +158,20 @@ def _read_segment(file: Path) -> Segment | None:
     if not data.strip(b"\x00"):
         return None  # the file was made, and nothing in it was synced yet
     if len(data) < _HEAD.size:
-        return Segment(0, [], f"{file.name} has no whole head")
-    magic, turn, salt, check = _HEAD.unpack_from(data)
-    if magic != _MAGIC or zlib.crc32(_HEAD.pack(magic, turn, salt, 0)) != check:
-        return Segment(0, [], f"the head of {file.name} is not what was written")
-    if turn == _EMPTIED:
-        return None
+        raise _Damaged(f"{file.name} has no whole head")
+    magic, turn, end_before, salt, check = _HEAD.unpack_from(data)
+    if magic != _MAGIC or zlib.crc32(_HEAD.pack(magic, turn, end_before, salt, 0)) != check:
+        raise _Damaged(f"the head of {file.name} is not what was written")
     commits: list[list[Row]] = []
     at = _HEAD.size
+    if salt == _EMPTIED:
+        return _Segment(file.name, turn, end_before, True, commits, at)
     while (commit := _commit_at(data, at, salt)) is not None:
         rows, at = commit
         commits.append(rows)
-    damage = f"{file.name} holds a commit after a damaged one" if data.find(salt, at + 1) >= 0 else None
-    return Segment(turn, commits, damage)
+    if data.find(salt, at + 1) >= 0:
+        raise _Damaged(f"{file.name} holds a commit after a damaged one")
+    return _Segment(file.name, turn, end_before, False, commits, at)
 
 
 def _commit_at(data: bytes, at: int, salt: bytes) -> tuple[list[Row], int] | None:
@@ -136,12 +180,15 @@ def _commit_at(data: bytes, at: int, salt: bytes) -> tuple[list[Row], int] | Non
         return None
     mark, length, check = _COMMIT.unpack_from(data, at)
     payload = data[at + _COMMIT.size : at + _COMMIT.size + length]
-    if mark != salt or len(payload) != length or zlib.crc32(payload) != check:
+    if mark != salt or not length or len(payload) != length or zlib.crc32(payload) != check:
         return None
-    return _decode(payload), at + _COMMIT.size + length
+    try:
+        return _decode(payload), at + _COMMIT.size + length
+    except msgspec.MsgspecError:
+        return None
 
 
 def remove_log(path: Path) -> None:
-    """Delete the segments: all that they hold is durable in the tables."""
+    """Delete the files: all that they held is durable in the tables, and they were emptied."""
     for side in LOG_SIDES:
         Path(f"{path}{side}").unlink(missing_ok=True)

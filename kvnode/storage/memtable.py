@@ -11,6 +11,7 @@ from itertools import chain
 from kvnode.runtime import Row
 
 STEP_ROWS = 64
+STEP_BYTES = 131_072
 Place = tuple[str, int]
 """(table, partition)."""
 
@@ -55,8 +56,18 @@ class Memtable:
         return chain.from_iterable(keys.values() for keys in self._places.values())
 
     def in_order(self) -> Iterator[tuple[str, list[Row]]]:
-        """(table, at most STEP_ROWS rows in key order) of each place in turn: the order in which tables keep them."""
+        """(table, some rows in key order) of each place in turn: the order in which tables keep them.
+
+        Some: at most STEP_ROWS, and no more than STEP_BYTES and one row.
+        """
         for place in sorted(self._places):
-            rows = sorted(self._places[place].values())
-            for first in range(0, len(rows), STEP_ROWS):
-                yield place[0], rows[first : first + STEP_ROWS]
+            some: list[Row] = []
+            room = STEP_BYTES
+            for row in sorted(self._places[place].values()):
+                some.append(row)
+                room -= len(row.record or b"")
+                if len(some) == STEP_ROWS or room < 0:
+                    yield place[0], some
+                    some, room = [], STEP_BYTES
+            if some:
+                yield place[0], some

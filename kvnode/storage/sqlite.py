@@ -3,16 +3,16 @@
 A commit is acknowledged when it stands in the log (log.py) and that is synced. The commits of one turn of the event
 loop, and those that arrive while a sync runs, share one append and one sync. Their rows stay in memory (memtable.py),
 where readers see them at once, until some thousand have come together; then these are moved into the tables (tables.py)
-a few at a time between other work, and their segment of the log is begun anew. So a write costs one append and no look
-at a page, and a key that is written often is moved once.
+a few at a time between other work (mover.py), and their segment of the log is begun anew. So a write costs one append
+and no look at a page, and a key that is written often is moved once.
 
 The sync is fdatasync, or F_FULLFSYNC on macOS, where fsync does not reach the platter. On a fast disk it is done at
 once, since handing it to another thread takes longer than the sync. When the running mean exceeds INLINE_SYNC_MS_MAX
 the next ones run on a thread of their own, so that a slow disk delays acknowledgements but never probes and reads. The
 end of a move, which syncs the tables, always runs on another thread.
 
-A sync that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate", 2018). A
-full disk is an ordinary error: those writes fail, reads go on.
+A sync of the log that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate",
+2018). A full disk is an ordinary error: those writes fail, reads go on.
 
 A file that is damaged when the disk is opened is set aside (damage.py); one that turns out to be while it is in use
 ends the process, and is set aside at the next start.
@@ -32,7 +32,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +41,15 @@ from kvnode.runtime import ANY, LowBits, Row
 from kvnode.storage.damage import damage_of, is_damage, mark_damaged, set_aside, set_aside_files
 from kvnode.storage.files import StorageError, lock, sync_directory, sync_function
 from kvnode.storage.layers import Layers
-from kvnode.storage.log import CommitLog, read_log, remove_log
+from kvnode.storage.log import CommitLog, Log, read_log, remove_log
 from kvnode.storage.memtable import Memtable
-from kvnode.storage.tables import TABLES, Tables
+from kvnode.storage.mover import Mover
+from kvnode.storage.tables import Tables
 
 INLINE_SYNC_MS_MAX = 2.0
 _PATIENCE_TURNS = 4
 _MEAN_SHARE = 0.1  # one slow sync (a busy computer) does not make a slow disk
-_MOVE_AT_ROWS = 8192  # or
-_MOVE_AT_BYTES = 8_000_000
-_LOG_BYTES_MAX = 64_000_000  # beyond that the tables take no rows, and the log must not grow for ever
-_STEP_ROWS_MIN = 64  # about a millisecond
-_STEP_SHARE = 32  # a longer backlog is moved in longer steps
-_STEP_PAUSE_S = 0.004
-_RETRY_S = 1.0
+_LOG_BYTES_MAX = 32_000_000  # beyond that the tables take no rows, and the log must not grow for ever
 
 
 class SqliteDisk:
@@ -78,24 +72,24 @@ class SqliteDisk:
         self._delay_ms = delay_ms
         self._on_damage = on_damage
         self._lock = lock(directory)
+        self._sync_file = sync_function()
         self.damage: tuple[str, Path] | None = None
         try:
-            why = damage_of(self._path, TABLES)
+            log = read_log(self._path)
+            why = damage_of(self._path, log)
             if why is not None:
                 self.damage = (why, set_aside(self._path))
+                log = Log([])
             self._set_aside = [file.name for file in set_aside_files(self._path)]
             self._tables = Tables(self._path)
-            self._read_log_back()
-            self._log = CommitLog(self._path)
+            self._read_log_back(log)
+            self._log = CommitLog(self._path, last_turn=self._tables.moved_turn, sync=self._sync_now)
             sync_directory(directory)  # the names are durable before the first commit is
         except (sqlite3.Error, OSError) as error:
             raise StorageError(f"cannot use {self._path}: {error}") from error
-        self._sync_file = sync_function()
         self._group: asyncio.Future[None] | None = None
         self._layers = Layers(self._tables)
-        self._move: asyncio.Future[None] | None = None
-        self._steps: Iterator[tuple[str, list[Row]]] = iter(())
-        self._in_haste = False
+        self._mover = Mover(self._path, self._log, self._tables, self._layers, self._refuse_if_damaged)
         self._syncing = False
         self._disk_is_fast = True
         self._mean_sync_ms = 0.0
@@ -105,16 +99,16 @@ class SqliteDisk:
         self.sync_ms = Samples()
         self.commit_count = 0
         self.record_count = 0
-        self.moved_count = 0
 
-    def _read_log_back(self) -> None:
-        """After a crash: what the log holds goes to the tables, and the log is of no more use."""
-        for segment in read_log(self._path):
-            for rows in segment.commits:
-                for row in rows:
-                    self._tables.put(row.table, [row])
-        self._tables.commit()
-        remove_log(self._path)
+    def _read_log_back(self, log: Log) -> None:
+        """After a crash: what the log holds goes to the tables, the newest row of each key."""
+        rows = Memtable()
+        for commit in log.commits:
+            rows.put(commit)
+        for table, some in rows.in_order():
+            self._tables.put(table, some)
+        self._tables.commit(max(log.last_turn, self._tables.moved_turn))
+        self._tables.shorten_log()
 
     def _refuse_if_damaged(self, error: Exception) -> None:
         """If the file turns out to be damaged, nothing that it says can be relied on any more: do not return."""
@@ -207,6 +201,9 @@ class SqliteDisk:
             descriptor = self._log.descriptor
             self._work.put(lambda: self._sync_on_thread(group, descriptor))
 
+    def _sync_now(self, descriptor: int) -> None:
+        self._sync_file(descriptor)
+
     def _sync(self, descriptor: int) -> float:
         """Make everything appended so far durable; returns how long that took (ms)."""
         started = time.monotonic()
@@ -232,90 +229,20 @@ class SqliteDisk:
         group.set_result(None)
         if self._group is not None:
             self._loop.call_soon(self._flush)
-        if self._move is None and (
-            self._layers.fresh.row_count > _MOVE_AT_ROWS or self._log.written_bytes > _MOVE_AT_BYTES
-        ):
-            with contextlib.suppress(OSError):  # the disk is full: after the next commit again
-                self._begin_move()
+        self._mover.begin_if_due()
 
     def _run_syncs(self) -> None:
         while (work := self._work.get()) is not None:
             work()
 
-    # --- moving rows from the log to the tables -----------------------------------------------------------
-
-    def _begin_move(self) -> asyncio.Future[None]:
-        """Move what the segment in use holds; the other one is free. OSError: it cannot be begun."""
-        self._log.begin()
-        self._layers.frozen, self._layers.fresh = self._layers.fresh, Memtable()
-        self._move = self._loop.create_future()
-        self._move.add_done_callback(_retrieve)
-        self._steps = self._layers.frozen.in_order()
-        self._loop.call_soon(self._step)
-        return self._move
-
-    def _step(self) -> None:
-        room = max(_STEP_ROWS_MIN, self._layers.fresh.row_count // _STEP_SHARE)
-        try:
-            while (room > 0 or self._in_haste) and (step := next(self._steps, None)) is not None:
-                table, rows = step
-                self._tables.put(table, rows)
-                self.moved_count += len(rows)
-                room -= len(rows)
-        except sqlite3.Error as error:
-            self._move_failed(error)
-            return
-        if room > 0 or self._in_haste:
-            threading.Thread(target=self._end_move_on_thread, name="checkpoint", daemon=True).start()
-        else:
-            self._loop.call_later(_STEP_PAUSE_S, self._step)
-
-    def _end_move_on_thread(self) -> None:
-        told: Callable[[], None] = self._move_ended
-        try:
-            self._tables.commit()
-            self._log.empty_other(self._sync_file)
-        except (sqlite3.Error, OSError) as error:
-            told = partial(self._move_failed, error)
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: the process is ending
-            self._loop.call_soon_threadsafe(told)
-
-    def _move_ended(self) -> None:
-        move, self._move, self._layers.frozen = self._move, None, Memtable()
-        assert move is not None
-        move.set_result(None)
-
-    def _move_failed(self, error: Exception) -> None:
-        """Nothing is lost, it is all in the log: say so to who waits, and try again in a while."""
-        self._refuse_if_damaged(error)
-        self._tables.rollback()
-        move, self._move = self._move, self._loop.create_future()
-        self._move.add_done_callback(_retrieve)
-        assert move is not None
-        move.set_exception(StorageError(f"cannot write to {self._path}: {error}"))
-        self._steps = self._layers.frozen.in_order()
-        self._loop.call_later(_RETRY_S, self._step)
-
-    async def _move_everything(self) -> None:
-        """All that was committed until now is in the tables when this ends. StorageError: it cannot be."""
-        if self._move is not None:
-            await asyncio.shield(self._move)
-        while self._move is not None:  # somebody else waited too, and has begun the next one
-            await asyncio.shield(self._move)
-        if not self._layers.fresh.row_count:
-            return
-        try:
-            move = self._begin_move()
-        except OSError as error:
-            raise StorageError(f"cannot write to {self._path}: {error.strerror}") from error
-        await asyncio.shield(move)
+    # --- upkeep -------------------------------------------------------------------------------------------
 
     async def checkpoint(self) -> dict[str, Any]:
         """See runtime.Disk."""
-        before = self.moved_count
-        await self._move_everything()
+        before = self._mover.moved_count
+        await self._mover.move_everything()
         return {
-            "rows_moved": self.moved_count - before,
+            "rows_moved": self._mover.moved_count - before,
             "log_bytes": self._log.written_bytes,
             **self._tables.sizes(),
         }
@@ -329,21 +256,22 @@ class SqliteDisk:
             "batch_mean": round(self.record_count / self.commit_count, 2) if self.commit_count else None,
             "sync_ms": {"p50": sync["p50_ms"], "p95": sync["p95_ms"], "max": sync["max_ms"]},
             "log_bytes": self._log.written_bytes,
-            "rows_moved_total": self.moved_count,
+            "rows_moved_total": self._mover.moved_count,
             "set_aside": self._set_aside,
         }
 
     async def close(self) -> None:
         """Sync what is waiting, move it into the tables and let go of the files."""
-        self._in_haste = True
+        self._mover.in_haste = True
         with contextlib.suppress(OSError):  # a full disk: the next start reads the log back
             await self.commit([])
         self._work.put(None)
         self._thread.join()
         moved = False
         with contextlib.suppress(OSError):
-            await self._move_everything()
+            await self._mover.move_everything()
             moved = True
+        self._mover.stop()
         self._log.close()
         self._tables.close()
         if moved:

@@ -39,6 +39,15 @@ class Tables:
         for statement in TABLES.values():
             self._writer.execute(statement.replace("create table", "create table if not exists"))
         self._reader = _connect(path)
+        for database in (self._writer, self._reader):
+            database.execute(
+                "pragma busy_timeout=0"
+            )  # who looks into the file may hold it: never wait on the loop
+
+    @property
+    def moved_turn(self) -> int:
+        """Up to which turn of the log everything has been moved here; 0 if nothing was."""
+        return moved_turn_of(self._reader)
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -107,10 +116,15 @@ class Tables:
         if gone:
             self._writer.executemany(f"delete from {table} where partition=? and key=?", gone)
 
-    def commit(self) -> None:
-        """End the move: all of it is durable, and as much of SQLite's own log as can be is moved into the file."""
-        if self._writer.in_transaction:
-            self._writer.execute("commit")
+    def commit(self, moved_turn: int) -> None:
+        """End the move: all of it is durable, and with it up to which turn of the log everything has been moved."""
+        if not self._writer.in_transaction:
+            self._writer.execute("begin")
+        self._writer.execute(f"pragma user_version={moved_turn}")
+        self._writer.execute("commit")
+
+    def shorten_log(self) -> None:
+        """Move as much of SQLite's own log as can be into the file."""
         self._writer.execute("pragma wal_checkpoint(passive)").fetchone()
 
     def rollback(self) -> None:
@@ -129,6 +143,11 @@ class Tables:
         """Let go of the file."""
         self._reader.close()
         self._writer.close()
+
+
+def moved_turn_of(database: sqlite3.Connection) -> int:
+    """See Tables.moved_turn."""
+    return int(database.execute("pragma user_version").fetchone()[0])
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-import kvnode.storage.sqlite as sqlite_module
+import kvnode.storage.mover as mover_module
 from kvnode.runtime import Row
-from kvnode.storage import MemoryDisk, SqliteDisk
+from kvnode.storage import MemoryDisk, SqliteDisk, StorageError
 from kvnode.storage.log import LOG_SIDES
 
 Story = Callable[[SqliteDisk], Coroutine[Any, Any, None]]
@@ -44,7 +44,7 @@ def segment_bytes(directory: Path) -> int:
 def test_the_log_stays_bounded_under_writes_that_never_pause_and_moves_hot_keys_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_module, "_MOVE_AT_ROWS", 300)
+    monkeypatch.setattr(mover_module, "_MOVE_AT_ROWS", 300)
 
     async def story(disk: SqliteDisk) -> None:
         sizes = []
@@ -55,7 +55,7 @@ def test_the_log_stays_bounded_under_writes_that_never_pause_and_moves_hot_keys_
             if number % 500 == 0:
                 sizes.append(segment_bytes(tmp_path))
         assert max(sizes) < 4_000_000, sizes
-        assert 0 < disk.moved_count < 5_000
+        assert 0 < disk._mover.moved_count < 5_000
 
     on_disk(tmp_path, story)
 
@@ -109,9 +109,10 @@ def test_readers_see_the_same_whichever_rows_are_moved(tmp_path: Path) -> None:
 
 CRASH_WHILE_MOVING = """
 import asyncio, os, pathlib, sys
+import kvnode.storage.mover as mover
 import kvnode.storage.sqlite as sqlite
 from kvnode.runtime import Row
-sqlite._MOVE_AT_ROWS = int(sys.argv[2])
+mover._MOVE_AT_ROWS = int(sys.argv[2])
 async def main():
     disk = sqlite.SqliteDisk(pathlib.Path(sys.argv[1]))
     for number in range(int(sys.argv[3])):
@@ -147,6 +148,57 @@ def test_every_acknowledged_row_is_there_after_a_crash_at_any_point_of_a_move(
         assert disk.damage is None
 
     on_disk(tmp_path, read)
+
+
+def test_somebody_who_locks_the_file_holds_up_moves_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite waits five seconds for a lock by itself, and the event loop would have stood still that long."""
+    monkeypatch.setattr(mover_module, "_RETRY_S", 0.02)
+
+    async def story(disk: SqliteDisk) -> None:
+        await disk.commit([row("k", b"text")])
+        other = sqlite3.connect(tmp_path / "data.sqlite", isolation_level=None)
+        other.execute("begin immediate")
+        async with asyncio.timeout(2.0):
+            with pytest.raises(StorageError, match="locked"):
+                await disk.checkpoint()
+        await disk.commit([row("other")])
+        other.execute("rollback")
+        other.close()
+        assert disk._mover._move is not None
+        with contextlib.suppress(StorageError):
+            await disk._mover._move
+        await disk.checkpoint()
+        assert disk._tables.count("records") == 2
+
+    on_disk(tmp_path, story)
+
+
+def test_what_fails_after_the_rows_were_moved_does_not_move_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mover_module, "_RETRY_S", 0.01)
+
+    async def story(disk: SqliteDisk) -> None:
+        await disk.commit([row(f"k{number}") for number in range(100)])
+        empty, failures = disk._log.empty_other, 3
+
+        def fails() -> None:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise OSError(28, "No space left on device")
+            empty()
+
+        monkeypatch.setattr(disk._log, "empty_other", fails)
+        while failures:
+            with contextlib.suppress(StorageError):
+                await disk.checkpoint()
+        await disk.checkpoint()
+        assert disk._mover.moved_count == 100
+
+    on_disk(tmp_path, story)
 
 
 def test_an_end_in_order_leaves_no_log_and_a_student_reads_all_from_the_file(tmp_path: Path) -> None:

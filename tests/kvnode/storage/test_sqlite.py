@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import kvnode.storage.mover as mover_module
 import kvnode.storage.sqlite as sqlite_module
 from kvnode.runtime import Row
 from kvnode.storage import MemoryDisk, SqliteDisk, StorageError
@@ -173,7 +174,7 @@ def test_a_full_disk_fails_the_whole_group_keeps_what_was_and_serves_again_when_
 def test_tables_that_take_no_rows_lose_nothing_and_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_module, "_RETRY_S", 0.01)
+    monkeypatch.setattr(mover_module, "_RETRY_S", 0.01)
 
     async def story(disk: SqliteDisk) -> None:
         pages = disk._tables._writer.execute("pragma page_count").fetchone()[0]
@@ -184,8 +185,8 @@ def test_tables_that_take_no_rows_lose_nothing_and_are_tried_again(
         await disk.commit([row("other")])
         assert [each.key for each in disk.scan("records", 0)] == ["large", "other"]
         disk._tables._writer.execute("pragma max_page_count=1000000")
-        assert disk._move is not None
-        await disk._move
+        assert disk._mover._move is not None
+        await disk._mover._move
         assert disk._tables.get("records", 0, "large") == (b"x" * 100_000, 100_000)
         assert (await disk.checkpoint())["rows_moved"] == 1
 
