@@ -22,10 +22,14 @@ class CompareRoots(msgspec.Struct, frozen=True, array_like=True, tag="compare-ro
 
 
 class Roots(msgspec.Struct, frozen=True, array_like=True, tag="roots"):
-    """My roots of those partitions in ascending order, packed; nothing if their exclusive-or is yours."""
+    """My roots of those partitions in ascending order, packed; nothing if their exclusive-or is yours.
+
+    durable: all that they count is durable.
+    """
 
     id: int
     roots: bytes
+    durable: bool
 
 
 class CompareNodes(msgspec.Struct, frozen=True, array_like=True, tag="compare-nodes"):

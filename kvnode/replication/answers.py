@@ -68,7 +68,11 @@ class Answers:
         shared = unpack_places(question.partitions, self._ring.partitions)
         roots = list(map(self._records.forest.root, shared))
         differ = reduce(xor, roots, 0) != question.root
-        self._runtime.network.send(peer, Roots(question.id, pack(roots) if differ else b""))
+        is_durable = False
+        with contextlib.suppress(OSError):  # the roots count what is still on its way to disk: wait for that
+            await self._runtime.disk.commit([])
+            is_durable = True
+        self._runtime.network.send(peer, Roots(question.id, pack(roots) if differ else b"", is_durable))
 
     def on_nodes(self, peer: str, question: CompareNodes) -> None:
         """Which of the peer's nodes of one tree are not ours."""
@@ -106,29 +110,27 @@ class Answers:
     async def _answer_singles(self, peer: str, question: CompareSingles) -> None:
         records, send = self._records, self._runtime.network.send
         others, better, stored = set(unpack(question.others)), list[str](), list[bool]()
-        try:
-            for kind, key, record in question.records:
+        for kind, key, record in question.records:
+            try:
                 disk_key, before = f"{kind}/{key}", records.latest(kind, key)
                 records.merge_in(kind, key, record, stored.append)
-                if before is not None:
-                    others.discard(checksum(disk_key, before))
-                if records.latest(kind, key) != record:
-                    better.append(disk_key)
-        except UNDECODABLE as error:
-            self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
-            send(peer, Refused(question.id, "a record makes no sense"))
-            return
+            except UNDECODABLE as error:
+                self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
+                stored.append(False)
+                continue
+            if before is not None:
+                others.discard(checksum(disk_key, before))
+            if records.latest(kind, key) != record:
+                better.append(disk_key)
         found = records.under(question.partition, others, bits=-1) if others else {}
         if len(stored) < len(question.records):
             with contextlib.suppress(OSError):
                 await self._runtime.disk.commit([])  # stands behind all of them
-        if len(stored) < len(question.records) or not all(stored):
-            send(peer, Refused(question.id, "could not store all"))
-            return
+        all_stored = len(stored) == len(question.records) and all(stored)
         lacking = (*better, *found.values()) if question.wants_records else ()
         answer, are_all = batch_of(carried(self._records, lacking))
         self.sent_count += len(answer)
-        send(peer, SinglesAnswer(question.id, answer, pack(others.difference(found)), are_all))
+        send(peer, SinglesAnswer(question.id, answer, pack(others.difference(found)), are_all and all_stored))
 
     def on_leaves(self, peer: str, question: CompareLeaves) -> None:
         """Send what the peer does not have, ask for what is not here; both bounded: the next round goes on."""

@@ -82,8 +82,9 @@ class Exchange:
             peer = await self.turns.next()
             if peer is not None and self._is_alive(peer):
                 began_ms, moved_count = clock.now_ms(), self.sent_count + self.received_count
+                failed_count = self.failed_count
                 await self.with_peer(peer)
-                if self.sent_count + self.received_count != moved_count:
+                if self.sent_count + self.received_count != moved_count and self.failed_count == failed_count:
                     self.turns.mended(clock.now_ms() - began_ms)
 
     async def with_peer(self, peer: str) -> int:
@@ -107,7 +108,17 @@ class Exchange:
 
         Raises TooLate if nobody may have it any more.
         """
-        return (await self._exchange(peer, partitions, wants_records=False))[1]
+        complete = (await self._exchange(peer, partitions, wants_records=False))[1]
+        return complete if complete and await self._is_durable(peer) else set()
+
+    async def _is_durable(self, peer: str) -> bool:
+        """Wait until all that the peer has shown is durable there: it answers about roots only then."""
+        places, epoch = pack_places((), self._ring.partitions), self._ring.epoch
+        try:
+            answer = await self._calls.ask(peer, lambda id_: CompareRoots(id_, 0, places, 0, epoch))
+        except TimeoutError:
+            return False
+        return isinstance(answer, Roots) and answer.durable
 
     async def _exchange(
         self, peer: str, partitions: Iterable[int], *, wants_records: bool
@@ -127,9 +138,11 @@ class Exchange:
             return 0, set()
         if isinstance(answer, Refused) and answer.why == TOO_LATE and not wants_records:
             raise TooLate
-        theirs = unpack(answer.roots) if isinstance(answer, Roots) else None
-        if theirs is None or len(theirs) not in (0, len(shared)):
+        if not isinstance(answer, Roots) or len(answer.roots) not in (0, len(pack(shared))):
             return 0, set()
+        if not wants_records and not answer.durable:
+            return 0, set()
+        theirs = unpack(answer.roots)
         differing = [p for p, root in zip(shared, theirs, strict=False) if forest.root(p) != root]
         complete = set(shared).difference(differing)
         for first in range(0, len(differing), EXCHANGE_PARTITIONS):
@@ -165,9 +178,13 @@ class Exchange:
     async def _partition(self, peer: str, partition: int, cause: int, wants_records: bool) -> bool:
         """Exchange what differs in one partition; True if that was all of it."""
         parents: tuple[int, ...] = (0,)
-        is_all = True
+        is_all, differing = True, dict[int, int]()
         for level in (1, 2):
-            differing = await self._differing(peer, partition, level, parents, cause)
+            above, differing = differing, await self._differing(peer, partition, level, parents, cause)
+            if any(known != _under(parent, differing) for parent, known in above.items()):
+                is_all = (
+                    False  # something was written meanwhile, and may now stand under a node that was equal
+                )
             if 0 < len(differing) <= len(parents) * FANOUT // 2:  # else few differ by one record alone
                 unknown, are_all = await self._singles(
                     peer, partition, set(differing.values()), cause, wants_records
@@ -193,8 +210,11 @@ class Exchange:
         )
         if not isinstance(answer, Differing):
             raise TimeoutError(f"{peer} does not compare")
-        theirs = zip(answer.indices, unpack(answer.hashes), strict=False)
-        return {index: asked[index] ^ known for index, known in theirs if index in asked}
+        theirs = dict(zip(answer.indices, unpack(answer.hashes), strict=False))
+        is_whole = len(theirs) == len(answer.indices) and len(pack(answer.indices)) == len(answer.hashes)
+        if not is_whole or any(asked.get(index) in (None, known) for index, known in theirs.items()):
+            raise TimeoutError(f"{peer} does not compare")
+        return {index: asked[index] ^ known for index, known in theirs.items()}
 
     async def _singles(
         self, peer: str, partition: int, differences: set[int], cause: int, wants_records: bool
@@ -246,3 +266,8 @@ class Exchange:
 
     def _merged(self, ok: bool) -> None:
         self.failed_count += not ok
+
+
+def _under(parent: int, differing: dict[int, int]) -> int:
+    """The exclusive-or of the differences right under a node."""
+    return reduce(xor, (known for index, known in differing.items() if index // FANOUT == parent), 0)

@@ -275,11 +275,13 @@ class Records:
         is held here too, nothing needs merging: the peer has done it.
         Raises msgspec.MsgspecError if the record is not one of this kind.
         """
+        if kind not in KINDS:
+            raise msgspec.ValidationError(f"no such kind of record: {kind[:32]!r}")
         disk_key = f"{kind}/{key}"
         unsynced = self._unsynced.get(disk_key)
         known = self._read(key, disk_key) if unsynced is None else unsynced.latest
         if known is None:
-            _check(kind, record)
+            KINDS[kind].decode(record)  # or it is none
             merged = record
         elif made_from and made_from == self._checksum_of_latest(disk_key, known, unsynced):
             merged = record
@@ -346,6 +348,7 @@ class Records:
                 unsynced.write_count -= 1
                 if ok:
                     unsynced.durable = record
+                    self._refused.pop(disk_key, None)
                     self._recent.put(disk_key, Known(record, after, now_ms))
                 if not unsynced.write_count:
                     del self._unsynced[disk_key]
@@ -367,12 +370,6 @@ def _merge(one: State, other: State) -> State:
         return one.merge(other)
     assert isinstance(other, PnCounter)
     return one.merge(other)
-
-
-def _check(kind: str, record: bytes) -> None:
-    if kind not in KINDS:
-        raise msgspec.ValidationError(f"no such kind of record: {kind[:32]!r}")
-    KINDS[kind].decode(record)
 
 
 def merge_records(kind: str, one: bytes, other: bytes) -> bytes:

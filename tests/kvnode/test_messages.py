@@ -75,7 +75,7 @@ ONE_OF_EACH: list[Message] = [
     Forward(1, 2, b"request", 7),
     Forwarded(1, 200, b"{}"),
     CompareRoots(1, 2, b"\xff", -(2**63), 7),
-    Roots(1, bytes(16)),
+    Roots(1, bytes(16), True),
     CompareNodes(1, 2, 3, 1, (0,), bytes(128)),
     Differing(1, (1, 2), bytes(16)),
     CompareSingles(1, 2, 3, (("kv", "k", b"1"),), bytes(8), True, 7),
