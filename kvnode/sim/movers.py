@@ -38,7 +38,7 @@ class Movers:
             return
         address = world.config.address(name)
         if await self._ask(f"join {name}", lambda node: node.changes.join(address)):
-            await self._see_it_through(name, chance.choice((name, "", "")))
+            await self._see_it_through(name, chance.choice((name, name, "")))
 
     async def leave(self) -> None:
         """A member leaves in good order; somebody may crash on the way."""
@@ -47,7 +47,7 @@ class Movers:
             return
         name = chance.choice(world.members)
         if await self._ask(f"leave {name}", lambda node: node.changes.leave(name)):
-            await self._see_it_through(name, chance.choice((name, chance.choice(world.members), "", "")))
+            await self._see_it_through(name, chance.choice((name, *chance.choices(world.members, k=2), "")))
 
     async def remove(self) -> None:
         """A member dies, and is removed by force; later it comes back and finds itself removed."""
@@ -84,11 +84,11 @@ class Movers:
         """Wait for the end of the change, within a bound; crash the victim on the way."""
         world = self._world
         if victim and self._crashes:
-            await asyncio.sleep(world.chance.uniform(0.0, 0.4))
+            await asyncio.sleep(world.chance.choice((0.0, 0.1, 0.4)) * world.chance.random())
             if victim in world.lives and not self._is_over():
                 world.crash(victim)
                 world.counts["crash in a hand-over"] += 1
-        end_s = world.loop.time() + world.chance.uniform(0.5, _PATIENCE_S)
+        end_s = world.loop.time() + world.chance.uniform(1.5, _PATIENCE_S)
         while not self._is_over():
             await asyncio.sleep(0.1)
             if world.loop.time() > end_s:
