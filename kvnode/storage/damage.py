@@ -1,11 +1,11 @@
 """What can be wrong with a data file that was closed long ago, and how a damaged one is set aside.
 
 A file is whole or it is not used. SQLite's own check finds pages that are no pages, rows out of order and what is
-missing between them. It does not look at three things that matter here, so this does: the tables' own definitions,
-the rows that say who this store is, and commits in a log (ours, log.py, or SQLite's own) that would be passed over in
-silence, for with them may go the reservation of dots that other replicas have already seen. A damaged file keeps its
-bytes under another name; the node begins anew as an empty store with a fresh identity, and the other replicas rebuild
-it.
+missing between them. It does not look at four things that matter here, so this does: the tables' own definitions, the
+rows that say who this store is, commits in a log (ours, log.py, or SQLite's own) that would be passed over in silence,
+and rows that our log counted as moved and the tables lack: for with them may go the reservation of dots that other
+replicas have already seen. A damaged file keeps its bytes under another name; the node begins anew as an empty store
+with a fresh identity, and the other replicas rebuild it.
 
 Not here: a row whose record is not what was written, which costs that row alone (replication/scrub.py).
 """
