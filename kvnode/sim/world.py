@@ -153,7 +153,9 @@ class World:
             clock = SimClock(gate)
             disk = SimDisk(self.platters[name], self.chance, gate, acknowledges_early=self.acknowledges_early)
             tasks: dict[asyncio.Task[Any], None] = {}
-            runtime = Runtime(clock, door, disk, self.chance, self._spawner(name, tasks), self._logger(name))
+            runtime = Runtime(
+                clock, door, disk, self.chance, self._spawner(name, gate, tasks), self._logger(name)
+            )
             life = _Life(Node(runtime, self.config, name), clock, gate, disk, door)
             life.tasks = tasks
             self.on_start(life.node)
@@ -281,7 +283,7 @@ class World:
     # --- for the runtime ----------------------------------------------------------------------------------
 
     def _spawner(
-        self, name: str, tasks: dict[asyncio.Task[Any], None]
+        self, name: str, gate: Gate, tasks: dict[asyncio.Task[Any], None]
     ) -> Callable[[Coroutine[Any, Any, None], str], None]:
         def ended(task: asyncio.Task[Any]) -> None:
             tasks.pop(task, None)
@@ -291,6 +293,11 @@ class World:
                 self.tell(f"{name}: {task.get_name()} failed: {error!r}")
 
         def spawn(work: Coroutine[Any, Any, None], what: str) -> None:
+            if (
+                gate.shut
+            ):  # a write of a life that has crashed fails now, and it wants to do something about that
+                work.close()
+                return
             task = self.loop.create_task(work, name=what)
             tasks[task] = None
             task.add_done_callback(ended)
