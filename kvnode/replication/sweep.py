@@ -244,9 +244,9 @@ class Sweep:
     async def _drop(self, batch: list[Tombstone]) -> int:
         """Tell every owner at once: an exchange in between would give some of them back."""
         if batch:
-            epoch = self._ring.epoch
-            told = await asyncio.gather(*(self._tell(member, epoch, batch) for member in self._ring.nodes))
-            missed = [member for member, ok in zip(self._ring.nodes, told, strict=True) if not ok]
+            epoch, members = self._ring.epoch, self._ring.nodes  # the ring may change meanwhile
+            told = await asyncio.gather(*(self._tell(member, epoch, batch) for member in members))
+            missed = [member for member, ok in zip(members, told, strict=True) if not ok]
             if missed:
                 raise _NotNow(f"{', '.join(missed)} did not drop what it was told to")
         return len(batch)

@@ -373,3 +373,24 @@ def test_a_hint_that_is_not_yet_gone_from_disk_holds_the_sweep_up() -> None:
         assert answer[0] == 404
 
     play_world(story, 4)
+
+
+def test_a_ring_that_changes_while_owners_are_told_calls_this_sweep_off_and_ends_nothing(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. All members were told to drop. 2. One of them left meanwhile, and the answers were counted by the new ring."""
+
+    async def story(rooms: Any) -> None:
+        await delete(rooms, "k")
+        await asyncio.sleep(3 * AGE_S)
+
+        async def tell(member: str, epoch: int, batch: Any) -> bool:
+            for node in rooms.nodes.values():
+                node.ring.nodes = ("node-1", "node-2")
+            return False
+
+        for node in rooms.nodes.values():
+            monkeypatch.setattr(node.sweep, "_tell", tell)
+        assert "node-1, node-2, node-3 did not drop" in reasons(await sweep(rooms))
+
+    play(story)
