@@ -28,6 +28,9 @@ from kvnode.storage.tables import Tables
 
 _MOVE_AT_ROWS = 8192  # or
 _MOVE_AT_BYTES = 8_000_000
+_HASTE_AT_BYTES = (
+    2 * _MOVE_AT_BYTES
+)  # the log grows faster than rows are moved (somebody fills the store): no pauses
 _STEP_ROWS_MIN, _STEP_ROWS_MAX = 64, 1024  # 64 small ones take about a millisecond
 _BYTES_LIKE_A_ROW = 4096  # so many bytes take as long as one small row
 _STEP_SHARE = 32  # a longer backlog is moved in longer steps
@@ -38,7 +41,8 @@ _RETRY_S = 1.0
 class Mover:
     """Moves between one log and its tables. in_haste: the end is near, so without pauses.
 
-    moved_count: rows that were moved so far. refuse_if_damaged: does not return if an error means damage.
+    moved_count: rows that were moved so far. trouble: why the last try failed; empty if it did not.
+    refuse_if_damaged: does not return if an error means damage.
     Invariant: while a move is on (_move is not None) its rows stand in layers.frozen and in the segment not in use.
     """
 
@@ -59,6 +63,7 @@ class Mover:
         self._move: asyncio.Future[None] | None = None
         self._steps: Iterator[tuple[str, list[Row]]] = iter(())
         self._stepped_count = 0
+        self.trouble = ""
         self._moved = False  # what is frozen, and only its segment is not emptied yet
         self._retry: asyncio.TimerHandle | None = None
         self.in_haste = False
@@ -90,8 +95,9 @@ class Mover:
 
     def _step(self) -> None:
         room = min(max(_STEP_ROWS_MIN, self._layers.fresh.row_count // _STEP_SHARE), _STEP_ROWS_MAX)
+        in_haste = self.in_haste or self._log.written_bytes > _HASTE_AT_BYTES
         try:
-            while (room > 0 or self.in_haste) and (step := next(self._steps, None)) is not None:
+            while (room > 0 or in_haste) and (step := next(self._steps, None)) is not None:
                 table, rows = step
                 self._tables.put(table, rows)
                 self._stepped_count += len(rows)
@@ -99,7 +105,7 @@ class Mover:
         except sqlite3.Error as error:
             self._move_failed(error)
             return
-        if room > 0 or self.in_haste:
+        if room > 0 or in_haste:
             self._begin_end()
         else:
             self._loop.call_later(_STEP_PAUSE_S, self._step)
@@ -131,6 +137,7 @@ class Mover:
     def _move_ended(self) -> None:
         move, self._move, self._layers.frozen = self._move, None, Memtable()
         self.moved_count += self._stepped_count
+        self.trouble = ""
         assert move is not None
         move.set_result(None)
 
@@ -139,6 +146,7 @@ class Mover:
         self._refuse_if_damaged(error)
         if not isinstance(error, sqlite3.Error | OSError):
             raise error  # a fault of ours, which ends the node
+        self.trouble = str(error)
         move, self._move = self._move, self._loop.create_future()
         self._move.add_done_callback(_retrieve)
         assert move is not None

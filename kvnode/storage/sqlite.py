@@ -185,8 +185,8 @@ class SqliteDisk:
         self._group, waiting, self._layers.waiting = None, self._layers.waiting, Memtable()
         rows = list(waiting.rows())
         try:
-            if self._log.written_bytes > _LOG_BYTES_MAX:
-                raise OSError("the tables take no rows, and the log is long enough")
+            if self._mover.trouble and self._log.written_bytes > _LOG_BYTES_MAX:
+                raise OSError(f"the log is long enough, and the tables take no rows: {self._mover.trouble}")
             self._log.append(rows)
         except OSError as error:
             group.set_exception(StorageError(f"cannot write to {self._path}: {error.strerror or error}"))

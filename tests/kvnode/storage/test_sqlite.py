@@ -197,13 +197,33 @@ def test_a_log_that_cannot_be_emptied_for_long_refuses_what_is_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_module, "_LOG_BYTES_MAX", 1000)
+    monkeypatch.setattr(mover_module, "_RETRY_S", 0.01)
 
     async def story(disk: SqliteDisk) -> None:
-        await disk.commit([row("k", b"x" * 1000)])
-        with pytest.raises(StorageError, match="the tables take no rows"):
-            await disk.commit([row("more")])
+        await disk.commit([row("k", b"x" * 2000)])
+        pages = disk._tables._writer.execute("pragma page_count").fetchone()[0]
+        disk._tables._writer.execute(f"pragma max_page_count={pages}")
+        with pytest.raises(StorageError, match="full"):
+            await disk.checkpoint()
+        await disk.commit([row("more", b"x" * 2000)])
+        with pytest.raises(StorageError, match=r"the tables take no rows: .*full"):
+            await disk.commit([row("too much")])
+        disk._tables._writer.execute("pragma max_page_count=1000000")
+        with contextlib.suppress(StorageError):
+            await disk.checkpoint()
         await disk.checkpoint()
-        await disk.commit([row("more")])
+        await disk.commit([row("too much")])
+
+    on_disk(tmp_path, story)
+
+
+def test_a_store_that_is_filled_as_fast_as_can_be_keeps_its_log_short(tmp_path: Path) -> None:
+    """Rows came faster than they were moved a few at a time, and in the end they were refused."""
+
+    async def story(disk: SqliteDisk) -> None:
+        for group in range(60):
+            await disk.commit([row(f"k{group}/{n}", b"x" * 300, partition=n % 256) for n in range(4000)])
+            assert disk._log.written_bytes < 40_000_000
 
     on_disk(tmp_path, story)
 
