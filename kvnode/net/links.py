@@ -23,12 +23,10 @@ from kvnode.net.handshake import Handshake, challenge
 from kvnode.runtime import Random
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 0.5
-_PATIENCE_S = (
-    1.0  # what is sent so soon after a link was lost (or at the start) waits for the next connection
-)
-_UNCHECKED_BYTES = (
-    65_536  # how much of one turn of the loop may follow its first message without a look at the bound
-)
+_PATIENCE_S = 1.0
+"""What is sent so soon after a link was lost (or at the start) waits for the next connection."""
+_UNCHECKED_BYTES = 65_536
+"""How much of one turn of the loop may follow its first message without a look at the bound."""
 HELLO_S_MAX = 5.0
 _FIRST = asyncio.FIRST_COMPLETED
 _REFUSED_S = 1.0  # a connection that ends sooner was refused: do not knock on that door all the time
