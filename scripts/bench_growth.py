@@ -43,7 +43,7 @@ from kvnode.versions import Context, Dot, Siblings
 STORE = "node-1.00000000000000aa"  # wrote the keys, long ago
 DIFFERING = 100
 GROUP = 5_000
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 
 @dataclass

@@ -19,10 +19,13 @@ Not here: who compares trees with whom, and when (exchange.py, turns.py).
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import xor
+
+from kvnode.replication.pace import Pace
 
 FANOUT = 16
 LEAF_COUNT = FANOUT * FANOUT
@@ -55,6 +58,7 @@ class MerkleForest:
         self._load: Load = load or (lambda partition: ())
         self._leaves: list[array[int] | None] = [None] * partitions
         self._roots = array("q", bytes(8 * partitions))
+        self._building = asyncio.Lock()
         if load is None:
             for partition in range(partitions):
                 self.build(partition)
@@ -65,14 +69,24 @@ class MerkleForest:
 
     def build(self, partition: int) -> int:
         """Build a tree; returns how many records it has."""
-        leaves = array("q", _NOTHING)
+        leaves = [0] * LEAF_COUNT
         count = 0
         for known in self._load(partition):
             leaves[known & (LEAF_COUNT - 1)] ^= known
             count += 1
-        self._leaves[partition] = leaves
+        self._leaves[partition] = array("q", leaves)
         self._roots[partition] = reduce(xor, leaves)
         return count
+
+    async def build_all(self, pace: Pace) -> None:
+        """Build the trees that nobody asked for yet; several callers at once wait for the same work."""
+        if None not in self._leaves:
+            return
+        async with self._building:
+            for partition in range(len(self._leaves)):
+                if not self.is_built(partition):
+                    pace.room -= self.build(partition)
+                    await pace.rest()
 
     def _tree(self, partition: int) -> array[int]:
         leaves = self._leaves[partition]

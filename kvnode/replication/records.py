@@ -19,9 +19,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from kvnode.checksum import checksum
-from kvnode.config import FOREST_PAUSE_MS, FOREST_ROWS
+from kvnode.config import FOREST_ROWS, FOREST_SHARE
 from kvnode.messages import COUNTER, KV
 from kvnode.replication.merkle import LEAF_COUNT, MerkleForest
+from kvnode.replication.pace import Pace
 from kvnode.replication.recent import Known, Recent
 from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row, Runtime
@@ -35,6 +36,7 @@ _Write = tuple[str, bytes, int, Then]
 """(disk key, record, its checksum, whom to tell); an empty record only waits for the group it stands in."""
 
 _TABLE = "records"
+_FALSE = b"\xc2"  # in msgpack
 
 
 class Kind(Generic[S]):
@@ -104,17 +106,11 @@ class Records:
 
     async def build_forest(self) -> None:
         """Build the Merkle trees that nobody asked for yet, a few thousand rows at a time: nobody waits long."""
-        read = 0
-        for partition in range(self._ring.partitions):
-            if read > FOREST_ROWS:
-                await self._runtime.clock.sleep_ms(FOREST_PAUSE_MS)
-                read = 0
-            if not self.forest.is_built(partition):
-                read += self.forest.build(partition)
+        await self.forest.build_all(Pace(self._runtime.clock, FOREST_ROWS, share=FOREST_SHARE))
 
-    def _checksums_in(self, partition: int) -> Iterator[int]:
+    def _checksums_in(self, partition: int) -> list[int]:
         refused = self._refused_in(partition)
-        return (known for _, _, known in self._disk.checksums(_TABLE, partition) if known not in refused)
+        return [known for _, _, known in self._disk.checksums(_TABLE, partition) if known not in refused]
 
     def _refused_in(self, partition: int) -> set[int]:
         return {known for place, known in self._refused.values() if place == partition}
@@ -184,7 +180,7 @@ class Records:
         start = max(after, f"{KV}/")
         rows = self._disk.scan(_TABLE, partition, after=start, limit=limit)
         values = [row for row in rows if row.key.startswith(f"{KV}/")]
-        found = [(row.key, row.checksum) for row in values if _is_whole(row) and not _is_shown(KV, row)]
+        found = [(row.key, row.checksum) for row in values if _is_tombstone(row)]
         is_last = len(values) < limit
         return found, len(rows), None if is_last else values[-1].key
 
@@ -384,12 +380,18 @@ def merge_records(kind: str, one: bytes, other: bytes) -> bytes:
     return one if merged is first else encode_state(merged)
 
 
-def _is_whole(row: Row) -> bool:
-    return row.record is not None and checksum(row.key, row.record) == row.checksum
-
-
 def _is_shown(kind: str, row: Row) -> bool:
     """Whether a row is listed: whole, and not deleted."""
-    if row.record is None or not _is_whole(row):
+    if row.record is None or checksum(row.key, row.record) != row.checksum:
         return False
     return kind != KV or bool(KVS.decode(row.record).values)
+
+
+def _is_tombstone(row: Row) -> bool:
+    """Whether a row is whole and says nothing but "deleted". Most are told from it at one look, at the end of their
+
+    record: there stand, a byte each, whether the last version was deleted and whether it was written with mode=lww.
+    """
+    if row.record is None or row.record[-2:-1] == _FALSE or checksum(row.key, row.record) != row.checksum:
+        return False
+    return not KVS.decode(row.record).values

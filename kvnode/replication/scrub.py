@@ -2,12 +2,13 @@
 
 A damaged row keeps its checksum, so its leaf in the Merkle tree still equals the other replicas': anti-entropy alone
 would never find it. So every row is read and verified once after the start, and from time to time (upkeep.py); a
-row that fails is dropped, which the next exchange notices. It goes slowly: a few rows, then a pause.
+row that fails is dropped, which the next exchange notices. It goes slowly (pace.py).
 """
 
 from __future__ import annotations
 
-from kvnode.config import SCRUB_PAUSE_MS, SCRUB_ROWS
+from kvnode.config import SCRUB_ROWS
+from kvnode.replication.pace import Pace
 from kvnode.replication.records import Records
 from kvnode.runtime import Runtime
 
@@ -26,16 +27,14 @@ class Scrub:
         """One round over all rows; how many were looked at and how many were dropped."""
         checked_before = self.checked_count
         corrupt_before = self._records.corrupt_count
-        room = SCRUB_ROWS
+        pace = Pace(self._runtime.clock, SCRUB_ROWS)
         for partition in range(self._partitions):
             after: str | None = ""
             while after is not None:
-                if room <= 0:
-                    await self._runtime.clock.sleep_ms(SCRUB_PAUSE_MS)
-                    room = SCRUB_ROWS
-                count, after = self._records.verify(partition, after, room)
+                await pace.rest()
+                count, after = self._records.verify(partition, after, pace.room)
                 self.checked_count += count
-                room -= count
+                pace.room -= count
         self.round_count += 1
         corrupt = self._records.corrupt_count - corrupt_before
         self._runtime.log("scrubbed", level="error" if corrupt else "info", corrupt=corrupt)

@@ -37,11 +37,11 @@ from kvnode.config import (
     REQUEST_TIMEOUT_MS,
     STANDSTILL_MS,
     SWEEP_COUNT_MAX,
-    SWEEP_PAUSE_MS,
     SWEEP_POLL_MS,
     SWEEP_ROWS,
 )
 from kvnode.messages import AskSweep, DropTombstones, Refused, Stored, SweepAnswer, Tombstone
+from kvnode.replication.pace import Pace
 from kvnode.replication.records import Records
 from kvnode.replication.stillness import Stillness
 from kvnode.ring import STABLE, Placement
@@ -147,16 +147,14 @@ class Sweep:
     async def _find(self) -> list[Tombstone]:
         """The tombstones of the partitions that this node sweeps, found a few rows at a time."""
         found: list[Tombstone] = []
-        room = SWEEP_ROWS
+        pace = Pace(self._runtime.clock, SWEEP_ROWS)
         for partition, owners in enumerate(self._ring.preference_lists):
             after: str | None = "" if owners[0] == self._node else None
             while after is not None and len(found) < SWEEP_COUNT_MAX:
-                if room <= 0:
-                    await self._runtime.clock.sleep_ms(SWEEP_PAUSE_MS)
-                    room = SWEEP_ROWS
-                tombstones, count, after = self._records.tombstones(partition, after, room)
+                await pace.rest()
+                tombstones, count, after = self._records.tombstones(partition, after, pace.room)
                 found += [(partition, key, known) for key, known in tombstones]
-                room -= count
+                pace.room -= count
         return found
 
     async def _try(self, batch: list[Tombstone]) -> int:

@@ -41,16 +41,16 @@ class Layers:
         rows += (row for key, row in newer.items() if key > after and row.record is not None)
         return sorted(rows)[:limit]
 
-    def checksums(self, table: str, partition: int, low_bits: LowBits) -> list[tuple[str, int]]:
-        """(key, checksum) of every row of one partition under this mask, in key order."""
+    def checksums(self, table: str, partition: int, low_bits: LowBits) -> list[tuple[int, str, int]]:
+        """(partition, key, checksum) of every row of one partition under this mask, in key order."""
         newer = self._newer((table, partition))
-        found = list(self._tables.checksums(table, partition, low_bits))
+        found = self._tables.checksums(table, partition, low_bits)
         if not newer:
             return found
         mask, wanted = low_bits
-        found = [(key, known) for key, known in found if key not in newer]
+        found = [each for each in found if each[1] not in newer]
         found += (
-            (key, row.checksum)
+            (partition, key, row.checksum)
             for key, row in newer.items()
             if row.record is not None and row.checksum & mask in wanted
         )

@@ -141,7 +141,7 @@ class SqliteDisk:
         for each in partitions:
             with self._reading():
                 found = self._layers.checksums(table, each, low_bits)
-            yield from ((each, *one) for one in found)
+            yield from found
 
     def count(self, table: str) -> int:
         """See runtime.Disk."""

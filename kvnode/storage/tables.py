@@ -13,7 +13,6 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from kvnode.runtime import ANY, LowBits, Row
 
@@ -60,10 +59,10 @@ class Tables:
 
     def scan(self, table: str, partition: int, after: str, limit: int) -> list[Row]:
         """Rows of one partition in key order, from the first key beyond `after`."""
-        rows = self._select(
+        rows = self._reader.execute(
             f"select key, record, checksum from {table} where partition=? and key>? order by key limit ?",
             (partition, after, limit),
-        )
+        ).fetchall()
         return [
             Row(table, partition, key, record, known)
             if type(record) is bytes
@@ -71,23 +70,23 @@ class Tables:
             for key, record, known in rows
         ]
 
-    def checksums(self, table: str, partition: int, low_bits: LowBits) -> Iterator[tuple[str, int]]:
-        """(key, checksum) of every row of one partition, in key order."""
+    def checksums(self, table: str, partition: int, low_bits: LowBits) -> list[tuple[int, str, int]]:
+        """(partition, key, checksum) of every row of one partition, in key order."""
         test, values = "", [partition]
         if low_bits is not ANY:
             test = f"and checksum & ? in ({','.join('?' * len(low_bits[1]))})"
             values += (low_bits[0], *low_bits[1])
-        return self._select(
-            f"select key, checksum from {table} where partition=? {test} order by key", tuple(values)
-        )
+        return self._reader.execute(
+            f"select partition, key, checksum from {table} where partition=? {test} order by key", values
+        ).fetchall()
 
     def partitions(self, table: str) -> set[int]:
         """The partitions of which a table has rows."""
-        return {partition for (partition,) in self._select(f"select distinct partition from {table}", ())}
+        return {partition for (partition,) in self._reader.execute(f"select distinct partition from {table}")}
 
     def count(self, table: str) -> int:
         """How many rows a table has."""
-        return int(next(self._select(f"select count(*) from {table}", ()))[0])
+        return int(self._reader.execute(f"select count(*) from {table}").fetchone()[0])
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -97,11 +96,6 @@ class Tables:
             yield
         finally:
             self._reader.execute("rollback")
-
-    def _select(self, statement: str, values: tuple[Any, ...]) -> Iterator[Any]:
-        found = self._reader.execute(statement, values)
-        while rows := found.fetchmany(1000):
-            yield from rows
 
     # --- moving -------------------------------------------------------------------------------------------
 
