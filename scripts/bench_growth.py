@@ -1,31 +1,35 @@
 """How a three-node cluster fares as it grows: memory, restart, repair and speed at 10^3, 10^5 and 10^6 keys.
 
-    python scripts/bench_growth.py [--keys 1000,100000,1000000] [--seconds 5] [--connections 32]
+    python scripts/bench_growth.py [--keys 1000,100000,1000000] [--rounds 5] [--seconds 5] [--connections 32]
 
 The keys (values of 100 bytes) are not sent through the API, which would take a quarter of an hour for a million: while
 the nodes are down, their data files are written through the nodes' own storage engine, in the exact format. All that
 is measured is measured on real nodes that then start on these files:
 
 - restart: kill -9, then the time from starting the process until it says that it serves;
-- memory: the greatest resident memory of the nodes after all the rest, when trees are built and every row was scrubbed;
+- memory: the greatest resident memory of the nodes after all the rest;
 - repair: node-3 alone holds a newer version of 100 keys, behind a cut network with all trees built. The clock runs
   from healing the network until all Merkle roots of all nodes are equal; bytes are all that left on the links
   meanwhile, probes included;
-- writes and reads per second: closed loops as in bench_cluster.py, w=r=2, keys drawn from all that there are.
+- writes and reads per second: closed loops as in bench_cluster.py, w=r=2, keys drawn from all that there are. The
+  clusters of all sizes run side by side and take turns, slice by slice: so the speed that a shared machine has at one
+  moment or another is the same for all.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -43,20 +47,19 @@ from kvnode.versions import Context, Dot, Siblings
 STORE = "node-1.00000000000000aa"  # wrote the keys, long ago
 DIFFERING = 100
 GROUP = 5_000
-PATIENCE_S = 300.0
+PATIENCE_S = 120.0
 
 
 @dataclass
 class Growth:
-    """What was measured at one size."""
+    """What was measured at one size; writes and reads: a second, slice by slice."""
 
     keys: int
-    memory_mb: float
     restart_s: float
     repair_s: float
     repair_kb: float
-    writes: float
-    reads: float
+    writes: list[float] = field(default_factory=list)
+    reads: list[float] = field(default_factory=list)
 
 
 def rows(keys: int, ring: Ring) -> Iterator[Row]:
@@ -155,28 +158,31 @@ async def renew_some(directory: Path, ring: Ring) -> None:
     await disk.close()
 
 
-def grow(keys: int, *, connections: int, seconds: float) -> Growth:
-    """Everything at one size."""
+@contextlib.contextmanager
+def grown(keys: int) -> Iterator[tuple[LocalCluster, Growth]]:
+    """A running cluster of this size, its restart and its repair measured."""
     with tempfile.TemporaryDirectory(prefix="quorum-lab-growth-") as folder:
-        name, port = f"growth-{os.getpid()}", free_port()
+        name, port = f"growth-{keys}-{os.getpid()}", free_port()
         with LocalCluster.start(name, base_port=port, state_dir=folder) as cluster:
             directories = [node.data_dir for node in cluster.nodes]
         ring = Ring.build(("node-1", "node-2", "node-3"), replicas=3, partitions=256)
         asyncio.run(fill(directories, keys, ring))
         with LocalCluster.start(name, state_dir=folder) as cluster:
-            urls = list(cluster.urls)
             restart_s = max(restart(cluster, f"node-{number}") for number in (1, 2, 3))
-            repair_s, repair_kb = repair(cluster, ring)
-            target = Target("kvnode", urls, kvnode_put, kvnode_get)
-            load = {"connections": connections, "seconds": seconds, "keys": keys}
-            writes = run(measure(target, kvnode_put, **load)).per_second
-            reads = run(measure(target, kvnode_get, **load)).per_second
-            wait_for(
-                "all rows are verified", lambda: all(stats(u)["scrub"]["rounds_total"] for u in urls), 1.0
-            )
-            pids = [node.pid for node in cluster.nodes if node.pid]
-            memory_mb = max(psutil.Process(pid).memory_info().rss for pid in pids) / 1e6
-        return Growth(keys, memory_mb, restart_s, repair_s, repair_kb, writes, reads)
+            yield cluster, Growth(keys, restart_s, *repair(cluster, ring))
+
+
+def load(cluster: LocalCluster, growth: Growth, *, connections: int, seconds: float) -> None:
+    """A slice of writes and one of reads."""
+    target = Target("kvnode", list(cluster.urls), kvnode_put, kvnode_get)
+    for request, rates in ((kvnode_put, growth.writes), (kvnode_get, growth.reads)):
+        measured = measure(target, request, connections=connections, seconds=seconds, keys=growth.keys)
+        rates.append(run(measured).per_second)
+
+
+def resident_mb(cluster: LocalCluster) -> float:
+    """The greatest resident memory of its nodes."""
+    return max(psutil.Process(node.pid).memory_info().rss for node in cluster.nodes if node.pid) / 1e6
 
 
 def main() -> int:
@@ -184,26 +190,35 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--keys", default="1000,100000,1000000", help="sizes (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of each load (default 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="slices of each load (default 5)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of one slice (default 5)")
     parser.add_argument("--connections", type=int, default=32, help="over all nodes (default 32)")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.keys.split(",")]
     print(
-        f"{os.cpu_count()} cores, {arguments.connections} connections, values of {len(VALUE)} bytes, 3 nodes, w=r=2"
+        f"{os.cpu_count()} cores, {arguments.connections} connections, values of {len(VALUE)} bytes, 3 nodes, w=r=2,"
+        f" medians of {arguments.rounds} interleaved slices of {arguments.seconds:g} s"
     )
-    print(f"{'keys':>9} {'memory':>10} {'restart':>9} {'repair of 100':>22} {'writes':>10} {'reads':>10}")
-    found = []
-    for size in sizes:
-        growth = grow(size, connections=arguments.connections, seconds=arguments.seconds)
-        found.append(growth)
-        print(
-            f"{growth.keys:>9} {growth.memory_mb:>7.0f} MB {growth.restart_s:>7.2f} s"
-            f" {growth.repair_s:>8.2f} s {growth.repair_kb:>8.0f} kB {growth.writes:>8.0f}/s {growth.reads:>8.0f}/s",
-            flush=True,
-        )
+    with contextlib.ExitStack() as clusters:
+        found = [clusters.enter_context(grown(size)) for size in sizes]
+        for _ in range(arguments.rounds):
+            for cluster, growth in found:
+                load(cluster, growth, connections=arguments.connections, seconds=arguments.seconds)
+        print(f"{'keys':>9} {'memory':>10} {'restart':>9} {'repair of 100':>22} {'writes':>10} {'reads':>10}")
+        for cluster, growth in found:
+            print(
+                f"{growth.keys:>9} {resident_mb(cluster):>7.0f} MB {growth.restart_s:>7.2f} s"
+                f" {growth.repair_s:>8.2f} s {growth.repair_kb:>8.0f} kB"
+                f" {median(growth.writes):>8.0f}/s {median(growth.reads):>8.0f}/s"
+            )
     for what in ("writes", "reads"):
-        rates = [getattr(growth, what) for growth in found]
-        print(f"{what}: the slowest size has {min(rates) / max(rates):.0%} of the fastest")
+        rates = [getattr(growth, what) for _, growth in found]
+        medians = [median(each) for each in rates]
+        rounds = [min(each) / max(each) for each in zip(*rates, strict=True)]
+        print(
+            f"{what}: the slowest size has {min(medians) / max(medians):.0%} of the fastest"
+            f" (in single rounds {min(rounds):.0%} to {max(rounds):.0%})"
+        )
     return 0
 
 

@@ -112,6 +112,7 @@ class Mover:
 
     def _begin_end(self) -> None:
         self._retry = None
+        self._tables.let_go()
         threading.Thread(target=self._end_move_on_thread, name="checkpoint", daemon=True).start()
 
     def _end_move_on_thread(self) -> None:
@@ -136,6 +137,7 @@ class Mover:
 
     def _move_ended(self) -> None:
         move, self._move, self._layers.frozen = self._move, None, Memtable()
+        self._tables.hold()
         self.moved_count += self._stepped_count
         self.trouble = ""
         assert move is not None
@@ -144,6 +146,7 @@ class Mover:
     def _move_failed(self, error: Exception) -> None:
         """Nothing is lost, it is all in the log: say so to who waits, and try again in a while."""
         self._refuse_if_damaged(error)
+        self._tables.hold()
         if not isinstance(error, sqlite3.Error | OSError):
             raise error  # a fault of ours, which ends the node
         self.trouble = str(error)

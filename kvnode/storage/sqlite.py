@@ -88,6 +88,7 @@ class SqliteDisk:
         except (sqlite3.Error, OSError) as error:
             raise StorageError(f"cannot use {self._path}: {error}") from error
         self._group: asyncio.Future[None] | None = None
+        self._tables.hold()
         self._layers = Layers(self._tables)
         self._mover = Mover(self._path, self._log, self._tables, self._layers, self._refuse_if_damaged)
         self._syncing = False
@@ -124,8 +125,11 @@ class SqliteDisk:
 
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
         """See runtime.Disk."""
-        with self._reading():
+        try:
             return self._layers.get(table, partition, key)
+        except sqlite3.DatabaseError as error:
+            self._refuse_if_damaged(error)
+            raise
 
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
         """See runtime.Disk."""

@@ -4,6 +4,9 @@ Two connections, in write-ahead mode: what one is still putting is not seen by t
 transaction, made durable by SQLite at its end. That takes long and lets go of the interpreter, so it may run on a
 thread of its own; everything else is called by the event loop. sqlite3.Error from any method: sqlite.py decides.
 
+Reads share one snapshot, since to begin and end one costs more than to find a row: hold() begins it, let_go() ends it.
+While one is held, what SQLite has logged since cannot be moved into the file (shorten_log).
+
 Not here: what is in the log only, and when rows are moved.
 """
 
@@ -21,6 +24,8 @@ TABLES = {
     " record blob not null, checksum integer not null, primary key (partition, key)) without rowid"
     for table in ("records", "hints", "meta")
 }
+_OVER_IT = "on conflict (partition, key) do update set record=excluded.record, checksum=excluded.checksum"
+"""A row that is as long as before is overwritten in place; `replace` would delete it and insert another."""
 _PAGE_BYTES = 2048  # a random write logs a whole page: measured, half the default costs half the CPU a write
 _CACHE_KB = 16_384  # of each connection
 
@@ -88,14 +93,26 @@ class Tables:
         """How many rows a table has."""
         return int(self._reader.execute(f"select count(*) from {table}").fetchone()[0])
 
+    def hold(self) -> None:
+        """From the next read on, all see the tables as they are then."""
+        if not self._reader.in_transaction:
+            self._reader.execute("begin")
+
+    def let_go(self) -> None:
+        """From here on each read sees the tables as they are."""
+        if self._reader.in_transaction:
+            self._reader.execute("rollback")
+
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """What is read within it is of one moment, though a move may end meanwhile."""
-        self._reader.execute("begin")
+        was_held = self._reader.in_transaction
+        self.hold()
         try:
             yield
         finally:
-            self._reader.execute("rollback")
+            if not was_held:
+                self.let_go()
 
     # --- moving -------------------------------------------------------------------------------------------
 
@@ -106,7 +123,7 @@ class Tables:
         puts = [(row.partition, row.key, row.record, row.checksum) for row in rows if row.record is not None]
         gone = [(row.partition, row.key) for row in rows if row.record is None]
         if puts:
-            self._writer.executemany(f"replace into {table} values (?,?,?,?)", puts)
+            self._writer.executemany(f"insert into {table} values (?,?,?,?) {_OVER_IT}", puts)
         if gone:
             self._writer.executemany(f"delete from {table} where partition=? and key=?", gone)
 

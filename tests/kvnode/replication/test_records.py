@@ -215,6 +215,7 @@ def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_sta
         partition = RING.partition_of("k")
         await disk.checkpoint()
         disk._tables._writer.execute("update records set record=x'00'")
+        disk._tables.let_go()
         records._recent.discard("kv/k")
         root = MerkleForest(1).root(0)
         with full_disk():
@@ -318,3 +319,30 @@ def test_a_page_of_keys_reads_little_more_than_it_shows() -> None:
         assert len(read) < 500
 
     asyncio.run(story())
+
+
+versions = st.tuples(st.booleans(), st.booleans(), st.binary(max_size=3))
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(versions, min_size=1, max_size=3), max_size=6), st.data())
+def test_exactly_what_is_whole_and_says_nothing_but_deleted_is_a_tombstone(
+    states: list[list[tuple[bool, bool, bytes]]], data: st.DataObject
+) -> None:
+    disk, tombstones = MemoryDisk(), []
+    rows = []
+    for number, siblings in enumerate(states):
+        state = Siblings()
+        for counter, (deleted, lww, text) in enumerate(siblings):
+            dot = Dot(f"node-{counter}.1", number + 1)
+            state, _ = state.write(
+                dot, text, context=Context(), timestamp=float(counter), deleted=deleted, lww=lww
+            )
+        key, record = f"kv/k{number}", encode_state(state)
+        damaged = data.draw(st.booleans())
+        rows.append(Row("records", 0, key, record, checksum(key, record) + damaged))
+        if not damaged and all(version.deleted for version in state.versions):
+            tombstones.append((key, checksum(key, record)))
+    disk.apply(rows)
+    found, looked_at, after = records_on(disk).tombstones(0, "", 100)
+    assert (found, looked_at, after) == (tombstones, len(rows), None)

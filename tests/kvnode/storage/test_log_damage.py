@@ -191,13 +191,15 @@ def test_a_commit_in_sqlites_own_log_that_would_be_passed_over_is_damage(
 ) -> None:
     """Also the very last one: what it held stands in our own log no more."""
     code = """
-import asyncio, os, pathlib, sys
+import asyncio, os, pathlib, sqlite3, sys
 from kvnode.runtime import Row
 from kvnode.storage import SqliteDisk
 async def main():
-    disk = SqliteDisk(pathlib.Path(sys.argv[1]))
-    disk._tables._reader.execute("begin")
-    disk._tables._reader.execute("select * from meta").fetchall()  # so that nothing is moved out of the log
+    directory = pathlib.Path(sys.argv[1])
+    disk = SqliteDisk(directory)
+    reader = sqlite3.connect(directory / "data.sqlite", isolation_level=None)
+    reader.execute("begin")
+    reader.execute("select * from meta").fetchall()  # so that nothing is moved out of the log
     for number in range(20):
         await disk.commit([Row("meta", 0, "dots-reserved", b"%d" % (4096 * number))])
         await disk.checkpoint()

@@ -60,6 +60,22 @@ def test_the_log_stays_bounded_under_writes_that_never_pause_and_moves_hot_keys_
     on_disk(tmp_path, story)
 
 
+def test_readers_that_share_a_snapshot_do_not_keep_sqlite_from_shortening_its_own_log(tmp_path: Path) -> None:
+    async def story(disk: SqliteDisk) -> None:
+        sizes = []
+        for number in range(30):
+            await disk.commit([row(f"k{place}", b"%d" % number * 50) for place in range(200)])
+            moved = asyncio.ensure_future(disk.checkpoint())
+            while not moved.done():
+                assert disk.get("records", 0, "k7") == (b"%d" % number * 50, len(b"%d" % number * 50))
+                await asyncio.sleep(0)
+            assert disk.get("records", 0, "k7") == (b"%d" % number * 50, len(b"%d" % number * 50))
+            sizes.append((tmp_path / "data.sqlite-wal").stat().st_size)
+        assert max(sizes) < 2 * sizes[3], sizes
+
+    on_disk(tmp_path, story)
+
+
 def test_readers_see_the_same_whichever_rows_are_moved(tmp_path: Path) -> None:
     """Rows wait, stand in the log, are being moved or are in the tables: a model says what must be read."""
 
