@@ -34,7 +34,8 @@ HINT_REPLAY_PERIOD_MS = 250.0
 HINT_AGE_MS_MAX = 3 * 3600 * 1000.0
 EXCHANGE_PERIOD_MS = 1_000.0
 EXCHANGE_SOON_MS = 200.0  # after one that mended something, or when a peer is back
-REST_MS_MIN, REST_MS_MAX = 2.0, 1_000.0  # of a work in the background, between its steps
+STEP_MS = 10.0  # of a work in the background, before it rests
+REST_MS_MIN, REST_MS_MAX = 2.0, 1_000.0
 SWEEP_POLL_MS = 200.0
 STILLNESS_PERIOD_MS = 250.0
 STANDSTILL_MS = 1_000.0  # who has not run for so long has stood still
@@ -65,8 +66,11 @@ BATCH_RECORDS_MAX = 512  # records in one message of hints or of an exchange
 BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
 EXCHANGE_PARTITIONS = 8  # compared at a time
 FOREST_ROWS = 2000  # in one step, while Merkle trees are built after the start
-FOREST_SHARE = 0.25  # of one core, at most: nothing can be compared before
-UPKEEP_SHARE = 0.02  # of one core, at most: to verify a million rows takes some minutes
+FOREST_SHARE = 0.4  # of one core, at most: nothing can be compared before
+UPKEEP_SHARE = (
+    0.02  # of one core, at most: to verify a million rows of 100 bytes takes ten minutes, or one if asked for
+)
+ASKED_SHARE = 0.75  # of one core, at most, for what somebody waits for
 SCRUB_ROWS = 100  # in one step
 SWEEP_ROWS = 200
 SWEEP_COUNT_MAX = 8192  # tombstones that one round of a node looks after; the others wait for the next

@@ -156,9 +156,11 @@ class Node:
         self.upkeep = Upkeep(
             runtime,
             {
-                "repair": Chore(runtime, self._repair, period_s=config.upkeep.repair_s),
+                "repair": Chore(runtime, lambda share: self._repair(), period_s=config.upkeep.repair_s),
                 "sweep": Chore(runtime, self.sweep.once, period_s=config.upkeep.sweep_s),
-                "checkpoint": Chore(runtime, runtime.disk.checkpoint, period_s=config.upkeep.checkpoint_s),
+                "checkpoint": Chore(
+                    runtime, lambda share: runtime.disk.checkpoint(), period_s=config.upkeep.checkpoint_s
+                ),
                 "scrub": Chore(runtime, self.scrub.once, period_s=config.upkeep.scrub_s, at_start=True),
             },
         )

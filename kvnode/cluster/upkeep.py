@@ -57,7 +57,12 @@ def outcome_table(outcome: Outcome) -> str:
 
 
 def _words(result: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in _flat(result) if value not in ({}, "")) or "done"
+    told = (
+        f"{name} {'no answer' if value is None else value}"
+        for name, value in _flat(result)
+        if value not in ({}, "")
+    )
+    return ", ".join(told) or "done"
 
 
 def _flat(result: dict[str, Any]) -> list[tuple[str, Any]]:

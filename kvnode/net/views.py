@@ -170,7 +170,7 @@ class Views:
         node = self._node
         forest = node.records.forest
         if partition is None:
-            await node.records.build_forest()
+            await node.records.build_forest(is_asked=True)
             roots = [_hex(forest.root(number)) for number in range(node.ring.partitions)]
             return {"node": node.name, "roots": roots}
         view: dict[str, Any] = {

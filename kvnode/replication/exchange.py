@@ -87,8 +87,8 @@ class Exchange:
                 if self.sent_count + self.received_count != moved_count and self.failed_count == failed_count:
                     self.turns.mended(clock.now_ms() - began_ms)
 
-    async def with_peer(self, peer: str) -> int:
-        """One whole exchange with one peer; returns how many partitions differed. A silent peer ends it."""
+    async def with_peer(self, peer: str) -> int | None:
+        """One whole exchange with one peer: how many partitions differed; None if it did not say. Silence ends it."""
         shared = [
             p
             for p, owners in enumerate(self._ring.preference_lists)
@@ -122,8 +122,8 @@ class Exchange:
 
     async def _exchange(
         self, peer: str, partitions: Iterable[int], *, wants_records: bool
-    ) -> tuple[int, set[int]]:
-        """(how many partitions differed, which of them all are complete). A silent peer ends it."""
+    ) -> tuple[int | None, set[int]]:
+        """(how many partitions differed, which of them all are complete). A silent peer ends it; None: at once."""
         await self._records.build_forest()
         forest, shared = self._records.forest, sorted(partitions)
         together = reduce(xor, map(forest.root, shared), 0)
@@ -135,13 +135,13 @@ class Exchange:
                 peer, lambda id_: CompareRoots(id_, cause, places, together, epoch)
             )
         except TimeoutError:
-            return 0, set()
+            return None, set()
         if isinstance(answer, Refused) and answer.why == TOO_LATE and not wants_records:
             raise TooLate
         if not isinstance(answer, Roots) or len(answer.roots) not in (0, len(pack(shared))):
-            return 0, set()
+            return None, set()
         if not wants_records and not answer.durable:
-            return 0, set()
+            return None, set()
         theirs = unpack(answer.roots)
         differing = [p for p, root in zip(shared, theirs, strict=False) if forest.root(p) != root]
         complete = set(shared).difference(differing)
@@ -160,8 +160,8 @@ class Exchange:
             self._runtime.log("exchange", peer=peer, partitions=len(differing))
         return len(differing), complete
 
-    async def with_all(self) -> dict[str, int]:
-        """One exchange with every live peer, now: how many partitions differed from each."""
+    async def with_all(self) -> dict[str, int | None]:
+        """One exchange with every live peer, now: how many partitions differed from each; None: it did not say."""
         peers = [peer for peer in self._ring.nodes if peer != self._node and self._is_alive(peer)]
         return {peer: await self.with_peer(peer) for peer in peers}
 

@@ -25,7 +25,9 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import xor
 
+from kvnode.config import ASKED_SHARE, FOREST_ROWS, FOREST_SHARE
 from kvnode.replication.pace import Pace
+from kvnode.runtime import Clock
 
 FANOUT = 16
 LEAF_COUNT = FANOUT * FANOUT
@@ -78,15 +80,19 @@ class MerkleForest:
         self._roots[partition] = reduce(xor, leaves)
         return count
 
-    async def build_all(self, pace: Pace) -> None:
-        """Build the trees that nobody asked for yet; several callers at once wait for the same work."""
-        if None not in self._leaves:
-            return
-        async with self._building:
-            for partition in range(len(self._leaves)):
-                if not self.is_built(partition):
-                    pace.room -= self.build(partition)
-                    await pace.rest()
+    async def build_all(self, clock: Clock, *, is_asked: bool = False) -> None:
+        """Build the trees that nobody asked for yet: slowly, but for a client who has asked and waits."""
+        if is_asked:
+            await self._build_rest(Pace(clock, FOREST_ROWS, lambda: ASKED_SHARE))
+        else:
+            async with self._building:  # whoever else wants them waits for the same work
+                await self._build_rest(Pace(clock, FOREST_ROWS, lambda: FOREST_SHARE))
+
+    async def _build_rest(self, pace: Pace) -> None:
+        for partition in range(len(self._leaves)):
+            if not self.is_built(partition):
+                pace.room -= self.build(partition)
+                await pace.rest()
 
     def _tree(self, partition: int) -> array[int]:
         leaves = self._leaves[partition]

@@ -1,30 +1,50 @@
-"""How a work in the background goes slowly: some rows, then a rest that is in proportion to the time they took.
+"""How a work in the background goes slowly: a short step, then a rest that is in proportion to the time it took.
 
 So it takes no more than a share of one core, on any computer and under any load: where requests wait for the
-processor, a step takes longer, and so does the rest after it.
+processor, a step takes longer, and so does the rest after it. A step is some rows, or fewer if these take long: nobody
+waits for the event loop much longer than STEP_MS.
 """
 
 from __future__ import annotations
 
-from kvnode.config import REST_MS_MAX, REST_MS_MIN, UPKEEP_SHARE
+from collections.abc import Callable
+
+from kvnode.config import REST_MS_MAX, REST_MS_MIN, STEP_MS, UPKEEP_SHARE
 from kvnode.runtime import Clock
+
+Share = Callable[[], float]
+"""How much of one core a work may take, as things are now: above 0, at most 1."""
+
+
+def slowly() -> float:
+    """The share of a work that nobody waits for."""
+    return UPKEEP_SHARE
 
 
 class Pace:
-    """The pace of one round of a work: a rest after every `rows` rows, so that it takes `share` of one core."""
+    """The pace of one round of a work. It lowers `room` by what it has looked at, and rests when there is none left.
 
-    def __init__(self, clock: Clock, rows: int, *, share: float = UPKEEP_SHARE) -> None:
+    rows: how much room a step has at most.
+    """
+
+    def __init__(self, clock: Clock, rows: int, share: Share = slowly) -> None:
         self._clock = clock
+        self._rows_max = rows
         self._rows = rows
-        self._rest_per_ms = 1.0 / share - 1.0
+        self._share = share
         self._began_ms = clock.now_ms()
         self.room = rows
 
     async def rest(self) -> None:
-        """Once the room for rows is used up: rest, then there is room again."""
-        if self.room > 0:
-            return
+        """If a step is over: rest, then there is room again."""
         worked_ms = self._clock.now_ms() - self._began_ms
-        await self._clock.sleep_ms(min(max(worked_ms * self._rest_per_ms, REST_MS_MIN), REST_MS_MAX))
+        if self.room > 0 and worked_ms < STEP_MS:
+            return
+        rest_ms = worked_ms * (1.0 / self._share() - 1.0)
+        await self._clock.sleep_ms(min(max(rest_ms, REST_MS_MIN), REST_MS_MAX))
+        if worked_ms > STEP_MS:
+            self._rows = max(1, int(self._rows * STEP_MS / worked_ms))
+        else:
+            self._rows = min(2 * self._rows, self._rows_max)
         self.room = self._rows
         self._began_ms = self._clock.now_ms()

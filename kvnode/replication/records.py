@@ -19,10 +19,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from kvnode.checksum import checksum
-from kvnode.config import FOREST_ROWS, FOREST_SHARE
 from kvnode.messages import COUNTER, KV
 from kvnode.replication.merkle import LEAF_COUNT, MerkleForest
-from kvnode.replication.pace import Pace
 from kvnode.replication.recent import Known, Recent
 from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row, Runtime
@@ -104,9 +102,9 @@ class Records:
         """Count what is on disk."""
         self.row_count = self._disk.count(_TABLE)
 
-    async def build_forest(self) -> None:
-        """Build the Merkle trees that nobody asked for yet, a few thousand rows at a time: nobody waits long."""
-        await self.forest.build_all(Pace(self._runtime.clock, FOREST_ROWS, share=FOREST_SHARE))
+    async def build_forest(self, *, is_asked: bool = False) -> None:
+        """See MerkleForest.build_all."""
+        await self.forest.build_all(self._runtime.clock, is_asked=is_asked)
 
     def _checksums_in(self, partition: int) -> list[int]:
         refused = self._refused_in(partition)

@@ -8,7 +8,7 @@ row that fails is dropped, which the next exchange notices. It goes slowly (pace
 from __future__ import annotations
 
 from kvnode.config import SCRUB_ROWS
-from kvnode.replication.pace import Pace
+from kvnode.replication.pace import Pace, Share, slowly
 from kvnode.replication.records import Records
 from kvnode.runtime import Runtime
 
@@ -23,11 +23,11 @@ class Scrub:
         self.checked_count = 0
         self.round_count = 0
 
-    async def once(self) -> dict[str, int]:
+    async def once(self, share: Share = slowly) -> dict[str, int]:
         """One round over all rows; how many were looked at and how many were dropped."""
         checked_before = self.checked_count
         corrupt_before = self._records.corrupt_count
-        pace = Pace(self._runtime.clock, SCRUB_ROWS)
+        pace = Pace(self._runtime.clock, SCRUB_ROWS, share)
         for partition in range(self._partitions):
             after: str | None = ""
             while after is not None:

@@ -41,7 +41,7 @@ from kvnode.config import (
     SWEEP_ROWS,
 )
 from kvnode.messages import AskSweep, DropTombstones, Refused, Stored, SweepAnswer, Tombstone
-from kvnode.replication.pace import Pace
+from kvnode.replication.pace import Pace, Share, slowly
 from kvnode.replication.records import Records
 from kvnode.replication.stillness import Stillness
 from kvnode.ring import STABLE, Placement
@@ -132,10 +132,10 @@ class Sweep:
 
     # --- the side that sweeps -----------------------------------------------------------------------------
 
-    async def once(self) -> dict[str, Any]:
+    async def once(self, share: Share = slowly) -> dict[str, Any]:
         """One round over the partitions of which this node is the first owner: what became of their tombstones."""
         self.reasons = {}
-        found = await self._find()
+        found = await self._find(share)
         self.remaining = len(found)
         batches = [found[i : i + BATCH_RECORDS_MAX] for i in range(0, len(found), BATCH_RECORDS_MAX)]
         swept = sum(await asyncio.gather(*(self._try(batch) for batch in batches)))
@@ -144,10 +144,10 @@ class Sweep:
             self._runtime.log("swept", tombstones=swept, remaining=self.remaining)
         return {"swept": swept, "remaining": self.remaining, "reasons": dict(sorted(self.reasons.items()))}
 
-    async def _find(self) -> list[Tombstone]:
+    async def _find(self, share: Share) -> list[Tombstone]:
         """The tombstones of the partitions that this node sweeps, found a few rows at a time."""
         found: list[Tombstone] = []
-        pace = Pace(self._runtime.clock, SWEEP_ROWS)
+        pace = Pace(self._runtime.clock, SWEEP_ROWS, share)
         for partition, owners in enumerate(self._ring.preference_lists):
             after: str | None = "" if owners[0] == self._node else None
             while after is not None and len(found) < SWEEP_COUNT_MAX:

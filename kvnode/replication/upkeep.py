@@ -1,8 +1,8 @@
 """Upkeep: what a node does for its data from time to time, and at once when asked: repair, sweep, checkpoint, scrub.
 
 Each work has a task of its own and a period. Rounds begin at random times about a period apart, or as far apart as the
-last one took, so that nodes do not all work at the same time, and none all the time. Each work throttles itself
-besides, by pauses. What became of the last round is kept for /stats.
+last one took, so that nodes do not all work at the same time, and none all the time. Besides, a work that looks at all
+rows goes slowly (pace.py), unless it was asked for. What became of the last round is kept for /stats.
 
 Not here: what the works do (exchange.py, sweep.py, scrub.py, storage/).
 """
@@ -13,10 +13,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from kvnode.config import ASKED_SHARE
+from kvnode.replication.pace import Share, slowly
 from kvnode.runtime import Runtime
 
-Work = Callable[[], Awaitable[dict[str, Any]]]
-"""One round; answers what became of it."""
+Work = Callable[[Share], Awaitable[dict[str, Any]]]
+"""One round, which takes no more than that share of a core; answers what became of it."""
 
 
 class Chore:
@@ -28,6 +30,7 @@ class Chore:
         self._period_ms = period_s * 1000.0
         self._wake: asyncio.Future[None] | None = None
         self._is_due = at_start
+        self._is_asked = False
         self._ended = asyncio.Event()  # of the round that is under way, or of the next
         self._next_ms = 0.0
         self._duration_ms = 0.0
@@ -45,10 +48,11 @@ class Chore:
             self.is_running, began_ms = True, clock.now_ms()
             self._began_wall_ms = clock.wall_ms()
             try:
-                self.result, self.error = await self._work(), ""
+                self.result, self.error = await self._work(self._share), ""
             except OSError as error:
                 self.error = str(error)
             self.is_running, self._duration_ms = False, clock.now_ms() - began_ms
+            self._is_asked = False
             self.round_count += 1
             ended, self._ended = self._ended, asyncio.Event()
             ended.set()
@@ -67,12 +71,16 @@ class Chore:
         self._wake = None
 
     def begin(self) -> asyncio.Event:
-        """Begin a round now, unless one is under way; the event is set when it has ended."""
+        """Begin a round now, or hurry the one that is under way; the event is set when it has ended."""
+        self._is_asked = True
         if self._wake is not None:
             _resolve(self._wake)
         elif not self.is_running:
             self._is_due = True
         return self._ended
+
+    def _share(self) -> float:
+        return ASKED_SHARE if self._is_asked else slowly()
 
     def describe(self) -> dict[str, Any]:
         """For /stats. last_began: wall ms."""

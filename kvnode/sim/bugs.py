@@ -113,7 +113,7 @@ def only_hints(node: Node) -> None:
     async def none_differed(peer: str) -> int:
         return 0
 
-    async def nothing_found() -> list[Any]:
+    async def nothing_found(share: Any) -> list[Any]:
         return []
 
     node.sweep._find = nothing_found  # type: ignore[method-assign]

@@ -165,6 +165,8 @@ class Mover:
         while self._move is not None:  # somebody else waited too, and has begun the next one
             await asyncio.shield(self._move)
         if not self._layers.fresh.row_count:
+            self._tables.let_go()  # readers see what stands in the file now, whoever wrote it
+            self._tables.hold()
             return
         try:
             move = self._begin()

@@ -215,7 +215,7 @@ def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_sta
         partition = RING.partition_of("k")
         await disk.checkpoint()
         disk._tables._writer.execute("update records set record=x'00'")
-        disk._tables.let_go()
+        await disk.checkpoint()
         records._recent.discard("kv/k")
         root = MerkleForest(1).root(0)
         with full_disk():

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from kvnode.config import ASKED_SHARE, UPKEEP_SHARE
+from kvnode.replication.pace import Share
 from kvnode.requests import Put
 
 Play = Callable[..., None]
@@ -69,14 +71,35 @@ def test_a_disk_that_takes_no_writes_fails_the_round_and_not_the_node(play: Play
     async def story(rooms: Any) -> None:
         node = rooms.nodes["node-1"]
 
-        async def full() -> dict[str, Any]:
+        async def full(share: Share) -> dict[str, Any]:
             raise OSError("database or disk is full")
 
         node.upkeep.chores["checkpoint"]._work = full
         told = await node.upkeep.begin(("checkpoint",), patience_ms=1000.0)
         assert told["checkpoint"]["error"] == "database or disk is full"
-        node.upkeep.chores["checkpoint"]._work = rooms.disks["node-1"].checkpoint
+        node.upkeep.chores["checkpoint"]._work = lambda share: rooms.disks["node-1"].checkpoint()
         told = await node.upkeep.begin(("checkpoint",), patience_ms=1000.0)
         assert told["checkpoint"]["error"] == ""
+
+    play(story)
+
+
+def test_a_round_that_somebody_asked_for_is_not_slow_and_the_next_one_is(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        upkeep, shares = rooms.nodes["node-1"].upkeep, []
+
+        async def work(share: Share) -> dict[str, Any]:
+            shares.append(share())
+            await asyncio.sleep(5.0)
+            shares.append(share())
+            return {}
+
+        upkeep.chores["checkpoint"]._work = work
+        await rooms.until(lambda: len(shares) == 1, limit_s=120.0)
+        assert (await upkeep.begin(("checkpoint",), patience_ms=10_000.0))["checkpoint"]["rounds_total"] == 1
+        assert shares == [UPKEEP_SHARE, ASKED_SHARE], "the round under way is hurried"
+        await upkeep.begin(("checkpoint",), patience_ms=10_000.0)
+        await rooms.until(lambda: len(shares) == 6, limit_s=300.0)
+        assert shares[2:] == [ASKED_SHARE, ASKED_SHARE, UPKEEP_SHARE, UPKEEP_SHARE]
 
     play(story)
