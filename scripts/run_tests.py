@@ -29,6 +29,9 @@ LEFTOVER_WAIT_S_MAX = 10.0
 STOP_WAIT_S_MAX = 10.0
 
 PYTEST = (sys.executable, "-m", "pytest", "-q")
+TWO_TESTS = (*PYTEST, "-n", "2", "--dist", "worksteal")
+TWO_FILES = (*PYTEST, "-n", "2", "--dist", "loadfile")
+"""At a time: unit tests fill a core each, live ones wait most of the time, and share what a file has started."""
 STARTS_PROCESSES = ("live", "nbval", "browser")
 # system package -> what can't run without it
 SYSTEM_PACKAGES = {
@@ -65,7 +68,7 @@ STAGES = (
         "unit",
         [
             [
-                *PYTEST,
+                *TWO_TESTS,
                 "-m",
                 "not live and not browser",
                 "--ignore=tests/house",
@@ -75,8 +78,8 @@ STAGES = (
         ],
         time_s_max=700,
     ),
-    Stage("simulation", [[*PYTEST, "-m", "not live", "tests/scenarios"]], time_s_max=700),
-    Stage("live", [[*PYTEST, "-m", "live and not browser", "tests"]], time_s_max=1500),
+    Stage("simulation", [[*TWO_TESTS, "-m", "not live", "tests/scenarios"]], time_s_max=700),
+    Stage("live", [[*TWO_FILES, "-m", "live and not browser", "tests"]], time_s_max=1500),
     Stage("nbval", [[*PYTEST, "--nbval-lax", "--nbval-cell-timeout=60", "notebooks"]], time_s_max=600),
     Stage("browser", [[*PYTEST, "-m", "browser", "tests"]], time_s_max=900, needs="chromium"),
 )
