@@ -77,6 +77,13 @@ class Mover:
             with contextlib.suppress(OSError):  # the disk is full: after the next commit again
                 self._begin()
 
+    def tells_end(self, then: Callable[[], None]) -> bool:
+        """Whether a move is on that may succeed; if so, `then` is called when it has ended."""
+        if self._move is None or self.trouble:
+            return False
+        self._move.add_done_callback(lambda move: then())
+        return True
+
     def _begin(self) -> asyncio.Future[None]:
         """Move what the segment in use holds; the other one is free. OSError: it cannot be begun."""
         self._log.begin()

@@ -49,7 +49,8 @@ from kvnode.storage.tables import Tables
 INLINE_SYNC_MS_MAX = 2.0
 _PATIENCE_TURNS = 4
 _MEAN_SHARE = 0.1  # one slow sync (a busy computer) does not make a slow disk
-_LOG_BYTES_MAX = 32_000_000  # beyond that the tables take no rows, and the log must not grow for ever
+_LOG_BYTES_MAX = 32_000_000
+"""Of one segment: beyond that, writes wait until rows were moved, or are refused if the tables take none."""
 
 
 class SqliteDisk:
@@ -186,10 +187,14 @@ class SqliteDisk:
         group = self._group
         if group is None or self._syncing:
             return
+        if self._log_is_full():
+            self._mover.begin_if_due()  # into the other segment
+            if self._log_is_full() and self._mover.tells_end(self._flush):
+                return
         self._group, waiting, self._layers.waiting = None, self._layers.waiting, Memtable()
         rows = list(waiting.rows())
         try:
-            if self._mover.trouble and self._log.written_bytes > _LOG_BYTES_MAX:
+            if self._mover.trouble and self._log_is_full():
                 raise OSError(f"the log is long enough, and the tables take no rows: {self._mover.trouble}")
             self._log.append(rows)
         except OSError as error:
@@ -204,6 +209,9 @@ class SqliteDisk:
         else:
             descriptor = self._log.descriptor
             self._work.put(lambda: self._sync_on_thread(group, descriptor))
+
+    def _log_is_full(self) -> bool:
+        return self._log.written_bytes > _LOG_BYTES_MAX
 
     def _sync_now(self, descriptor: int) -> None:
         self._sync_file(descriptor)

@@ -81,7 +81,10 @@ def test_the_lines_answer_in_every_state(
     assert statuses(service, said) == READABLE, "all three worlds run"
     assert said["stats"]["running"] is True
     assert all(tweet["text"] and tweet["vector_clock"] for tweet in said["tweets"]["tweets"])
-    assert all(document["title"] and document["paragraphs"] for document in said["documents"]["documents"])
+    assert all(document["title"] for document in said["documents"]["documents"])
+    assert any(document["paragraphs"] for document in said["documents"]["documents"]), (
+        "others have just begun"
+    )
     assert said["products"]["products"]
     for name in ("tweets", "documents", "products"):
         assert said[name]["total_active"] >= len(said[name][name]) > 0
