@@ -67,9 +67,7 @@ BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
 EXCHANGE_PARTITIONS = 8  # compared at a time
 FOREST_ROWS = 2000  # in one step, while Merkle trees are built after the start
 FOREST_SHARE = 0.4  # of one core, at most: nothing can be compared before
-UPKEEP_SHARE = (
-    0.02  # of one core, at most: to verify a million rows of 100 bytes takes ten minutes, or one if asked for
-)
+UPKEEP_SHARE = 0.02  # of one core, at most: ten minutes for all rows of a million small ones
 ASKED_SHARE = 0.75  # of one core, at most, for what somebody waits for
 SCRUB_ROWS = 100  # in one step
 SWEEP_ROWS = 200
