@@ -28,9 +28,7 @@ from kvnode.storage.tables import Tables
 
 _MOVE_AT_ROWS = 8192  # or
 _MOVE_AT_BYTES = 8_000_000
-_HASTE_AT_BYTES = (
-    2 * _MOVE_AT_BYTES
-)  # the log grows faster than rows are moved (somebody fills the store): no pauses
+_HASTE_AT_BYTES = 2 * _MOVE_AT_BYTES  # somebody fills the store faster than rows are moved: no pauses
 _STEP_ROWS_MIN, _STEP_ROWS_MAX = 64, 1024  # 64 small ones take about a millisecond
 _BYTES_LIKE_A_ROW = 4096  # so many bytes take as long as one small row
 _STEP_SHARE = 32  # a longer backlog is moved in longer steps

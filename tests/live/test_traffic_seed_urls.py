@@ -81,9 +81,13 @@ def test_the_lines_answer_in_every_state(
     assert statuses(service, said) == READABLE, "all three worlds run"
     assert said["stats"]["running"] is True
     assert all(tweet["text"] and tweet["vector_clock"] for tweet in said["tweets"]["tweets"])
-    assert all(document["title"] for document in said["documents"]["documents"])
-    assert any(document["paragraphs"] for document in said["documents"]["documents"]), (
-        "others have just begun"
+    until(
+        lambda: all(
+            document["title"] and document["paragraphs"]
+            for document in curl(service, LINES["documents"])[1]["documents"]
+        ),
+        within_s=10,
+        what="whole documents (of one that has just begun only the title stands)",
     )
     assert said["products"]["products"]
     for name in ("tweets", "documents", "products"):
