@@ -5,9 +5,9 @@ recording at their times. Not here: the supervisor (supervisor.py), the file (re
 
 Two kinds of events are in a recording. *Seen* are those that nodes show to anybody who asks them: one that is dead, or
 suspect. *Done* are their causes, and only those can be repeated: kill, wipe, pause, resume, restart, cut,
-cut-one-way, heal, delay, skew, slow-disk. A node that died by itself was killed, for all that the traffic knows; a
-node that was killed and restarted between two looks was restarted. A file may come from anybody: what it says is
-taken for one of these deeds or for nothing, never for a command.
+cut-one-way, heal, reconnect, delay, skew, slow-disk. A node that died by itself was killed, for all that the traffic
+knows; a node that was killed and restarted between two looks was restarted. A file may come from anybody: what it says
+is taken for one of these deeds or for nothing, never for a command.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from traffic.recording import Fault
 from traffic.supervisor import NodeState, Refused, State, Supervisor
 
 OF_PROCESSES = ("kill", "wipe", "pause", "resume", "restart")
-OF_LINKS = ("cut", "cut-one-way", "heal", "delay")
+OF_LINKS = ("cut", "cut-one-way", "heal", "reconnect", "delay")
 OF_NODES = ("skew", "slow-disk")
 DEEDS = (*OF_PROCESSES, *OF_LINKS, *OF_NODES)
 _DOWN = ("dead", "failed")
@@ -49,15 +49,15 @@ def deeds(before: State | None, now: State, *, at_s: float) -> list[Fault]:
         if node.disk_delay_ms != was.disk_delay_ms:
             did("slow-disk", node.name, ms=node.disk_delay_ms)
     cuts_before, cuts = _cuts(before), _cuts(now)
+    slow_before, slow = _delays(before), _delays(now)
     if cuts_before - cuts:
-        did("heal")
+        did("reconnect" if slow else "heal")
         cuts_before = set()
     for sender, receiver in sorted(cuts - cuts_before):
         if (receiver, sender) not in cuts - cuts_before:
             did("cut-one-way", sender, receiver)
         elif sender < receiver:
             did("cut", sender, receiver)
-    slow_before, slow = _delays(before), _delays(now)
     for pair in sorted(slow_before.keys() | slow.keys()):
         if slow.get(pair) != slow_before.get(pair):
             did("delay", *pair, **slow.get(pair, {"delay_ms": 0.0}))
@@ -73,8 +73,9 @@ def command_of(fault: Fault) -> dict[str, Any] | None:
         return {"command": fault.what, "nodes": nodes}
     if fault.what in ("cut", "cut-one-way") and len(nodes) == 2:
         return {"command": "cut", "link": nodes, "both_ways": fault.what == "cut"}
-    if fault.what == "heal":
-        return {"command": "heal", "node": None}
+    if fault.what in ("heal", "reconnect"):
+        # Recordings name each delay that went as a deed of its own, and older ones call both of these "heal".
+        return {"command": "reconnect", "node": None}
     if fault.what == "delay" and len(nodes) == 2:
         usual: Figures = {"delay_ms": 0.0, "jitter_ms": 0.0, "loss": 0.0, "distribution": "fixed"}
         told = {name: figures.get(name, value) for name, value in usual.items()}

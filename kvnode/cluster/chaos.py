@@ -93,7 +93,7 @@ class Chaos:
         elif trouble.kind == "delay":
             cluster.delay(0)
         else:
-            cluster.heal()
+            cluster.reconnect()  # a delay may go on beside it
 
     def _find_unplanned_deaths(self) -> None:
         """A node that ended though nobody killed it has a fault of its own."""

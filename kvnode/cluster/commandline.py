@@ -124,8 +124,10 @@ def parser() -> argparse.ArgumentParser:
     cut.add_argument("sender", metavar="NODE")
     cut.add_argument("receiver", metavar="NODE")
     cut.add_argument("--one-way", action="store_true", help="only what the first sends to the second")
-    heal = add("heal", _heal, "undo all cuts, or those that touch a node; delays stay")
+    heal = add("heal", _heal, "undo cuts, delays and loss, of all links or of those of one node")
     heal.add_argument("node", nargs="?", metavar="NODE")
+    reconnect = add("reconnect", _reconnect, "undo cuts alone; delays and loss stay")
+    reconnect.add_argument("node", nargs="?", metavar="NODE")
     delay = add("delay", _delay, "slow the links between all nodes, or between two; 0 undoes it")
     delay.add_argument("ms", type=float, metavar="MS", help="milliseconds each way")
     delay.add_argument("nodes", nargs="*", metavar="NODE", help="none, or a pair")
@@ -286,8 +288,12 @@ def _heal(options: argparse.Namespace) -> None:
     cluster = LocalCluster.attach(options.name)
     cluster.heal(options.node)
     _show(cluster)
-    if cluster.faults():
-        print("healing leaves delays; `delay 0` or `reset` removes them")
+
+
+def _reconnect(options: argparse.Namespace) -> None:
+    cluster = LocalCluster.attach(options.name)
+    cluster.reconnect(options.node)
+    _show(cluster)
 
 
 def _delay(options: argparse.Namespace) -> None:

@@ -32,8 +32,15 @@ class FaultCommands:
         self._tell("cut", link=[self._resolve(sender), self._resolve(receiver)], both_ways=both_ways)
 
     def heal(self, node: NodeName | None = None) -> None:
-        """Undo all cuts, or those that touch one node. Delays stay; `delay(0)` and `reset` undo those."""
+        """Undo all faults of the network: cuts, delays and loss, or those on the links of one node.
+
+        A wrong clock and a slow disk stay; `skew`, `slow_disk` and `reset` undo those.
+        """
         self._tell("heal", node=None if node is None else self._resolve(node))
+
+    def reconnect(self, node: NodeName | None = None) -> None:
+        """Undo all cuts, or those that touch one node. Delays and loss stay."""
+        self._tell("reconnect", node=None if node is None else self._resolve(node))
 
     def delay(
         self,
@@ -57,7 +64,7 @@ class FaultCommands:
         """Put the nodes into regions of the world: "three-regions" or "five-regions" (topologies.py).
 
         Delays every link by half of a published round trip, times the factor; replaces all delays. Undone as they
-        are: by `delay(0)` and `reset`. Cuts stay.
+        are: by `delay(0)`, `heal` and `reset`. Cuts stay.
         """
         self._tell("topology", name=name, factor=factor)
 

@@ -35,7 +35,7 @@ class FaultTeller:
     ) -> None:
         self._token = token
         self._on_change = on_change
-        self.plan = FaultPlan(tuple(nodes))
+        self._plan = FaultPlan(tuple(nodes))
         self._nodes = nodes
         self._address_of = address_of
         self._log = log
@@ -43,17 +43,30 @@ class FaultTeller:
         self._locks = {name: asyncio.Lock() for name in nodes}
         self._retell: asyncio.Task[None] | None = None
 
+    @property
+    def plan(self) -> FaultPlan:
+        """What is wrong now, as far as it was asked for."""
+        return self._plan
+
+    def _change(self, plan: FaultPlan) -> None:
+        """The only way to another plan. Invariant: whoever reads the state file finds this plan in it."""
+        self._plan = plan
+        self._on_change()
+
     def follow_nodes(self) -> None:
         """Nodes came or went."""
-        self.plan = self.plan.with_nodes(tuple(self._nodes))
         for name in self._nodes:
             self._locks.setdefault(name, asyncio.Lock())
+        self._change(self._plan.with_nodes(tuple(self._nodes)))
+
+    async def clear(self) -> None:
+        """Nothing is wrong any more; tell everybody who runs."""
+        await self.adopt(FaultPlan(self._plan.nodes))
 
     async def adopt(self, plan: FaultPlan) -> None:
         """Make this the plan and tell everybody who runs."""
-        self.plan = plan
+        self._change(plan)
         await self.tell_all()
-        self._on_change()
 
     async def tell_all(self) -> None:
         """Bring every running node's faults up to date."""
@@ -92,6 +105,7 @@ class FaultTeller:
             "isolate": self._isolate,
             "cut": self._cut,
             "heal": self._heal,
+            "reconnect": self._reconnect,
             "delay": self._delay,
             "topology": self._spread,
             "skew": self._skew,
@@ -110,6 +124,9 @@ class FaultTeller:
 
     async def _heal(self, command: dict[str, Any]) -> None:
         await self.adopt(self.plan.healed(command.get("node")))
+
+    async def _reconnect(self, command: dict[str, Any]) -> None:
+        await self.adopt(self.plan.reconnected(command.get("node")))
 
     async def _delay(self, command: dict[str, Any]) -> None:
         slow = Slow(

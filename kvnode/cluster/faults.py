@@ -1,8 +1,9 @@
 """Which links are cut and which are slow, whose clock is wrong and whose disk slow; and what each node is told of it.
 
 Pure values: a command makes a new plan from the old one. Every node only knows its own outgoing rules, so a
-cut that works both ways is two rules. Cuts and delays are kept apart: healing a partition leaves the delays
-as they were. Not here: telling the nodes (fault_teller.py), and obeying (the node).
+cut that works both ways is two rules. Cuts and delays are kept apart: a partition leaves the delays as they were.
+*Healing* undoes every fault of the network: cuts, delays and loss; *reconnecting* undoes the cuts alone.
+Not here: telling the nodes (fault_teller.py), and obeying (the node).
 """
 
 from __future__ import annotations
@@ -155,11 +156,22 @@ class FaultPlan:
         return replace(self, cuts=self.cuts | set(links if both_ways else links[:1]))
 
     def healed(self, node: str | None = None) -> FaultPlan:
+        """No fault of the network is left (cuts, delays, loss), or none on a link of `node`; clocks and disks stay."""
+        if node is None:
+            return FaultPlan(self.nodes, own=self.own)
+        self._check([node])
+        slow = {link: each for link, each in self.slow.items() if node not in link}
+        return replace(self, cuts=self._cuts_without(node), slow=slow, topology=None)
+
+    def reconnected(self, node: str | None = None) -> FaultPlan:
         """Without cuts, or without those that touch `node`; delays stay."""
         if node is None:
             return replace(self, cuts=frozenset())
         self._check([node])
-        return replace(self, cuts=frozenset(link for link in self.cuts if node not in link))
+        return replace(self, cuts=self._cuts_without(node))
+
+    def _cuts_without(self, node: str) -> frozenset[Link]:
+        return frozenset(link for link in self.cuts if node not in link)
 
     def delayed(self, slow: Slow, pair: Link | None = None) -> FaultPlan:
         """Make all links, or both directions between a pair, this slow; earlier cuts stay. Slow() is no

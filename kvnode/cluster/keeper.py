@@ -22,7 +22,6 @@ import msgspec
 from kvnode.cluster.children import READY_TIMEOUT_S, Child
 from kvnode.cluster.errors import BadCommand, NodeFailed, StartFailed
 from kvnode.cluster.fault_teller import FaultTeller
-from kvnode.cluster.faults import FaultPlan
 from kvnode.cluster.moves import Moves
 from kvnode.cluster.places import Places
 from kvnode.cluster.ports import choose
@@ -257,14 +256,15 @@ class Keeper:
 
     async def _reset(self, command: dict[str, Any]) -> None:
         del command
-        self._faults.plan = FaultPlan(self._faults.plan.nodes)
         for child in self._nodes.values():
             if child.state == "paused":
                 child.resume()
+        await (
+            self._faults.clear()
+        )  # before any restart: one that fails must not keep the faults of the others
         down = [child for child in self._nodes.values() if child.state in ("dead", "failed")]
         if down:
             await self._restart({"nodes": [child.name for child in down]})
-        await self._faults.tell_all()
 
     # --- sidecars ---------------------------------------------------------------------------------------
 

@@ -120,6 +120,35 @@ def test_reset_brings_everybody_back(fake_cluster: StartCluster) -> None:
     assert [rules_at(cluster, number) for number in (1, 2, 3)] == [{}, {}, {}]
 
 
+def state_file(cluster: LocalCluster) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((cluster.folder / "state.json").read_text())
+    return state
+
+
+def test_what_reset_undid_is_gone_from_the_state_file_too(fake_cluster: StartCluster) -> None:
+    """The story: 1. all links are slow, and a clock is wrong. 2. Reset, with every node running. 3. No process changed,
+    so nothing wrote the state file. 4. Recordings and reports read that file, and went on with the delays."""
+    cluster = fake_cluster()
+    cluster.delay(30)
+    cluster.skew(2, 5000)
+    assert state_file(cluster)["nodes"][0]["rules"] != {}
+    cluster.reset()
+    assert state_file(cluster) == cluster.state()
+    assert [node["rules"] for node in state_file(cluster)["nodes"]] == [{}, {}, {}]
+    assert "clock_skew_ms" not in state_file(cluster)["nodes"][1]
+
+
+def test_reset_undoes_faults_even_where_a_node_does_not_come_back(fake_cluster: StartCluster) -> None:
+    cluster = fake_cluster()
+    cluster.delay(30)
+    (cluster.node(3).data_dir / "fail").touch()
+    cluster.kill(3)
+    with pytest.raises(NodeFailed, match="node-3 ended with exit code 4"):
+        cluster.reset()
+    assert [rules_at(cluster, number) for number in (1, 2)] == [{}, {}]
+    assert state_file(cluster) == cluster.state()
+
+
 # --- links -------------------------------------------------------------------------------------------------
 
 
@@ -132,8 +161,17 @@ def test_nodes_are_told_what_is_set(fake_cluster: StartCluster) -> None:
     assert rules_at(cluster, 2) == {"node-1": CUT, "node-3": slow}
     assert cluster.faults()["node-2"] == {"node-1": CUT, "node-3": slow}
     cluster.heal()
+    assert (rules_at(cluster, 1), rules_at(cluster, 2)) == ({}, {})
+
+
+def test_reconnecting_leaves_the_delays(fake_cluster: StartCluster) -> None:
+    cluster = fake_cluster()
+    cluster.partition([["node-1"], ["node-2", "node-3"]])
+    cluster.delay(20, nodes=("node-2", "node-3"))
+    cluster.reconnect()
     assert rules_at(cluster, 1) == {}
-    assert rules_at(cluster, 2) == {"node-3": slow}
+    assert rules_at(cluster, 2) == {"node-3": {"delay_ms": 20}}
+    assert state_file(cluster) == cluster.state()
 
 
 def test_a_restarted_node_is_told_again_before_it_counts_as_running(fake_cluster: StartCluster) -> None:

@@ -86,9 +86,9 @@ def test_faults_of_all_kinds_hold_at_once_and_reset_clears_them_all(
     cluster.resume("node-3")
     with pytest.raises(KvError):
         client.put("minority", 1, node="node-3")
-    cluster.heal()
+    cluster.reconnect()
     assert cluster.faults()["node-3"] == {"node-1": {"delay_ms": 16.5}, "node-2": {"delay_ms": 24.35}}
-    assert cluster.state()["topology"]["name"] == "three-regions", "healing leaves the delays"
+    assert cluster.state()["topology"]["name"] == "three-regions", "reconnecting leaves the delays"
 
     cluster.kill("node-1")
     cluster.pause("node-2")

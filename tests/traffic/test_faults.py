@@ -76,6 +76,14 @@ def test_what_was_done_to_links() -> None:
     assert done(alone, alone) == []
 
 
+def test_cuts_that_go_while_delays_stay_are_no_healing() -> None:
+    slow = {"delay_ms": 50.0}
+    both = state(node_1={"rules": {"node-2": {**slow, **CUT}}}, node_2={"rules": {"node-1": {**slow, **CUT}}})
+    delayed = state(node_1={"rules": {"node-2": slow}}, node_2={"rules": {"node-1": slow}})
+    assert done(both, delayed) == [("reconnect",)]
+    assert done(both, state()) == [("heal",), ("delay", "node-1", "node-2")]
+
+
 def test_a_delay_is_told_with_its_figures_and_beside_cuts() -> None:
     slow = {"delay_ms": 50.0, "distribution": "long-tailed"}
     both = state(node_1={"rules": {"node-2": slow}}, node_2={"rules": {"node-1": {**slow, "cut": True}}})
@@ -106,6 +114,7 @@ def test_every_deed_has_its_command() -> None:
         "cut": command("cut", "node-1", "node-2"),
         "cut-one-way": command("cut-one-way", "node-1", "node-2"),
         "heal": command("heal"),
+        "reconnect": command("reconnect"),
         "delay": command("delay", "node-1", "node-2", delay_ms=50.0),
         "skew": command("skew", "node-2", ms=-5.0),
         "slow-disk": command("slow-disk", "node-2", ms=20.0),

@@ -10,7 +10,7 @@ from kvnode.cluster.errors import NotRunning
 
 COMMANDS = (
     *("start", "status", "list", "stop", "kill", "pause", "resume", "restart", "wipe"),
-    *("partition", "isolate", "cut", "heal", "delay", "topology", "reset"),
+    *("partition", "isolate", "cut", "heal", "reconnect", "delay", "topology", "reset"),
 )
 PLAIN = {"jitter_ms": 0.0, "loss": 0.0, "distribution": "fixed"}
 
@@ -64,6 +64,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], d
         ("cut 1 2 --one-way", ("cut", ("1", "2"), {"both_ways": False})),
         ("heal", ("heal", (None,), {})),
         ("heal 2", ("heal", ("2",), {})),
+        ("reconnect 2", ("reconnect", ("2",), {})),
         ("delay 50", ("delay", (50.0,), {**PLAIN, "nodes": None})),
         (
             "delay 50 1 2 --jitter 5 --loss 0.1 --distribution exponential",

@@ -53,12 +53,13 @@ def test_a_one_way_cut_is_a_rule_of_the_sender_alone(plan: FaultPlan) -> None:
     assert len(plan.cut("node-1", "node-2").cuts) == 2
 
 
-def test_cuts_and_delays_are_told_together_and_healed_apart(plan: FaultPlan) -> None:
+def test_cuts_and_delays_are_told_together_and_can_be_undone_apart(plan: FaultPlan) -> None:
     slow = plan.delayed(Slow(50, 10)).partitioned([["node-1"]])
     delay = {"delay_ms": 50, "jitter_ms": 10}
     assert slow.rules_of("node-1") == {"node-2": {**delay, **CUT}, "node-3": {**delay, **CUT}}
     assert slow.rules_of("node-2") == {"node-1": {**delay, **CUT}, "node-3": delay}
-    assert slow.healed().rules_of("node-2") == {"node-1": delay, "node-3": delay}
+    assert slow.reconnected().rules_of("node-2") == {"node-1": delay, "node-3": delay}
+    assert slow.reconnected("node-3").rules_of("node-2") == {"node-1": {**delay, **CUT}, "node-3": delay}
     assert slow.delayed(Slow()).rules_of("node-2") == {"node-1": CUT}
 
 
@@ -100,11 +101,28 @@ def test_a_distribution_is_told_only_where_there_is_a_delay(plan: FaultPlan) -> 
 def test_a_topology_replaces_delays_and_leaves_cuts(plan: FaultPlan) -> None:
     spread = plan.delayed(Slow(loss=0.5)).isolated("node-3").spread(Topology("three-regions", 0.1))
     assert spread.rules_of("node-1") == {"node-2": {"delay_ms": 3.75}, "node-3": {"delay_ms": 8.25, **CUT}}
-    assert spread.healed().rules_of("node-3") == {
+    assert spread.reconnected().rules_of("node-3") == {
         "node-1": {"delay_ms": 8.25},
         "node-2": {"delay_ms": 12.175},
     }
-    assert spread.healed().topology == Topology("three-regions", 0.1)
+    assert spread.reconnected().topology == Topology("three-regions", 0.1)
+
+
+def test_healing_undoes_every_fault_of_the_network_and_leaves_the_nodes_own(plan: FaultPlan) -> None:
+    sick = plan.delayed(Slow(50, loss=0.5)).isolated("node-1").skewed("node-2", 5000).slow_disk("node-3", 20)
+    assert sick.healed().all_rules() == {}
+    assert sick.healed().own == sick.own
+    spread = plan.spread(Topology("three-regions")).isolated("node-3")
+    assert spread.healed() == plan
+
+
+def test_healing_one_node_leaves_the_faults_between_the_others(plan: FaultPlan) -> None:
+    sick = plan.spread(Topology("three-regions", 0.1)).isolated("node-3").healed("node-3")
+    assert sick.all_rules() == {
+        "node-1": {"node-2": {"delay_ms": 3.75}},
+        "node-2": {"node-1": {"delay_ms": 3.75}},
+    }
+    assert sick.topology is None, "what is left is no whole topology"
 
 
 def test_a_delay_after_a_topology_ends_it(plan: FaultPlan) -> None:
