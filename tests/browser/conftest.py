@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ARGUMENTS = [
     "--headless",
@@ -30,3 +32,18 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def serious_findings() -> Callable[..., list[str]]:
+    """serious_findings(page, part=CSS selector or None): what axe-core says shuts somebody out, one line each."""
+
+    def findings(page: Page, part: str | None = None) -> list[str]:
+        found: list[dict[str, Any]] = Axe().run(page, context=part).response["violations"]
+        return [
+            f"{one['impact']}: {one['id']}: {one['help']}: {[node['target'] for node in one['nodes']][:5]}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+
+    return findings

@@ -48,3 +48,13 @@ def test_document_names_every_path_that_the_service_has(
         refused = requests.patch(service.url + filled, timeout=10)
         assert refused.status_code == 405, path
         assert {name for name in refused.headers["Allow"].split(", ") if name != "HEAD"} == allowed, path
+
+
+def test_a_key_with_a_nul_byte_is_a_bad_request(
+    live_cluster: Callable[..., Any], serve: Callable[..., Any]
+) -> None:
+    """It was a 503, "no node could read it", since each node had refused the key."""
+    service = serve(live_cluster(nodes=1), "--no-start", "--r", "1", "--w", "1")
+    answer = requests.get(f"{service.url}/api/real/cluster/read_test/%00", timeout=10)
+    assert answer.status_code == 400, answer.text
+    assert "NUL" in answer.json()["detail"]

@@ -19,7 +19,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from kvnode.checkers.verdict import worst
 from traffic.clock import monotonic
@@ -33,6 +32,7 @@ from traffic.service.metrics import exposition
 from traffic.service.probes import read_through_every_node, write_through_every_node
 from traffic.service.problems import Problem, from_bug, from_http_exception, from_problem
 from traffic.service.products import active_products
+from traffic.service.routing import Path
 from traffic.stores.base import StoreError
 
 LISTED_DEFAULT = 50
@@ -69,25 +69,25 @@ class Api:
         real = "/api/real"
         return Starlette(
             routes=[
-                Route("/", self.page),
-                Route(f"{real}/traffic/stats", self.stats),
-                Route(f"{real}/traffic/series", self.series),
-                Route(f"{real}/traffic/start", self.start, methods=["POST"]),
-                Route(f"{real}/traffic/stop", self.stop, methods=["POST"]),
-                Route(f"{real}/traffic/reset", self.reset, methods=["POST"]),
-                Route(f"{real}/traffic/check", self.check, methods=["POST"]),
-                Route(f"{real}/traffic/presets", self.presets),
-                Route(f"{real}/traffic/presets/{{preset}}", self.use_preset, methods=["POST"]),
-                Route(f"{real}/traffic/clock", self.set_clock, methods=["PUT"]),
-                Route(f"{real}/traffic/{{workload}}", self.change, methods=["PUT"]),
-                Route(f"{real}/twitter/active_tweets", self.tweets),
-                Route(f"{real}/collab/active_documents", self.documents),
-                Route(f"{real}/inventory/active_products", self.products),
-                Route(f"{real}/cluster/write_test", self.write_test, methods=["POST"]),
-                Route(f"{real}/cluster/read_test/{{key:path}}", self.read_test),
-                Route(f"{real}/stream", self.stream),
-                Route("/metrics", self.metrics),
-                Route("/openapi.json", self.openapi),
+                Path("/", GET=self.page),
+                Path(f"{real}/traffic/stats", GET=self.stats),
+                Path(f"{real}/traffic/series", GET=self.series),
+                Path(f"{real}/traffic/start", POST=self.start),
+                Path(f"{real}/traffic/stop", POST=self.stop),
+                Path(f"{real}/traffic/reset", POST=self.reset),
+                Path(f"{real}/traffic/check", POST=self.check),
+                Path(f"{real}/traffic/presets", GET=self.presets),
+                Path(f"{real}/traffic/presets/{{preset}}", POST=self.use_preset),
+                Path(f"{real}/traffic/clock", PUT=self.set_clock),
+                Path(f"{real}/traffic/{{workload}}", PUT=self.change),
+                Path(f"{real}/twitter/active_tweets", GET=self.tweets),
+                Path(f"{real}/collab/active_documents", GET=self.documents),
+                Path(f"{real}/inventory/active_products", GET=self.products),
+                Path(f"{real}/cluster/write_test", POST=self.write_test),
+                Path(f"{real}/cluster/read_test/{{key:path}}", GET=self.read_test),
+                Path(f"{real}/stream", GET=self.stream),
+                Path("/metrics", GET=self.metrics),
+                Path("/openapi.json", GET=self.openapi),
             ],
             middleware=[Middleware(Guards)],
             exception_handlers={
@@ -164,6 +164,8 @@ class Api:
             return JSONResponse(report)
         if "not found" in statuses:
             raise Problem(404, f"no node has the key {key!r}", **_but_success(report))
+        if statuses == {"refused"}:
+            raise Problem(400, f"no node takes this key: {report['results'][0]['detail']}")
         raise Problem(503, "no node could read it", **_but_success(report))
 
     async def stream(self, request: Request) -> Response:

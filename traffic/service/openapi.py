@@ -93,6 +93,7 @@ def _operation(
 _TEXT = {"type": "string"}
 _YES = {"type": "boolean"}
 _COUNT = {"type": "integer", "minimum": 0}
+_WALL_MS = {**_COUNT, "description": "Wall clock, in milliseconds since 1970-01-01T00:00:00Z"}
 _LATENCY = _object({name: _maybe({"type": "number"}) for name in ("p50", "p95", "p99", "max")})
 _RUNNING = _object({"success": _YES, "running": _YES})
 _VERDICT = _object(
@@ -128,7 +129,7 @@ def _stats(workloads: Sequence[str]) -> Schema:
         {
             "success": _YES,
             "running": _YES,
-            "timestamp": _COUNT,
+            "timestamp": _WALL_MS,
             "active_tweets": _COUNT,
             "active_documents": _COUNT,
             "active_products": _COUNT,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from http import HTTPStatus
 from typing import Any
 
 from traffic.clock import monotonic
@@ -72,7 +73,9 @@ async def read_through_every_node(generator: Generator, key: str) -> dict[str, A
 
 
 def _failed(error: StoreError) -> dict[str, Any]:
-    return {"status": "failed", "detail": error.detail, "definite": error.definite}
+    """refused: the node says that the request itself makes no sense; another node would say the same."""
+    status = "refused" if error.status == HTTPStatus.BAD_REQUEST else "failed"
+    return {"status": status, "detail": error.detail, "definite": error.definite}
 
 
 def _since_ms(began_s: float) -> float:

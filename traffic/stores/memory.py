@@ -81,6 +81,7 @@ class MemoryStore:
         self.silent: set[str] = set()  # takes the request and never answers: an indefinite failure
         self.applies_when_silent = True
         self.forgetful = False  # acknowledges writes and drops them
+        self.refused_keys: set[str] = set()  # what a node would call a bad request
         self.disagreeing: set[str] = set()  # keys whose replicas differ
         self.calls: list[tuple[str, str, str]] = []  # (node, what, key)
         self.values: dict[str, list[Version]] = {}
@@ -235,6 +236,8 @@ class MemoryStore:
         self.calls.append((node, what, key))
         if node in self.dead:
             raise StoreError(node, "connection refused", definite=True)
+        if key in self.refused_keys:
+            raise StoreError(node, "the key holds a NUL byte", definite=True, status=400)
         if node not in self.ring.names and what in ("put", "get", "add", "counter"):
             raise NotAMember(node, f"{node} is not a member any more")
         silent = node in self.silent

@@ -270,6 +270,28 @@ def test_bad_input_gets_a_problem_document(
     assert stats(client)["success"] is True  # and it goes on serving
 
 
+def test_every_path_refuses_other_methods_with_405_and_says_which_it_takes(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path, item in paths.items():
+        takes = {method.upper() for method in item if method != "parameters"}
+        takes |= {"HEAD"} if "GET" in takes else set()
+        filled = path.format(workload="twitter", preset="classroom", key="k")
+        for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - takes:
+            response = client.request(method, filled)
+            assert response.status_code == 405, (method, path, response.text)
+            assert set(response.headers["Allow"].split(", ")) == takes, (method, path)
+
+
+def test_a_key_that_no_node_takes_is_a_bad_request_that_says_why(
+    client: TestClient, store: MemoryStore
+) -> None:
+    """1. `read_test/%00` asked every node. 2. Each refused the key. 3. The answer was 503, as if none was there."""
+    store.refused_keys = {"\x00"}
+    answer = client.get("/api/real/cluster/read_test/%00")
+    assert answer.status_code == 400, answer.text
+    assert "holds a NUL byte" in answer.json()["detail"]
+
+
 GUARDED: list[tuple[dict[str, str], int, str]] = [
     ({"Host": "evil.example"}, 403, "loopback name"),
     ({"Host": "127.0.0.1.evil.example:7342"}, 403, "loopback name"),

@@ -28,3 +28,10 @@ def test_it_has_every_route_with_its_methods_and_no_other() -> None:
     document = describe({"twitter": ("rmw-likes",)}, presets=["classroom"], n=3, list_max=200)
     described = {path: set(item) - {"parameters"} for path, item in document["paths"].items()}
     assert described == asyncio.run(routes())
+
+
+def test_the_timestamp_of_the_stats_says_that_it_is_milliseconds() -> None:
+    document = describe({"twitter": ()}, presets=["classroom"], n=3, list_max=200)
+    stats = document["paths"]["/api/real/traffic/stats"]["get"]["responses"]["200"]
+    timestamp = stats["content"]["application/json"]["schema"]["properties"]["timestamp"]
+    assert "milliseconds since 1970" in timestamp["description"]
