@@ -10,7 +10,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 KINDS = ("tweet", "comment", "retweet", "like", "view", "read", "tally")
@@ -106,6 +106,11 @@ class History:
         """The newest sample."""
         with self._lock:
             return self._samples[-1] if self._samples else None
+
+
+def blank(at_s: float) -> Sample:
+    """A moment at which nothing was measured: every line has a gap there."""
+    return replace(sample_from_stats({}, at_s), running=True)
 
 
 def number(value: object) -> float:

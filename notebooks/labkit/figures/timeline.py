@@ -13,18 +13,35 @@ from typing import Any
 import numpy
 
 from labkit.figures.style import FAULT, INK, MUTED, PAPER, TICK_PX, axis, by_node_number, node_line
-from labkit.samples import Mark, NodeSample, Sample
+from labkit.samples import Mark, NodeSample, Sample, blank
 
 Array = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
 MARK_LEVELS = 3
+"""So many names of marks stand below each other; where more would, one name stands for all of them."""
+CROWD_SHARE = 0.3
+"""Of the window: about the width of a name in a chart of 400 px."""
 POINTS_MAX = 120
+GAP_S = 2.0
+"""Samples come four times a second; for as long as none came (the service was down, the computer slept) no line is
+drawn. Long enough that a busy computer, which ticks late, shows no gap where there was none."""
 
 
 def visible(samples: Sequence[Sample], window_s: float) -> list[Sample]:
-    """The samples that the time axis shows, at most POINTS_MAX or so, the newest always among them."""
+    """The samples that the time axis shows, at most POINTS_MAX or so, the newest always among them; where none came
+    for GAP_S, a blank one says so."""
     shown = [sample for sample in samples if samples[-1].at_s - sample.at_s <= window_s]
     step = max(1, round(len(shown) / POINTS_MAX))
-    return shown[::-1][::step][::-1]
+    return with_gaps(shown[::-1][::step][::-1])
+
+
+def with_gaps(samples: Sequence[Sample]) -> list[Sample]:
+    """The same, and a blank sample in the middle of every time in which nothing was measured."""
+    found: list[Sample] = []
+    for sample in samples:
+        if found and sample.at_s - found[-1].at_s > GAP_S:
+            found.append(blank((found[-1].at_s + sample.at_s) / 2))
+        found.append(sample)
+    return found
 
 
 def ages(samples: Sequence[Sample]) -> Array:
@@ -104,27 +121,60 @@ def log_axis(title: str, span: list[float]) -> dict[str, Any]:
 
 
 def _mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict[str, Any]:
-    """The marks of the window as Plotly shapes and annotations; names take turns in height, newest last."""
+    """The marks of the window as Plotly shapes and annotations: a line each, and a name for each or for a crowd.
+
+    A name's height is its own, so that no name jumps when another one leaves the window.
+    """
     shapes, annotations = [], []
-    for place, mark in enumerate(marks):  # its height is a mark's own, so that no name jumps when one leaves
-        if not 0 <= now_s - mark.at_s <= window_s:
+    for place, crowd in enumerate(crowds(marks, window_s)):
+        shown = [mark for mark in crowd if 0 <= now_s - mark.at_s <= window_s]
+        shapes += [_mark_line(numpy.float64(mark.at_s - now_s)) for mark in shown]
+        if not shown:
             continue
-        age = numpy.float64(mark.at_s - now_s)
-        shapes.append(
-            {
-                "type": "line", "xref": "x", "yref": "paper", "x0": age, "x1": age, "y0": 0, "y1": 1,
-                "line": {"color": FAULT, "width": 2, "dash": "dot"},
-            }
-        )  # fmt: skip
-        annotations.append(
-            {
-                "text": mark.text, "xref": "x", "yref": "paper",
-                "x": age, "y": 1 - 0.17 * (place % MARK_LEVELS),
-                "xanchor": "right" if age > -window_s * 0.7 else "left", "yanchor": "top", "showarrow": False,
-                "font": {"color": FAULT, "size": TICK_PX, "weight": 600}, "bgcolor": PAPER, "borderpad": 1,
-            }
-        )  # fmt: skip
+        if len(crowd) > MARK_LEVELS:
+            age = numpy.float64(crowd[-1].at_s - now_s)
+            annotations.append(_mark_name(crowd_name(crowd), age, level=0, window_s=window_s))
+            annotations[-1]["hovertext"] = "<br>".join(mark.text for mark in crowd)
+            continue
+        for level, mark in enumerate(crowd, place % 2 if len(crowd) == 1 else 0):
+            if mark in shown:
+                age = numpy.float64(mark.at_s - now_s)
+                annotations.append(_mark_name(mark.text, age, level=level, window_s=window_s))
     return {"shapes": shapes, "annotations": annotations}
+
+
+def crowds(marks: Sequence[Mark], window_s: float) -> list[list[Mark]]:
+    """Marks whose names would stand on each other, together: all within CROWD_SHARE of the window from the first."""
+    found: list[list[Mark]] = []
+    for mark in marks:
+        if found and mark.at_s - found[-1][0].at_s <= CROWD_SHARE * window_s:
+            found[-1].append(mark)
+        else:
+            found.append([mark])
+    return found
+
+
+def crowd_name(crowd: Sequence[Mark]) -> str:
+    """One name for many marks: how many, and what was done; "4 × killed" or "6 changes: killed, restarted"."""
+    deeds = list(dict.fromkeys(mark.text.partition(" ")[2] or mark.text for mark in crowd))
+    return (
+        f"{len(crowd)} × {deeds[0]}" if len(deeds) == 1 else f"{len(crowd)} changes: {', '.join(deeds[:3])}"
+    )
+
+
+def _mark_line(age: numpy.float64) -> dict[str, Any]:
+    return {
+        "type": "line", "xref": "x", "yref": "paper", "x0": age, "x1": age, "y0": 0, "y1": 1,
+        "line": {"color": FAULT, "width": 2, "dash": "dot"},
+    }  # fmt: skip
+
+
+def _mark_name(text: str, age: numpy.float64, *, level: int, window_s: float) -> dict[str, Any]:
+    return {
+        "text": text, "xref": "x", "yref": "paper", "x": age, "y": 1 - 0.17 * level,
+        "xanchor": "right" if age > -window_s * 0.7 else "left", "yanchor": "top", "showarrow": False,
+        "font": {"color": FAULT, "size": TICK_PX, "weight": 600}, "bgcolor": PAPER, "borderpad": 1,
+    }  # fmt: skip
 
 
 def line(name: str, x: Array, y: Array, *, style: dict[str, Any], hover: str = "") -> dict[str, Any]:

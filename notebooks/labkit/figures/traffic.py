@@ -62,19 +62,8 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
     x = ages(samples)
     target = column(samples, lambda sample: sample.target_rate if sample.running else 0.0)
     achieved = column(samples, lambda sample: sample.achieved_rate)
-    data: list[dict[str, Any]] = []
-    stack = numpy.zeros(len(samples))
-    for (name, kinds), tint in zip(WORK.items(), WORK_TINTS, strict=True):
-        part = numpy.nan_to_num(rate_of(samples, kinds))
-        stack = stack + part
-        data.append(
-            {
-                "type": "scatter", "mode": "lines", "name": name, "x": x, "y": part, "stackgroup": "work",
-                "fillcolor": tint, "line": {"width": 0, "color": tint},
-                "hovertemplate": "%{y:.0f}/s<extra>" + name + "</extra>",
-            }
-        )  # fmt: skip
-    data.append(line("asked for", x, target, style={"color": INK, "width": 3, "dash": "dash"}))
+    areas, stack = _work_areas(samples, x)
+    data = [*areas, line("asked for", x, target, style={"color": INK, "width": 3, "dash": "dash"})]
     top = nice_ceiling(highest(target, achieved, stack), least=10)
     return {
         "data": data,
@@ -85,6 +74,27 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
             margin={"l": 76, "r": 18, "t": 80, "b": 46},  # room for two rows of legend on a narrow page
         ),
     }
+
+
+def _work_areas(samples: Sequence[Sample], x: Array) -> tuple[list[dict[str, Any]], Array]:
+    """What was acknowledged, stacked by what it does to the database, and the height of the whole stack.
+
+    Each area reaches down to zero and the lower ones are drawn over it: an area "to the next one" would be
+    filled across a gap as if something had been measured there.
+    """
+    areas: list[dict[str, Any]] = []
+    stack = numpy.zeros(len(samples))
+    for rank, ((name, kinds), tint) in enumerate(zip(WORK.items(), WORK_TINTS, strict=True)):
+        part = rate_of(samples, kinds)
+        stack = stack + part
+        areas.append(
+            {
+                "type": "scatter", "mode": "lines", "name": name, "x": x, "y": stack, "customdata": part,
+                "fill": "tozeroy", "fillcolor": tint, "line": {"width": 0, "color": tint}, "connectgaps": False,
+                "legendrank": rank, "hovertemplate": "%{customdata:.0f}/s<extra>" + name + "</extra>",
+            }
+        )  # fmt: skip
+    return areas[::-1], stack
 
 
 def latency_figure(

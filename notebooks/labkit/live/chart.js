@@ -1,5 +1,6 @@
 // Draws the figure that the kernel sent. Plotly comes from the kernel too, once a page (see chart.py).
 const REST = 8; // a chart rests eight times as long as it drew: a slow or busy computer stays responsive
+const REST_MS_MAX = 1000; // ... and no longer: a computer that slept while it drew has "drawn" for as long as it slept
 const isDark = () => document.body.dataset.jpThemeLight === "false";
 
 async function unpack(script) {
@@ -37,7 +38,7 @@ async function render({ model, el }) {
     const { data, layout } = build(model.get("skeleton"));
     if (!data) return;
     Plotly.react(place, data, { ...layout, width: place.clientWidth }, { displayModeBar: false });
-    restUntil = performance.now() + REST * (performance.now() - began);
+    restUntil = performance.now() + Math.min(REST * (performance.now() - began), REST_MS_MAX);
   };
   const soon = () => { queued ||= setTimeout(() => requestAnimationFrame(draw), Math.max(0, restUntil - performance.now())); };
 

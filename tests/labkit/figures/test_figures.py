@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
@@ -10,7 +12,16 @@ import plotly.graph_objects as plotly
 import pytest
 
 from labkit import figures
-from labkit.figures.style import DARK_FOR_LIGHT, NODE_COLOURS, NODE_DASHES, nice_ceiling
+from labkit.figures.style import (
+    DARK_FOR_LIGHT,
+    FAULT,
+    INK,
+    MUTED,
+    NODE_COLOURS,
+    NODE_DASHES,
+    WORK_TINTS,
+    nice_ceiling,
+)
 from labkit.figures.timeline import ages, decades
 from labkit.figures.traffic import WORK, rate_of
 from labkit.live.chart import split_arrays
@@ -71,7 +82,7 @@ def test_samples_without_measurements_draw_gaps(figure) -> None:
 def test_a_node_has_one_colour_and_dash_in_every_figure(samples) -> None:
     for figure in (figures.load_figure(samples), figures.lag_figure(samples)):
         line = trace(figure, "node-2")["line"]
-        assert line["color"] == figures.node_colour("node-2") == "#E69F00"
+        assert line["color"] == figures.node_colour("node-2") == "#C77F00"
         assert line["dash"] == figures.node_dash("node-2") == "dash"
 
 
@@ -165,3 +176,98 @@ def test_the_part_that_is_not_data_stays_the_same_while_time_passes(samples) -> 
     skeletons = [split_arrays(figures.load_figure(samples[:n], marks), []) for n in (100, 101)]
     assert skeletons[0] == skeletons[1]
     json.dumps(skeletons[0])
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of "#rrggbb" (WCAG 2.1)."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colours, 1 to 21 (WCAG 2.1)."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colour", [*NODE_COLOURS, *WORK_TINTS, INK, MUTED, FAULT])
+def test_everything_drawn_stands_out_from_the_page_in_either_theme(colour: str) -> None:
+    assert contrast(colour, "#ffffff") >= 3
+    assert contrast(DARK_FOR_LIGHT.get(colour, colour), "#111111") >= 3
+
+
+@pytest.mark.parametrize("figure", TIME_FIGURES)
+def test_where_nothing_was_measured_no_line_is_drawn(figure, stats_at) -> None:
+    before = [sample_from_stats(stats_at(n / 4), n / 4) for n in range(1, 41)]
+    after = [sample_from_stats(stats_at(30 + n / 4), 30 + n / 4) for n in range(1, 41)]
+    for one in figure([*before, *after])["data"]:
+        if len(one["x"]) > 2:  # the line at 99 % is no measurement
+            within = [y for x, y in zip(one["x"], one["y"], strict=True) if -29.5 < x < -10.1]
+            assert within, one["name"]
+            assert numpy.isnan(within).all(), one["name"]
+            assert one["connectgaps"] is False
+
+
+def test_a_late_tick_is_no_gap(stats_at) -> None:
+    samples = [sample_from_stats(stats_at(second), second) for second in (1.0, 1.25, 2.75, 3.0)]
+    assert len(figures.rate_figure(samples)["data"][0]["x"]) == 4
+
+
+def test_areas_of_work_lie_on_each_other_without_a_stack_that_would_fill_gaps(samples) -> None:
+    *areas, asked = figures.rate_figure(samples)["data"]
+    assert [area["name"] for area in areas] == ["texts", "counts", "reads"]
+    assert asked["name"] == "asked for"
+    for upper, lower in itertools.pairwise(areas):
+        assert (upper["y"][1:] >= lower["y"][1:]).all()
+        assert upper["y"][1:] - upper["customdata"][1:] == pytest.approx(lower["y"][1:])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_up_to_three_marks_at_a_time_have_names_below_each_other(samples, count: int) -> None:
+    marks = [Mark(20.0 + n, f"node-{n} killed") for n in range(count)]
+    notes = figures.rate_figure(samples, marks)["layout"]["annotations"]
+    assert [note["text"] for note in notes] == [mark.text for mark in marks]
+    assert len({note["y"] for note in notes}) == count
+
+
+def test_more_than_three_marks_at_a_time_share_one_name_and_keep_their_lines(samples) -> None:
+    marks = [Mark(20.0 + n / 10, f"node-{n} killed") for n in range(1, 6)]
+    layout = figures.rate_figure(samples, marks)["layout"]
+    assert [note["text"] for note in layout["annotations"]] == ["5 × killed"]
+    assert layout["annotations"][0]["hovertext"].count("killed") == 5
+    assert len(layout["shapes"]) == 5
+    mixed = [*marks, Mark(21.0, "node-1 restarted")]
+    notes = figures.rate_figure(samples, mixed)["layout"]["annotations"]
+    assert [note["text"] for note in notes] == ["6 changes: killed, restarted"]
+
+
+def test_marks_far_from_each_other_keep_their_names(samples) -> None:
+    marks = [Mark(second, f"at {second:g}") for second in (-20.0, 0.0, 20.0, 29.0)]
+    assert len(figures.rate_figure(samples, marks)["layout"]["annotations"]) == 4
+
+
+def sizes(part: Any, owner: str = "") -> Iterator[tuple[str, float]]:
+    """("text" or "line", px) of everything in a figure."""
+    if isinstance(part, list):
+        for one in part:
+            yield from sizes(one, owner)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key == "size" and owner.endswith("font"):
+                yield "text", value
+            elif key == "width" and owner == "line" and value:
+                yield "line", value
+            else:
+                yield from sizes(value, key)
+
+
+@pytest.mark.parametrize("figure", TIME_FIGURES)
+def test_a_large_figure_can_be_read_from_the_back_of_a_room(figure, samples) -> None:
+    marks = [Mark(20.0, "node-2 killed")]
+    large = figures.enlarged(figure(samples, marks))
+    plotly.Figure(large)
+    found = list(sizes(large))
+    assert min(size for kind, size in found if kind == "text") >= 20
+    assert min(size for kind, size in found if kind == "line") >= 3
+    assert min(size for kind, size in sizes(figure(samples, marks)) if kind == "text") < 20

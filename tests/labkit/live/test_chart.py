@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 
 import numpy
@@ -50,3 +51,11 @@ def test_nothing_in_the_charts_code_asks_the_network() -> None:
     code = str(LiveChart._esm)
     assert "http:" not in code
     assert "https:" not in code
+
+
+def test_a_chart_never_rests_for_more_than_a_second() -> None:
+    """1. A chart rests eight times as long as it drew. 2. The computer sleeps for 20 s in the middle of a drawing.
+    3. The drawing "took" 20 s, and the chart stood still for 160 s more."""
+    code = str(LiveChart._esm)
+    assert re.search(r"REST_MS_MAX = 1000\b", code)
+    assert re.search(r"restUntil = performance\.now\(\) \+ Math\.min\(.*, REST_MS_MAX\)", code)
