@@ -160,7 +160,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def free_port() -> int:
     """A port that is free now, and so is the one 10000 above it (the peers')."""
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(20_000, 22_700)
         with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as other:
             one.bind(("127.0.0.1", port))
             other.bind(("127.0.0.1", port + 10_000))

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kvnode.cluster.errors import BadCommand
-from kvnode.cluster.lifetimes import die_with_parent, kernel_ties_children
+from kvnode.cluster.lifetimes import die_with_parent, kernel_ties_children, start_of
 from kvnode.cluster.state import NodeState
 
 READY_TIMEOUT_S = 20.0
@@ -65,6 +65,8 @@ class Child:
         self._watches_stdin = watches_stdin
         self._env = env
         self._cwd = cwd
+        self.process_start = ""
+        """With its pid it names this process for ever (lifetimes.py)."""
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._settled = asyncio.Event()  # ready, or gone
@@ -113,6 +115,7 @@ class Child:
             self._gone.set()
             self._become("failed", f"cannot start {command[0]}: {error.strerror}")
             return
+        self.process_start = start_of(self._process.pid)
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         os.set_blocking(descriptor, False)

@@ -173,6 +173,8 @@ def _start(options: argparse.Namespace) -> None:
         running = LocalCluster.attach(options.name)
         raise AlreadyRunning(f"{error}  (it is at {', '.join(running.urls)})") from None
     _show(cluster)
+    for note in cluster.notes:
+        print(f"note: {note}")
     if cluster.token is not None:
         print(f"clients need the token; it stands in {cluster.folder / 'cluster.json'}")
     if options.detach:

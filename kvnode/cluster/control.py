@@ -7,7 +7,6 @@ Not here: what the commands do (keeper.py).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -93,5 +92,7 @@ async def _answer(line: bytes, handler: Handler) -> dict[str, Any]:
 
 
 def _remove(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()  # only who holds the cluster's lock comes here: it is a dead supervisor's
+    # Only who holds the cluster's lock comes here: it is a dead supervisor's.
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    path.unlink(missing_ok=True)

@@ -319,6 +319,7 @@ class Keeper:
             **msgspec.structs.asdict(address),
             "url": address.url,
             "pid": child.pid,
+            "process_start": child.process_start,
             "state": child.state,
             "reason": child.reason,
             "since_ms": child.since_ms,
@@ -332,6 +333,7 @@ class Keeper:
         return {
             "name": child.name,
             "pid": child.pid,
+            "process_start": child.process_start,
             "state": child.state,
             "reason": child.reason,
             "argv": list(child.argv),

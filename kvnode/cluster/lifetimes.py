@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 LEFTOVER_WAIT_S = 2.0
 
 # Loaded before any fork: between fork and exec nothing may be imported.
@@ -48,32 +49,53 @@ def die_with_parent() -> Callable[[], None] | None:
     return tie
 
 
-def command_of(pid: int) -> str:
-    """The command line of a process; empty if there is none (or it is another user's)."""
+def start_of(pid: int) -> str:
+    """When a process was started, in words that only mean something to `kill_leftover`; empty if there is none.
+
+    A process id is given to somebody else sooner or later; with its start it names one process for ever. On Linux that
+    is the boot and the clock tick (field 22 of /proc/PID/stat), elsewhere what ps says, to the second.
+    """
+    if pid <= 1:
+        return ""
     if sys.platform == "linux":
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
+            # The name in parentheses may hold anything; behind the last one stands field 3.
+            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            return f"{_BOOT_FILE.read_text().strip()} {fields[19]}"
+        except (OSError, IndexError):
             return ""
     listed = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False, timeout=5
+        ["ps", "-o", "lstart=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=5,
+        env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
     )
-    return listed.stdout
+    return listed.stdout.strip()
 
 
-def kill_leftover(pid: int, *, must_mention: str) -> bool:
-    """Kill a process that an earlier supervisor left behind; True if it was there.
+def kill_leftover(pid: int, *, started: str) -> bool:
+    """Kill a process that an earlier supervisor left behind, group and all; True if it was there.
 
-    A process id may have been given to a stranger since: only one whose command line names `must_mention` is
-    ours.
+    Only the very process that was noted: its id may have been given to a stranger since, whatever that one's command
+    line says. Without a noted start nobody is killed.
     """
-    if pid <= 1 or must_mention not in command_of(pid):
+    if not started or start_of(pid) != started:
         return False
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
+        os.killpg(pid, signal.SIGKILL)  # a child of a supervisor leads its group
+    except (ProcessLookupError, PermissionError):
         return False
     deadline = time.monotonic() + LEFTOVER_WAIT_S  # its ports and its lock are free only when it is gone
-    while must_mention in command_of(pid) and time.monotonic() < deadline:
+    while start_of(pid) == started and time.monotonic() < deadline and not _is_zombie(pid):
         time.sleep(0.01)
     return True
+
+
+def _is_zombie(pid: int) -> bool:
+    """Dead, and only its parent has not noticed yet: its ports are free. Elsewhere than on Linux we wait it out."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False

@@ -40,7 +40,11 @@ ATTACH_WAIT_S = 30.0
 class LocalCluster(FaultCommands):
     """A running cluster. owned: whether `stop` ends it, because this process started it."""
 
-    def __init__(self, places: Places, *, owned: bool, detached: bool = False) -> None:
+    def __init__(
+        self, places: Places, *, owned: bool, detached: bool = False, notes: Sequence[str] = ()
+    ) -> None:
+        self.notes = tuple(notes)
+        """What is worth telling people about the start, a sentence each; usually nothing."""
         self._places = places
         self._started_here = owned
         self._detached = detached
@@ -78,8 +82,8 @@ class LocalCluster(FaultCommands):
         """
         places = Places.of(name, state_dir)
         options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command, host, upkeep)
-        starting.start_supervisor(places, options)
-        return cls(places, owned=True, detached=detach)
+        notes = starting.start_supervisor(places, options)
+        return cls(places, owned=True, detached=detach, notes=notes)
 
     @classmethod
     def attach(cls, name: str = DEFAULT_NAME, state_dir: StateDir = None) -> LocalCluster:

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,16 +85,38 @@ class Places:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only this user can enter; ClusterError if it belongs to somebody else."""
+    """Make a folder that only this user can enter, or make one so; ClusterError if it belongs to somebody else.
+
+    The folder around it is looked at too: whoever can write there can put another folder in this one's place.
+    """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
+        if not folder.parent.is_dir():
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _close_parent(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.stat()
+        if found.st_uid != os.getuid():
+            raise ClusterError(f"the folder {folder} belongs to another user; set QUORUM_LAB_STATE")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            folder.chmod(0o700)
     except OSError as error:
         raise ClusterError(f"no folder {folder}: {error.strerror}; set QUORUM_LAB_STATE") from error
-    if owner != os.getuid():
-        raise ClusterError(f"the folder {folder} belongs to another user; set QUORUM_LAB_STATE")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ClusterError(f"the folder {folder} cannot be written; set QUORUM_LAB_STATE")
+
+
+def _close_parent(parent: Path) -> None:
+    """Take the right to write from others; a sticky folder (/tmp) is safe as it is: there everybody owns their own."""
+    found = parent.stat()
+    if not found.st_mode & 0o022 or found.st_mode & stat.S_ISVTX:
+        return
+    if found.st_uid != os.getuid():
+        raise ClusterError(
+            f"others can write to {parent}, which belongs to another user; set QUORUM_LAB_STATE to a folder of your own"
+        )
+    parent.chmod(
+        found.st_mode & ~0o022 if parent == Path.home() else 0o700
+    )  # the home folder is not ours to close
 
 
 def try_lock(places: Places) -> int | None:

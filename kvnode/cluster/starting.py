@@ -72,8 +72,11 @@ def owns(places: Places) -> bool:
     return process is not None
 
 
-def start_supervisor(places: Places, options: StartOptions) -> None:
-    """Start a supervisor and wait until all its nodes are ready; nothing is left behind if they are not."""
+def start_supervisor(places: Places, options: StartOptions) -> list[str]:
+    """Start a supervisor and wait until all its nodes are ready; nothing is left behind if they are not.
+
+    Returns what people should be told of the start, a sentence each; usually nothing.
+    """
     make_private(places.folder)
     log_mode = "wb" if _size(places.log_file) > LOG_BYTES_MAX else "ab"
     with places.log_file.open(log_mode) as log:
@@ -103,6 +106,7 @@ def start_supervisor(places: Places, options: StartOptions) -> None:
         process.wait()
     else:
         _owned[places.folder] = process
+    return [str(note) for note in report.get("notes", ())]
 
 
 def ended(places: Places, *, within_s: float) -> bool:
@@ -133,9 +137,10 @@ def clean_up_if_stale(places: Places) -> None:
         return  # it is starting or stopping
     try:
         # Where the kernel did not kill its nodes with it, the next start needs their process ids.
-        if kernel_ties_children():
-            places.state_file.unlink(missing_ok=True)
-        places.socket_path().unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # no file, or not to be deleted: the next start says what is wrong
+            if kernel_ties_children():
+                places.state_file.unlink(missing_ok=True)
+            places.socket_path().unlink(missing_ok=True)
     finally:
         os.close(lock)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,11 +43,43 @@ def read_json(path: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise ClusterError(f"{path} cannot be read ({error}); start anew with --fresh") from error
     if not isinstance(content, dict):
         raise ClusterError(f"{path} does not hold a JSON object; start with --fresh for a new cluster")
     return content
+
+
+class LeftChild(msgspec.Struct):
+    """What the next supervisor must know of a child whose supervisor died: which process it was."""
+
+    name: str
+    pid: int | None = None
+    process_start: str = ""
+
+
+class LeftState(msgspec.Struct):
+    """state.json, as far as a supervisor reads what an earlier one left there."""
+
+    nodes: list[LeftChild] = []
+    sidecars: list[LeftChild] = []
+
+
+def read_left_state(path: Path) -> LeftState:
+    """What an earlier supervisor left; ClusterError if the file is not one that a supervisor wrote."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=LeftState)
+    except FileNotFoundError:
+        return LeftState()
+    except (OSError, RecursionError, ValueError) as error:  # msgspec's errors are ValueErrors
+        raise ClusterError(f"{path} cannot be read ({error})") from error
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that makes no sense (or whatever lies in its place), so that it can be looked at; its new name."""
+    aside = path.with_name(f"{path.name}.unreadable-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+    path.rename(aside)
+    return aside
 
 
 @dataclass(frozen=True)
@@ -89,7 +122,7 @@ class ClusterFile:
                 token=content.get("token"),
                 upkeep={str(name): float(s) for name, s in content.get("upkeep", {}).items()},
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ClusterError(f"{path} is not as expected ({error!r}); start with --fresh") from error
 
     def write(self, path: Path) -> None:

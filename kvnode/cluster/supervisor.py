@@ -31,12 +31,20 @@ from typing import Any, NoReturn
 import msgspec
 
 from kvnode.cluster import control
-from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
+from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning, StartFailed
 from kvnode.cluster.keeper import Keeper
 from kvnode.cluster.lifetimes import kill_leftover
 from kvnode.cluster.places import Places, make_private, try_lock
-from kvnode.cluster.ports import BASE_PORT_DEFAULT, HOST, PEER_OFFSET, check_base_port
-from kvnode.cluster.state import ClusterFile, new_cluster_id, read_json
+from kvnode.cluster.ports import (
+    BASE_PORT_DEFAULT,
+    HOST,
+    PEER_OFFSET,
+    check_base_port,
+    ephemeral_range,
+    peer_port_of,
+    warn_of_ephemeral,
+)
+from kvnode.cluster.state import ClusterFile, new_cluster_id, read_left_state, set_aside
 from kvnode.config import ConfigError, NodeAddress, UpkeepConfig
 
 LOCK_WAIT_S = 4.0  # a supervisor that is just stopping needs that long at most
@@ -63,10 +71,14 @@ def main(argv: list[str] | None = None) -> int:
         lock = _lock(places)
     except ClusterError as error:
         return _report_failure(error)
+    except OSError as error:
+        return _report_failure(_as_cluster_error(error))
     try:
         return asyncio.run(_run(places, options))
     except ClusterError as error:
         return _report_failure(error)
+    except OSError as error:
+        return _report_failure(_as_cluster_error(error))
     finally:
         with contextlib.suppress(OSError):
             places.state_file.unlink(missing_ok=True)
@@ -75,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 async def _run(places: Places, options: argparse.Namespace) -> int:
-    _clean_up_after_the_dead(places)
+    notes = _clean_up_after_the_dead(places)
     if options.fresh:
         _forget(places)
     keeper = Keeper(
@@ -86,6 +98,9 @@ async def _run(places: Places, options: argparse.Namespace) -> int:
         log=log,
     )
     keeper.choose_ports(_wanted_ports(keeper.cluster, options.base_port))
+    notes += _warn_of_ports(keeper.cluster)
+    for note in notes:
+        log(note)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
@@ -108,7 +123,7 @@ async def _run(places: Places, options: argparse.Namespace) -> int:
         if not ended.is_set():
             await starting
             log(f"{len(keeper.cluster.nodes)} nodes are ready after {loop.time() - started:.2f} s")
-            _report({"ok": True, "pid": os.getpid(), "state": keeper.state()})
+            _report({"ok": True, "pid": os.getpid(), "state": keeper.state(), "notes": notes})
             stopping = loop.create_task(keeper.stop_asked.wait())
             await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.is_set():
@@ -160,22 +175,39 @@ def _already(places: Places) -> str:
     return f"cluster {places.name} runs already; stop it first: python -m kvnode.cluster stop{named}"
 
 
-def _clean_up_after_the_dead(places: Places) -> None:
-    """We hold the lock, so whatever state.json says is of a supervisor that died without cleaning up."""
+def _clean_up_after_the_dead(places: Places) -> list[str]:
+    """We hold the lock, so whatever state.json says is of a supervisor that died without cleaning up.
+
+    A file that no supervisor can have written is put aside: it decides nothing, least of all whether we can start.
+    Returns what people should be told of it.
+    """
     try:
-        state = read_json(places.state_file) or {}
-    except ClusterError:
-        state = {}
-    for child in (*state.get("nodes", ()), *state.get("sidecars", ())):
-        mention = str(places.folder) if "data_dir" in child else " ".join(child.get("argv", ("?",)))
-        if child.get("pid") and kill_leftover(int(child["pid"]), must_mention=mention):
-            log(f"killed {child['name']} (process {child['pid']}), left behind by an earlier supervisor")
+        left = read_left_state(places.state_file)
+    except ClusterError as error:
+        return [f"{error}; it was set aside as {set_aside(places.state_file).name}"]
+    for child in (*left.nodes, *left.sidecars):
+        if child.pid and kill_leftover(child.pid, started=child.process_start):
+            log(f"killed {child.name} (process {child.pid}), left behind by an earlier supervisor")
     places.state_file.unlink(missing_ok=True)
+    return []
+
+
+def _warn_of_ports(cluster: ClusterFile) -> list[str]:
+    """What to say of the ports of these nodes and of those that may join later."""
+    ephemeral = ephemeral_range()
+    ports = {port for node in cluster.nodes for port in (node.http_port, node.peer_port)}
+    last = max(node.http_port for node in cluster.nodes)
+    for http_port in range(last + 1, last + 1 + NODE_COUNT_MAX - len(cluster.nodes)):
+        ports |= {http_port, peer_port_of(http_port, ephemeral[0])}
+    warning = warn_of_ephemeral(ports, ephemeral)
+    return [warning] if warning else []
 
 
 def _forget(places: Places) -> None:
     for folder in places.folder.glob("node-*/"):
         shutil.rmtree(folder)
+    if places.cluster_file.is_dir():
+        shutil.rmtree(places.cluster_file)
     places.cluster_file.unlink(missing_ok=True)
 
 
@@ -237,6 +269,12 @@ def _report(answer: dict[str, Any]) -> None:
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)  # closes our end of the report pipe
     os.close(nothing)
+
+
+def _as_cluster_error(error: OSError) -> ClusterError:
+    """The computer refused something: which file, and why."""
+    where = f"{error.filename}: " if error.filename else ""
+    return StartFailed(f"{where}{error.strerror or error}")
 
 
 def _report_failure(error: ClusterError) -> int:

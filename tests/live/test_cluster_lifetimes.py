@@ -328,6 +328,58 @@ def test_nodes_that_a_killed_supervisor_left_are_killed_by_the_next(
     assert {node.state for node in again.nodes} == {"running"}
 
 
+def test_a_stranger_with_the_id_of_a_dead_node_is_left_alone(fake_cluster: StartCluster) -> None:
+    """The story: 1. a supervisor was killed, and its state.json named process 4711 as node-1. 2. Later somebody's
+    `tail -f` of that node's log was given the id 4711. 3. Its command line named the cluster's folder, so the next
+    start took it for the node and killed it."""
+    cluster = fake_cluster("exp-cluster-stranger")
+    folder, state = cluster.folder, cluster.state()
+    log = folder / "node-1" / "log.jsonl"
+    log.touch()
+    cluster.stop()
+    with subprocess.Popen(["tail", "-f", str(log)], start_new_session=True) as stranger:
+        try:
+            state["nodes"][0]["pid"] = stranger.pid
+            (folder / "state.json").write_text(json.dumps(state))
+            again = fake_cluster("exp-cluster-stranger", base_port=None)
+            assert {node.state for node in again.nodes} == {"running"}
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(
+            "[]",
+            "nonsense",
+            '{"nodes": 5}',
+            '{"nodes": [{"name": "node-1", "pid": "seven"}]}',
+            '{"sidecars": [7]}',
+        ),
+        *("[" * 100_000, '{"nodes": [{"name": {}, "pid": 1}]}', None),
+    ],
+    ids=lambda content: "folder" if content is None else content[:30],
+)
+def test_a_state_file_that_nobody_wrote_is_set_aside_with_a_sentence(
+    fake_cluster: StartCluster, content: str | None
+) -> None:
+    cluster = fake_cluster("exp-cluster-odd")
+    cluster.stop()
+    path = cluster.folder / "state.json"
+    if content is None:
+        (path / "within").mkdir(parents=True)
+    else:
+        path.write_text(content)
+    again = fake_cluster("exp-cluster-odd", base_port=None)
+    [note] = again.notes
+    assert note.startswith(f"{path} cannot be read (")
+    [aside] = cluster.folder.glob("state.json.unreadable-*")
+    assert note.endswith(f"; it was set aside as {aside.name}")
+    assert {node.state for node in again.nodes} == {"running"}
+
+
 def test_the_portable_way_leaves_nothing_either(
     options: dict[str, object],
     monkeypatch: pytest.MonkeyPatch,

@@ -43,6 +43,42 @@ def test_a_made_folder_is_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a/b").stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o770, 0o701])
+def test_a_folder_that_is_open_to_others_is_closed(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "state/lab"
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    make_private(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_who_can_write_beside_a_folder_could_replace_it(tmp_path: Path) -> None:
+    root = tmp_path / "state"
+    root.mkdir()
+    root.chmod(0o777)
+    make_private(root / "lab")
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    root.chmod(0o1777)  # sticky, as /tmp: what is ours stays ours
+    make_private(root / "lab")
+    assert stat.S_IMODE(root.stat().st_mode) == 0o1777
+    root.chmod(0o755)
+    make_private(root / "lab")
+    assert stat.S_IMODE(root.stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    os.chown(tmp_path / "lab", 12_345, -1)
+    with pytest.raises(ClusterError, match=r"lab belongs to another user; set QUORUM_LAB_STATE"):
+        make_private(tmp_path / "lab")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    os.chown(tmp_path / "open", 12_345, -1)
+    with pytest.raises(ClusterError, match=r"others can write to .*open, which belongs to another user"):
+        make_private(tmp_path / "open/lab")
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ClusterError, match=r"no folder .*; set QUORUM_LAB_STATE"):

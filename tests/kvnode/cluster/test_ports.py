@@ -1,9 +1,20 @@
 import socket
+from pathlib import Path
 
 import pytest
 
 from kvnode.cluster.errors import BadCommand, StartFailed
-from kvnode.cluster.ports import PEER_OFFSET, check_base_port, choose, is_free
+from kvnode.cluster.ports import (
+    EPHEMERAL_ELSEWHERE,
+    PEER_OFFSET,
+    check_base_port,
+    choose,
+    ephemeral_range,
+    is_free,
+    warn_of_ephemeral,
+)
+
+LINUX = (32_768, 60_999)
 
 
 def pairs(*ports: int) -> list[tuple[int, int]]:
@@ -42,6 +53,36 @@ def test_no_free_port_says_what_to_do() -> None:
 def test_a_base_port_without_room_for_peer_ports_is_refused(base_port: int) -> None:
     with pytest.raises(BadCommand, match="expected 1024 to 55000"):
         check_base_port(base_port)
+
+
+@pytest.mark.parametrize("base_port", [1024, 9999, 22_760, 22_767, 22_768, 30_000, 31_700])
+def test_no_port_is_one_that_the_kernel_lends_to_connections(base_port: int) -> None:
+    """The story: 1. node-2's peer port was 40001. 2. It was killed, and while it was down the kernel gave 40001 to a
+    browser's connection. 3. The restart found its port taken, and the node stayed dead."""
+    chosen = choose([base_port + i for i in range(9)], free=lambda port: True, ephemeral=LINUX)
+    assert [http for http, _ in chosen] == [base_port + i for i in range(9)]
+    assert max(port for pair in chosen for port in pair) < LINUX[0]
+    assert warn_of_ephemeral([port for pair in chosen for port in pair], LINUX) is None
+
+
+def test_ports_that_cannot_be_kept_out_of_that_range_are_told() -> None:
+    [pair] = choose([40_000], free=lambda port: True, ephemeral=LINUX)
+    assert pair == (40_000, 50_000)
+    warning = warn_of_ephemeral(pair, LINUX)
+    assert warning is not None
+    assert "ports such as 40000 lie in the range 32768-60999" in warning
+    assert "--base-port 9999 avoids that" in warning
+    everything = warn_of_ephemeral([9999], (1024, 65_535))
+    assert everything is not None and "--base-port" not in everything, "no port would be better"
+
+
+def test_the_range_is_the_kernels_or_the_usual_one(tmp_path: Path) -> None:
+    file = tmp_path / "ip_local_port_range"
+    assert ephemeral_range(file) == EPHEMERAL_ELSEWHERE
+    file.write_text("15000\t64000\n")
+    assert ephemeral_range(file) == (15_000, 64_000)
+    file.write_text("nonsense")
+    assert ephemeral_range(file) == EPHEMERAL_ELSEWHERE
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])

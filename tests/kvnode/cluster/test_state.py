@@ -33,7 +33,13 @@ def test_no_file_is_no_cluster(tmp_path: Path) -> None:
     assert ClusterFile.read(tmp_path / "cluster.json") is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"nodes": [{}]}', '{"nodes": 3}', "\x00"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "{}", '{"nodes": [{}]}', '{"nodes": 3}', "\x00", "[" * 100_000),
+        '{"cluster": "c", "cluster_id": "d", "nodes": [], "replicas": Infinity, "partitions": 256}',
+    ],
+)
 def test_a_broken_cluster_file_says_what_to_do(tmp_path: Path, content: str) -> None:
     (tmp_path / "cluster.json").write_text(content)
     with pytest.raises(ClusterError, match="--fresh"):
