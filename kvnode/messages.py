@@ -355,4 +355,5 @@ Message = Hello | Welcome | Proof | Moment | Question | Answer | Probe | AskRing
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode
 """bytes -> Message; raises one of UNDECODABLE on anything else."""
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError)  # the second one for text that is no UTF-8
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""The second one for text that is no UTF-8, the third for lists within lists within lists."""

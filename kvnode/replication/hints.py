@@ -1,7 +1,8 @@
 """Hinted handoff: what a replica missed is kept for it, durably, and delivered when it is back.
 
 (DeCandia et al., "Dynamo", 2007, section 4.6.) There is at most one hint for a replica and a key: records merge. The
-store is bounded in number and age; what is dropped or expires is found by anti-entropy instead.
+store is bounded in number and age; what is dropped or expires is found by anti-entropy instead. Hints age by the time
+in which this node ran (lived.py), not by the date: no clock that is set wrong deletes one.
 A hint counts towards w only where a sloppy request made this node a stand-in (stand_in.py).
 
 Hints follow the ring: what was kept for a node that does not own the key any more is kept for its owners instead.
@@ -12,14 +13,16 @@ from __future__ import annotations
 from asyncio import Future
 from collections import Counter
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
 from kvnode.calls import Calls
 from kvnode.checksum import checksum
 from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
-from kvnode.messages import TOO_LATE, Refused, Stored, StoreMany
+from kvnode.messages import TOO_LATE, UNDECODABLE, Refused, Stored, StoreMany
 from kvnode.replication.batches import first_batch
+from kvnode.replication.lived import LivedTime
 from kvnode.replication.records import Records, Then, merge_records
 from kvnode.replication.stillness import Stillness
 from kvnode.ring import Placement
@@ -29,13 +32,13 @@ _TABLE = "hints"
 
 
 class Hint(msgspec.Struct, frozen=True, array_like=True):
-    """One record that `peer` missed, and since when (wall ms)."""
+    """One record that `peer` missed, and since when (on the clock of lived.py)."""
 
     peer: str
     kind: str
     key: str
     record: bytes
-    since_ms: float
+    since_ms: Annotated[float, msgspec.Meta(ge=0.0, le=2.0**53)]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -62,6 +65,7 @@ class Hints:
         self._ring = ring
         self._calls = calls
         self._is_alive = is_alive
+        self._lived = LivedTime(runtime)
         self._pending: dict[str, dict[tuple[str, str], Hint]] = {}
         self._partition_counts: Counter[int] = Counter()
         self._count = 0
@@ -77,11 +81,15 @@ class Hints:
         disk = self._runtime.disk
         for partition, disk_key, known in list(disk.checksums(_TABLE)):
             row = disk.get(_TABLE, partition, disk_key)
-            if row is not None and checksum(disk_key, row[0]) == known:
-                found.append(_decode(row[0]))
+            hint = None if row is None or checksum(disk_key, row[0]) != known else _hint_of(row[0])
+            if hint is not None:
+                found.append(hint)
             else:
                 self._runtime.log("hint_corrupt", level="error", partition=partition, key=disk_key)
                 disk.commit([Row(_TABLE, partition, disk_key, None)])
+        # A hint of before this clock was kept says the date: then the clock goes on from there.
+        self._lived.open(at_least_ms=max((hint.since_ms for hint in found), default=0.0))
+        self._runtime.spawn(self._lived.run(is_needed=lambda: self._count > 0), "lived time")
         for hint in sorted(found, key=lambda hint: (hint.since_ms, hint.peer, hint.key)):
             self._pending.setdefault(hint.peer, {})[hint.kind, hint.key] = hint
             self._partition_counts[self._ring.partition_of(hint.key)] += 1
@@ -99,7 +107,7 @@ class Hints:
     def oldest_ms(self, peer: str) -> float:
         """How long the oldest hint for this peer has been waiting; 0 if there is none."""
         for hint in self._pending.get(peer, {}).values():
-            return max(0.0, self._runtime.clock.wall_ms() - hint.since_ms)
+            return max(0.0, self._lived.now_ms - hint.since_ms)
         return 0.0
 
     def add(self, peer: str, kind: str, key: str, record: bytes) -> bool:
@@ -160,7 +168,7 @@ class Hints:
         else:
             self._count += 1
             self._partition_counts[partition] += 1
-            hint = Hint(peer, kind, key, record, round(self._runtime.clock.wall_ms(), 3))
+            hint = Hint(peer, kind, key, record, round(self._lived.now_ms, 3))
         hints[kind, key] = hint
         self.stored_count += 1
         self._bytes += len(hint.record)
@@ -202,8 +210,8 @@ class Hints:
         return True
 
     def _expire(self, peer: str) -> None:
-        oldest = self._runtime.clock.wall_ms() - HINT_AGE_MS_MAX
-        expired = [hint for hint in self._pending[peer].values() if hint.since_ms < oldest]
+        oldest_ms = self._lived.now_ms - HINT_AGE_MS_MAX
+        expired = [hint for hint in self._pending[peer].values() if hint.since_ms < oldest_ms]
         self.expired_count += len(expired)
         self._remove(expired)
 
@@ -233,6 +241,14 @@ class Hints:
         future = self._runtime.disk.commit(rows)
         future.add_done_callback(removed)
         return future
+
+
+def _hint_of(row: bytes) -> Hint | None:
+    """What stands in a row; None if that is no hint."""
+    try:
+        return _decode(row)
+    except UNDECODABLE:
+        return None
 
 
 def _disk_key(hint: Hint) -> str:

@@ -13,6 +13,7 @@ from kvnode.replication import records
 from kvnode.replication.dots import DotSource
 from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
+from kvnode.replication.lived import LivedTime
 from kvnode.replication.sweep import Sweep
 from kvnode.runtime import Row
 from kvnode.sim.world import World
@@ -21,6 +22,7 @@ from kvnode.versions import VersionVector
 BUGS = {
     "acknowledge-early": "a write is acknowledged when its sync begins, not when it ends",
     "forget-hints": "a replica that missed a write gets no hint",
+    "age-by-date": "hints age by the date, so a clock that is set forward deletes them",
     "merge-clocks-wrongly": "merging two version vectors takes the minimum of each entry",
     "reissue-dots": "a restarted node goes on under its name, and issues dots again that it had not reserved durably",
     "adopt-blindly": "a replica takes what it is sent for the whole truth instead of merging it",
@@ -29,7 +31,7 @@ BUGS = {
 }
 OF_MOVES = frozenset({"move-nothing"})
 """Bugs of the hand-over: they are looked for in runs where nodes come and go."""
-HINTS_ALONE = frozenset({"forget-hints"})
+HINTS_ALONE = frozenset({"forget-hints", "age-by-date"})
 """Bugs that other repairs would cover up: they are looked for in runs where hints are the only repair."""
 
 
@@ -43,6 +45,9 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
         yield
     elif bug == "forget-hints":
         with mock.patch.object(Hints, "add", lambda *_: False):
+            yield
+    elif bug == "age-by-date":
+        with mock.patch.object(LivedTime, "now_ms", property(lambda self: self._runtime.clock.wall_ms())):
             yield
     elif bug == "merge-clocks-wrongly":
         with (

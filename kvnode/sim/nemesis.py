@@ -32,7 +32,7 @@ class Nemesis:
             "one-way cut": (self._one_way_cut, 2),
             "loss": (self._bad_links, 3),
             "delay": (self._slow_links, 2),
-            "skew": (self._skew, 1),
+            "skew": (self._skew, 2),
             "slow disk": (self._slow_disk, 1),
             "lost disk": (self._lose_disk, 2),
         }
@@ -169,7 +169,8 @@ class Nemesis:
     async def _skew(self) -> None:
         victim = self._pick()
         if victim is not None:
-            self._world.skew(victim, self._world.chance.uniform(-60_000.0, 60_000.0))
+            hours = self._world.chance.choice((1.0 / 60.0, 24.0))
+            self._world.skew(victim, self._world.chance.uniform(-1.0, 1.0) * hours * 3_600_000.0)
 
     async def _slow_disk(self) -> None:
         victim = self._pick()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 import kvnode.replication.hints as hints_module
+from kvnode.checksum import checksum
 from kvnode.config import BATCH_BYTES_MAX, FRAME_BYTES_MAX, HINT_AGE_MS_MAX
 from kvnode.messages import KV, StoreMany
 from kvnode.replication.hints import Hint
 from kvnode.replication.records import KVS, encode_state
-from kvnode.requests import Put
+from kvnode.requests import Get, Put
 from kvnode.runtime import Row
 from kvnode.versions import Context, Dot, Siblings
 
@@ -96,6 +99,108 @@ def test_old_hints_expire(play: Play) -> None:
         await rooms.until(lambda: hints.expired_count == 1, 1.0)
         assert hints.pending() == {}
         assert list(rooms.disks["node-1"].checksums("hints")) == []
+
+    play(story)
+
+
+@pytest.mark.parametrize("hours", [4.0, -4.0, 24.0 * 365])
+def test_a_clock_that_is_set_wrong_deletes_no_hint(play: Play, hours: float) -> None:
+    """1. node-3 misses a write, and node-1 keeps it. 2. Somebody sets node-1's clock. The hint is as old as before."""
+
+    async def story(rooms: Any) -> None:
+        rooms.isolate("node-3")
+        node, clock = rooms.nodes["node-1"], rooms.clocks["node-1"]
+        await rooms.until(lambda: node.members.state("node-3") == "dead")
+        await rooms.ask("node-1", Put("k", b"1"))
+        right = clock.wall_ms
+        clock.wall_ms = lambda: right() + hours * 3_600_000.0
+        await asyncio.sleep(2.0)
+        assert node.hints.pending() == {"node-3": 1}
+        assert node.hints.expired_count == 0
+        assert 1_000.0 < node.hints.oldest_ms("node-3") < 4_000.0
+        rooms.stop("node-1")
+        await rooms.start("node-1")
+        await asyncio.sleep(1.0)
+        assert rooms.nodes["node-1"].hints.pending() == {"node-3": 1}
+
+    play(story)
+
+
+def test_an_acknowledged_sloppy_write_outlives_a_clock_set_four_hours_forward(play: Play) -> None:
+    """1. All owners of a key are cut off; stand-ins acknowledge, so that hints are the only copies. 2. The stand-ins'
+    clocks are set forward. 3. The owners are back: the write must be handed over."""
+
+    async def story(rooms: Any) -> None:
+        key = rooms.key_of(without="node-5")
+        owners = rooms.nodes["node-5"].ring.preference_list(key)
+        rooms.isolate(*owners)
+        reachable = [name for name in rooms.nodes if name not in owners]
+        await rooms.until(
+            lambda: all(rooms.nodes["node-5"].members.state(owner) == "dead" for owner in owners)
+        )
+        status, answer = await rooms.ask("node-5", Put(key, b'"kept"', sloppy=True))
+        assert (status, sorted(answer["acknowledged_by"])) == (200, sorted(reachable))
+        for name in reachable:
+            clock = rooms.clocks[name]
+            clock.wall_ms = lambda right=clock.wall_ms: right() + 4.0 * 3_600_000.0
+        await asyncio.sleep(2.0)
+        rooms.heal()
+        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
+        status, answer = await rooms.ask(owners[0], Get(key))
+        assert (status, answer.get("value")) == (200, "kept")
+
+    play(story, node_count=5)
+
+
+def test_the_age_of_a_hint_is_time_in_which_its_node_ran_and_survives_restarts(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hints_module, "HINT_AGE_MS_MAX", 200_000.0)
+
+    async def story(rooms: Any) -> None:
+        rooms.isolate("node-3")
+        await rooms.until(lambda: rooms.nodes["node-1"].members.state("node-3") == "dead")
+        await rooms.ask("node-1", Put("k", b"1"))
+        for _ in range(2):  # each life is long enough for its length to be written down
+            await asyncio.sleep(70.0)
+            rooms.stop("node-1")
+            await asyncio.sleep(1_000.0)  # off: nothing could be delivered in that time
+            await rooms.start("node-1")
+        hints = rooms.nodes["node-1"].hints
+        assert hints.pending() == {"node-3": 1}
+        assert 117_000.0 <= hints.oldest_ms("node-3") <= 141_000.0
+        await asyncio.sleep(90.0)
+        assert (hints.pending(), hints.expired_count) == ({}, 1)
+
+    play(story)
+
+
+def test_a_hint_that_says_the_date_ages_from_the_next_start_on(play: Play) -> None:
+    """Hints once aged by the date. One that was kept so is not taken for older than all others, nor kept for ever."""
+
+    async def story(rooms: Any) -> None:
+        hint = msgspec.msgpack.encode(Hint("node-3", KV, "k", record(1), 1_700_000_000_000.0))
+        partition = rooms.nodes["node-1"].ring.partition_of("k")
+        rooms.isolate("node-3")
+        rooms.stop("node-1")
+        row = Row("hints", partition, "node-3/kv/k", hint, checksum("node-3/kv/k", hint))
+        await rooms.disks["node-1"].commit([row])
+        await rooms.start("node-1")
+        await asyncio.sleep(3.0)
+        assert rooms.nodes["node-1"].hints.pending() == {"node-3": 1}
+        assert 2_000.0 < rooms.nodes["node-1"].hints.oldest_ms("node-3") < 4_000.0
+
+    play(story)
+
+
+@pytest.mark.parametrize("row", [b"", b"not a hint", b"\x95" * 5_000, msgspec.msgpack.encode(["node-3", 1])])
+def test_a_row_that_is_no_hint_though_its_checksum_fits_is_reported_and_dropped(play: Play, row: bytes) -> None:
+    async def story(rooms: Any) -> None:
+        rooms.stop("node-1")
+        await rooms.disks["node-1"].commit([Row("hints", 0, "x", row, checksum("x", row))])
+        await rooms.start("node-1")
+        assert rooms.nodes["node-1"].hints.pending() == {}
+        assert any(event == "hint_corrupt" for _, event, _ in rooms.events)
 
     play(story)
 
