@@ -22,7 +22,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -304,17 +303,18 @@ def main() -> int:
     if options.measure:
         return _measured(options.measure)
     rates = [float(rate) for rate in options.rates.split(",")]
-    with tempfile.TemporaryDirectory(prefix="quorum-lab-bench-") as folder:
-        base_port = options.base_port or free_port()
-        with LocalCluster.start(f"bench-{os.getpid()}", base_port=base_port, state_dir=folder) as cluster:
-            honest = measure_honesty(",".join(cluster.urls), rates, options.seconds)
-            cheap = measure_cost(
-                cluster.urls[0],
-                options.cost_rate,
-                options.seconds / 2,
-                options.rounds,
-                find_locust(options.locust),
-            )
+    with (
+        tempfile.TemporaryDirectory(prefix="quorum-lab-bench-") as folder,
+        LocalCluster.start(f"bench-{os.getpid()}", base_port=options.base_port, state_dir=folder) as cluster,
+    ):
+        honest = measure_honesty(",".join(cluster.urls), rates, options.seconds)
+        cheap = measure_cost(
+            cluster.urls[0],
+            options.cost_rate,
+            options.seconds / 2,
+            options.rounds,
+            find_locust(options.locust),
+        )
     return 0 if honest and cheap else 1
 
 
@@ -330,12 +330,6 @@ def _measured(arguments: list[str]) -> int:
     return 0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement, default 20")
@@ -343,7 +337,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cost-rate", type=float, default=2000.0, help="PUTs/s for the cost, default 2000")
     parser.add_argument("--rounds", type=int, default=2, help="of the cost, default 2")
     parser.add_argument("--locust", default="auto", help="auto (install it), a folder that has it, or none")
-    parser.add_argument("--base-port", type=int, help="of the cluster; default: a free one")
+    parser.add_argument("--base-port", type=int, help="of the cluster; busy ports are stepped over")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     return parser
 

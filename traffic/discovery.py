@@ -1,17 +1,26 @@
 """Where the nodes are: from URLs that somebody typed, or from the state file of a local cluster.
 
-Here: reading and checking addresses. Not here: talking to nodes, starting them (kvnode.cluster does).
+Here: reading and checking addresses, whether anybody is there, and which clusters run on this computer. Not here:
+talking to nodes, starting them (kvnode.cluster does).
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
+
+CONNECT_TIMEOUT_S = 0.3
+"""A node on this computer takes a connection within milliseconds, even one that is paused."""
+SOCKET_TIMEOUT_S = 0.2
 
 
 class NoCluster(Exception):
@@ -33,6 +42,7 @@ class _Node(Struct):
 
 class _State(Struct):
     nodes: list[_Node]
+    socket: str = ""
 
 
 def from_urls(text: str) -> list[Address]:
@@ -64,12 +74,52 @@ def from_cluster(name: str) -> list[Address]:
     try:
         state = msgspec.json.decode(path.read_bytes(), type=_State)
     except FileNotFoundError:
-        raise NoCluster(f"no cluster {name!r} is known here (there is no {path})") from None
+        raise NoCluster(f"no cluster {name!r} is known here (there is no {path}); {what_runs()}") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise NoCluster(f"the state file {path} cannot be read: {error}") from None
     if not state.nodes:
         raise NoCluster(f"the cluster {name!r} has no nodes")
     return [Address(node.url, node.name) for node in state.nodes]
+
+
+async def require_a_node(addresses: Sequence[Address]) -> None:
+    """NoCluster if not one of these nodes takes a connection; it tells which clusters run here instead."""
+    if not any(await asyncio.gather(*(_takes_connections(address.url) for address in addresses))):
+        tried = ", ".join(address.url for address in addresses)
+        raise NoCluster(f"no node answers at {tried}; {what_runs()}")
+
+
+async def _takes_connections(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def what_runs() -> str:
+    """Half a sentence: the clusters that run on this computer, and how to name one."""
+    names = running_clusters()
+    if not names:
+        return "no cluster runs here: python -m kvnode.cluster start"
+    return f"running here: {', '.join(f'--cluster {name}' for name in names)}"
+
+
+def running_clusters() -> list[str]:
+    """The local clusters of this user whose supervisor listens, by name."""
+    found = []
+    with contextlib.suppress(OSError):  # no folder, or none that we may read
+        for path in sorted(state_folder().glob("*/state.json")):
+            with contextlib.suppress(OSError, msgspec.MsgspecError):
+                state = msgspec.json.decode(path.read_bytes(), type=_State)
+                with socket.socket(socket.AF_UNIX) as supervisor:
+                    supervisor.settimeout(SOCKET_TIMEOUT_S)
+                    supervisor.connect(state.socket)
+                found.append(path.parent.name)
+    return found
 
 
 def state_folder() -> Path:

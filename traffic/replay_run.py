@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from traffic.discovery import Address
+from traffic.discovery import Address, require_a_node
 from traffic.driver import Settings
 from traffic.faults import Repeating, command_of
 from traffic.generator import Generator
@@ -51,6 +51,7 @@ async def replay(
                 r=r or min(was.get("r", 2), store.replicas),
                 w=w or min(was.get("w", 2), store.replicas),
             )
+        await require_a_node(addresses)
         course = Course(generator, tuple(worlds), plan, f"replay of {path.name}")
         if faults:
             course.repeating = _repeating(recorded, generator, speed)

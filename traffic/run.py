@@ -20,7 +20,7 @@ from typing import Any
 from kvnode.checkers import Verdict
 from traffic import progress
 from traffic.clock import SimulatedClock, monotonic
-from traffic.discovery import Address
+from traffic.discovery import Address, require_a_node
 from traffic.driver import Driver, Settings
 from traffic.environment import environment
 from traffic.faults import Repeating, deeds
@@ -94,6 +94,7 @@ async def run_workloads(addresses: Sequence[Address], plan: Plan) -> int:
     generator = Generator(store, settings=plan.settings, seed=plan.seed)
     try:
         _set_up(generator, plan)
+        await require_a_node(addresses)
         return await run_course(
             Course(generator, plan.worlds, plan, " and ".join(plan.worlds)),
             lambda ran_s: ran_s >= plan.duration_s,

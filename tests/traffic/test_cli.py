@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from traffic import cli_run
 from traffic.cli import main
+from traffic.operations import Get
+from traffic.recording import Done, Header
 
 
 @pytest.fixture
@@ -82,3 +87,63 @@ def test_an_unknown_bug_is_answered_with_the_known_ones(
     said = capsys.readouterr().err
     assert "gremlin" in said
     assert said.count("\n") == 1
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder without clusters."""
+    monkeypatch.setenv("QUORUM_LAB_STATE", str(tmp_path))
+    return tmp_path
+
+
+def a_cluster(state: Path, name: str) -> Path:
+    """The state file of a cluster; its supervisor listens only if somebody does at the path that is answered."""
+    path = state / name / "control.sock"
+    path.parent.mkdir()
+    content = {"nodes": [{"name": "node-1", "url": "http://127.0.0.1:1"}], "socket": str(path)}
+    (path.parent / "state.json").write_text(json.dumps(content))
+    return path
+
+
+def test_a_run_without_nodes_fails_within_a_second_and_says_what_runs(
+    state: Path, nobody: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The story: somebody typed `python -m traffic run twitter` while the cluster was called something else. For thirty
+    seconds every operation failed, then 200 lines said that no replica had answered."""
+    a_cluster(state, "long-dead")
+    with socket.socket(socket.AF_UNIX) as supervisor:
+        supervisor.bind(str(a_cluster(state, "class-2")))
+        supervisor.listen()
+        began_s = time.monotonic()
+        assert main(["run", "twitter", "--nodes", nobody]) == 2
+        assert time.monotonic() - began_s < 1.0
+    assert capsys.readouterr().err == (
+        f"traffic: no node answers at {nobody}; running here: --cluster class-2\n"
+    )
+
+
+def test_where_nothing_runs_it_says_how_to_start(
+    state: Path, nobody: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "twitter", "--nodes", nobody]) == 2
+    assert "no cluster runs here: python -m kvnode.cluster start" in capsys.readouterr().err
+    a_cluster(state, "long-dead")
+    assert main(["run", "twitter", "--cluster", "long-dead"]) == 2
+    assert "no node answers at http://127.0.0.1:1; no cluster runs here" in capsys.readouterr().err
+
+
+def test_a_replay_without_nodes_fails_likewise(
+    state: Path, nobody: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    header = Header(started_at="2030-01-02T03:04:05Z", seed=1, settings={}, nodes=["node-1"], replicas=3)
+    done = Done(
+        workload="twitter",
+        due_s=0.0,
+        sent_s=0.0,
+        done_s=0.1,
+        operation=Get(kind="read", persona="x", key="k"),
+    )
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, (header, done))) + b"\n")
+    assert main(["replay", str(path), "--nodes", nobody]) == 2
+    assert f"no node answers at {nobody}" in capsys.readouterr().err
