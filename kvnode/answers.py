@@ -95,7 +95,7 @@ class ActorTotals(TypedDict):
 
 
 class IncrementAnswer(TypedDict):
-    """A counter's totals that w replicas made durable. Not idempotent: a retry may count twice."""
+    """A counter's totals that w replicas made durable. Without an actor not idempotent: a retry may count twice."""
 
     key: str
     value: int
@@ -105,6 +105,7 @@ class IncrementAnswer(TypedDict):
     w: int
     acknowledged_by: list[str]
     node: str
+    cause: str
     idempotent: bool
     note: NotRequired[str]
 

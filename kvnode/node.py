@@ -284,8 +284,7 @@ class Node:
         """Serve a client's request here or at a node that holds the key: an HTTP status and a JSON body."""
         cause = cause or self.runtime.random.getrandbits(64)
         if not self.ring.is_member:
-            error = NotAMember(self._why_no_member())
-            return error.status, _encode_json(error.problem())
+            return _failed(NotAMember(self._why_no_member()), cause)
         if self.name in self._coordinators(request):
             return await self._coordinate(request, cause)
         return await self._forward(request, cause)
@@ -326,7 +325,8 @@ class Node:
                     self.request_counts["count"] += 1
         except KvError as error:
             self.request_counts["failed"] += error.status >= 500
-            return error.status, _encode_json(error.problem())
+            self.traces.note(cause, f"told the client of an error {error.status}")
+            return _failed(error, cause)
         return 200, _encode_json(answer)
 
     async def _forward(self, request: requests.Request, cause: int) -> tuple[int, bytes]:
@@ -358,7 +358,7 @@ class Node:
                 return answer.status, answer.body
             why = answer.why if isinstance(answer, Refused) else "the ring changed"
             error = GatewayTimeout(f"nobody coordinates this request ({why})", definite=True)
-        return error.status, _encode_json(error.problem())
+        return _failed(error, cause)
 
     async def _ask_to_coordinate(self, peers: list[str], request: bytes, cause: int, epoch: int) -> Answer:
         def question(peer: str, id_: int) -> Forward:
@@ -385,6 +385,11 @@ class Node:
             status, body = await self._coordinate(requests.decode_request(message.request), message.cause)
         except Exception as error:  # noqa: BLE001 - a request that finds a fault in us must not end every node in turn
             self.runtime.log("internal_error", level="error", forwarded_by=peer, error=repr(error))
-            problem = InternalError(f"{self.name} found a fault in itself; its log says more").problem()
-            status, body = InternalError.status, _encode_json(problem)
+            fault = InternalError(f"{self.name} found a fault in itself; its log says more")
+            status, body = _failed(fault, message.cause)
         self.runtime.network.send(peer, Forwarded(message.id, status, body))
+
+
+def _failed(error: KvError, cause: int) -> tuple[int, bytes]:
+    """The answer to a request that failed. It names its trace, as every answer does: a failure can be followed too."""
+    return error.status, _encode_json(error.problem() | {"cause": f"{cause:016x}"})

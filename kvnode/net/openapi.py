@@ -253,6 +253,10 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
             "status": {"type": "integer"},
             "detail": _string(),
             "definite": {"type": "boolean", "description": "true: no replica can have applied the write"},
+            "cause": _string(
+                pattern="^[0-9a-f]{16}$",
+                description="of a request that reached the database: see /trace/{id}",
+            ),
         },
     }
     return {

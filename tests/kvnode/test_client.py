@@ -109,6 +109,10 @@ def paused_url() -> Iterator[str]:
             lambda c: c.increment("likes", "me", 5, 1, w=2),
             ("POST", "/counter/likes?w=2", {"actor": "me", "increments": 5, "decrements": 1}),
         ),
+        (
+            lambda c: c.increment("likes", increments=0, decrements=2, w=2),
+            ("POST", "/counter/likes?w=2", {"increment": 0, "decrement": 2}),
+        ),
         (lambda c: c.counter("likes", r=1), ("GET", "/counter/likes?r=1", None)),
         (lambda c: c.counter_replicas("likes"), ("GET", "/counter/likes/replicas", None)),
         (lambda c: c.health(0), ("GET", "/health", None)),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from kvnode.messages import Forward
+from kvnode.messages import Forward, StoreRecord
 from kvnode.requests import Add, Count, Get, Put
 
 Play = Callable[..., None]
@@ -84,5 +84,39 @@ def test_who_is_suspected_is_asked_only_if_nobody_else_is_there(play: Play) -> N
         await rooms.until(lambda: rooms.nodes["node-1"].members.state("node-2") == "suspect")
         status, put = await rooms.ask("node-1", Put(key, b"1"))
         assert (status, put["node"]) == (200, "node-3")
+
+    play(story, 5)
+
+
+def test_a_write_that_fails_names_its_trace_and_the_trace_tells_how_far_it_got(play: Play) -> None:
+    """1. A PUT met no quorum. 2. Its 503 named no trace, so nobody could see which replica had it nevertheless."""
+
+    async def story(rooms: Any) -> None:
+        key = rooms.key_of("node-1", "node-2", "node-3")
+        rooms.wire.drops = lambda sender, receiver, message: (
+            receiver == "node-3" and isinstance(message, StoreRecord)
+        )
+        status, problem = await rooms.ask("node-1", Put(key, b"1", w=3))
+        assert (status, problem["definite"]) == (503, False)
+        story = await rooms.nodes["node-1"].inquiries.trace(int(problem["cause"], 16))
+        assert {node for node, event in story if event[1] == "stored"} == {"node-1", "node-2"}
+        assert story[-1][1][1] == "told the client of an error 503"
+
+    play(story, 3)
+
+
+@pytest.mark.parametrize(
+    "request_of", [Get, lambda key: Put(key, b"1"), lambda key: Add(key, "ann", 1, 0), Count]
+)
+def test_a_forward_that_fails_names_the_trace_of_the_node_that_forwarded(play: Play, request_of: Any) -> None:
+    async def story(rooms: Any) -> None:
+        key = rooms.key_of("node-2", "node-3", "node-4")
+        rooms.wire.drops = lambda sender, receiver, message: isinstance(message, Forward)
+        status, problem = await rooms.ask("node-1", request_of(key))
+        assert status == 504
+        trace = await rooms.nodes["node-1"].inquiries.trace(int(problem["cause"], 16))
+        assert ("node-1", "forwarded the request to", "node-2") in [
+            (node, *event[1:]) for node, event in trace
+        ]
 
     play(story, 5)
