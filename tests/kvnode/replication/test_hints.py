@@ -194,7 +194,9 @@ def test_a_hint_that_says_the_date_ages_from_the_next_start_on(play: Play) -> No
 
 
 @pytest.mark.parametrize("row", [b"", b"not a hint", b"\x95" * 5_000, msgspec.msgpack.encode(["node-3", 1])])
-def test_a_row_that_is_no_hint_though_its_checksum_fits_is_reported_and_dropped(play: Play, row: bytes) -> None:
+def test_a_row_that_is_no_hint_though_its_checksum_fits_is_reported_and_dropped(
+    play: Play, row: bytes
+) -> None:
     async def story(rooms: Any) -> None:
         rooms.stop("node-1")
         await rooms.disks["node-1"].commit([Row("hints", 0, "x", row, checksum("x", row))])
