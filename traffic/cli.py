@@ -22,6 +22,7 @@ from traffic.process import loop_factory, open_standard_streams
 from traffic.rates import checked_rate
 from traffic.recording import BadRecording
 from traffic.run import CannotRun
+from traffic.service.access import link
 from traffic.service.serve import CannotServe, serve
 
 NODES_DEFAULT = "http://127.0.0.1:9999,http://127.0.0.1:10000,http://127.0.0.1:10001"
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "report":
             return cli_run.report_of(options)
+        if options.command == "page":
+            return _page(options.port)
         if options.token is not None:
             os.environ["QUORUM_LAB_TOKEN"] = options.token  # the one place where the store looks
         addresses = _addresses(options)
@@ -89,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     replay_command = commands.add_parser("replay", help="play a recorded run again")
     cli_run.add_replay(replay_command)
     cli_run.add_report(commands.add_parser("report", help="a report of a recorded run, without a cluster"))
+    page_command = commands.add_parser("page", help="the link to the status page that may break nodes, too")
+    page_command.add_argument("--port", type=_port, default=7342, help="of the running service, default 7342")
     for command in (serve_command, run_command, replay_command):
         where = command.add_mutually_exclusive_group()
         where.add_argument("--nodes", metavar="URL,URL,…", help=f"default {NODES_DEFAULT}")
@@ -105,6 +110,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--w", type=int, default=2, help="write quorum, default 2")
         command.add_argument("--seed", type=int, help="play the same traffic again")
     return parser
+
+
+def _page(port: int) -> int:
+    if (control := link(port)) is None:
+        reason = f"no service of this user runs on port {port}; python -m traffic serve starts one"
+        return _complain(NoCluster(reason), BAD_ARGUMENTS)
+    print(control)
+    return 0
 
 
 def _addresses(options: argparse.Namespace) -> list[Address]:

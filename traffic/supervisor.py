@@ -22,11 +22,20 @@ ANSWER_TIMEOUT_S = 40.0  # a restart waits until the node is ready
 
 
 class Refused(Exception):
-    """The command was not carried out; the text says why."""
+    """The command was not carried out; the text says why. is_senseless: it could never be, as it was put."""
+
+    def __init__(self, reason: str, *, is_senseless: bool = False) -> None:
+        super().__init__(reason)
+        self.is_senseless = is_senseless
+
+
+class NobodyThere(Refused):
+    """No supervisor of this cluster is known, or it does not answer."""
 
 
 class Topology(Struct):
     regions: dict[str, str] = {}
+    name: str = ""
 
 
 class NodeState(Struct):
@@ -36,6 +45,7 @@ class NodeState(Struct):
     url: str
     state: str = "running"
     reason: str | None = None
+    since_ms: float | None = None
     restarts: int = 0
     rules: dict[str, dict[str, float | bool | str]] = {}
     clock_skew_ms: float = 0.0
@@ -51,6 +61,7 @@ class State(Struct):
 class _Answer(Struct):
     ok: bool = False
     error: str = ""
+    kind: str = ""
 
 
 class Supervisor:
@@ -90,7 +101,7 @@ class Supervisor:
         """Have it carried out. Refused: it was not, or there is nobody."""
         state = self.state()
         if state is None or not state.socket:
-            raise Refused("no supervisor of this cluster is known here")
+            raise NobodyThere("no supervisor of this cluster is known here")
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 reader, writer = await asyncio.open_unix_connection(state.socket, limit=ANSWER_BYTES_MAX)
@@ -100,9 +111,9 @@ class Supervisor:
                 finally:
                     writer.close()
         except (OSError, TimeoutError, ValueError) as error:  # ValueError: too long, or no JSON
-            raise Refused(f"the supervisor does not answer: {error or type(error).__name__}") from None
+            raise NobodyThere(f"the supervisor does not answer: {error or type(error).__name__}") from None
         if not answer.ok:
-            raise Refused(answer.error)
+            raise Refused(answer.error, is_senseless=answer.kind == "BadCommand")
 
 
 def _changed_ns(path: Path) -> int:

@@ -190,7 +190,7 @@ def show(
     tell(table(rows))
     if address is not None:
         tell(f"\nThe notebook:  {address.url}")
-    tell(f"{'' if address else chr(10)}Status page:   {traffic}")
+    tell(f"{'' if address else chr(10)}Status page:   {TrafficService(traffic).page}")
     tell("\nCtrl-C stops everything that was started here.")
 
 

@@ -7,15 +7,26 @@ or anything that generates load; the generators run in their own process.
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import requests
 
+from kvnode.cluster.places import state_root
 from labkit.errors import LabError
 
 Json = dict[str, Any]
 REQUEST_TIMEOUT_S = 5.0
 CHECK_TIMEOUT_S = 60.0
+FAULT_TIMEOUT_S = 45.0  # a restart waits until the node is ready
+FAULTS = "/api/real/cluster/faults"
+TOKENS = "traffic-control"
+
+
+def token_file(port: int) -> Path:
+    """Where the service on this port leaves its token, for programs of this user alone."""
+    return state_root() / TOKENS / f"{port}.token"
 
 
 class TrafficService:
@@ -51,6 +62,28 @@ class TrafficService:
         answer = self._call("GET", f"/api/real/twitter/active_tweets?limit={limit}")
         return cast(list[Json], answer.get("tweets", []))
 
+    @property
+    def page(self) -> str:
+        """The status page, for this user's browser: the link carries the token, so that nodes can be broken there."""
+        token = self._token()
+        return f"{self.url}/#token={token}" if token else f"{self.url}/"
+
+    def faults(self) -> Json:
+        """What is broken now, in words; `allowed` says whether this user may change it."""
+        return self._call("GET", FAULTS)
+
+    def fault(self, action: str, **arguments: Any) -> Json:
+        """Break or mend through the service: `fault("kill", node="node-2")`, `fault("heal")`."""
+        body = {"action": action, **arguments}
+        return self._call("POST", FAULTS, body, timeout_s=FAULT_TIMEOUT_S)
+
+    def _token(self) -> str | None:
+        """What the service left for programs of this user at its start; None if it is somebody else's service."""
+        try:
+            return token_file(urlsplit(self.url).port or 80).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+
     def is_answering(self) -> bool:
         """Whether a traffic service answers at this address."""
         try:
@@ -63,8 +96,12 @@ class TrafficService:
         if http is None:
             http = self._local.http = requests.Session()
             http.trust_env = False
+        token = self._token() if path == FAULTS else None
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            answer = http.request(method, self.url + path, json=body, timeout=timeout_s or REQUEST_TIMEOUT_S)
+            answer = http.request(
+                method, self.url + path, json=body, headers=headers, timeout=timeout_s or REQUEST_TIMEOUT_S
+            )
         except requests.RequestException as error:
             raise LabError(
                 f"The traffic service at {self.url} does not answer.",

@@ -7,10 +7,9 @@ probes.py), who may call (guards.py), sockets and signals (serve.py).
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -25,26 +24,22 @@ from traffic.clock import monotonic
 from traffic.fleet.commands import Change, Command, Engine, Time
 from traffic.presets import PRESETS
 from traffic.service import openapi
+from traffic.service.access import Access
+from traffic.service.bodies import LISTED_MAX, body_of, limit_of, order_of, readable
+from traffic.service.cluster_api import ClusterApi
 from traffic.service.documents import active_documents
-from traffic.service.feed import ORDERS, Order, active_tweets
+from traffic.service.feed import active_tweets
 from traffic.service.guards import Guards
 from traffic.service.metrics import exposition
-from traffic.service.probes import read_through_every_node, write_through_every_node
 from traffic.service.problems import Problem, from_bug, from_http_exception, from_problem
 from traffic.service.products import active_products
 from traffic.service.routing import Path
-from traffic.stores.base import StoreError
 
-LISTED_DEFAULT = 50
-LISTED_MAX = 200
 STREAM_EVERY_S = 0.5
 STREAMS_MAX = 64
 STATS_AGE_S_MAX = 0.2
-KEY_BYTES_MAX = 512
 EVIDENCE_MAX = 20
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-T = TypeVar("T", bound=Struct)
 
 
 class Choice(Struct, forbid_unknown_fields=True):
@@ -56,9 +51,12 @@ class Choice(Struct, forbid_unknown_fields=True):
 class Api:
     """The endpoints over one engine. `closing` ends the event streams."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, access: Access | None = None) -> None:
+        """access: without it nobody can break anything from here."""
         self._engine = engine
         self._generator = engine.own
+        access = access or Access(None, why_not="this service was started without a token")
+        self._cluster = ClusterApi(engine.own, access, changed=self._forget_picture)
         self._picture: dict[str, Any] = {}
         self._encoded = b""
         self._pictured_s = float("-inf")
@@ -83,8 +81,9 @@ class Api:
                 Path(f"{real}/twitter/active_tweets", GET=self.tweets),
                 Path(f"{real}/collab/active_documents", GET=self.documents),
                 Path(f"{real}/inventory/active_products", GET=self.products),
-                Path(f"{real}/cluster/write_test", POST=self.write_test),
-                Path(f"{real}/cluster/read_test/{{key:path}}", GET=self.read_test),
+                Path(f"{real}/cluster/faults", GET=self._cluster.faults, POST=self._cluster.do),
+                Path(f"{real}/cluster/write_test", POST=self._cluster.write_test),
+                Path(f"{real}/cluster/read_test/{{key:path}}", GET=self._cluster.read_test),
                 Path(f"{real}/stream", GET=self.stream),
                 Path("/metrics", GET=self.metrics),
                 Path("/openapi.json", GET=self.openapi),
@@ -114,21 +113,21 @@ class Api:
         return JSONResponse({"success": True, "workload": workload, "rows": self._engine.series(workload)})
 
     async def tweets(self, request: Request) -> Response:
-        limit, order = _limit(request), _order(request)
-        with _readable():
+        limit, order = limit_of(request), order_of(request)
+        with readable():
             tweets = await active_tweets(self._generator, limit, order)
         total = max(self._picture_now()["active_tweets"], len(tweets))
         return JSONResponse({"success": True, "tweets": tweets, "total_active": total})
 
     async def documents(self, request: Request) -> Response:
-        limit = _limit(request)
-        with _readable():
+        limit = limit_of(request)
+        with readable():
             documents, total = await active_documents(self._generator, limit)
         return JSONResponse({"success": True, "documents": documents, "total_active": total})
 
     async def products(self, request: Request) -> Response:
-        limit = _limit(request)
-        with _readable():
+        limit = limit_of(request)
+        with readable():
             products, total = await active_products(self._generator, limit)
         return JSONResponse({"success": True, "products": products, "total_active": total})
 
@@ -154,20 +153,6 @@ class Api:
         ]
         return JSONResponse({"success": True, "presets": found})
 
-    async def read_test(self, request: Request) -> Response:
-        key = request.path_params["key"]
-        if not 1 <= len(key.encode()) <= KEY_BYTES_MAX:
-            raise Problem(400, f"a key has 1 to {KEY_BYTES_MAX} bytes, got {len(key.encode())}")
-        report = await read_through_every_node(self._generator, key)
-        statuses = {result["status"] for result in report["results"]}
-        if "ok" in statuses:
-            return JSONResponse(report)
-        if "not found" in statuses:
-            raise Problem(404, f"no node has the key {key!r}", **_but_success(report))
-        if statuses == {"refused"}:
-            raise Problem(400, f"no node takes this key: {report['results'][0]['detail']}")
-        raise Problem(503, "no node could read it", **_but_success(report))
-
     async def stream(self, request: Request) -> Response:
         if self._streams >= STREAMS_MAX:
             raise Problem(429, f"{STREAMS_MAX} event streams are open already")
@@ -188,7 +173,7 @@ class Api:
 
     async def change(self, request: Request) -> Response:
         workload = self._known(request.path_params["workload"])
-        change = await _body(request, Change)
+        change = await body_of(request, Change)
         if change is None:
             raise Problem(400, 'expected a JSON body such as {"rate": 100}, got none')
         if change.preset is not None:
@@ -209,7 +194,7 @@ class Api:
 
     async def set_clock(self, request: Request) -> Response:
         """Another hour, day or speed for the people in the traffic."""
-        time = await _body(request, Time)
+        time = await body_of(request, Time)
         if time is None:
             raise Problem(400, 'expected a JSON body such as {"hour": 20}, got none')
         await self._tell(Command("time", time=time))
@@ -231,19 +216,13 @@ class Api:
             }
         )
 
-    async def write_test(self, request: Request) -> Response:
-        report = await write_through_every_node(self._generator)
-        if all(result["status"] != "ok" for result in report["results"]):
-            raise Problem(503, "no node took the write", **_but_success(report))
-        return JSONResponse(report)
-
     # --- inside -------------------------------------------------------------------------------------------
 
     def _picture_now(self) -> dict[str, Any]:
         """The picture, at most STATS_AGE_S_MAX old: many watchers cost as much as one."""
         now_s = monotonic()
         if now_s - self._pictured_s > STATS_AGE_S_MAX:
-            self._picture = self._engine.stats()
+            self._picture = {**self._engine.stats(), "faults": self._cluster.picture()}
             self._encoded = msgspec.json.encode(self._picture)
             self._pictured_s = now_s
         return self._picture
@@ -266,7 +245,10 @@ class Api:
         except ValueError as error:
             raise Problem(400, str(error)) from None
         finally:
-            self._pictured_s = float("-inf")
+            self._forget_picture()
+
+    def _forget_picture(self) -> None:
+        self._pictured_s = float("-inf")
 
     async def _told(self, command: Command) -> Response:
         await self._tell(command)
@@ -286,7 +268,7 @@ class Api:
             self._streams -= 1
 
     async def _chosen(self, request: Request) -> str | None:
-        choice = await _body(request, Choice)
+        choice = await body_of(request, Choice)
         return None if choice is None or choice.workload is None else self._known(choice.workload)
 
     def _known(self, workload: str) -> str:
@@ -299,42 +281,3 @@ class Api:
         if preset not in PRESETS:
             raise Problem(404, f"there is no preset {preset!r}; there is: {', '.join(PRESETS)}")
         return preset
-
-
-@contextlib.contextmanager
-def _readable() -> Iterator[None]:
-    """A database that cannot be read is a 503, not a traceback."""
-    try:
-        yield
-    except StoreError as error:
-        raise Problem(503, f"the database cannot be read now: {error}", definite=True) from None
-
-
-async def _body(request: Request, shape: type[T]) -> T | None:
-    """The JSON body, checked; None if there is none."""
-    body = await request.body()
-    if not body.strip():
-        return None
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise Problem(400, f"the body makes no sense: {error}") from None
-
-
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(LISTED_DEFAULT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LISTED_MAX):
-        raise Problem(400, f"limit must be a number between 1 and {LISTED_MAX}, got {text[:40]!r}")
-    return int(text)
-
-
-def _order(request: Request) -> Order:
-    text = request.query_params.get("order", ORDERS[0])
-    for order in ORDERS:
-        if order == text:
-            return order
-    raise Problem(400, f"order must be one of {', '.join(ORDERS)}, got {text[:40]!r}")
-
-
-def _but_success(report: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in report.items() if name != "success"}

@@ -17,12 +17,14 @@ Schema = dict[str, Any]
 
 _PROBLEMS = {
     400: "What was sent makes no sense; the detail says what and where, and what was expected",
+    401: "This needs the token of the service",
     403: "A foreign Host or Origin",
     404: "There is no such workload, preset, key or path",
     405: "No such method here",
+    409: "The cluster's supervisor did not do it; the detail says why",
     413: "A body beyond its bound",
     415: "A body that is not application/json",
-    429: "Too many event streams are open",
+    429: "Too many at once: event streams, or commands under way",
     503: "The database cannot be reached now; `definite` says whether a write may have happened",
 }
 _ALWAYS = (400, 403, 405)
@@ -76,6 +78,7 @@ def _operation(
     parameters: list[Schema] | None = None,
     body: Schema | None = None,
     media_type: str = "application/json",
+    needs_token: bool = False,
 ) -> Schema:
     content = {media_type: {"schema": answer or {"type": "object"}}}
     responses: dict[str, Schema] = {"200": {"description": "As asked", "content": content}}
@@ -83,6 +86,8 @@ def _operation(
         problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
         responses[str(status)] = {"description": _PROBLEMS[status], "content": problem}
     operation: Schema = {"summary": summary, "responses": responses}
+    if needs_token:
+        operation["security"] = [{"token": []}]
     if parameters:
         operation["parameters"] = parameters
     if body:
@@ -105,6 +110,34 @@ _VERDICT = _object(
         "evidence": _list(_TEXT),
     }
 )
+_FAULTS = {
+    "known": {**_YES, "description": "Whether a supervisor of this cluster is known here"},
+    "nodes": {
+        "type": "object",
+        "additionalProperties": _object(
+            {"state": _TEXT, "reason": _maybe(_TEXT), "since_ms": _maybe({"type": "number"})}
+        ),
+    },
+    "topology": _maybe(_TEXT),
+    "broken": _list(_object({"what": _TEXT, "nodes": _list(_TEXT), "says": _TEXT, "mend": _TEXT})),
+}
+
+
+def _deed(action: str, **fields: Schema) -> Schema:
+    """One thing to do; every field that is named must be there."""
+    properties = {"action": {"const": action}, **fields}
+    return _object(properties, closed=True, required=["action", *fields])
+
+
+_NODE = {**_TEXT, "examples": ["node-2"]}
+_DEEDS = [
+    *(_deed(action, node=_NODE) for action in ("kill", "pause", "resume", "restart", "isolate")),
+    _deed("partition", groups=_list(_list(_TEXT))),
+    _deed("heal"),
+    _deed("delay", delay_ms={"type": "number", "minimum": 0}),
+    _deed("topology", name={"type": "string", "examples": ["three-regions"]}),
+    _deed("reset"),
+]
 
 
 def _stats(workloads: Sequence[str]) -> Schema:
@@ -139,6 +172,7 @@ def _stats(workloads: Sequence[str]) -> Schema:
             "nodes": {"type": "object", "additionalProperties": node},
             "journal": _object({"kept": _YES, "why_not": _maybe(_TEXT)}),
             "convergence": {"type": "object"},
+            "faults": _object(_FAULTS),
         }
     )
 
@@ -272,6 +306,19 @@ def describe(
                 parameters=[limit],
             )
         },
+        f"{real}/cluster/faults": {
+            "get": _operation(
+                "What is broken now, and whether this request may change it",
+                answer=_object({"success": _YES, "allowed": _YES, **_FAULTS}),
+            ),
+            "post": _operation(
+                "Break or mend nodes and links, through the cluster's supervisor",
+                answer=_object({"success": _YES, **_FAULTS}),
+                problems=(401, 409, 429, 503),
+                body=_body({"oneOf": _DEEDS}),
+                needs_token=True,
+            ),
+        },
         f"{real}/cluster/write_test": {
             "post": _operation("One write through every node", answer=_probes("test_key"), problems=(503,))
         },
@@ -307,5 +354,14 @@ def describe(
             "description": "Real traffic on a real cluster: three worlds, steered and watched.",
         },
         "paths": paths,
-        "components": {"schemas": {"Problem": problem}},
+        "components": {
+            "schemas": {"Problem": problem},
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Made at each start of the service, in a file that only its user can read",
+                }
+            },
+        },
     }

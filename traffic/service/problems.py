@@ -35,7 +35,8 @@ def document(status: int, detail: str, **more: Any) -> Response:
         "detail": detail,
         **more,
     }
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 async def from_problem(request: Request, error: Exception) -> Response:

@@ -25,6 +25,7 @@ from traffic.fleet.commands import Command, Engine
 from traffic.fleet.front import CannotBegin, Fleet
 from traffic.generator import Generator
 from traffic.process import calm_collector
+from traffic.service.access import Access, link
 from traffic.service.api import Api
 from traffic.stores.kvnode import connect
 
@@ -74,20 +75,9 @@ async def serve(
         engine = Alone(generator)
     else:
         engine = Fleet(generator, processes=processes, settings=settings, journals=journals)
-    api = Api(engine)
-    server = _Server(
-        uvicorn.Config(
-            api.application(),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-            limit_concurrency=CONNECTIONS_MAX,
-        )
-    )
+    access = Access.make(port)
+    api = Api(engine, access)
+    server = _server(api)
 
     def stop() -> None:
         api.closing.set()
@@ -102,6 +92,7 @@ async def serve(
     try:
         await engine.begin()
     except CannotBegin as error:
+        access.close()
         raise CannotServe(str(error), BROKEN) from None
     calm_collector()
     if start:
@@ -110,8 +101,27 @@ async def serve(
     while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
         await asyncio.sleep(0.005)
     print(f"ready traffic http://{HOST}:{port}", flush=True)
+    if sys.stdout.isatty() and (control := link(port)):
+        print(f"status page, with control over failures: {control}", flush=True)
     await serving
+    access.close()
     return await _close(engine)
+
+
+def _server(api: Api) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            api.application(),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+            limit_concurrency=CONNECTIONS_MAX,
+        )
+    )
 
 
 async def _close(engine: Engine) -> int:

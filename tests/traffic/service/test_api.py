@@ -11,13 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from traffic.driver import Settings
-from traffic.fleet.alone import Alone
-from traffic.generator import Generator
-from traffic.service.api import Api
 from traffic.stores.memory import MemoryStore, Version
 
-HEADERS = {"Host": "127.0.0.1:7342"}
 SEED_URLS = [
     ("GET", "/api/real/traffic/stats"),
     ("GET", "/api/real/twitter/active_tweets"),
@@ -25,37 +20,6 @@ SEED_URLS = [
     ("GET", "/api/real/collab/active_documents"),
     ("GET", "/api/real/inventory/active_products"),
 ]
-
-
-class Service:
-    """The application and a generator on the test client's event loop, which its lifespan messages frame."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            await self._application(scope, receive, send)
-            return
-        await receive()
-        generator = Generator(self._store, settings=Settings(rate=200), seed=1)
-        self._application = Api(Alone(generator)).application()
-        await generator.begin()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await generator.close()
-        await send({"type": "lifespan.shutdown.complete"})
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore(latency_s=0.0005)
-
-
-@pytest.fixture
-def client(store: MemoryStore) -> Iterator[TestClient]:
-    with TestClient(Service(store), headers=HEADERS, raise_server_exceptions=False) as made:
-        yield made
 
 
 def stats(client: TestClient) -> Any:

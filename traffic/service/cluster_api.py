@@ -1,0 +1,94 @@
+"""The endpoints about the cluster itself: proofs that it is there, and breaking and mending it.
+
+Here: paths' bodies and statuses. Must not live here: what is broken and how (breaking.py), the supervisor's socket
+(supervisor.py), who may (access.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from traffic.generator import Generator
+from traffic.service.access import Access
+from traffic.service.bodies import body_of, but_success
+from traffic.service.breaking import Failure, command_of, picture
+from traffic.service.probes import read_through_every_node, write_through_every_node
+from traffic.service.problems import Problem
+from traffic.supervisor import NobodyThere, Refused
+
+KEY_BYTES_MAX = 512
+UNDER_WAY_MAX = 8
+
+
+class ClusterApi:
+    """changed: called when something was done, so that the next picture is a fresh one."""
+
+    def __init__(self, generator: Generator, access: Access, *, changed: Callable[[], None]) -> None:
+        self._generator = generator
+        self._access = access
+        self._changed = changed
+        self._under_way = 0
+
+    def picture(self) -> dict[str, Any]:
+        """What is broken now, for everybody to see."""
+        return picture(self._generator.supervisor.state())
+
+    async def faults(self, request: Request) -> Response:
+        """What is broken now, and whether this request could change it."""
+        allowed = self._access.allows(request.headers.get("authorization"))
+        return JSONResponse({"success": True, "allowed": allowed, **self.picture()})
+
+    async def do(self, request: Request) -> Response:
+        """Break or mend, through the cluster's supervisor. For whoever has the token."""
+        self._authorize(request)
+        failure = await body_of(request, Failure)
+        if failure is None:
+            raise Problem(400, 'expected a JSON body such as {"action": "kill", "node": "node-2"}, got none')
+        if self._under_way >= UNDER_WAY_MAX:
+            raise Problem(429, f"{UNDER_WAY_MAX} commands are under way already")
+        self._under_way += 1
+        try:
+            await self._generator.supervisor.tell(command_of(failure))
+        except NobodyThere as error:
+            raise Problem(503, str(error)) from None
+        except Refused as error:
+            raise Problem(400 if error.is_senseless else 409, str(error)) from None
+        finally:
+            self._under_way -= 1
+            self._changed()
+        return JSONResponse({"success": True, **self.picture()})
+
+    async def read_test(self, request: Request) -> Response:
+        key = request.path_params["key"]
+        if not 1 <= len(key.encode()) <= KEY_BYTES_MAX:
+            raise Problem(400, f"a key has 1 to {KEY_BYTES_MAX} bytes, got {len(key.encode())}")
+        report = await read_through_every_node(self._generator, key)
+        statuses = {result["status"] for result in report["results"]}
+        if "ok" in statuses:
+            return JSONResponse(report)
+        if "not found" in statuses:
+            raise Problem(404, f"no node has the key {key!r}", **but_success(report))
+        if statuses == {"refused"}:
+            raise Problem(400, f"no node takes this key: {report['results'][0]['detail']}")
+        raise Problem(503, "no node could read it", **but_success(report))
+
+    async def write_test(self, request: Request) -> Response:
+        report = await write_through_every_node(self._generator)
+        if all(result["status"] != "ok" for result in report["results"]):
+            raise Problem(503, "no node took the write", **but_success(report))
+        return JSONResponse(report)
+
+    def _authorize(self, request: Request) -> None:
+        if self._access.token is None:
+            raise Problem(403, f"nobody can break or mend nodes from here: {self._access.why_not}")
+        if not self._access.allows(request.headers.get("authorization")):
+            port = request.url.port or 80
+            raise Problem(
+                401,
+                "breaking and mending nodes needs the token of this service; "
+                f"`python -m traffic page --port {port}` tells its user the link that carries it",
+            )
