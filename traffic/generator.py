@@ -32,6 +32,7 @@ from traffic.journal_keeping import JournalKeeping
 from traffic.membership import Membership
 from traffic.nodes import NodeTable
 from traffic.promises import Promises
+from traffic.retirement import Retirement
 from traffic.stores.base import TrafficStore
 from traffic.supervisor import Supervisor
 from traffic.tap import Tap, Together
@@ -69,24 +70,36 @@ class Generator:
         self.estate = Estate(journals, self.books.reads) if journals and heir else None
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
         self.promises = Promises(store.replicas)
+        self._retirement = Retirement()
         self._watch = Watch(store, self.nodes)
         now = datetime.now()
         self.clock = SimulatedClock(hour=now.hour + now.minute / 60, weekday=WEEKDAYS[now.weekday()])
         self.preset: str | None = None
         self.supervisor = Supervisor(lambda: {name: store.url(name) for name in store.nodes})
         self._membership = Membership(store, self.nodes, addresses=self.supervisor.urls)
-        tag = secrets.token_hex(2)
-        self.drivers: dict[str, Driver] = {
-            name: self._driver(name, world, tag, settings) for name, world in worlds.items()
-        }
+        self._worlds = worlds
+        self.drivers: dict[str, Driver] = self._new_drivers(
+            {
+                name: settings
+                if name in STARTED_BY_DEFAULT
+                else replace(settings, rate=world.rate, shape=None)
+                for name, world in worlds.items()
+            }
+        )
+        self._counting_since_ms = int(time.time() * 1000)
         self._somebody_died = asyncio.Event()
+        self._tap: Tap | None = None
         self.set_tap(None)
+        self._driving: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    def _new_drivers(self, settings: Mapping[str, Settings]) -> dict[str, Driver]:
+        """New people in every world, under new keys; drivers that have counted nothing yet."""
+        tag = secrets.token_hex(2)
+        return {name: self._driver(name, world, tag, settings[name]) for name, world in self._worlds.items()}
+
     def _driver(self, name: str, world: World, tag: str, settings: Settings) -> Driver:
-        """`settings` are those of the worlds that start by default; the others take r and w from them."""
-        default = name in STARTED_BY_DEFAULT
         workload = world.make(self._random(name), tag)
         if hasattr(workload, "hour_of_day"):  # it lives by the hour: let it be that of the simulated clock
             workload.hour_of_day = self.clock.hour
@@ -97,8 +110,8 @@ class Generator:
             totals=self.totals,
             books=self.books,
             convergence=self.convergence,
-            random=self._random("arrivals" if default else f"arrivals of {name}"),
-            settings=settings if default else replace(settings, rate=world.rate, shape=None),
+            random=self._random("arrivals" if name in STARTED_BY_DEFAULT else f"arrivals of {name}"),
+            settings=settings,
             schedule=world.schedule() if world.schedule else None,
         )
 
@@ -117,13 +130,13 @@ class Generator:
         self._spawn(self.convergence.run())
         self._spawn(self._upkeep())
         self._spawn(self._settle_estates())
-        for driver in self.drivers.values():
-            self._spawn(driver.run())
+        self._drive()
 
     async def close(self, *, keep_journal: bool = False) -> None:
         """keep_journal: leave it to a successor, as if this process had been killed."""
         for driver in self.drivers.values():
             await driver.close()
+        await self._retirement.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -173,13 +186,29 @@ class Generator:
 
     def set_tap(self, tap: Tap | None) -> None:
         """Tell `tap` of every operation that ends, in all worlds; None: nobody but those who judge reads."""
+        self._tap = tap
         for driver in self.drivers.values():
             driver.tap = self.promises if tap is None else Together(self.promises, tap)
 
     def reset(self) -> None:
-        """Begin the measured gap anew."""
-        for driver in self.drivers.values():
-            driver.recorder.reset_gap(monotonic())
+        """A new class: every count, record and ledger begins anew, in new worlds without known mistakes; rates,
+        patterns and quorums stay, and what ran goes on. The data of the class before stays in the database. What it
+        has still out is answered to its own records, so that nothing of it, such as a write at w=1, is counted here.
+        """
+        before = list(self.drivers.items())
+        running = [name for name, driver in before if driver.running]
+        for task in self._driving:
+            task.cancel()
+        self._retirement.take([driver for _, driver in before])
+        self.books = Books(self.store, self.nodes, self.totals, journal=self.journal)
+        self.promises = Promises(self.store.replicas)
+        self.drivers = self._new_drivers({name: driver.settings for name, driver in before})
+        self._counting_since_ms = int(time.time() * 1000)
+        self.set_tap(self._tap)
+        if self._driving:
+            self._drive()
+        for name in running:
+            self.start(name)
 
     def give_up(self, reason: str) -> None:
         """The generator is broken, by a cause outside of it."""
@@ -229,6 +258,7 @@ class Generator:
             "success": True,
             "running": self.running,
             "timestamp": now_ms,
+            "counting_since": self._counting_since_ms,
             "active_tweets": self.twitter.active,
             "active_documents": self._active("collab"),
             "active_products": self._active("inventory"),
@@ -283,10 +313,14 @@ class Generator:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _drive(self) -> None:
+        self._driving = [self._spawn(driver.run()) for driver in self.drivers.values()]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A task of ours never ends by itself; if one does, the generator is broken and says so."""

@@ -144,11 +144,6 @@ class Recorder:
         self._longest_gap_s = self.longest_gap_s(now_s)
         self._active = False
 
-    def reset_gap(self, now_s: float) -> None:
-        self._read()
-        self._longest_gap_s = 0.0
-        self._last_ok_s = now_s
-
     # --- what it amounts to -------------------------------------------------------------------------------
 
     @property

@@ -109,6 +109,11 @@ def without_rate(change: Change) -> Change:
     return structs.replace(change, rate=None, preset=None)
 
 
+def without_habits(change: Change) -> Change:
+    """What a reset leaves standing: new people have the usual habits, and no known mistake is switched on."""
+    return structs.replace(change, personas=None, read_share=None, bug=UNSET)
+
+
 async def obey(generator: Generator, command: Command) -> list[Verdict]:
     """Carry out a command on this one generator."""
     if command.do == "start":

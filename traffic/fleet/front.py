@@ -30,7 +30,7 @@ from kvnode.checkers import Verdict
 from traffic.books import merged as merged_verdicts
 from traffic.clock import monotonic
 from traffic.driver import Settings
-from traffic.fleet.commands import Change, Command, Time, added, obey, shared, without_rate
+from traffic.fleet.commands import Change, Command, Time, added, obey, shared, without_habits, without_rate
 from traffic.fleet.messages import LINE_BYTES_MAX, Birth, Order, Report
 from traffic.fleet.pictures import Stats, merged
 from traffic.generator import Generator
@@ -206,6 +206,10 @@ class Fleet:
             await obey(self.own, command)  # the model of all settings: what it refuses goes to nobody
         self._remember(command)
         await self._tell_all(shared(command, self._processes))
+        if (
+            command.do == "reset"
+        ):  # whoever has obeyed paints itself anew; what was painted before is out of date
+            self._forget_pictures()
         return []
 
     # --- inside: orders -----------------------------------------------------------------------------------
@@ -223,6 +227,15 @@ class Fleet:
             assert command.workload is not None
             before = self._changes.get(command.workload, Change())
             self._changes[command.workload] = added(before, command.change)
+        elif command.do == "reset":
+            self._changes = {name: without_habits(change) for name, change in self._changes.items()}
+
+    def _forget_pictures(self) -> None:
+        self._past.clear()
+        for member in self._members:
+            member.picture = None
+        for rows in self._series.values():
+            rows.clear()
 
     async def _tell_all(self, command: Command) -> None:
         """One that dies meanwhile is replaced by one that knows."""
@@ -352,8 +365,8 @@ class Fleet:
                         "t_s": round(monotonic() - self._began_s, 3),
                         "target_rate": workload["target_rate"] if workload["running"] else 0.0,
                         "achieved_rate": workload["achieved_rate"],
-                        "errors": workload["errors_total"] - old["errors_total"],
-                        "shed": workload["shed_total"] - old["shed_total"],
+                        "errors": max(0, workload["errors_total"] - old["errors_total"]),
+                        "shed": max(0, workload["shed_total"] - old["shed_total"]),
                         "in_flight": workload["in_flight"],
                         **{f"{part}_ms": value for part, value in workload["latency_ms"].items()},
                     }

@@ -168,7 +168,7 @@ class Api:
         return await self._told(Command("stop", await self._chosen(request)))
 
     async def reset(self, request: Request) -> Response:
-        """The measured longest gap starts anew ("reset for the next class")."""
+        """Counts, ledgers and records of reads begin anew ("reset for the next class"); data and settings stay."""
         return await self._told(Command("reset"))
 
     async def change(self, request: Request) -> Response:

@@ -232,7 +232,7 @@ def describe(
         f"{real}/traffic/stop": {
             "post": _operation("Stop one workload, or all", answer=_RUNNING, problems=(404,), body=choice)
         },
-        f"{real}/traffic/reset": {"post": _operation("Measure the longest gap anew", answer=_RUNNING)},
+        f"{real}/traffic/reset": {"post": _operation("Begin every count and ledger anew", answer=_RUNNING)},
         f"{real}/traffic/check": {
             "post": _operation(
                 "Read every acknowledged write back by quorum",
