@@ -288,6 +288,7 @@ class Generator:
             "region": node.region,
             "healthy": node.healthy(now_s),
             "state": self.nodes.state(name, now_s),
+            "said_by": self.nodes.opinions(name, now_s),
             **counts,
             "hints_pending": node.hints_pending,
             "keys": node.keys,

@@ -135,19 +135,30 @@ class NodeTable:
                 believed_in[region] = (*believed_in.get(region, ()), name)
         self._believed_in = believed_in
 
-    def state(self, name: str, now_s: float) -> str:
-        """ "unreachable" if it does not answer us and nobody who does calls it dead or suspect; else the
-        worst that reachable peers say. A node that answers us and is dead to its peers is cut off from
-        them."""
-        opinions = [
-            node.members.get(name, "alive")
+    def opinions(self, name: str, now_s: float) -> dict[str, str]:
+        """What each other node that answers us believes of this one, and since it answers: by who says so."""
+        return {
+            other: node.members.get(name, "alive")
             for other, node in self.nodes.items()
             if other != name and node.healthy(now_s)
-        ]
-        worst = max(opinions, key=lambda state: _RANK.get(state, 0), default="alive")
-        if worst == "alive" and not self.nodes[name].healthy(now_s):
-            return "unreachable"
-        return worst
+        }
+
+    def state(self, name: str, now_s: float) -> str:
+        """One word for what is known of a node: by our own questions first, then by the word of the others.
+
+        A node that does not answer us is "dead" or "suspect" if anybody who answers says so, else "unreachable". One
+        that does answer us is not dead: it is "cut off" if more than half of all nodes that answer call it dead,
+        "suspect" if so many doubt it, else "alive". So the word of one node that is itself cut off, and takes all the
+        others for dead, counts for no more than one opinion.
+        """
+        said = list(self.opinions(name, now_s).values())
+        if not self.nodes[name].healthy(now_s):
+            worst = max(said, key=lambda state: _RANK.get(state, 0), default="alive")
+            return "unreachable" if worst == "alive" else worst
+        half = (len(said) + 1) / 2
+        if said.count("dead") > half:
+            return "cut off"
+        return "suspect" if sum(state != "alive" for state in said) > half else "alive"
 
     def replication_lag(self) -> dict[str, dict[str, float | None]]:
         """p50 and p95 per replica, the worst that any coordinator measured."""

@@ -190,7 +190,7 @@ def _node_charts(report: Report, world: str, times_s: Sequence[float], bands: Se
     ]
 
 
-_RANK = {"suspect": 1, "unreachable": 2, "dead": 3}
+_RANK = {"suspect": 1, "cut off": 2, "unreachable": 2, "dead": 3}
 
 
 def _bands(faults: Sequence[Fault], end_s: float) -> list[Band]:

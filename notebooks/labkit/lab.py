@@ -7,7 +7,7 @@ does something. `Session` is the real lab; tests bring a double of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from labkit.samples import History
@@ -21,9 +21,11 @@ class NodeFacts:
     state: str
     http_port: int
     pid: int | None = None
-    peers_say: str = "unknown"
+    peers_say: str = "unknown"  # one word for all of them, as the traffic service sums it up
+    said_by: Mapping[str, str] = field(default_factory=dict)  # what each of them says: alive, suspect or dead
     rate: float = 0.0
     cut_off: bool = False
+    joining: bool = False  # it runs, and takes its share of the data over before it is a member
     reason: str = ""
 
 

@@ -54,8 +54,15 @@ def link_delay_ms(infos: Iterable[NodeLike]) -> float:
     return float(max(delays, default=0.0))
 
 
-def node_facts(infos: Sequence[NodeLike], sample: Sample | None) -> list[NodeFacts]:
-    """One fact sheet a node."""
+def joining_node(move: Mapping[str, Any] | None) -> str:
+    """The node that a change of members, as the supervisor tells it, is still taking in; "" if there is none."""
+    if move is None or move.get("what") != "join" or move.get("finished"):
+        return ""
+    return str(move.get("node", ""))
+
+
+def node_facts(infos: Sequence[NodeLike], sample: Sample | None, *, joining: str = "") -> list[NodeFacts]:
+    """One fact sheet a node; `joining`: the one that is no member yet."""
     facts = []
     for info in infos:
         seen = sample.nodes.get(info.name) if sample else None
@@ -66,8 +73,10 @@ def node_facts(infos: Sequence[NodeLike], sample: Sample | None) -> list[NodeFac
                 http_port=info.http_port,
                 pid=info.pid,
                 peers_say=seen.state if seen else "unknown",
+                said_by=seen.said_by if seen else {},
                 rate=seen.rate if seen and seen.rate == seen.rate else 0.0,
                 cut_off=is_cut_off(info.name, infos),
+                joining=info.name == joining,
                 reason=info.reason,
             )
         )
@@ -76,10 +85,14 @@ def node_facts(infos: Sequence[NodeLike], sample: Sample | None) -> list[NodeFac
 
 def moments(before: Sequence[NodeFacts], after: Sequence[NodeFacts]) -> list[str]:
     """What happened between two looks, in the words of the marks."""
+    if not before:
+        return []
     earlier = {facts.name: facts for facts in before}
     found = []
     for now in after:
-        was = earlier.get(now.name)
+        was = earlier.pop(now.name, None)
+        if not now.joining and (was is None or was.joining):
+            found.append(f"{now.name} joined")
         if was is None:
             continue
         if now.state != was.state:
@@ -88,6 +101,7 @@ def moments(before: Sequence[NodeFacts], after: Sequence[NodeFacts]) -> list[str
             found.append(f"{now.name} restarted")
         if now.cut_off != was.cut_off:
             found.append(f"{now.name} {'cut off' if now.cut_off else 'healed'}")
+    found += [f"{was.name} {'did not join' if was.joining else 'left'}" for was in earlier.values()]
     return found
 
 
@@ -96,6 +110,6 @@ def _change(was: NodeFacts, now: NodeFacts) -> list[str]:
         return [f"{now.name} {'killed' if now.reason == 'killed' else now.state}"]
     if now.state == "paused":
         return [f"{now.name} paused"]
-    if now.state == "running":
+    if now.state == "running" and not was.joining:
         return [f"{now.name} {'resumed' if was.state == 'paused' and was.pid == now.pid else 'restarted'}"]
     return []

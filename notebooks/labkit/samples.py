@@ -25,6 +25,7 @@ class NodeSample:
     state: str
     lag_p95_ms: float
     hints_pending: float
+    said_by: Mapping[str, str] = field(default_factory=dict)  # what each other node believes of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ def sample_from_stats(stats: Mapping[str, Any], at_s: float, workload: str = "tw
             state=str(node.get("state", "unknown")),
             lag_p95_ms=number(_part(lag, name).get("p95", node.get("replication_lag_ms"))),
             hints_pending=number(node.get("hints_pending")),
+            said_by=dict(_part(node, "said_by")),
         )
         for name, node in _part(stats, "nodes").items()
     }

@@ -49,6 +49,10 @@ class TrafficService:
         """Let the generator rest; what it sent stays in the database."""
         return self._call("POST", "/api/real/traffic/stop")
 
+    def reset(self) -> Json:
+        """Begin every count, record and ledger anew; settings and data stay."""
+        return self._call("POST", "/api/real/traffic/reset")
+
     def configure(self, **settings: float | int | str) -> Json:
         """Change rate (operations/s), r, w or pattern while traffic runs."""
         return self._call("PUT", "/api/real/traffic/twitter", settings)

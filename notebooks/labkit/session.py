@@ -13,27 +13,29 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import pandas
 
 from kvnode.client import Client
-from kvnode.cluster import ClusterError, LocalCluster
+from kvnode.cluster import ClusterError, LocalCluster, NodeInfo
 from kvnode.errors import KvError
 from labkit import opening
-from labkit.errors import LabError
+from labkit.errors import LabError, Timeout
 from labkit.lab import NodeFacts
 from labkit.live.ticker import Ticker
-from labkit.observe import link_delay_ms, moments, node_facts
+from labkit.observe import joining_node, link_delay_ms, moments, node_facts
 from labkit.panels import Cockpit, PostTweet, ReplicaView
 from labkit.samples import History, Measured, measured_between, sample_from_stats
 from labkit.service import TrafficService
+from labkit.verdicts import meaning
 from labkit.waiting import wait_until
 from labkit.worker import Worker
 
 T = TypeVar("T")
 STANDARD_RATE = 50
+WELL_S_MAX = 10.0
 
 
 @contextmanager
@@ -123,19 +125,29 @@ class Session:
             stats = {}
             self._outage = str(error)
         try:
-            infos = self.cluster.status()
+            state = self.cluster.state()
         except ClusterError as error:
             self._outage = str(error)
         else:
-            before, self._nodes = self._nodes, node_facts(infos, self.history.latest)
-            for text in moments(before, self._nodes):
-                self.history.mark(text, now_s)
+            self._see_nodes(state, now_s)
             workload = stats.get("workloads", {}).get("twitter", {})
             wanted = {"rate": workload.get("target_rate"), "r": workload.get("r"), "w": workload.get("w")}
             known = {name: float(value) for name, value in wanted.items() if value is not None}
-            self._settings = {**self._settings, **known, "delay_ms": link_delay_ms(infos)}
+            self._settings = {**self._settings, **known}
         for refresh in list(self._refreshers):
             refresh()
+
+    def _see_nodes(self, state: Mapping[str, Any], now_s: float) -> None:
+        """Facts for the lights, marks for what has happened, and a client that knows every member."""
+        infos = [NodeInfo.of(entry) for entry in state["nodes"]]
+        joining = joining_node(state.get("move"))
+        before, self._nodes = self._nodes, node_facts(infos, self.history.latest, joining=joining)
+        self._settings = {**self._settings, "delay_ms": link_delay_ms(infos)}
+        for text in moments(before, self._nodes):
+            self.history.mark(text, now_s)
+        members = {facts.name for facts in self._nodes if not facts.joining}
+        if before and members != {facts.name for facts in before if not facts.joining}:
+            self.client = self.cluster.client()
 
     def subscribe(self, refresh: Callable[[], None]) -> None:
         """Call `refresh` on the ticker's thread after every tick."""
@@ -211,8 +223,9 @@ class Session:
         return shares
 
     def check(self) -> dict[str, Any]:
-        """Read back every acknowledged write and every counter: the ledger's verdict."""
-        return self.traffic.check()
+        """Read back every acknowledged write and every counter: the ledger's verdict, and its `meaning` in words."""
+        verdict = self.traffic.check()
+        return {**verdict, "meaning": meaning(verdict)}
 
     # --- the verbs behind the buttons --------------------------------------------------------------------
 
@@ -278,12 +291,24 @@ class Session:
         self.traffic.stop()
 
     def reset(self) -> None:
-        """All nodes running, no faults, standard traffic, empty charts."""
+        """All nodes running, no faults, standard traffic, empty charts, and a new ledger: as before the first class.
+
+        The ledger begins once all nodes are well, so that what the last fault has left is not the next class's.
+        """
+        self.traffic.stop()
         self.cluster.reset()
         quorum = min(2, self.replicas)
         self.traffic.configure(rate=STANDARD_RATE, r=quorum, w=quorum)
+        with suppress(Timeout):  # a node that stays ill is seen on its light
+            wait_until(self._all_well, what="all nodes to be well", timeout_s=WELL_S_MAX)
+        self.traffic.reset()
         self.traffic.start()
         self.history.clear()
+
+    def _all_well(self) -> bool:
+        nodes = self.traffic.stats()["nodes"]
+        well = {name for name, node in nodes.items() if node["healthy"] and node["state"] == "alive"}
+        return well >= {facts.name for facts in self._nodes if not facts.joining}
 
     # --- data --------------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.observe import is_cut_off, link_delay_ms, moments, node_facts
+from labkit.observe import is_cut_off, joining_node, link_delay_ms, moments, node_facts
+from labkit.samples import sample_from_stats
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,30 @@ def test_a_node_is_cut_off_when_all_its_links_are() -> None:
 def test_the_delay_of_the_slowest_link_is_shown() -> None:
     assert link_delay_ms([Info("node-1")]) == 0
     assert link_delay_ms([Info("node-1", rules={"node-2": {"delay_ms": 40.0}}), Info("node-2")]) == 40
+
+
+def test_a_node_that_joins_is_marked_once_it_is_a_member() -> None:
+    three = [Info("node-1"), Info("node-2"), Info("node-3")]
+    before = node_facts(three, None)
+    starting = node_facts([*three, Info("node-4", state="starting")], None, joining="node-4")
+    joining = node_facts([*three, Info("node-4")], None, joining="node-4")
+    member = node_facts([*three, Info("node-4")], None)
+    assert moments(before, starting) == moments(starting, joining) == []
+    assert moments(joining, member) == ["node-4 joined"]
+    assert moments(before, member) == ["node-4 joined"], "both between two looks"
+    assert moments(member, before) == ["node-4 left"]
+    assert moments(joining, before) == ["node-4 did not join"]
+
+
+def test_only_a_join_that_is_under_way_names_a_joining_node() -> None:
+    move = {"what": "join", "node": "node-4", "finished": False}
+    assert joining_node(move) == "node-4"
+    for other in (None, {**move, "finished": True}, {**move, "what": "leave"}):
+        assert joining_node(other) == ""
+
+
+def test_who_says_what_of_a_node_is_told_by_name(stats_at) -> None:
+    stats = stats_at(1.0)
+    stats["nodes"]["node-2"]["said_by"] = {"node-1": "dead", "node-3": "alive"}
+    facts = node_facts([Info("node-2")], sample_from_stats(stats, 1.0))[0]
+    assert facts.said_by == {"node-1": "dead", "node-3": "alive"}

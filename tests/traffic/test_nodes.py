@@ -64,11 +64,38 @@ def test_a_retry_goes_elsewhere_and_ends() -> None:
     assert sorted(tried) == list(NAMES)
 
 
-def test_a_node_that_answers_us_but_is_dead_to_its_peers_is_shown_as_dead() -> None:
+def test_a_node_that_answers_us_but_is_dead_to_its_peers_is_cut_off_and_not_dead() -> None:
     nodes = table()
     nodes.answered("node-1", {**ALIVE, "node-3": "dead"}, 100.2)
     nodes.answered("node-2", {**ALIVE, "node-3": "suspect"}, 100.2)
     nodes.answered("node-3", ALIVE, 100.2)
-    assert nodes.state("node-3", 100.3) == "dead"
+    assert nodes.state("node-3", 100.3) == "suspect"
+    nodes.answered("node-2", {**ALIVE, "node-3": "dead"}, 100.3)
+    assert nodes.state("node-3", 100.3) == "cut off"
     assert nodes.state("node-1", 100.3) == "alive"
     assert nodes.nodes["node-3"].healthy(100.3)
+
+
+def test_a_node_that_is_cut_off_does_not_make_the_healthy_ones_dead_and_who_says_what_is_told() -> None:
+    """1. node-1 is cut off, so it takes node-2 and node-3 for dead. 2. They are healthy, and everybody else knows it.
+    3. The table said "dead" of all three."""
+    nodes = table()
+    nodes.answered("node-1", {"node-1": "alive", "node-2": "dead", "node-3": "dead"}, 100.2)
+    nodes.answered("node-2", {**ALIVE, "node-1": "dead"}, 100.2)
+    nodes.answered("node-3", {**ALIVE, "node-1": "dead"}, 100.2)
+    assert [nodes.state(name, 100.3) for name in NAMES] == ["cut off", "alive", "alive"]
+    assert nodes.opinions("node-2", 100.3) == {"node-1": "dead", "node-3": "alive"}
+
+
+def test_in_a_cut_without_a_majority_nobody_is_cut_off() -> None:
+    nodes = table()
+    nodes.answered("node-1", {**ALIVE, "node-2": "dead"}, 102.0)
+    nodes.answered("node-2", {**ALIVE, "node-1": "dead"}, 102.0)
+    assert nodes.state("node-1", 102.0) == nodes.state("node-2", 102.0) == "alive"
+
+
+def test_a_node_that_does_not_answer_is_dead_once_anybody_says_so() -> None:
+    nodes = table()
+    nodes.answered("node-1", {**ALIVE, "node-3": "dead"}, 102.0)
+    nodes.answered("node-2", ALIVE, 102.0)
+    assert nodes.state("node-3", 102.0) == "dead"

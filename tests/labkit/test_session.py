@@ -1,0 +1,116 @@
+"""A session on doubles of a cluster and a service: what a reset does, and in which order; who is known after a join."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labkit import session as sessions
+from labkit.session import Session
+
+
+def node_entry(name: str) -> dict[str, Any]:
+    """A row of state.json."""
+    return {
+        "name": name, "url": f"http://{name}", "host": "127.0.0.1", "http_port": 1, "peer_port": 2, "pid": 3,
+        "state": "running", "data_dir": "/d", "log_file": "/l",
+    }  # fmt: skip
+
+
+class FakeCluster:
+    """Three nodes; a fourth may join."""
+
+    replicas = 3
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+        self.names = ["node-1", "node-2", "node-3"]
+        self.move: dict[str, Any] | None = None
+
+    def state(self) -> dict[str, Any]:
+        return {"nodes": [node_entry(name) for name in self.names], "move": self.move}
+
+    def client(self) -> Any:
+        return SimpleNamespace(names=tuple(self.names))
+
+    def reset(self) -> None:
+        self.calls.append("cluster: reset")
+
+    def stop(self) -> None:
+        self.calls.append("cluster: stop")
+
+
+class FakeTraffic:
+    """A service whose nodes may be ill for a while."""
+
+    def __init__(self, calls: list[str], stats_at: Callable[..., dict[str, Any]]) -> None:
+        self.calls = calls
+        self._stats_at = stats_at
+        self.second = 0.0
+        self.looks_until_well = 0
+
+    def stats(self) -> dict[str, Any]:
+        self.second += 0.25
+        self.looks_until_well -= 1
+        return self._stats_at(self.second, dead="node-2" if self.looks_until_well > 0 else None)
+
+    def __getattr__(self, verb: str) -> Callable[..., None]:
+        return lambda **settings: self.calls.append(f"traffic: {verb} {settings or ''}".strip())
+
+
+@pytest.fixture
+def calls() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def session(
+    calls: list[str], stats_at: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Session]:
+    monkeypatch.setattr(sessions.Ticker, "start", lambda ticker: ticker)  # the test ticks
+    made = Session(FakeCluster(calls), FakeTraffic(calls, stats_at), "a story")  # type: ignore[arg-type]
+    yield made
+    made._worker.stop()
+
+
+def test_a_reset_rests_mends_waits_for_all_lights_and_only_then_begins_the_ledger(
+    session: Session, calls: list[str]
+) -> None:
+    session.history.mark("node-2 killed", 1.0)
+    session.traffic.looks_until_well = 3  # type: ignore[attr-defined]
+    session.reset()
+    assert calls == [
+        "traffic: stop",
+        "cluster: reset",
+        "traffic: configure {'rate': 50, 'r': 2, 'w': 2}",
+        "traffic: reset",
+        "traffic: start",
+    ]
+    assert session.traffic.looks_until_well <= 0  # type: ignore[attr-defined]
+    assert session.history.marks == []
+
+
+def test_a_reset_does_not_wait_for_ever_for_a_node_that_stays_ill(
+    session: Session, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "WELL_S_MAX", 0.2)
+    session.traffic.looks_until_well = 10_000  # type: ignore[attr-defined]
+    session.reset()
+    assert calls[-2:] == ["traffic: reset", "traffic: start"]
+
+
+def test_after_a_join_the_notebooks_client_knows_the_new_node(session: Session) -> None:
+    cluster: Any = session.cluster
+    before = session.client
+    cluster.names.append("node-4")
+    cluster.move = {"what": "join", "node": "node-4", "finished": False}
+    session._tick()
+    assert session.client is before, "it is no member yet"
+    cluster.move["finished"] = True
+    session._tick()
+    assert session.client.names == ("node-1", "node-2", "node-3", "node-4")
+    assert [mark.text for mark in session.history.marks] == ["node-4 joined"]
+    assert session.node("node-4").state == "running"
