@@ -1,0 +1,367 @@
+"""A scene: a small experiment with people, faults and guards, in milliseconds, on the real cluster.
+
+    with session.scene("Alice tells Bob") as scene:
+        key = scene.key("x", "old")
+        scene.fault("delay", 700)
+        write = scene.person("Writer", node=1).begin_put(key, "new", w=2)
+        ...
+        scene.guard("Bob asked before the write was acknowledged", lambda: bob.sent_ms < write.answered_ms)
+
+A fault that did not bite proves nothing: each guard says what must have been so for the scene to mean anything, and a
+scene with a broken guard is *inconclusive*, whatever was seen. Everything that the scene did to the cluster is undone at
+its end, also after an error; if the kernel dies, the cluster undoes it (the lease).
+Invariant: at most OPERATIONS_MAX operations under way at once, and LASTS_S_MAX seconds: people, not load.
+Must not live here: pictures (pictures.py), and what a scene is to show (the lessons).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from types import TracebackType
+from typing import Any, Self
+
+from kvnode.client import Client
+from kvnode.cluster import ClusterError, LocalCluster
+from kvnode.errors import KvError
+from labkit.course.operations import Operation
+from labkit.course.people import Pending, Person, wall_ms
+from labkit.course.undo import Faults, NodeName, cut_pairs
+from labkit.errors import LabError
+
+OPERATIONS_MAX = 32
+LASTS_S_MAX = 60.0
+KEY_TRIES_MAX = 400
+STORE_WITHIN_S = 10.0
+_stage = threading.Lock()  # one scene at a time: they share the links
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What must have been so, and whether it was."""
+
+    claim: str
+    held: bool
+
+
+class Scene:
+    """One run. `operations`, `guards`, `status` and `cuts` tell of it afterwards."""
+
+    def __init__(
+        self, name: str, cluster: LocalCluster, *, ended: Callable[[Scene], None] | None = None
+    ) -> None:
+        self.name = name
+        self.operations: list[Operation] = []
+        self.guards: list[Guard] = []
+        self.cuts: list[dict[str, Any]] = []
+        self.first_versions: dict[str, Mapping[str, Any]] = {}
+        self.told: list[tuple[str, str]] = []
+        self.problem = ""
+        self.seconds = 0.0
+        self.nodes = tuple(info.name for info in cluster.nodes)
+        self.replicas = cluster.replicas
+        self._cluster = cluster
+        self._ended = ended
+        self._faults = Faults(cluster)
+        self._tests: list[tuple[str, Callable[[], object]]] = []
+        self._people: dict[str, Person] = {}
+        self._pending: list[Pending] = []
+        self._under_way = 0
+        self._lock = threading.Lock()
+        self._events: dict[str, list[dict[str, Any]]] = {}
+        self._after = contextlib.ExitStack()
+        self._zero_s = time.monotonic()
+        self.wall_ms_at_zero = wall_ms()
+
+    # --- begin and end ------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        if not _stage.acquire(timeout=LASTS_S_MAX):
+            raise LabError("Another scene is still running.", do="wait for its end, then run this cell again")
+        try:
+            lease = getattr(self._cluster, "lease", None)
+            if lease is not None:
+                self._after.enter_context(lease())
+        except BaseException:
+            _stage.release()
+            raise
+        self._begin_clock()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._end()
+            else:
+                self.problem = " ".join(str(error).split()) or type(error).__name__
+        finally:
+            self._undo()
+            self.seconds = self.now_ms() / 1000.0
+            _stage.release()
+        if self._ended is not None:
+            self._ended(self)
+
+    def _end(self) -> None:
+        for pending in self._pending:
+            pending.wait()
+        for claim, test in self._tests:
+            try:
+                held = bool(test())
+            except (TypeError, ValueError, KeyError, IndexError, AttributeError):
+                held = False  # what it compares is not there: so the scene did not go as it should
+            self.guards.append(Guard(claim, held))
+
+    def _undo(self) -> None:
+        problems = self._faults.undo()
+        for cut in self.cuts:
+            cut["to_ms"] = self.now_ms() if cut["to_ms"] is None else cut["to_ms"]
+        try:
+            self._after.close()
+        except ClusterError as error:
+            problems.append(str(error))
+        self._fetch_traces()
+        if problems:
+            raise LabError(
+                f"After {self.name!r} something is left broken.",
+                why="; ".join(problems),
+                do="press Reset in the cockpit",
+            )
+
+    def _begin_clock(self) -> None:
+        """Time begins at the first thing that happens; what was prepared before does not count."""
+        self._zero_s = time.monotonic()
+        self.wall_ms_at_zero = wall_ms()
+
+    # --- what happens in it -------------------------------------------------------------------------------
+
+    def key(self, name: str, value: Any = None) -> str:
+        """A fresh key; with a value it is stored at all replicas first. Before the first operation time stands still."""
+        key = self._fresh_key(name)
+        if value is not None:
+            self.first_versions[key] = {
+                **self._stored_everywhere(key, value),
+                "value": value,
+                "label": "before",
+            }
+        if not self.operations:
+            self._begin_clock()
+        return key
+
+    def person(self, who: str, *, node: NodeName) -> Person:
+        """Somebody who talks to this node."""
+        name = self._node_name(node)
+        known = self._people.get(who)
+        if known is None or known.node != name:
+            known = self._people[who] = _Noted(who, name, self._cluster.client(), self)
+        return known
+
+    def fault(self, verb: str, *arguments: Any, **options: Any) -> None:
+        """delay, cut, partition, isolate, heal, pause, resume, kill, restart, skew, slow_disk, as of LocalCluster."""
+        if verb in ("heal", "reconnect"):
+            for cut in self.cuts:
+                cut["to_ms"] = self.now_ms() if cut["to_ms"] is None else cut["to_ms"]
+        self._faults.do(verb, *arguments, **options)
+        for pair in cut_pairs(verb, arguments, self.nodes):
+            self.cuts.append({"nodes": pair, "from_ms": self.now_ms(), "to_ms": None})
+
+    def sleep(self, seconds: float) -> None:
+        """Let that much time pass."""
+        if self.now_ms() / 1000.0 + seconds > LASTS_S_MAX:
+            raise LabError(f"A scene lasts at most {LASTS_S_MAX:g} s.")
+        time.sleep(seconds)
+
+    def tells(self, one: str, other: str) -> None:
+        """`one` tells `other` what they saw, outside the database: from now on both know it."""
+        self.told.append((one, other))
+
+    def guard(self, claim: str, test: Callable[[], object]) -> None:
+        """At the end `test` must be true, or the scene is inconclusive: `claim` did not come about."""
+        self._tests.append((claim, test))
+
+    # --- what a person tells it ---------------------------------------------------------------------------
+
+    def now_ms(self) -> float:
+        """Milliseconds since the scene began."""
+        return (time.monotonic() - self._zero_s) * 1000.0
+
+    def begin(self) -> None:
+        """One more operation begins; LabError if there are too many at once, or the scene lasts too long."""
+        if self.now_ms() > LASTS_S_MAX * 1000.0:
+            raise LabError(f"A scene lasts at most {LASTS_S_MAX:g} s.")
+        with self._lock:
+            if self._under_way >= OPERATIONS_MAX:
+                raise LabError(
+                    f"A scene has at most {OPERATIONS_MAX} operations under way at once.",
+                    do="for load, use the traffic",
+                )
+            self._under_way += 1
+
+    def ended(self, operation: Operation) -> None:
+        """An operation is over."""
+        with self._lock:
+            self._under_way -= 1
+            self.operations.append(operation)
+            self.operations.sort(key=lambda one: one.sent_ms)
+
+    def wait_for(self, pending: Pending) -> None:
+        """The scene is not over before this is."""
+        self._pending.append(pending)
+
+    # --- what came of it ----------------------------------------------------------------------------------
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether it ended well and every guard held."""
+        return not self.problem and all(guard.held for guard in self.guards)
+
+    @property
+    def status(self) -> str:
+        """ "conclusive", or "inconclusive: …" with what did not come about."""
+        if self.problem:
+            return f"inconclusive: it was broken off ({self.problem})"
+        missed = [guard.claim for guard in self.guards if not guard.held]
+        return f"inconclusive: this did not come about: {'; '.join(missed)}" if missed else "conclusive"
+
+    def of(self, who: str) -> list[Operation]:
+        """One person's operations in their order."""
+        return [operation for operation in self.operations if operation.who == who]
+
+    def traces(self) -> dict[str, list[dict[str, Any]]]:
+        """What the nodes noted of each operation, by trace id: node, wall_ms, event, peer?."""
+        self._fetch_traces()
+        return {name: list(events) for name, events in self._events.items()}
+
+    def versions(self, key: str) -> list[dict[str, Any]]:
+        """Every version of a key that this scene made or saw, oldest first; `replaced`: a read finds it no more."""
+        found: dict[str, dict[str, Any]] = {}
+        if key in self.first_versions:
+            self._add(found, self.first_versions[key], label="before")
+        for operation in self.operations:
+            if operation.key != key or not operation.ok:
+                continue
+            if operation.verb in ("put", "delete") and operation.answer:
+                made = {**operation.answer, "value": operation.value, "deleted": operation.verb == "delete"}
+                self._add(found, made, label=operation.who)
+            for sibling in operation.siblings:
+                self._add(found, sibling, label="")
+        held = self._held_now(key)
+        for version in found.values():
+            version["replaced"] = held is not None and version["dot"] not in held
+        return sorted(found.values(), key=lambda one: (one.get("seen_ms", 0.0), one["dot"]))
+
+    def _add(self, found: dict[str, dict[str, Any]], version: Mapping[str, Any], *, label: str) -> None:
+        dot = str(version["dot"])
+        if dot not in found:
+            found[dot] = {
+                **version,
+                "label": label or str(version.get("label", "")),
+                "seen_ms": float(len(found)),
+            }
+
+    def _held_now(self, key: str) -> set[str] | None:
+        with contextlib.suppress(KvError):
+            return {one["dot"] for one in self._client().get(key, r=self.replicas)["siblings"]}
+        return None
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _client(self) -> Client:
+        return self._cluster.client()
+
+    def _node_name(self, node: NodeName) -> str:
+        name = f"node-{node}" if str(node).isdigit() else str(node)
+        if name not in self.nodes:
+            raise LabError(f"There is no {name}.", why=f"the cluster has {', '.join(self.nodes)}")
+        return name
+
+    def _fresh_key(self, name: str) -> str:
+        """On more nodes than replicas a key must lie on the first ones, which the scenes name."""
+        stem = f"scene/{name}/{secrets.token_hex(4)}"
+        if len(self.nodes) <= self.replicas:
+            return stem
+        wanted, client = set(self.nodes[: self.replicas]), self._client()
+        for number in range(KEY_TRIES_MAX):
+            key = f"{stem}-{number}"
+            if set(client.ring(key=key)["preference_list"]) == wanted:
+                return key
+        raise LabError(f"No key lies on {', '.join(sorted(wanted))}.", do="let the added nodes leave first")
+
+    def _stored_everywhere(self, key: str, value: Any) -> Mapping[str, Any]:
+        """After a fault the replicas may need a moment to see each other again."""
+        client, deadline = self._client(), time.monotonic() + STORE_WITHIN_S
+        while True:
+            try:
+                return client.put(key, value, w=self.replicas)
+            except KvError as error:
+                if time.monotonic() > deadline:
+                    raise LabError(
+                        f"The scene {self.name!r} cannot begin.",
+                        why=f"its first value could not be stored at all replicas: {error}",
+                        do="press Reset in the cockpit, then run this cell again",
+                    ) from error
+            time.sleep(0.1)
+
+    def _fetch_traces(self) -> None:
+        client = self._client()
+        for operation in list(self.operations):
+            if operation.trace_id is not None:
+                with contextlib.suppress(KvError):
+                    told = client.trace(operation.trace_id)
+                    self._merge(operation.trace_id, told)
+
+    def _merge(self, trace_id: str, told: Mapping[str, Any]) -> None:
+        """Of each node the fuller account: what was in flight when it was last asked has arrived since."""
+        by_node: dict[str, list[dict[str, Any]]] = {}
+        for event in told.get("events", ()):
+            new = {
+                "node": event["node"], "wall_ms": float(told["began"]) + float(event["at_ms"]), "event": event["event"],
+                **({"peer": event["peer"]} if event.get("peer") else {}),
+            }  # fmt: skip
+            by_node.setdefault(event["node"], []).append(new)
+        for event in self._events.get(trace_id, ()):
+            by_node.setdefault(event["node"], [])
+        known = self._events.get(trace_id, [])
+        merged: list[dict[str, Any]] = []
+        for node, events in by_node.items():
+            before = [one for one in known if one["node"] == node]
+            merged += events if len(events) >= len(before) else before
+        self._events[trace_id] = sorted(merged, key=lambda one: float(one["wall_ms"]))
+
+
+class _Noted(Person):
+    """A person whose pending operations the scene waits for."""
+
+    def begin_put(self, key: str, value: Any, **options: Any) -> Pending:
+        """The same as `put`, without waiting."""
+        return self._wait_later(super().begin_put(key, value, **options))
+
+    def begin_get(self, key: str, **options: Any) -> Pending:
+        """The same as `get`, without waiting."""
+        return self._wait_later(super().begin_get(key, **options))
+
+    def _wait_later(self, pending: Pending) -> Pending:
+        scene = self._notebook
+        assert isinstance(scene, Scene)
+        scene.wait_for(pending)
+        return pending
+
+
+def one_session(told: Sequence[tuple[str, str]]) -> Iterator[frozenset[str]]:
+    """The circles of people who know from each other what they saw."""
+    circles: list[set[str]] = []
+    for pair in told:
+        touching = [circle for circle in circles if circle & set(pair)]
+        circles = [circle for circle in circles if circle not in touching] + [set(pair).union(*touching)]
+    return (frozenset(circle) for circle in circles)
+
+
+def all_pairs(nodes: Sequence[str]) -> list[tuple[str, str]]:
+    """Each pair of nodes once."""
+    return list(combinations(nodes, 2))
