@@ -257,6 +257,23 @@ class UpkeepAnswer(TypedDict):
     upkeep: dict[str, Work]
 
 
+class TraceEvent(TypedDict):
+    """One thing that a node noted of a request. at_ms: since the first of all; peer: whom it concerns."""
+
+    node: str
+    at_ms: float
+    event: str
+    peer: NotRequired[str]
+
+
+class TraceAnswer(TypedDict):
+    """The story of one request, from all nodes that answered. began: wall clock in ms; None if nothing is known."""
+
+    cause: str
+    began: float | None
+    events: list[TraceEvent]
+
+
 class FaultsAnswer(TypedDict):
     """The outgoing rules that a node now has."""
 

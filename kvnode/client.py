@@ -196,6 +196,10 @@ class Client:
         """Everything a node counts; kvnode/net/views.py puts it together."""
         return self._call("GET", "/stats", node)
 
+    def trace(self, trace_id: str, *, node: Node | None = None) -> answers.TraceAnswer:
+        """What the nodes noted of one request, by the `cause` of its answer or of its error."""
+        return cast(answers.TraceAnswer, self._call("GET", _path("trace", trace_id), node))
+
     def upkeep(self, *work: str, node: Node | None = None) -> answers.UpkeepAnswer:
         """Begin works now at one node: repair, sweep, checkpoint, scrub; all of them if none is named.
 

@@ -51,6 +51,16 @@ class Operation:
         return None if self.answered_ms is None else self.answered_ms - self.sent_ms
 
     @property
+    def end_ms(self) -> float:
+        """When the answer came; infinite where none did."""
+        return float("inf") if self.answered_ms is None else self.answered_ms
+
+    @property
+    def timestamp(self) -> float:
+        """The coordinator's wall clock when it took a write, ms; not a number for anything else."""
+        return float((self.answer or {}).get("timestamp", "nan"))
+
+    @property
     def siblings(self) -> Sequence[Mapping[str, Any]]:
         """The versions that a GET answered; none for anything else."""
         found = (self.answer or {}).get("siblings")

@@ -7,9 +7,9 @@
         ...
         scene.guard("Bob asked before the write was acknowledged", lambda: bob.sent_ms < write.answered_ms)
 
-A fault that did not bite proves nothing: each guard says what must have been so for the scene to mean anything, and a
-scene with a broken guard is *inconclusive*, whatever was seen. Everything that the scene did to the cluster is undone at
-its end, also after an error; if the kernel dies, the cluster undoes it (the lease).
+A fault that did not bite proves nothing: each guard says what must have been so for the scene to mean anything, and
+a scene with a broken guard is *inconclusive*, whatever was seen. Everything that the scene did to the cluster is
+undone at its end, also after an error; if the kernel dies, the cluster undoes it (the lease).
 Invariant: at most OPERATIONS_MAX operations under way at once, and LASTS_S_MAX seconds: people, not load.
 Must not live here: pictures (pictures.py), and what a scene is to show (the lessons).
 """
@@ -20,9 +20,8 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from types import TracebackType
 from typing import Any, Self
 
@@ -142,7 +141,7 @@ class Scene:
     # --- what happens in it -------------------------------------------------------------------------------
 
     def key(self, name: str, value: Any = None) -> str:
-        """A fresh key; with a value it is stored at all replicas first. Before the first operation time stands still."""
+        """A fresh key; with a value it is stored at all replicas first. Time begins after the last such key."""
         key = self._fresh_key(name)
         if value is not None:
             self.first_versions[key] = {
@@ -319,9 +318,10 @@ class Scene:
     def _merge(self, trace_id: str, told: Mapping[str, Any]) -> None:
         """Of each node the fuller account: what was in flight when it was last asked has arrived since."""
         by_node: dict[str, list[dict[str, Any]]] = {}
+        began_ms = float(told.get("began") or 0.0)
         for event in told.get("events", ()):
             new = {
-                "node": event["node"], "wall_ms": float(told["began"]) + float(event["at_ms"]), "event": event["event"],
+                "node": event["node"], "wall_ms": began_ms + float(event["at_ms"]), "event": event["event"],
                 **({"peer": event["peer"]} if event.get("peer") else {}),
             }  # fmt: skip
             by_node.setdefault(event["node"], []).append(new)
@@ -353,15 +353,10 @@ class _Noted(Person):
         return pending
 
 
-def one_session(told: Sequence[tuple[str, str]]) -> Iterator[frozenset[str]]:
+def one_session(told: Sequence[tuple[str, str]]) -> list[frozenset[str]]:
     """The circles of people who know from each other what they saw."""
     circles: list[set[str]] = []
     for pair in told:
         touching = [circle for circle in circles if circle & set(pair)]
         circles = [circle for circle in circles if circle not in touching] + [set(pair).union(*touching)]
-    return (frozenset(circle) for circle in circles)
-
-
-def all_pairs(nodes: Sequence[str]) -> list[tuple[str, str]]:
-    """Each pair of nodes once."""
-    return list(combinations(nodes, 2))
+    return [frozenset(circle) for circle in circles]

@@ -1,0 +1,97 @@
+"""The scenes of the lessons, each a function of a `Scene`.
+
+The notebooks hold the same functions, word by word (a test compares them), so that a student reads and changes them
+where they run; exercises and measurements of the course take them from here.
+Each returns the key that it is about; its guards say what must have been so for it to mean anything.
+"""
+
+from __future__ import annotations
+
+from labkit.course.people import Pending
+from labkit.course.scene import Scene
+
+# fmt: off
+
+
+def a_slow_write(scene: Scene, w: int) -> tuple[str, Pending]:
+    """A write through node-1 while every message between nodes takes 700 ms."""
+    key = scene.key("news", "old")
+    scene.fault("delay", 700)
+    write = scene.person("Writer", node=1).begin_put(key, "new", w=w)
+    scene.sleep(0.08)
+    return key, write
+
+
+def alice_tells_bob(scene: Scene, w: int = 2, r: int = 2, repair: bool = False, bob_waits: bool = False) -> str:
+    key, write = a_slow_write(scene, w)
+    scene.fault("delay", 0, nodes=(1, 3))
+    alice = scene.person("Alice", node=3).get(key, r=2, repair=repair)
+    scene.tells("Alice", "Bob")
+    scene.fault("delay", 0, nodes=(2, 3))
+    if bob_waits:
+        write.wait()
+    bob = scene.person("Bob", node=2).get(key, r=r, repair=repair)
+    scene.guard("Alice saw new before Bob asked", lambda: alice.value == "new" and alice.end_ms < bob.sent_ms)
+    scene.guard("Bob was answered before the write", lambda: bob_waits or r == 3 or bob.end_ms < write.end_ms)
+    return key
+
+
+def lunch_break(scene: Scene, seconds: float = 5) -> str:
+    key = scene.key("menu", "soup")
+    alice, bob = scene.person("Alice", node=1), scene.person("Bob", node=2)
+    before_lunch = bob.get(key)
+    first = alice.put(key, "soup, salad", context=alice.get(key).context)
+    second = alice.put(key, "soup, salad, bread", context=alice.get(key).context)
+    scene.sleep(seconds)
+    late = bob.put(key, "soup, pizza", context=before_lunch.context)
+    bob.get(key, r=3)
+    scene.guard("all three writes were acknowledged", lambda: first.ok and second.ok and late.ok)
+    scene.guard("Bob wrote long after Alice", lambda: late.sent_ms - second.end_ms > 900 * seconds)
+    return key
+
+
+def one_breath(scene: Scene) -> str:
+    key = scene.key("menu", "soup")
+    alice, bob = scene.person("Alice", node=1), scene.person("Bob", node=2)
+    first = alice.put(key, "salad", context=alice.get(key).context)
+    read = bob.get(key)
+    second = bob.put(key, "salad, pizza", context=read.context)
+    bob.get(key, r=3)
+    scene.guard("both writes were acknowledged", lambda: first.ok and second.ok)
+    scene.guard("Bob had read what Alice wrote", lambda: read.values == ["salad"])
+    return key
+
+
+def two_coordinators(scene: Scene) -> str:
+    key = scene.key("menu", "soup")
+    alice, bob = scene.person("Alice", node=1), scene.person("Bob", node=2)
+    seen_by_alice, seen_by_bob = alice.get(key), bob.get(key)
+    first = alice.put(key, "salad", context=seen_by_alice.context)
+    second = bob.put(key, "pizza", context=seen_by_bob.context)
+    bob.get(key, r=3)
+    scene.guard("both writes were acknowledged", lambda: first.ok and second.ok)
+    scene.guard("Alice's was over before Bob's began", lambda: first.end_ms < second.sent_ms)
+    return key
+
+
+def without_reading(scene: Scene) -> str:
+    key = scene.key("menu", "soup")
+    alice, bob = scene.person("Alice", node=1), scene.person("Bob", node=1)
+    first = alice.put(key, "salad", context=alice.get(key).context)
+    second = bob.put(key, "pizza")
+    bob.get(key, r=3)
+    scene.guard("both writes were acknowledged", lambda: first.ok and second.ok)
+    return key
+
+
+def slow_watch(scene: Scene, behind_ms: float = 5000) -> str:
+    key = scene.key("meeting")
+    scene.fault("skew", 2, -behind_ms)
+    alice, bob = scene.person("Alice", node=1), scene.person("Bob", node=2)
+    alice.put(key, "at 8", mode="lww")
+    first = alice.put(key, "at 9", mode="lww")
+    second = bob.put(key, "at 10", mode="lww")
+    bob.get(key, r=3)
+    scene.guard("Bob wrote later, and was acknowledged", lambda: second.ok and first.end_ms < second.sent_ms)
+    scene.guard("his node's clock was behind", lambda: second.timestamp < first.timestamp)
+    return key
