@@ -48,7 +48,10 @@ class PutAnswer(TypedDict):
 
 
 class GetAnswer(TypedDict):
-    """What r replicas hold together. On a conflict `value` is the sibling with the latest timestamp."""
+    """What r replicas hold together. On a conflict `value` is the sibling with the latest timestamp.
+
+    refilling: replicas that answered and do not count, since they replace a lost disk and may lack something.
+    """
 
     key: str
     value: Any
@@ -60,6 +63,7 @@ class GetAnswer(TypedDict):
     r: int
     answered_by: list[str]
     cause: str
+    refilling: NotRequired[list[str]]
     sloppy: NotRequired[bool]
     stand_ins: NotRequired[dict[str, str]]
     note: NotRequired[str]
@@ -75,6 +79,7 @@ class Replica(TypedDict):
     reachable: bool
     siblings: list[Sibling]
     vector_clock: NotRequired[Vector]
+    refilling: NotRequired[bool]
     digest: NotRequired[str | None]
     stored_at: NotRequired[float | None]
 
@@ -120,6 +125,7 @@ class CounterAnswer(TypedDict):
     r: int
     answered_by: list[str]
     cause: str
+    refilling: NotRequired[list[str]]
 
 
 class CounterReplica(TypedDict):
@@ -129,6 +135,7 @@ class CounterReplica(TypedDict):
     reachable: bool
     actors: NotRequired[dict[str, ActorTotals]]
     value: NotRequired[int | None]
+    refilling: NotRequired[bool]
     digest: NotRequired[str | None]
 
 

@@ -24,12 +24,15 @@ class CompareRoots(msgspec.Struct, frozen=True, array_like=True, tag="compare-ro
 class Roots(msgspec.Struct, frozen=True, array_like=True, tag="roots"):
     """My roots of those partitions in ascending order, packed; nothing if their exclusive-or is yours.
 
-    durable: all that they count is durable.
+    durable: all that they count is durable. incomplete: of which of these partitions I may lack what was acknowledged,
+    one bit each. swept_epoch: the last in which I have dropped a tombstone.
     """
 
     id: int
     roots: bytes
     durable: bool
+    incomplete: bytes = b""
+    swept_epoch: int = 0
 
 
 class CompareNodes(msgspec.Struct, frozen=True, array_like=True, tag="compare-nodes"):

@@ -12,6 +12,7 @@ from kvnode.calls import Calls
 from kvnode.config import REPLICA_ASKED_MS, TRACE_TIMEOUT_MS
 from kvnode.messages import AskTrace, Fetch, Fetched, Trace
 from kvnode.observe import Event, Traces
+from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.records import Records
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
@@ -27,6 +28,7 @@ class Inquiries:
         ring: Placement,
         calls: Calls,
         records: Records,
+        incomplete: Incomplete,
         traces: Traces,
         is_dead: Callable[[str], bool],
     ) -> None:
@@ -35,6 +37,7 @@ class Inquiries:
         self._ring = ring
         self._calls = calls
         self._records = records
+        self._incomplete = incomplete
         self._traces = traces
         self._is_dead = is_dead
 
@@ -46,7 +49,9 @@ class Inquiries:
 
     async def _fetch(self, replica: str, kind: str, key: str) -> Fetched | None:
         if replica == self._node:
-            return Fetched(0, self._records.durable(kind, key), self._records.stored_at(kind, key) or 0.0)
+            counts = self._ring.partition_of(key) not in self._incomplete
+            stored_at = self._records.stored_at(kind, key) or 0.0
+            return Fetched(0, self._records.durable(kind, key), stored_at, counts)
         if self._is_dead(replica):
             return None
         epoch = self._ring.epoch

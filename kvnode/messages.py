@@ -113,6 +113,8 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
 
 TOO_LATE = "tombstones were swept since you were a member"
 """Refused.why to who offers what it kept from an earlier membership: it may be older than what was swept."""
+NOT_YET = "this store is being refilled, and cannot tell yet what was swept; offer it again"
+"""Refused.why to the same from a store that replaces a lost one."""
 
 
 class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
@@ -136,11 +138,15 @@ class FetchHinted(msgspec.Struct, frozen=True, array_like=True, tag="fetch-hinte
 
 
 class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
-    """The record held (None: nothing), and when it became durable here (wall ms; 0: before this process)."""
+    """The record held (None: nothing), and when it became durable here (wall ms; 0: before this process).
+
+    counts: False from a store that is being refilled there: it may lack what was acknowledged.
+    """
 
     id: int
     record: bytes | None
     stored_at: float
+    counts: bool = True
 
 
 class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):

@@ -125,6 +125,7 @@ class GetAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     r: int
     answered_by: list[str]
     cause: str
+    refilling: list[str] = []
     sloppy: bool = False
     stand_ins: dict[str, str] | None = None
     note: str | None = None
@@ -146,7 +147,7 @@ class AddAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str | None = None
 
 
-class CountAnswer(msgspec.Struct, frozen=True):
+class CountAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A counter as r replicas know it together."""
 
     key: str
@@ -156,6 +157,7 @@ class CountAnswer(msgspec.Struct, frozen=True):
     r: int
     answered_by: list[str]
     cause: str
+    refilling: list[str] = []
 
 
 Answer = PutAnswer | GetAnswer | AddAnswer | CountAnswer

@@ -1,8 +1,10 @@
 """A former owner lets go of the partitions that it holds no more: slowly, and only what all the new owners have.
 
 What is left over is first offered to every owner (so that even a write that reached nobody else arrives), then
-deleted record by record, each only as it was when the offering began. A node that has come back too late, as tombstones
-were swept since it was a member, is not listened to any more (replication/sweep.py): it deletes without offering.
+deleted record by record, each only as it was when the offering began. An owner that has swept tombstones since
+this node was a member does not listen to it any more (replication/sweep.py): what came from here might be older than
+they. The other owners are asked all the same. What was acknowledged has reached them all before, by the hand-over
+(pull.py).
 """
 
 from __future__ import annotations
@@ -68,13 +70,17 @@ class Drop:
         if not all(self._is_alive(owner) for owner in owners):
             return False
         rows = self._records.held_in(partition)
-        try:
-            for owner in owners:
-                self._stillness.disturb(partition)
+        refused_by: list[str] = []
+        for owner in owners:
+            self._stillness.disturb(partition)
+            try:
                 if partition not in await self._exchange.give_to(owner, (partition,)):
                     return False
-        except TooLate:
-            self._runtime.log("came_back_too_late", partition=partition, records=len(rows))
+            except TooLate:
+                refused_by.append(owner)
+        if refused_by:
+            names = ",".join(refused_by)
+            self._runtime.log("came_back_too_late", partition=partition, records=len(rows), refused_by=names)
         self._stillness.disturb(partition)
         left = iter(rows.items())
         while batch := dict(islice(left, DROP_BATCH_RECORDS)):

@@ -90,7 +90,7 @@ class Views:
     def stats(self) -> dict[str, Any]:
         """GET /stats."""
         node, clock = self._node, self._node.runtime.clock
-        counts, hints = node.request_counts, node.hints
+        counts, hints = node.serving.counts, node.hints
         pending = hints.pending()
         links = self._network.describe()
         for peer, link in links.items():
@@ -116,6 +116,12 @@ class Views:
             "scrub": {
                 "rounds_total": node.scrub.round_count,
                 "rows_checked_total": node.scrub.checked_count,
+            },
+            "refill": {
+                "partitions": len(node.incomplete.owned),
+                "refilled_total": node.incomplete.refilled_count,
+                "waits_for": list(node.refill.waits_for),
+                "votes": node.voting.may_vote,
             },
             "upkeep": node.upkeep.describe(),
             "tombstones": {
@@ -191,6 +197,8 @@ class Views:
             record = None if fetched is None else fetched.record
             if record is not None:
                 view["digest"] = _hex(checksum(key, record))
+            if fetched is not None and not fetched.counts:
+                view["refilling"] = True
             view |= _record_view(kind, record, None if fetched is None else fetched.stored_at or None)
             replicas.append(view)
         return {"key": key, "partition": self._node.ring.partition_of(key), "replicas": replicas}

@@ -22,11 +22,13 @@ from kvnode.comparisons import (
     SinglesAnswer,
 )
 from kvnode.config import BATCH_RECORDS_MAX
-from kvnode.messages import TOO_LATE, UNDECODABLE, Refused
+from kvnode.messages import UNDECODABLE, Refused
 from kvnode.replication.batches import batch_of, carried
+from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.merkle import LEAF_COUNT, LEVELS, children_of
-from kvnode.replication.packed import pack, unpack, unpack_places
+from kvnode.replication.packed import pack, pack_places, unpack, unpack_places
 from kvnode.replication.records import Records
+from kvnode.replication.sweep import Sweep
 from kvnode.replication.turns import Turns
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
@@ -42,14 +44,17 @@ class Answers:
         records: Records,
         turns: Turns,
         refuse_other_epoch: Callable[[str, int, int], bool],
-        is_too_late: Callable[[str], bool],
+        incomplete: Incomplete,
+        sweep: Sweep,
     ) -> None:
         self._runtime = runtime
         self._ring = ring
         self._records = records
         self._turns = turns
         self._refuse_other_epoch = refuse_other_epoch
-        self._is_too_late = is_too_late
+        self._incomplete = incomplete
+        self._sweep = sweep
+        self._why_too_late = sweep.why_too_late
         self.sent_count = 0
 
     def on_roots(self, peer: str, question: CompareRoots) -> None:
@@ -61,8 +66,8 @@ class Answers:
             if not self._refuse_other_epoch(peer, question.id, question.epoch):
                 self._runtime.network.send(peer, Refused(question.id, "this node is not in that epoch yet"))
             return
-        if self._is_too_late(peer):
-            self._runtime.network.send(peer, Refused(question.id, TOO_LATE))
+        if late := self._why_too_late(peer):
+            self._runtime.network.send(peer, Refused(question.id, late))
             return
         await self._records.build_forest()
         shared = unpack_places(question.partitions, self._ring.partitions)
@@ -72,7 +77,15 @@ class Answers:
         with contextlib.suppress(OSError):  # the roots count what is still on its way to disk: wait for that
             await self._runtime.disk.commit([])
             is_durable = True
-        self._runtime.network.send(peer, Roots(question.id, pack(roots) if differ else b"", is_durable))
+        incomplete = self._incomplete.among(shared)
+        answer = Roots(
+            question.id,
+            pack(roots) if differ else b"",
+            is_durable,
+            pack_places(incomplete, self._ring.partitions) if incomplete else b"",
+            self._sweep.swept_epoch,
+        )
+        self._runtime.network.send(peer, answer)
 
     def on_nodes(self, peer: str, question: CompareNodes) -> None:
         """Which of the peer's nodes of one tree are not ours."""
@@ -94,10 +107,8 @@ class Answers:
         """Merge what the peer has found to be its own; answer, when that is durable, with what is better here."""
         if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
             return
-        why = ""
-        if peer not in self._ring.known and self._is_too_late(peer):
-            why = TOO_LATE
-        elif not 0 <= question.partition < self._ring.partitions:
+        why = "" if peer in self._ring.known else self._why_too_late(peer)
+        if not 0 <= question.partition < self._ring.partitions:
             why = "no such partition"
         elif len(question.others) > len(pack(range(LEAF_COUNT))):
             why = "more differences than leaves"

@@ -35,10 +35,11 @@ from kvnode.observe import Samples, Traces
 from kvnode.replication.audience import Audience, Audiences
 from kvnode.replication.dots import DotSource, NoDots
 from kvnode.replication.hints import Hints
+from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
 from kvnode.replication.refusals import refuse_future, restless
-from kvnode.replication.rounds import ReadRound, RingChanged, WriteRound
+from kvnode.replication.rounds import Found, ReadRound, RingChanged, WriteRound
 from kvnode.replication.stand_in import StandInDots
 from kvnode.requests import (
     Add,
@@ -69,6 +70,7 @@ class Coordinator:
         ring: Placement,
         calls: Calls,
         records: Records,
+        incomplete: Incomplete,
         dots: DotSource,
         hints: Hints,
         traces: Traces,
@@ -78,6 +80,7 @@ class Coordinator:
         self._ring = ring
         self._calls = calls
         self._records = records
+        self._incomplete = incomplete
         self._dots = dots
         self._stand_in_dots = StandInDots(runtime, node)
         self._lags: dict[str, Samples] = {}
@@ -175,16 +178,17 @@ class Coordinator:
 
     async def get(self, request: Get, cause: int) -> GetAnswer:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
-        merged, answered_by, audience = await self._read(
-            KV, request.key, request.r, cause, request.repair, sloppy=request.sloppy
-        )
-        sloppy = sloppy_extra(audience.stand_ins, answered_by) if request.sloppy else {}
+        found = await self._read(KV, request.key, request.r, cause, request.repair, sloppy=request.sloppy)
+        merged, audience, answered_by = found.record, found.audience, found.answered_by
+        told = sloppy_extra(audience.stand_ins, answered_by) if request.sloppy else {}
+        if found.refilling:
+            told["refilling"] = found.refilling
         siblings = KVS.empty if merged is None else KVS.decode(merged)
         shown = siblings.shown
         if shown is None:
             extra = deleted_extra(siblings) if siblings.versions else {}
             raise NotFound(
-                f"no value under {request.key!r}" + (" (deleted)" if extra else ""), **extra, **sloppy
+                f"no value under {request.key!r}" + (" (deleted)" if extra else ""), **extra, **told
             )
         context = siblings.context
         return GetAnswer(
@@ -198,7 +202,7 @@ class Coordinator:
             r=audience.need,
             answered_by=answered_by,
             cause=f"{cause:016x}",
-            **sloppy,
+            **told,
         )
 
     # --- counters -----------------------------------------------------------------------------------------
@@ -247,10 +251,8 @@ class Coordinator:
 
     async def count(self, request: Count, cause: int) -> CountAnswer:
         """Read a counter; one that nobody has written is 0."""
-        merged, answered_by, audience = await self._read(
-            COUNTER, request.key, request.r, cause, request.repair
-        )
-        counter = COUNTERS.empty if merged is None else COUNTERS.decode(merged)
+        found = await self._read(COUNTER, request.key, request.r, cause, request.repair)
+        counter = COUNTERS.empty if found.record is None else COUNTERS.decode(found.record)
         return CountAnswer(
             key=request.key,
             value=counter.value,
@@ -259,9 +261,10 @@ class Coordinator:
                 for actor, increments, decrements in counter.entries
             },
             node=self.node,
-            r=audience.need,
-            answered_by=answered_by,
+            r=found.audience.need,
+            answered_by=found.answered_by,
             cause=f"{cause:016x}",
+            refilling=found.refilling,
         )
 
     # --- the two rounds -----------------------------------------------------------------------------------
@@ -336,8 +339,8 @@ class Coordinator:
 
     async def _read(
         self, kind: str, key: str, r: int | None, cause: int, repair: bool, *, sloppy: bool = False
-    ) -> tuple[bytes | None, list[str], Audience]:
-        """(the merged record, who answered, who was asked)."""
+    ) -> Found:
+        """What r replicas hold together."""
         for _ in range(RING_CHANGES_MAX):
             audience = self._audience("R", key, r, sloppy=sloppy)
             quorum = Quorum(audience.need, audience.n)
@@ -354,7 +357,8 @@ class Coordinator:
                     hinted = FetchHinted(question.id, cause, kind, key, audience.epoch)
                     self._runtime.network.send(peer, hinted)
             if audience.here:
-                round_.add(self.node, self._records.durable(kind, key))
+                counts = not self._incomplete or self._ring.partition_of(key) not in self._incomplete
+                round_.add(self.node, self._records.durable(kind, key), counts=counts)
             elif self.node in audience.stand_ins:
                 kept = self.hints.kept(kind, key)
                 await self._runtime.disk.commit([])  # a read sees only what is durable
@@ -364,7 +368,7 @@ class Coordinator:
             except RingChanged:
                 continue
             self.traces.note(cause, "answered the client")
-            return round_.merged, list(quorum.got), audience
+            return Found(round_.merged, list(quorum.got), list(round_.refilling), audience)
         raise restless("R", audience)
 
     def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None:

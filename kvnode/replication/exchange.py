@@ -20,6 +20,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import xor
+from typing import NamedTuple
 
 from kvnode.calls import Calls
 from kvnode.comparisons import (
@@ -33,15 +34,27 @@ from kvnode.comparisons import (
     SinglesAnswer,
 )
 from kvnode.config import EXCHANGE_PARTITIONS
-from kvnode.messages import TOO_LATE, UNDECODABLE, Refused, Stored, StoreMany
+from kvnode.messages import TOO_LATE, UNDECODABLE, Answer, Refused, Stored, StoreMany
 from kvnode.replication.answers import Answers
 from kvnode.replication.batches import Carried, batch_of, carried
+from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.merkle import FANOUT, children_of
-from kvnode.replication.packed import pack, pack_places, unpack
+from kvnode.replication.packed import pack, pack_places, unpack, unpack_places
 from kvnode.replication.records import Records
+from kvnode.replication.sweep import Sweep
 from kvnode.replication.turns import Turns
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
+
+
+class Taken(NamedTuple):
+    """What a peer gave. complete: the partitions of which this node has got all that the peer held when it was asked.
+
+    incomplete: those of which the peer itself may lack what was acknowledged.
+    """
+
+    complete: set[int]
+    incomplete: set[int]
 
 
 class TooLate(Exception):
@@ -60,7 +73,8 @@ class Exchange:
         records: Records,
         is_alive: Callable[[str], bool],
         refuse_other_epoch: Callable[[str, int, int], bool],
-        is_too_late: Callable[[str], bool],
+        incomplete: Incomplete,
+        sweep: Sweep,
     ) -> None:
         self._runtime = runtime
         self._node = node
@@ -68,8 +82,9 @@ class Exchange:
         self._calls = calls
         self._records = records
         self._is_alive = is_alive
+        self._sweep = sweep
         self.turns = Turns(runtime, lambda: [peer for peer in ring.nodes if peer != node])
-        self.answers = Answers(runtime, ring, records, self.turns, refuse_other_epoch, is_too_late)
+        self.answers = Answers(runtime, ring, records, self.turns, refuse_other_epoch, incomplete, sweep)
         self.failed_count = 0
         self.round_count = 0
         self.sent_count = 0
@@ -96,52 +111,64 @@ class Exchange:
         ]
         return (await self._exchange(peer, shared, wants_records=True))[0]
 
-    async def take_from(self, peer: str, partitions: Iterable[int]) -> set[int]:
-        """Those of the partitions of which this node has got all that the peer held when it was asked.
+    async def take_from(self, peer: str, partitions: Iterable[int]) -> Taken:
+        """Get all that the peer holds of these partitions, and hear how far it has swept tombstones.
 
-        They are durable with the next commit, unless `failed_count` grows.
+        It is durable with the next commit, unless `failed_count` grows. The peer is asked before and after whether it
+        is complete: it may have been replaced, or refilled, in between.
         """
-        return (await self._exchange(peer, partitions, wants_records=True))[1]
+        wanted = list(partitions)
+        differing, complete, before = await self._exchange(peer, wanted, wants_records=True)
+        after: Answer | None = before
+        if differing and complete:
+            after = await self._ask_roots(peer, wanted, self._runtime.random.getrandbits(64))
+        if before is None or not isinstance(after, Roots):
+            return Taken(set(), set())
+        self._sweep.heard_swept(min(after.swept_epoch, self._ring.epoch))
+        said = (unpack_places(each.incomplete, self._ring.partitions) for each in (before, after))
+        return Taken(complete, {partition for each in said for partition in each if partition in wanted})
+
+    async def _ask_roots(self, peer: str, partitions: Iterable[int], cause: int) -> Answer | None:
+        """What a peer says of its trees; None if it is silent."""
+        forest, shared = self._records.forest, sorted(partitions)
+        together = reduce(xor, map(forest.root, shared), 0)
+        places, epoch = pack_places(shared, self._ring.partitions), self._ring.epoch
+        try:
+            return await self._calls.ask(peer, lambda id_: CompareRoots(id_, cause, places, together, epoch))
+        except TimeoutError:
+            return None
 
     async def give_to(self, peer: str, partitions: Iterable[int]) -> set[int]:
         """Those of the partitions of which the peer holds, durably, all that this node held. Takes nothing.
 
         Raises TooLate if nobody may have it any more.
         """
-        complete = (await self._exchange(peer, partitions, wants_records=False))[1]
+        _, complete, _ = await self._exchange(peer, partitions, wants_records=False)
         return complete if complete and await self._is_durable(peer) else set()
 
     async def _is_durable(self, peer: str) -> bool:
         """Wait until all that the peer has shown is durable there: it answers about roots only then."""
-        places, epoch = pack_places((), self._ring.partitions), self._ring.epoch
-        try:
-            answer = await self._calls.ask(peer, lambda id_: CompareRoots(id_, 0, places, 0, epoch))
-        except TimeoutError:
-            return False
+        answer = await self._ask_roots(peer, (), 0)
         return isinstance(answer, Roots) and answer.durable
 
     async def _exchange(
         self, peer: str, partitions: Iterable[int], *, wants_records: bool
-    ) -> tuple[int | None, set[int]]:
-        """(how many partitions differed, which of them all are complete). A silent peer ends it; None: at once."""
+    ) -> tuple[int | None, set[int], Roots | None]:
+        """(how many partitions differed, which of them all are complete, what the peer said first).
+
+        A silent peer ends it; None: at once.
+        """
         await self._records.build_forest()
         forest, shared = self._records.forest, sorted(partitions)
-        together = reduce(xor, map(forest.root, shared), 0)
-        places = pack_places(shared, self._ring.partitions)
-        cause, epoch = self._runtime.random.getrandbits(64), self._ring.epoch
+        cause = self._runtime.random.getrandbits(64)
         self.round_count += 1
-        try:
-            answer = await self._calls.ask(
-                peer, lambda id_: CompareRoots(id_, cause, places, together, epoch)
-            )
-        except TimeoutError:
-            return None, set()
+        answer = await self._ask_roots(peer, shared, cause)
         if isinstance(answer, Refused) and answer.why == TOO_LATE and not wants_records:
             raise TooLate
         if not isinstance(answer, Roots) or len(answer.roots) not in (0, len(pack(shared))):
-            return None, set()
+            return None, set(), None
         if not wants_records and not answer.durable:
-            return None, set()
+            return None, set(), None
         theirs = unpack(answer.roots)
         differing = [p for p, root in zip(shared, theirs, strict=False) if forest.root(p) != root]
         complete = set(shared).difference(differing)
@@ -158,7 +185,7 @@ class Exchange:
                 break
         if differing:
             self._runtime.log("exchange", peer=peer, partitions=len(differing))
-        return len(differing), complete
+        return len(differing), complete, answer
 
     async def with_all(self) -> dict[str, int | None]:
         """One exchange with every live peer, now: how many partitions differed from each; None: it did not say."""

@@ -76,7 +76,8 @@ class _Unsynced:
 class Records:
     """The records of one replica, above one Disk.
 
-    on_forgotten: told, before the row is dropped, that a damaged row has made this replica forget a record.
+    on_forgotten: told that this replica has forgotten what it wrote; on_lost: before a damaged row is dropped, that
+    what was acknowledged of this partition may be missing here.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Records:
         runtime: Runtime,
         ring: Ring | Placement,
         on_forgotten: Callable[[], None] = lambda: None,
+        on_lost: Callable[[int], None] = lambda partition: None,
     ) -> None:
         self._on_forgotten = on_forgotten
+        self._on_lost = on_lost
         self._disk = runtime.disk
         self._runtime = runtime
         self._ring = ring
@@ -250,6 +253,7 @@ class Records:
         self.corrupt_count += 1
         self._runtime.log("record_corrupt", level="error", partition=partition, key=disk_key)
         self._on_forgotten()
+        self._on_lost(partition)
         self.forest.change(partition, known, 0)
         self.row_count -= 1
         self._refused[disk_key] = partition, known

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvnode.messages import TOO_LATE, Fetch, Fetched, Message, Refused, Stored, StoreMany, StoreRecord
+from kvnode.messages import Fetch, Fetched, Message, Refused, Stored, StoreMany, StoreRecord
 from kvnode.observe import Traces
+from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.records import Records
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
@@ -24,15 +25,17 @@ class Replica:
         runtime: Runtime,
         ring: Placement,
         records: Records,
+        incomplete: Incomplete,
         traces: Traces,
         refuse_other_epoch: Callable[[str, int, int], bool],
-        is_too_late: Callable[[str], bool],
+        why_too_late: Callable[[str], str],
     ) -> None:
         self._runtime = runtime
-        self._is_too_late = is_too_late
+        self._why_too_late = why_too_late
         self._ring = ring
         self._refuse_other_epoch = refuse_other_epoch
         self._records = records
+        self._incomplete = incomplete
         self._traces = traces
 
     def on_store(self, peer: str, question: StoreRecord) -> None:
@@ -77,11 +80,10 @@ class Replica:
 
     def _refuse_late(self, peer: str, id_: int) -> bool:
         """Who is no member may offer what is older than a tombstone that was swept since it was one."""
-        if not self._is_too_late(peer):
-            return False
-        if id_:
-            self._runtime.network.send(peer, Refused(id_, TOO_LATE))
-        return True
+        why = self._why_too_late(peer)
+        if why and id_:
+            self._runtime.network.send(peer, Refused(id_, why))
+        return bool(why)
 
     def on_fetch(self, peer: str, question: Fetch) -> None:
         """Tell what is durable here."""
@@ -90,4 +92,5 @@ class Replica:
         self._traces.note(question.cause, "was asked by", peer)
         record = self._records.durable(question.kind, question.key)
         stored_at = self._records.stored_at(question.kind, question.key) or 0.0
-        self._runtime.network.send(peer, Fetched(question.id, record, stored_at))
+        counts = not self._incomplete or self._ring.partition_of(question.key) not in self._incomplete
+        self._runtime.network.send(peer, Fetched(question.id, record, stored_at, counts))

@@ -6,13 +6,14 @@ Not here: who is asked, and what the client is told (coordinator.py); counting (
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kvnode.calls import Round
 from kvnode.config import REQUEST_TIMEOUT_MS
 from kvnode.errors import QuorumUnmet
 from kvnode.messages import Answer, Fetched, Stale, Stored
 from kvnode.observe import Samples, Traces
+from kvnode.replication.audience import Audience
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import merge_records
@@ -32,6 +33,15 @@ class RoundOwner(Protocol):
     def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None: ...
 
 
+class Found(NamedTuple):
+    """What a read came to. refilling: who answered too and did not count, as it may lack what was acknowledged."""
+
+    record: bytes | None
+    answered_by: list[str]
+    refilling: list[str]
+    audience: Audience
+
+
 class RingChanged(Exception):
     """A replica knows a newer ring (and this node does by now): the request goes to its owners instead."""
 
@@ -39,15 +49,16 @@ class RingChanged(Exception):
 class QuorumRound(Round):
     """A round of which a client waits for the first `need` answers.
 
-    `future` resolves, or raises QuorumUnmet, or RingChanged.
+    `future` resolves, or raises QuorumUnmet, or RingChanged. refilling: replicas that answered and do not count.
     """
 
-    __slots__ = ("future", "letter", "quorum")
+    __slots__ = ("future", "letter", "quorum", "refilling")
 
     def __init__(self, letter: str, quorum: Quorum, peers: list[str], started_ms: float) -> None:
         super().__init__(peers, started_ms)
         self.letter = letter
         self.quorum = quorum
+        self.refilling: list[str] = []
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def count(self, replica: str) -> None:
@@ -69,6 +80,8 @@ class QuorumRound(Round):
             why += "; a node that takes the partition over must have it too"
         if self.quorum.lost and not self.future.done():
             quorum = self.quorum
+            if others := [each for each in self.refilling if each not in why]:
+                why += f"; {', '.join(others)} being refilled"
             self.future.set_exception(
                 QuorumUnmet(
                     self.letter,
@@ -113,6 +126,8 @@ class WriteRound(QuorumRound):
             self.count(peer)
         elif isinstance(answer, Stale):
             self.coordinator.traces.note(self.cause, "heard of a newer ring from", peer)
+            if self.future.done():
+                self._keep_hint(peer)  # nobody begins again: what it refused, it or its successor still needs
             self.ring_changed()
         else:
             self._keep_hint(peer)
@@ -158,16 +173,21 @@ class ReadRound(QuorumRound):
         self.merged: bytes | None = None
         self.records: dict[str, bytes | None] = {}
 
-    def add(self, replica: str, record: bytes | None) -> None:
+    def add(self, replica: str, record: bytes | None, *, counts: bool = True) -> None:
+        """What a replica holds. counts: False if it may lack what was acknowledged: it is merged, and not counted."""
         self.records[replica] = record
         if record is not None and record != self.merged:
             self.merged = record if self.merged is None else merge_records(self.kind, self.merged, record)
-        self.count(replica)
+        if counts:
+            self.count(replica)
+        else:
+            self.refilling.append(replica)
+            self.fail(f"{replica} being refilled", [replica])
 
     def answered(self, peer: str, answer: Answer) -> None:
         if isinstance(answer, Fetched):
             self.coordinator.traces.note(self.cause, "heard the record from", peer)
-            self.add(peer, answer.record)
+            self.add(peer, answer.record, counts=answer.counts)
         elif isinstance(answer, Stale):
             self.ring_changed()
         else:

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable
 
 from kvnode.config import SAMPLE_COUNT_MAX
-from kvnode.messages import TOO_LATE, Fetched, FetchHinted, Message, Refused, Stored, StoreHint
+from kvnode.messages import Fetched, FetchHinted, Message, Refused, Stored, StoreHint
 from kvnode.observe import Traces
 from kvnode.replication.hints import Hints
 from kvnode.ring import Placement
@@ -59,21 +59,21 @@ class StandIn:
         hints: Hints,
         traces: Traces,
         refuse_other_epoch: Callable[[str, int, int], bool],
-        is_too_late: Callable[[str], bool],
+        why_too_late: Callable[[str], str],
     ) -> None:
         self._runtime = runtime
         self._ring = ring
         self._hints = hints
         self._traces = traces
         self._refuse_other_epoch = refuse_other_epoch
-        self._is_too_late = is_too_late
+        self._why_too_late = why_too_late
 
     def on_store(self, peer: str, question: StoreHint) -> None:
         """Keep a record for its owner; acknowledge once the hint is durable, refuse if there is no room for it."""
         if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
             return
-        if self._is_too_late(peer):
-            self._runtime.network.send(peer, Refused(question.id, TOO_LATE))
+        if why := self._why_too_late(peer):
+            self._runtime.network.send(peer, Refused(question.id, why))
             return
 
         def then(ok: bool) -> None:

@@ -17,7 +17,8 @@ tombstone, if it still is as it was. One that misses this gives it back to the o
 drop it at the next sweep. No older value can come back meanwhile: there is none.
 
 Time is measured by each node on its own clock, as the length of a silence; clocks need not agree. A node that was no
-member when this was asked may come back with older values: what it offers is refused (`is_too_late`).
+member when this was asked may come back with older values: what it offers is refused if something was swept since it
+left (`why_too_late`). A store that replaces another learns from those that refill it how far that has come.
 
 (Riak calls such a sweep "reaping" and leaves its safety to the operator; Cassandra's gc_grace_seconds assumes that a
 repair has been run in time. Almeida et al. 2018, "Scalable and accurate causality tracking for eventually consistent
@@ -40,7 +41,16 @@ from kvnode.config import (
     SWEEP_POLL_MS,
     SWEEP_ROWS,
 )
-from kvnode.messages import AskSweep, DropTombstones, Refused, Stored, SweepAnswer, Tombstone
+from kvnode.messages import (
+    NOT_YET,
+    TOO_LATE,
+    AskSweep,
+    DropTombstones,
+    Refused,
+    Stored,
+    SweepAnswer,
+    Tombstone,
+)
 from kvnode.replication.pace import Pace, Share, slowly
 from kvnode.replication.records import Records
 from kvnode.replication.stillness import Stillness
@@ -90,6 +100,7 @@ class Sweep:
         is_alive: Callable[[str], bool],
         hints_in: Callable[[int], int],
         is_left_over: Callable[[int], bool],
+        is_refilling: Callable[[], bool],
         refuse_other_epoch: Callable[[str, int, int], bool],
         message_age_ms_max: float,
     ) -> None:
@@ -102,33 +113,31 @@ class Sweep:
         self._is_alive = is_alive
         self._hints_in = hints_in
         self._is_left_over = is_left_over
+        self._is_refilling = is_refilling
         self._refuse_other_epoch = refuse_other_epoch
         self._message_age_ms_max = message_age_ms_max
-        self._swept_epoch = 0
-        self._knows_nothing = False
-        self._changed_epoch = 0  # in which the members were others before; 0: not since the start
-        self._members = ring.nodes
+        self.swept_epoch = (
+            0  # the last in which this store, or one that it was filled from, dropped a tombstone
+        )
         self.swept_count = 0
         self.dropped_count = 0
         self.remaining = 0
         self.reasons: dict[str, int] = {}
 
-    def open(self, *, knows_nothing: bool) -> None:
-        """Read in which epoch this node last dropped a tombstone; knows_nothing: others may have, before this store."""
-        self._knows_nothing = knows_nothing
+    def open(self) -> None:
+        """Read in which epoch a tombstone was dropped last."""
         known = self._runtime.disk.get(_META, 0, _KEY)
-        self._swept_epoch = int(known[0]) if known is not None else self._ring.epoch if knows_nothing else 0
-        if known is None and knows_nothing:
-            self._runtime.disk.commit([Row(_META, 0, _KEY, str(self._swept_epoch).encode())])
-        self._members = self._ring.nodes
+        self.swept_epoch = 0 if known is None else int(known[0])
 
     def follow_ring(self) -> None:
         """The ring has changed: what is under way may be older than this node knows."""
         self._stillness.disturb_all()
-        if self._ring.nodes != self._members:
-            self._members = self._ring.nodes
-            if not self._knows_nothing:  # else it may learn late of a change after which others have swept
-                self._changed_epoch = self._ring.epoch
+
+    def heard_swept(self, epoch: int) -> None:
+        """A store from which this one is filled has dropped tombstones up to this epoch; durable with what it gave."""
+        if epoch > self.swept_epoch:
+            self.swept_epoch = epoch
+            self._runtime.disk.commit([Row(_META, 0, _KEY, str(epoch).encode())])
 
     # --- the side that sweeps -----------------------------------------------------------------------------
 
@@ -299,11 +308,18 @@ class Sweep:
             return  # the disk is full: it will be asked again
         self._runtime.network.send(peer, Stored(question.id))
 
-    def is_too_late(self, peer: str) -> bool:
-        """Whether what a node that is no member offers may be older than a tombstone that was swept meanwhile."""
-        if peer in self._ring.known or not self._swept_epoch:
-            return False
-        return peer not in self._ring.state.before or self._swept_epoch >= self._changed_epoch
+    def why_too_late(self, peer: str) -> str:
+        """Why what a node that is not a member offers is refused; empty: it is not.
+
+        It may be older than what was swept since. What was swept while it was a member was swept with its consent.
+        """
+        if peer in self._ring.known:
+            return ""
+        if self._is_refilling():
+            return NOT_YET
+        left_in = self._ring.state.left_in(peer)
+        is_late = self.swept_epoch > 0 and (left_in is None or self.swept_epoch >= left_in)
+        return TOO_LATE if is_late else ""
 
     def _is_present(self, peer: str, id_: int, epoch: int) -> bool:
         if self._is_settled(epoch):
@@ -336,9 +352,7 @@ class Sweep:
 
     async def _let_go(self, tombstones: tuple[Tombstone, ...]) -> None:
         """Forget these, each only as it was. That something was swept in this epoch is remembered no later."""
-        if self._swept_epoch < self._ring.epoch:
-            self._swept_epoch = self._ring.epoch
-            self._runtime.disk.commit([Row(_META, 0, _KEY, str(self._swept_epoch).encode())])
+        self.heard_swept(self._ring.epoch)
         by_partition: dict[int, dict[str, int]] = {}
         for partition, key, known in tombstones:
             if 0 <= partition < self._ring.partitions:

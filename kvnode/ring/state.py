@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import msgspec
 
-from kvnode.config import ClusterConfig, NodeAddress
+from kvnode.config import NODE_COUNT_MAX, ClusterConfig, NodeAddress
 
 STABLE = "stable"
 MOVING = "moving"
+DEPARTED_COUNT_MAX = 2 * NODE_COUNT_MAX
 
 
 class RingState(msgspec.Struct, frozen=True, array_like=True):
@@ -22,8 +23,9 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
 
     members: who decides, is read from and is written to. next: the members after the change; None while stable.
     forced: the leaving node is dead and cannot help. before: the names of the members before the last change that
-    came about. note: what happened last, for people.
-    Invariant: members are sorted by name; next differs from members by exactly one node.
+    came about. note: what happened last, for people. departed: who was a member, and in which epoch it was none any
+    more; those that left last, and came not back.
+    Invariant: members are sorted by name; next differs from members by exactly one node; nobody departed is a member.
     """
 
     epoch: int
@@ -32,6 +34,7 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
     forced: bool = False
     before: tuple[str, ...] = ()
     note: str = ""
+    departed: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, config: ClusterConfig) -> RingState:
@@ -62,7 +65,13 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
         changed = set(self.next_names) ^ set(self.names)
         distinct = all(list(names) == sorted(set(names)) for names in (self.names, self.next_names))
         one_at_a_time = len(changed) == (self.next is not None)
-        return bool(self.names) and bool(self.next_names) and distinct and one_at_a_time
+        gone = [name for name, epoch in self.departed if 0 < epoch <= self.epoch and name not in self.names]
+        all_gone = len(gone) == len(self.departed) == len(set(gone)) <= DEPARTED_COUNT_MAX
+        return bool(self.names) and bool(self.next_names) and distinct and one_at_a_time and all_gone
+
+    def left_in(self, name: str) -> int | None:
+        """The epoch from which on a former member was none any more; None: that is not remembered."""
+        return dict(self.departed).get(name)
 
     @property
     def everybody(self) -> tuple[NodeAddress, ...]:
@@ -118,23 +127,30 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
         """The state after the change."""
         assert self.next is not None
         note = f"{self.joining} has joined" if self.joining else f"{self.leaving} has left"
-        return RingState(self.epoch + 1, self.next, before=self.names, note=note)
+        departed = self._departed_too(self.leaving, back=self.joining)
+        return RingState(self.epoch + 1, self.next, before=self.names, note=note, departed=departed)
 
     def called_off(self, why: str) -> RingState:
         """The state after a change that could not be brought to its end: the old members again."""
         assert self.next is not None
         kind = f"the join of {self.joining}" if self.joining else f"the leave of {self.leaving}"
-        return RingState(
-            self.epoch + 1, self.members, before=self.before, note=f"{kind} was called off: {why}"
-        )
+        note = f"{kind} was called off: {why}"
+        departed = self._departed_too(self.joining, back=None)
+        return RingState(self.epoch + 1, self.members, before=self.before, note=note, departed=departed)
 
     def renewed(self, why: str) -> RingState:
         """The same members in a new epoch, for a member that may not vote in this one (handover/voting.py)."""
         assert self.next is None
-        return RingState(self.epoch + 1, self.members, before=self.before, note=why)
+        return RingState(self.epoch + 1, self.members, before=self.before, note=why, departed=self.departed)
+
+    def _departed_too(self, name: str | None, *, back: str | None) -> tuple[tuple[str, int], ...]:
+        """Who has departed when `name` does so in the next epoch, and `back` is a member again."""
+        others = [each for each in self.departed if each[0] not in (name, back)]
+        departed = others if name is None else [*others, (name, self.epoch + 1)]
+        return tuple(departed[-DEPARTED_COUNT_MAX:])
 
     def _moving_to(self, members: tuple[NodeAddress, ...], *, forced: bool = False) -> RingState:
-        return RingState(self.epoch + 1, self.members, members, forced, self.before, self.note)
+        return RingState(self.epoch + 1, self.members, members, forced, self.before, self.note, self.departed)
 
 
 def _sorted(nodes: list[NodeAddress]) -> tuple[NodeAddress, ...]:

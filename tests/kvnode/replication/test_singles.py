@@ -236,7 +236,7 @@ def test_what_the_peer_could_not_store_is_not_complete(play: Play) -> None:
         await asyncio.sleep(0.01)
         rooms.disks[OTHER].full = True
         assert await rooms.nodes[ONE].exchange.give_to(OTHER, [0]) == set()
-        assert await rooms.nodes[ONE].exchange.take_from(OTHER, [0]) == set()
+        assert await rooms.nodes[ONE].exchange.take_from(OTHER, [0]) == (set(), set())
         rooms.disks[OTHER].full = False
         rooms.disks[OTHER].held = True
         giving = asyncio.ensure_future(rooms.nodes[ONE].exchange.give_to(OTHER, [0]))
@@ -291,7 +291,7 @@ def test_questions_about_single_records_that_make_no_sense_are_refused(play: Pla
 def test_who_is_no_member_and_too_late_offers_no_single_record(play: Play) -> None:
     async def story(rooms: Any) -> None:
         answers, epoch = rooms.nodes[ONE].exchange.answers, rooms.nodes[ONE].ring.epoch
-        answers._is_too_late = lambda peer: peer == "node-9"
+        answers._why_too_late = lambda peer: TOO_LATE if peer == "node-9" else ""
         rooms.wire.carried.clear()
         record = (KV, KEYS[0], record_of("node-9", b"1"))
         answers.on_singles("node-9", CompareSingles(7, 0, 0, (record,), b"", False, epoch))

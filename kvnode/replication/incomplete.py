@@ -1,0 +1,91 @@
+"""Of which partitions this store may lack what was acknowledged: it replaces a lost one there, and is being refilled.
+
+Whoever asks "what do you hold?" must know. Where a store is incomplete, what it holds is merged and shown, but it
+counts neither towards r, nor as a source from which another store is filled. What it is sent and makes durable from now
+on it really has: its acknowledgement of a write counts as ever.
+
+A store is incomplete everywhere when it is new and its node is not (a lost disk, a damaged file, a folder put back), or
+when it is to take partitions over; and in one partition when a row of it turned out to be damaged. A partition is
+complete again when it was refilled (handover/refill.py) or taken over (handover/pull.py). (Cassandra calls such a node
+a replacement, and lets it serve no reads while it streams; but a node at a time, and not a partition.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kvnode.replication.packed import pack_places, unpack_places
+from kvnode.ring import Placement
+from kvnode.runtime import Row, Runtime
+
+_META, _KEY = "meta", "incomplete"
+
+
+class Incomplete:
+    """The incomplete partitions of one store. refilled_count: how many became complete since the start.
+
+    Invariant: a partition that is incomplete on disk is so in memory; it becomes complete on disk no earlier than what
+    was fetched for it.
+    """
+
+    def __init__(self, runtime: Runtime, node: str, ring: Placement) -> None:
+        self._runtime = runtime
+        self._node = node
+        self._ring = ring
+        self._partitions: set[int] = set()
+        self.refilled_count = 0
+
+    def __contains__(self, partition: int) -> bool:
+        return partition in self._partitions
+
+    def __bool__(self) -> bool:
+        return bool(self._partitions)
+
+    def open(self, *, is_replacement: bool) -> None:
+        """Read what is incomplete; is_replacement: this store is new, and others have not forgotten what it lacks."""
+        known = self._runtime.disk.get(_META, 0, _KEY)
+        if known is not None:
+            self._partitions = set(unpack_places(known[0], self._ring.partitions))
+        elif is_replacement:
+            self.lose_all()
+
+    def lose_all(self) -> None:
+        """This store replaces one that is lost."""
+        self._partitions = set(range(self._ring.partitions))
+        self._store()
+
+    def lose(self, partition: int) -> None:
+        """A record of this partition was lost here."""
+        if partition not in self._partitions:
+            self._runtime.log("incomplete", level="error", partition=partition)
+            self._partitions.add(partition)
+            self._store()
+
+    def completed(self, partitions: Iterable[int]) -> None:
+        """All that was acknowledged is held here again, durably."""
+        done = self._partitions.intersection(partitions)
+        if done:
+            self._partitions -= done
+            self.refilled_count += len(done)
+            self._store()
+
+    def among(self, partitions: Iterable[int]) -> list[int]:
+        """Those of these partitions that are incomplete, in order."""
+        return sorted(self._partitions.intersection(partitions)) if self._partitions else []
+
+    @property
+    def owned(self) -> list[int]:
+        """The incomplete partitions of which this node is an owner, in order."""
+        lists = self._ring.preference_lists
+        return [partition for partition in sorted(self._partitions) if self._node in lists[partition]]
+
+    @property
+    def held(self) -> list[int]:
+        """The same, and those that it takes over."""
+        return [
+            partition for partition in sorted(self._partitions) if self._node in self._ring.holders(partition)
+        ]
+
+    def _store(self) -> None:
+        row = pack_places(self._partitions, self._ring.partitions)
+        self._runtime.disk.commit([Row(_META, 0, _KEY, row)])
