@@ -1,26 +1,38 @@
 """How commands reach the supervisor: one JSON line each way over a Unix socket that only this user can open.
 
 Both ends stand here: `ask` for whoever commands, `serve` for the supervisor.
-Not here: what the commands do (keeper.py).
+Not here: what the commands do (keeper.py), and what a lease is (leases.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from kvnode.cluster import leases
 from kvnode.cluster.errors import ClusterError, NotRunning, from_wire
+from kvnode.cluster.leases import Lease
 from kvnode.cluster.places import make_private
 
 LINE_BYTES_MAX = 1024 * 1024
 CONNECT_TIMEOUT_S = 2.0
+GONE_PATIENCE_S = 1.0
+"""When who asked has gone, what they asked for may go on for so long before what they did is undone."""
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Ended(Protocol):
+    """Who is told that the holder of a lease is gone."""
+
+    def __call__(self, lease: Lease, *, is_final: bool) -> Awaitable[None]:
+        """is_final: the connection has ended, and no command of it is under way any more."""
 
 
 def ask(path: Path, command: dict[str, Any], *, timeout_s: float = 60.0) -> dict[str, Any]:
@@ -28,55 +40,96 @@ def ask(path: Path, command: dict[str, Any], *, timeout_s: float = 60.0) -> dict
 
     Raises NotRunning if nobody listens there, and the supervisor's own ClusterError if it refused.
     """
+    with connect(path) as connection:
+        return say(connection, command, timeout_s=timeout_s)
+
+
+def connect(path: Path) -> socket.socket:
+    """A connection to the supervisor, for as many commands as are wanted. Raises NotRunning if nobody listens there."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(CONNECT_TIMEOUT_S)
+        connection.connect(os.fspath(path))
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
+        connection.close()
+        raise NotRunning(f"no supervisor listens at {path}") from error
+    except OSError as error:
+        connection.close()
+        raise ClusterError(f"cannot reach the supervisor at {path}: {error}") from error
+    return connection
+
+
+def say(connection: socket.socket, command: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
+    """Send one command over a connection and wait for its answer; raises as `ask`."""
     received = bytearray()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            connection.settimeout(CONNECT_TIMEOUT_S)
-            connection.connect(os.fspath(path))
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
-            raise NotRunning(f"no supervisor listens at {path}") from error
-        except OSError as error:
-            raise ClusterError(f"cannot reach the supervisor at {path}: {error}") from error
-        try:
-            connection.settimeout(timeout_s)
-            connection.sendall(json.dumps(command).encode() + b"\n")
-            while not received.endswith(b"\n"):
-                data = connection.recv(65_536)
-                if not data:
-                    raise NotRunning("the supervisor ended before it answered")
-                received += data
-        except TimeoutError as error:
-            raise ClusterError(
-                f"{command['command']}: no answer from the supervisor in {timeout_s:.0f} s"
-            ) from error
-        except OSError as error:
-            raise NotRunning(f"the supervisor ended before it answered ({error})") from error
+    try:
+        connection.settimeout(timeout_s)
+        connection.sendall(json.dumps(command).encode() + b"\n")
+        while not received.endswith(b"\n"):
+            data = connection.recv(65_536)
+            if not data:
+                raise NotRunning("the supervisor ended before it answered")
+            received += data
+    except TimeoutError as error:
+        raise ClusterError(
+            f"{command['command']}: no answer from the supervisor in {timeout_s:.0f} s"
+        ) from error
+    except OSError as error:
+        raise NotRunning(f"the supervisor ended before it answered ({error})") from error
     answer: dict[str, Any] = json.loads(received)
     if not answer.get("ok"):
         raise from_wire(str(answer.get("kind")), str(answer.get("error")))
     return answer
 
 
-async def serve(path: Path, handler: Handler) -> asyncio.Server:
-    """Listen at `path`, for this user only; each line is one command."""
+async def serve(path: Path, handler: Handler, ended: Ended) -> asyncio.Server:
+    """Listen at `path`, for this user only; each line is one command.
+
+    A connection may become a lease (leases.py); `ended` is told when its holder is gone.
+    """
     make_private(path.parent)
     _remove(path)
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                writer.write(json.dumps(await _answer(line, handler)).encode() + b"\n")
-                await writer.drain()
-        except (ConnectionError, ValueError):  # gone, or a line beyond the bound
-            pass
-        finally:
-            writer.close()
+        lease = Lease()
+        leases.enter(lease)
+        with contextlib.suppress(ConnectionError, ValueError):  # gone, or a line beyond the bound
+            await _converse(reader, writer, handler, lambda: ended(lease, is_final=False))
+        writer.close()
+        await ended(lease, is_final=True)
 
     before = os.umask(0o177)
     try:
         return await asyncio.start_unix_server(converse, os.fspath(path), limit=LINE_BYTES_MAX)
     finally:
         os.umask(before)
+
+
+async def _converse(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    handler: Handler,
+    gone: Callable[[], Awaitable[None]],
+) -> None:
+    """Answer line by line, until there is none. Who goes away during a long command is noticed at once."""
+    line = await reader.readline()
+    while line:
+        answering = asyncio.ensure_future(_answer(line, handler))
+        following = asyncio.ensure_future(reader.readline())
+        try:
+            await asyncio.wait({answering, following}, return_when=asyncio.FIRST_COMPLETED)
+            if following.done() and not answering.done() and _is_end(following):
+                await asyncio.wait({answering}, timeout=GONE_PATIENCE_S)
+                await gone()
+            writer.write(json.dumps(await answering).encode() + b"\n")
+            await writer.drain()
+            line = await following
+        finally:
+            following.cancel()
+
+
+def _is_end(reading: asyncio.Future[bytes]) -> bool:
+    return reading.cancelled() or reading.exception() is not None or not reading.result()
 
 
 async def _answer(line: bytes, handler: Handler) -> dict[str, Any]:

@@ -11,9 +11,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from kvnode.cluster import leases
 from kvnode.cluster.children import Child
 from kvnode.cluster.faults import FaultPlan, Slow
 from kvnode.cluster.faults_http import post_faults
+from kvnode.cluster.leases import Layers, Lease
 from kvnode.cluster.topologies import Topology
 from kvnode.config import NodeAddress
 
@@ -36,6 +38,7 @@ class FaultTeller:
         self._token = token
         self._on_change = on_change
         self._plan = FaultPlan(tuple(nodes))
+        self.layers = Layers()
         self._nodes = nodes
         self._address_of = address_of
         self._log = log
@@ -48,8 +51,10 @@ class FaultTeller:
         """What is wrong now, as far as it was asked for."""
         return self._plan
 
-    def _change(self, plan: FaultPlan) -> None:
+    def _change(self, plan: FaultPlan, *, is_undoing: bool = False) -> None:
         """The only way to another plan. Invariant: whoever reads the state file finds this plan in it."""
+        if not is_undoing:
+            self.layers.note(leases.current(), self._plan, plan)
         self._plan = plan
         self._on_change()
 
@@ -66,6 +71,11 @@ class FaultTeller:
     async def adopt(self, plan: FaultPlan) -> None:
         """Make this the plan and tell everybody who runs."""
         self._change(plan)
+        await self.tell_all()
+
+    async def undo(self, lease: Lease) -> None:
+        """Take back what a lease's holder did (leases.py), and tell everybody who runs."""
+        self._change(self.layers.without(lease, self._plan), is_undoing=True)
         await self.tell_all()
 
     async def tell_all(self) -> None:

@@ -22,6 +22,7 @@ import msgspec
 from kvnode.cluster.children import READY_TIMEOUT_S, Child
 from kvnode.cluster.errors import BadCommand, NodeFailed, StartFailed
 from kvnode.cluster.fault_teller import FaultTeller
+from kvnode.cluster.lease_keeper import LeaseKeeper
 from kvnode.cluster.moves import Moves
 from kvnode.cluster.places import Places
 from kvnode.cluster.ports import choose
@@ -61,6 +62,7 @@ class Keeper:
         self._faults = FaultTeller(
             self._nodes, address_of=self._address, on_change=self._on_change, log=log, token=cluster.token
         )
+        self.leases = LeaseKeeper(self._nodes, self._faults, restart=self._restart_named, log=log)
         self._moves = Moves(self, on_change=self._on_change, log=log)
 
     def _make_child(self, name: str) -> Child:
@@ -179,6 +181,7 @@ class Keeper:
             "topology": self._topology(),
             "nodes": [self._node_state(node.name) for node in self.cluster.nodes if node.name in self._nodes],
             "move": self._moves.state(),
+            "leases": self.leases.state(),
             "sidecars": [self._sidecar_state(child) for child in self._sidecars.values()],
         }
 
@@ -197,6 +200,7 @@ class Keeper:
             "leave": self._moves.leave,
             **self._faults.actions(),
             "reset": self._reset,
+            **self.leases.actions(),
             "start_sidecar": self._start_sidecar,
             "stop_sidecar": self._stop_sidecar,
         }
@@ -214,10 +218,14 @@ class Keeper:
         return {"state": self.state()}
 
     async def _kill(self, command: dict[str, Any]) -> None:
-        await asyncio.gather(*(child.kill() for child in self._named(command)))
+        children = self._named(command)
+        self.leases.stops(children)
+        await asyncio.gather(*(child.kill() for child in children))
 
     async def _pause(self, command: dict[str, Any]) -> None:
-        for child in self._named(command):
+        children = self._named(command)
+        self.leases.stops(child for child in children if child.state != "paused")
+        for child in children:
             child.pause()
 
     async def _resume(self, command: dict[str, Any]) -> None:
@@ -226,7 +234,10 @@ class Keeper:
         await self._faults.tell_all()
 
     async def _restart(self, command: dict[str, Any]) -> None:
-        children = self._named(command)
+        await self._restart_named([child.name for child in self._named(command)])
+
+    async def _restart_named(self, names: Sequence[str]) -> None:
+        children = [self._nodes[name] for name in names]
         await asyncio.gather(*(self._restart_one(child) for child in children))
         failed = [f"{child.name} {child.reason}" for child in children if child.state == "failed"]
         if failed:
@@ -248,7 +259,9 @@ class Keeper:
                 )
 
     async def _wipe(self, command: dict[str, Any]) -> None:
-        for child in self._named(command):
+        children = self._named(command)
+        self.leases.stops(children)
+        for child in children:
             async with self._locks[child.name]:
                 await child.kill("killed, and its data deleted")
                 _empty(self.places.data_dir(child.name))
@@ -264,7 +277,7 @@ class Keeper:
         )  # before any restart: one that fails must not keep the faults of the others
         down = [child for child in self._nodes.values() if child.state in ("dead", "failed")]
         if down:
-            await self._restart({"nodes": [child.name for child in down]})
+            await self._restart_named([child.name for child in down])
 
     # --- sidecars ---------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
 
 if TYPE_CHECKING:
     from kvnode.client import Client
+    from kvnode.cluster.leased import LeasedCluster
     from kvnode.cluster.upkeep import Outcome
 
 StateDir = str | os.PathLike[str] | None
@@ -284,6 +285,15 @@ class LocalCluster(FaultCommands):
     def reset(self) -> None:
         """All faults gone, everybody running again."""
         self._tell("reset")
+
+    def lease(self, holder: str = "") -> LeasedCluster:
+        """This cluster under a lease: what is done through it is undone when it is closed or this process dies.
+
+        holder: who or what for, for the log and `status`. Joins and leaves are not undone. Raises NotRunning.
+        """
+        from kvnode.cluster.leased import LeasedCluster
+
+        return LeasedCluster(self._places, holder)
 
     # --- other processes that live as long as the cluster -----------------------------------------------
 

@@ -114,7 +114,7 @@ async def _run(places: Places, options: argparse.Namespace) -> int:
         loop.add_signal_handler(number, end_at_once, f"got {number.name}")
     if not options.detached:
         _watch_owner(loop, end_at_once)
-    server = await control.serve(places.socket_path(), keeper.handle)
+    server = await control.serve(places.socket_path(), keeper.handle, keeper.leases.end)
     started = loop.time()
     starting = loop.create_task(keeper.start_all())
     ending = loop.create_task(ended.wait())
