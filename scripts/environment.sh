@@ -59,8 +59,12 @@ step() { # message command...
 }
 
 interrupted() { # signal number
-    trap - INT TERM HUP
-    if [ -n "$STEP_PID" ]; then kill "$STEP_PID" 2>/dev/null || true; fi
+    trap '' INT TERM HUP # a second Ctrl-C must not stop us from cleaning up
+    if [ -n "$STEP_PID" ]; then
+        kill "$STEP_PID" 2>/dev/null || true
+        wait "$STEP_PID" 2>/dev/null || true
+    fi
+    rm -f "$SETUP_LOG" # it tells of nothing but the interruption
     say ""
     say "Interrupted; the next start begins the installation afresh."
     exit $((128 + $1))
@@ -75,7 +79,7 @@ find_python() {
         version=$("$candidate" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || continue
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             # of an active virtual environment, the Python beneath it: it may be this .venv, about to be remade
-            "$candidate" -c 'import sys; print(getattr(sys, "_base_executable", "") or sys.executable)'
+            "$candidate" -c 'import sys; print(getattr(sys, "_base_executable", "") or sys.executable)' 2>/dev/null
             return 0
         fi
         [ -n "$found" ] || found="$candidate is Python $version"
@@ -94,7 +98,7 @@ take_lock() { # python
     exec 9<"$ROOT/scripts/environment.sh"
     if ! "$1" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null; then
         say "Another start is preparing .venv; waiting for it ..."
-        "$1" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' || true
+        "$1" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' 2>/dev/null || true
     fi
 }
 
@@ -173,7 +177,7 @@ install_environment() { # kind
     trap 'interrupted 1' HUP
     say "Preparing the environment in .venv (Python from $python)"
     if [ -e "$INSTALLING" ] || ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-        [ ! -d "$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" ] ||
+        [ ! -d "$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)" ] ||
         { [ -f "$VENV/.folder" ] && [ "$(cat "$VENV/.folder")" != "$ROOT" ]; }; then
         : >"$INSTALLING"
         make_venv "$python"
@@ -193,9 +197,32 @@ install_environment() { # kind
 
 # A bash whose child was not interrupted itself goes on after SIGINT unless it is told not to.
 quick_end() {
-    trap 'exit 130' INT
+    trap 'say ""; say "Interrupted."; exit 130' INT
     trap 'exit 143' TERM
     trap 'exit 129' HUP
+}
+
+# --help tells what there is and installs nothing: the program itself answers where it is installed,
+# otherwise the lines at the top of the script do. Call it before anything else: show_help KIND SCRIPT "$@"
+show_help() { # runtime|test script arguments...
+    local kind=$1 script=$2 word
+    shift 2
+    for word in "$@"; do
+        case "$word" in
+            -h | --help)
+                if is_ready "$kind"; then return 0; fi
+                sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$script"
+                exit 0
+                ;;
+        esac
+    done
+}
+
+# Runs Python in place of this shell. Where env can do it, Ctrl-C waits until the program says that it is ready
+# for it (it unblocks SIGINT): a Python that is still starting answers with a traceback, or forgets it.
+become_python() { # arguments...
+    if env --block-signal=INT true 2>/dev/null; then exec env --block-signal=INT "$PYTHON" -P "$@"; fi
+    exec "$PYTHON" -P "$@"
 }
 
 environment() { # runtime|test

@@ -10,6 +10,7 @@ set -eu
 
 # shellcheck source=scripts/environment.sh
 . "$(dirname "$0")/environment.sh"
+show_help test "$0" "$@"
 environment test
 cd "$ROOT"
 exec "$PYTHON" scripts/run_tests.py "$@"

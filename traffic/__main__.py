@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from traffic.cli import main
+try:
+    from traffic.cli import main
 
-sys.exit(main())
+    sys.exit(main())
+except KeyboardInterrupt:  # while it was still importing
+    print("interrupted", file=sys.stderr)
+    sys.exit(130)

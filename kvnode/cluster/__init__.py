@@ -6,18 +6,25 @@
 or `python -m kvnode.cluster start`. Reading order: local.py (what you can ask), control.py (how it gets
 there), supervisor.py (who hears it), keeper.py (what it does), children.py and lifetimes.py (processes);
 faults.py, ports.py, state.py and places.py are values and files.
+
+Names are imported when first used: `python -m kvnode.cluster` is then at its main, where Ctrl-C is answered in a word,
+before most of it is read.
 """
 
-from kvnode.cluster.errors import (
-    AlreadyRunning,
-    BadCommand,
-    ClusterError,
-    NodeFailed,
-    NotRunning,
-    StartFailed,
-)
-from kvnode.cluster.local import LocalCluster
-from kvnode.cluster.state import NodeInfo, NodeState, NodeStatus, SidecarInfo
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kvnode.cluster.errors import (
+        AlreadyRunning,
+        BadCommand,
+        ClusterError,
+        NodeFailed,
+        NotRunning,
+        StartFailed,
+    )
+    from kvnode.cluster.local import LocalCluster
+    from kvnode.cluster.state import NodeInfo, NodeState, NodeStatus, SidecarInfo
 
 __all__ = [
     "AlreadyRunning",
@@ -32,3 +39,17 @@ __all__ = [
     "SidecarInfo",
     "StartFailed",
 ]
+
+_HOME = {
+    "LocalCluster": "local",
+    "NodeInfo": "state",
+    "NodeState": "state",
+    "NodeStatus": "state",
+    "SidecarInfo": "state",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module(f"kvnode.cluster.{_HOME.get(name, 'errors')}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

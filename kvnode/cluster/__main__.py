@@ -2,6 +2,10 @@
 
 import sys
 
-from kvnode.cluster.commandline import main
+try:
+    from kvnode.cluster.commandline import main
 
-sys.exit(main())
+    sys.exit(main())
+except KeyboardInterrupt:  # while it was still importing
+    print("interrupted", file=sys.stderr)
+    sys.exit(130)

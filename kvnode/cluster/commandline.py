@@ -49,6 +49,9 @@ A NODE is a name or a number: node-2 or 2. Examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, 1 for an error that was explained, 2 for a bad command line."""
     options = parser().parse_args(argv)
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, (signal.SIGINT,)
+    )  # held back until here by scripts/environment.sh
     try:
         run: Callable[[argparse.Namespace], None] = options.run
         run(options)

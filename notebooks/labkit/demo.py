@@ -28,15 +28,24 @@ def main(argv: list[str] | None = None) -> int:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
             signal.signal(number, signal.default_int_handler)  # each of them raises KeyboardInterrupt
     try:
+        signal.pthread_sigmask(
+            signal.SIG_UNBLOCK, STOP_SIGNALS
+        )  # held back until here by scripts/environment.sh
         from labkit import launcher
 
         return launcher.run(options, stop_signals=STOP_SIGNALS)
     except KeyboardInterrupt:
+        print("\nInterrupted; nothing was started.")
         return 0
 
 
 def read_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """The command line; the environment variables of the notebooks are the defaults."""
+    """The command line."""
+    return parser().parse_args(argv)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options; the environment variables of the notebooks are the defaults."""
     parser = argparse.ArgumentParser(
         prog="start_demo_ui.sh", description="A cluster, real traffic on it, and a live notebook."
     )
@@ -58,13 +67,14 @@ def read_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--cluster",
+        "--name",
         metavar="NAME",
         default=environment.get(CLUSTER_VARIABLE) or "quorum-lab",
         help="the cluster's name (quorum-lab); one that runs already is used",
     )
     parser.add_argument(
         "--base-port",
-        type=_number(1024, 55_000),
+        type=_number(1, 65_535),  # what is wrong with one of these, the cluster says
         metavar="P",
         default=environment.get(BASE_PORT_VARIABLE) or None,
         help="first node's port (9999)",
@@ -80,7 +90,7 @@ def read_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--no-lab", action="store_true", help="no JupyterLab: cluster, traffic and status page"
     )
-    return parser.parse_args(argv)
+    return parser
 
 
 class _number:

@@ -1,7 +1,9 @@
 """scripts/environment.sh: when it has nothing to do, and what it says when it cannot do anything."""
 
+import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from kvnode.cluster import commandline
+
 SCRIPT = "scripts/environment.sh"
+STARTERS = ("start_demo_ui.sh", "start-cluster-local.sh", "test.sh")
 
 
 @pytest.fixture
@@ -145,3 +150,143 @@ def test_an_unknown_kind_is_refused(checkout: Path) -> None:
     done = subprocess.run(["bash", SCRIPT, "prod"], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "expected runtime or test, got 'prod'" in done.stderr
+
+
+# --- help --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh(root: Path, tmp_path: Path) -> Path:
+    """A copy of the scripts, as in a fresh clone: nothing is installed."""
+    shutil.copytree(root / "scripts", tmp_path / "scripts")
+    shutil.copy(root / "pyproject.toml", tmp_path / "pyproject.toml")
+    return tmp_path
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+@pytest.mark.parametrize("script", [*STARTERS, "stop-cluster-local.sh"])
+def test_help_in_a_fresh_clone_installs_nothing(fresh: Path, script: str, word: str) -> None:
+    """The story: somebody who wanted to know the options first waited two minutes for 120 packages."""
+    before = sorted(fresh.iterdir())
+    began = time.monotonic()
+    done = subprocess.run(
+        ["bash", f"scripts/{script}", "--no-browser", word],
+        cwd=fresh,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"bash scripts/{script}" in done.stdout
+    assert "set -eu" not in done.stdout
+    assert sorted(fresh.iterdir()) == before
+    assert time.monotonic() - began < 10
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+    return {word for action in actions for word in action.option_strings} - {"-h", "--help"}
+
+
+def test_the_lines_at_the_top_of_a_script_name_every_option(root: Path) -> None:
+    from labkit import demo
+
+    commands = next(
+        action for action in commandline.parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    for script, options in (
+        ("start-cluster-local.sh", options_of(commands.choices["start"])),
+        ("start_demo_ui.sh", options_of(demo.parser())),
+    ):
+        head = (root / "scripts" / script).read_text().partition("set -eu")[0]
+        assert options, script
+        assert not {option for option in options if option not in head}, script
+
+
+# --- Ctrl-C ------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_during_the_installation_says_so_and_shows_no_log(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """The installer is in the terminal's group and ends at Ctrl-C too, with many words; and it takes its time."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    uv = tmp_path / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text(
+        f"#!{sys.executable}\n"
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        "    print('error: many words of a log', flush=True); sys.exit(2)\n"
+        "signal.signal(signal.SIGINT, end); signal.signal(signal.SIGTERM, end)\n"
+        "print('working', flush=True); time.sleep(30)\n"
+    )
+    uv.chmod(0o755)
+    shutil.rmtree(checkout / ".venv")
+    setup = subprocess.Popen(
+        ["bash", SCRIPT],
+        cwd=checkout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+        env={**os.environ, "PATH": f"{uv.parent}:{os.environ['PATH']}", "TMPDIR": str(temporary)},
+    )
+    deadline = time.monotonic() + 20
+    while not any("working" in log.read_text() for log in temporary.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(setup.pid, signal.SIGINT)
+    said, _ = setup.communicate(timeout=10)
+    assert setup.returncode == 130
+    assert said.endswith("\nInterrupted; the next start begins the installation afresh.\n")
+    assert "many words" not in said
+    assert list(temporary.iterdir()) == [], "a log that tells of nothing is not left behind"
+
+
+def test_an_interrupt_while_waiting_for_another_installation_says_so(checkout: Path) -> None:
+    hold = f". {SCRIPT}; take_lock {sys.executable}; echo held; read -r _"
+    holder = subprocess.Popen(
+        ["bash", "-c", hold], cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdin is not None and holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    (checkout / ".venv.installing").touch()
+    waiter = subprocess.Popen(
+        ["bash", SCRIPT], cwd=checkout, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+    assert waiter.stderr is not None
+    assert "waiting for it" in waiter.stderr.readline()
+    os.killpg(waiter.pid, signal.SIGINT)
+    _, said = waiter.communicate(timeout=10)
+    assert (waiter.returncode, said) == (130, "\nInterrupted.\n")
+    holder.communicate("\n", timeout=10)
+
+
+def test_python_is_interrupted_only_once_it_is_ready_for_it(checkout: Path) -> None:
+    """The story: Ctrl-C came 0.1 s after the command. Python was reading its own modules, and answered with a page of
+    them, or, in a module that catches everything, forgot it and went on."""
+    if subprocess.run(["env", "--block-signal=INT", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this env cannot block signals")
+    program = (
+        "import signal, sys, time\n"
+        "print('up', flush=True); time.sleep(0.5)\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(7))\n"
+        "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])\n"
+        "time.sleep(20)\n"
+    )
+    started = subprocess.Popen(
+        ["bash", "-c", f'. {SCRIPT}; become_python -c "$0"', program],
+        cwd=checkout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline() == "up\n"
+    os.killpg(started.pid, signal.SIGINT)
+    said, _ = started.communicate(timeout=10)
+    assert (started.returncode, said) == (7, "")
