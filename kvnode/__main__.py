@@ -17,7 +17,7 @@ import stat
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvnode.config import ClusterConfig, ConfigError, NodeAddress, read_cluster_file
 from kvnode.net.clock import WallClock
@@ -25,6 +25,9 @@ from kvnode.net.log import JsonLog
 from kvnode.net.parse import FaultsBody
 from kvnode.runtime import Runtime
 from kvnode.storage import SqliteDisk, StorageError
+
+if TYPE_CHECKING:
+    from kvnode.node import Node
 
 EXIT_CONFIG, EXIT_PORT, EXIT_DATA, EXIT_FAULT = 2, 3, 4, 70
 
@@ -95,6 +98,8 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     if disk.damage is not None:
         why, kept = disk.damage
         log.write("data_file_set_aside", level="error", why=why, kept=kept.name)
+    for what in disk.dropped:
+        log.write("row_dropped", level="error", what=what)
     clock = WallClock()
     chance = random.Random()
     network = PeerNetwork(config, address.name, chance, log.write)
@@ -102,7 +107,6 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     node = Node(runtime, config, address.name)
     network.on_message = node.on_message
     node.on_ring = lambda state: network.set_peers(state.everybody)
-    _check_owner(disk, config)
 
     def set_faults(faults: FaultsBody) -> dict[str, Any]:
         nonlocal disk_delay_ms
@@ -124,7 +128,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     except OSError as error:
         ports = f"{address.http_port} or {address.peer_port}"
         raise Stop(EXIT_PORT, f"port {ports} of {address.host} cannot be used: {error.strerror}") from error
-    await node.open()
+    await open_node(node, disk)
     server = HttpServer(Api(node, Views(node, network), set_faults).answer, listener)
     await server.start()
     stop = asyncio.Event()
@@ -145,6 +149,23 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     await disk.close()
     log.write("stopped")
     return 0
+
+
+async def open_node(node: Node, disk: SqliteDisk) -> None:
+    """Open the node on what the disk holds. If that makes no sense to it, begin anew: no content may prevent a start.
+
+    StorageError: the data directory belongs to somebody else.
+    """
+    is_fresh = not disk.count("meta")
+    try:
+        _check_owner(disk, node.config)
+        await node.open()
+    except OSError:
+        raise
+    except Exception as error:
+        if is_fresh:
+            raise  # it was not the content
+        disk.give_up(f"what it holds makes no sense: {error!r}")
 
 
 def _spawner(log: JsonLog) -> Any:

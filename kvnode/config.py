@@ -72,6 +72,7 @@ FOREST_ROWS = 2000  # in one step, while Merkle trees are built after the start
 FOREST_SHARE = 0.4  # of one core, at most: nothing can be compared before
 UPKEEP_SHARE = 0.02  # of one core, at most: ten minutes for all rows of a million small ones
 ASKED_SHARE = 0.75  # of one core, at most, for what somebody waits for
+LISTING_ROWS = 256  # looked at for GET /keys in one step: about a millisecond
 SCRUB_ROWS = 100  # in one step
 SWEEP_ROWS = 200
 SWEEP_COUNT_MAX = 8192  # tombstones that one round of a node looks after; the others wait for the next

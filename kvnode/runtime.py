@@ -61,6 +61,13 @@ LowBits = tuple[int, tuple[int, ...]]
 ANY: LowBits = (0, (0,))
 
 
+ROWS_DROPPED = "rows-dropped"
+"""The row of table `meta`, partition 0, in which a disk says that it has dropped rows which it could not read.
+
+Whoever counted on them deletes it, together with what follows from that.
+"""
+
+
 class Disk(Protocol):
     """A durable store of rows in tables.
 

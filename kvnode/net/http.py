@@ -13,7 +13,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
 
-from kvnode.config import BODY_BYTES_MAX, EVERY_INTERFACE, KEYS_LIMIT_MAX, LOOPBACK_HOSTS, UPKEEP_ANSWER_MS
+from kvnode.config import (
+    ASKED_SHARE,
+    BODY_BYTES_MAX,
+    EVERY_INTERFACE,
+    KEYS_LIMIT_MAX,
+    LISTING_ROWS,
+    LOOPBACK_HOSTS,
+    UPKEEP_ANSWER_MS,
+)
 from kvnode.errors import (
     BadRequest,
     Forbidden,
@@ -31,6 +39,8 @@ from kvnode.net.connection import JSON, PROBLEM, Request, Response
 from kvnode.net.openapi import describe
 from kvnode.net.views import Views
 from kvnode.node import Node
+from kvnode.replication.listing import list_keys
+from kvnode.replication.pace import Pace
 
 Result = tuple[int, bytes]
 SetFaults = Callable[[parse.FaultsBody], dict[str, Any]]
@@ -196,14 +206,15 @@ class Api:
     def _ring(self, body: bytes, raw_query: bytes) -> Any:
         return self._views.ring(parse.query_of(raw_query, ("key",)).get("key"))
 
-    def _keys(self, body: bytes, raw_query: bytes) -> Any:
+    async def _keys(self, body: bytes, raw_query: bytes) -> Any:
         query = parse.query_of(raw_query, ("prefix", "after", "limit", "kind"))
         kind = query.get("kind", KV)
         if kind not in (KV, COUNTER):
             raise BadRequest(f"kind={kind[:32]}: expected kv or counter")
         limit = parse.number_of(query, "limit", 1, KEYS_LIMIT_MAX) or 100
         prefix, after = query.get("prefix", ""), query.get("after", "")
-        keys = self._node.records.keys(kind, prefix=prefix, after=after, limit=limit)
+        pace = Pace(self._node.runtime.clock, LISTING_ROWS, lambda: ASKED_SHARE)
+        keys = await list_keys(self._node.records, kind, prefix=prefix, after=after, limit=limit, pace=pace)
         return {"node": self._node.name, "keys": keys, "next": keys[-1] if len(keys) == limit else None}
 
     def _faults(self, body: bytes, raw_query: bytes) -> Any:

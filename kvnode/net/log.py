@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from kvnode.storage.files import make_way
+
 _BYTES_MAX = 8 * 1024 * 1024
 
 
@@ -17,6 +19,7 @@ class JsonLog:
     def __init__(self, path: Path, node: str) -> None:
         self._path = path
         self._node = node
+        make_way(path)
         self._file = path.open("ab", buffering=0)
 
     def write(self, event: str, *, level: str = "info", **facts: Any) -> None:
@@ -30,6 +33,8 @@ class JsonLog:
             return
 
     def _turn_over(self) -> None:
-        self._file.close()
-        self._path.replace(self._path.with_suffix(".1.jsonl"))
-        self._file = self._path.open("ab", buffering=0)
+        older = self._path.with_suffix(".1.jsonl")
+        make_way(older)
+        self._path.replace(older)
+        full, self._file = self._file, self._path.open("ab", buffering=0)
+        full.close()

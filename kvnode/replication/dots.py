@@ -12,7 +12,7 @@ under a fresh name. Only a life that ended in order hands its name on to the nex
 from __future__ import annotations
 
 from kvnode.config import DOT_BLOCK
-from kvnode.runtime import Row, Runtime
+from kvnode.runtime import ROWS_DROPPED, Row, Runtime
 from kvnode.versions import Dot, StoreId
 
 _META = "meta"
@@ -55,6 +55,8 @@ class DotSource:
     def _name_to_keep(self) -> StoreId | None:
         """The name on disk, if it is known that nothing is forgotten that was written under it."""
         disk = self._runtime.disk
+        if disk.get(_META, 0, ROWS_DROPPED) is not None:
+            return None
         known, closed = disk.get(_META, 0, _STORE_ID), disk.get(_META, 0, _CLOSED)
         return (
             known[0].decode() if known is not None and closed is not None and closed[0] == known[0] else None
@@ -110,6 +112,7 @@ class DotSource:
                     Row(_META, 0, _STORE_ID, store.encode()),
                     Row(_META, 0, _RESERVED, str(bound).encode()),
                     Row(_META, 0, _CLOSED, None),
+                    Row(_META, 0, ROWS_DROPPED, None),
                 ]
             )
         except OSError as error:

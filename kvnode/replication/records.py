@@ -10,50 +10,29 @@ Not here: quorums and peers.
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
-from heapq import merge
-from itertools import islice
-from typing import Generic, TypeVar
 
 import msgspec
 
 from kvnode.checksum import checksum
-from kvnode.messages import COUNTER, KV
+from kvnode.messages import KV
+from kvnode.replication.kinds import COUNTERS as COUNTERS
+from kvnode.replication.kinds import KINDS, is_shown, is_tombstone, is_whole
+from kvnode.replication.kinds import KVS as KVS
+from kvnode.replication.kinds import encode_state as encode_state
+from kvnode.replication.kinds import merge_records as merge_records
 from kvnode.replication.merkle import LEAF_COUNT, MerkleForest
 from kvnode.replication.recent import Known, Recent
 from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row, Runtime
-from kvnode.versions import PnCounter, Siblings
 
-State = Siblings | PnCounter
-S = TypeVar("S", Siblings, PnCounter)
 Then = Callable[[bool], None]
 """Called when a write is durable (True) or could not be made so (False)."""
 _Write = tuple[str, bytes, int, Then]
 """(disk key, record, its checksum, whom to tell); an empty record only waits for the group it stands in."""
 
 _TABLE = "records"
-_FALSE = b"\xc2"  # in msgpack
-
-
-class Kind(Generic[S]):
-    """One kind of data: how its states are encoded, and which state is the empty one."""
-
-    def __init__(self, name: str, empty: S) -> None:
-        self.name = name
-        self.empty: S = empty
-        self.decode: Callable[[bytes], S] = msgspec.msgpack.Decoder(type(empty)).decode
-
-    def disk_key(self, key: str) -> str:
-        """Where a key of this kind stands on disk: kinds never collide."""
-        return f"{self.name}/{key}"
-
-
-KVS = Kind(KV, Siblings())
-COUNTERS = Kind(COUNTER, PnCounter())
-KINDS: dict[str, Kind[Siblings] | Kind[PnCounter]] = {KV: KVS, COUNTER: COUNTERS}
-encode_state = msgspec.msgpack.Encoder().encode
 
 
 class _Unsynced:
@@ -139,31 +118,27 @@ class Records:
         known = self._recent.get(f"{kind}/{key}")
         return None if known is None else known.stored_at
 
-    def keys(self, kind: str, *, prefix: str, after: str, limit: int) -> list[str]:
-        """The first `limit` keys beyond `after` that start with `prefix`, sorted; deleted ones left out."""
-        chunk = max(16, 2 * limit // self._ring.partitions)
-        each = [self._keys_in(kind, p, prefix, after, chunk) for p in range(self._ring.partitions)]
-        return list(islice(merge(*each), limit))
+    @property
+    def partition_count(self) -> int:
+        """How many partitions there are."""
+        return self._ring.partitions
 
-    def _keys_in(self, kind: str, partition: int, prefix: str, after: str, chunk: int) -> Iterator[str]:
-        """The same of one partition, all of them, read `chunk` rows at a time."""
+    def keys_in(
+        self, partition: int, kind: str, prefix: str, after: str, limit: int, *, is_inclusive: bool
+    ) -> tuple[list[tuple[str, bool]], int, bool]:
+        """The next keys of one partition that start with `prefix`, each with whether it is shown: whole, not deleted.
+
+        Then how many rows were read, and whether there may be more. is_inclusive: `after` itself counts as beyond it.
+        """
         head = f"{kind}/"
-        start = max(head + after, head + prefix)
-        # scan() is exclusive: a key equal to the prefix itself is looked up apart.
-        found = self._disk.get(_TABLE, partition, head + prefix) if after < prefix else None
-        if found is not None and _is_shown(kind, Row(_TABLE, partition, head + prefix, *found)):
-            yield prefix
-        while True:
-            rows = self._disk.scan(_TABLE, partition, after=start, limit=chunk)
-            for row in rows:
-                key = row.key[len(head) :]
-                if not (row.key.startswith(head) and key.startswith(prefix)):
-                    return
-                if _is_shown(kind, row):
-                    yield key
-            if len(rows) < chunk:
-                return
-            start = rows[-1].key
+        start = head + after
+        found = self._disk.get(_TABLE, partition, start) if is_inclusive else None
+        first = [] if found is None else [Row(_TABLE, partition, start, *found)]
+        rows = [*first, *self._disk.scan(_TABLE, partition, after=start, limit=limit)]
+        wanted = head + prefix
+        ours = [row for row in rows if row.key.startswith(wanted)]
+        has_more = len(ours) == len(rows) and len(rows) >= limit
+        return [(row.key[len(head) :], is_shown(kind, row)) for row in ours], len(rows), has_more
 
     def under(self, partition: int, leaves: Iterable[int], *, bits: int = LEAF_COUNT - 1) -> dict[int, str]:
         """{checksum: disk key} of what stands under these Merkle leaves; bits=-1: of what has these checksums."""
@@ -181,7 +156,7 @@ class Records:
         start = max(after, f"{KV}/")
         rows = self._disk.scan(_TABLE, partition, after=start, limit=limit)
         values = [row for row in rows if row.key.startswith(f"{KV}/")]
-        found = [(row.key, row.checksum) for row in values if _is_tombstone(row)]
+        found = [(row.key, row.checksum) for row in values if is_tombstone(row)]
         is_last = len(values) < limit
         return found, len(rows), None if is_last else values[-1].key
 
@@ -226,7 +201,7 @@ class Records:
         if row is None:
             return None
         record, known = row
-        if checksum(disk_key, record) != known:
+        if not is_whole(disk_key, record, known):
             self._refuse_corrupt(partition, disk_key, known)
             return None
         self._recent.put(disk_key, Known(record, known))
@@ -241,7 +216,7 @@ class Records:
         for row in rows:
             assert row.record is not None
             is_at_home = self._ring.partition_of(row.key.partition("/")[2]) == partition
-            if not is_at_home or checksum(row.key, row.record) != row.checksum:
+            if not is_at_home or not is_whole(row.key, row.record, row.checksum):
                 self._refuse_corrupt(partition, row.key, row.checksum)
         return len(rows), rows[-1].key if len(rows) == limit else None
 
@@ -360,40 +335,3 @@ class Records:
         self.forest.change(partition, failed.checksum, self._checksum_of(disk_key, failed.durable))
         self.row_count -= failed.durable is None
         self._on_forgotten()
-
-
-def _merge(one: State, other: State) -> State:
-    if isinstance(one, Siblings):
-        assert isinstance(other, Siblings)
-        return one.merge(other)
-    assert isinstance(other, PnCounter)
-    return one.merge(other)
-
-
-def merge_records(kind: str, one: bytes, other: bytes) -> bytes:
-    """The record of the merged state of two records of one kind."""
-    if one == other:
-        return one
-    decode = KINDS[kind].decode
-    first, second = decode(one), decode(other)
-    merged = _merge(first, second)
-    if merged is second:
-        return other
-    return one if merged is first else encode_state(merged)
-
-
-def _is_shown(kind: str, row: Row) -> bool:
-    """Whether a row is listed: whole, and not deleted."""
-    if row.record is None or checksum(row.key, row.record) != row.checksum:
-        return False
-    return kind != KV or bool(KVS.decode(row.record).values)
-
-
-def _is_tombstone(row: Row) -> bool:
-    """Whether a row is whole and says nothing but "deleted". Most are told from it at one look, at the end of their
-
-    record: there stand, a byte each, whether the last version was deleted and whether it was written with mode=lww.
-    """
-    if row.record is None or row.record[-2:-1] == _FALSE or checksum(row.key, row.record) != row.checksum:
-        return False
-    return not KVS.decode(row.record).values

@@ -15,13 +15,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import time
 from pathlib import Path
 
-from kvnode.checksum import checksum
-from kvnode.storage.files import sync_directory
+from kvnode.storage.files import delete, make_way, stamp, sync_directory, trouble_with_file
 from kvnode.storage.log import LOG_SIDES, Log
-from kvnode.storage.tables import TABLES, moved_turn_of
+from kvnode.storage.rows import trouble_in_definitions, trouble_in_meta
+from kvnode.storage.tables import moved_turn_of
 
 _TROUBLE_OF_THE_COMPUTER = frozenset(
     (
@@ -37,7 +36,10 @@ _TROUBLE_OF_THE_COMPUTER = frozenset(
     )
 )
 _SET_ASIDE_COUNT_MAX = 3
+_NOTHING_OF_OURS = ("-shm", "-journal")  # SQLite makes them anew
 _SIDES = ("", "-wal", "-shm", *LOG_SIDES)
+_TURN_MAX = 2**30  # SQLite keeps 31 bits
+_MARK_BYTES_MAX = 1000
 _LOG_HEAD, _FRAME_HEAD = 32, 24
 
 
@@ -54,41 +56,49 @@ def damage_of(path: Path, log: Log) -> str | None:
 
     Raises sqlite3.Error for trouble that is not the file's own: a full disk, no permission.
     """
-    if _mark(path).exists():
-        return _mark(path).read_text(errors="replace") or "it was being set aside"
+    if _mark(path).is_symlink() or _mark(path).exists():
+        return _text_of_mark(path) or "it was being set aside"
     if log.damage is not None:
         return log.damage
+    for side in _NOTHING_OF_OURS:
+        make_way(Path(f"{path}{side}"))
+    for side in ("", "-wal"):
+        if (trouble := trouble_with_file(Path(f"{path}{side}"))) is not None:
+            return trouble
     if not path.exists() or not path.stat().st_size:
         return "it is gone, and its log is not" if log.commits or log.moved_turn else None
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
             return _damage_in(database, path, log)
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-        if code in _TROUBLE_OF_THE_COMPUTER or not os.access(path, os.W_OK):
+        if is_trouble_of_the_computer(error, path):
             raise
         return str(error)
+
+
+def is_trouble_of_the_computer(error: sqlite3.Error, path: Path) -> bool:
+    """Whether something else than the content of the file is to blame."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return code in _TROUBLE_OF_THE_COMPUTER or not os.access(path, os.W_OK)
 
 
 def _damage_in(database: sqlite3.Connection, path: Path, log: Log) -> str | None:
     if database.execute("pragma encoding").fetchone() != ("UTF-8",):
         return "its text is said to be in another encoding"
-    for name, statement in database.execute("select name, sql from sqlite_master order by name"):
-        if str(statement).partition("(")[2] != TABLES.get(name, "").partition("(")[2]:
-            return f"the definition of table {str(name)[:32]!r} is not ours"
+    if (trouble := trouble_in_definitions(database)) is not None:
+        return trouble
     found: str = database.execute("pragma integrity_check(1)").fetchone()[0]
     if found != "ok":
         return " ".join(found.split())
     valid_frames: int = database.execute("pragma wal_checkpoint(passive)").fetchone()[1]
     if _commit_beyond(Path(f"{path}-wal"), max(0, valid_frames)):
         return "SQLite's log holds a commit after a damaged one"
-    if moved_turn_of(database) < log.moved_turn:
+    moved_turn = moved_turn_of(database)
+    if moved_turn < log.moved_turn:
         return "it lacks rows that were moved to it from the log: a commit is gone"
-    with contextlib.suppress(sqlite3.OperationalError):  # a file of before its tables were made
-        for key, record, known in database.execute("select key, record, checksum from meta"):
-            if not isinstance(record, bytes) or checksum(str(key), record) != known:
-                return f"the row {str(key)[:32]!r} of table meta is not what was written"
-    return None
+    if moved_turn > _TURN_MAX:
+        return f"it counts {moved_turn} turns of the log"
+    return trouble_in_meta(database)
 
 
 def _commit_beyond(log: Path, valid_frames: int) -> bool:
@@ -131,7 +141,16 @@ def _is_whole_head(head: bytes) -> bool:
 
 def mark_damaged(path: Path, why: str) -> None:
     """Remember that this file was found damaged while it was in use, so that the next start sets it aside."""
-    _mark(path).write_text(why)
+    with contextlib.suppress(
+        OSError
+    ):  # the disk is full, or something stands in its place: its name is enough
+        _mark(path).write_text(why)
+
+
+def _text_of_mark(path: Path) -> str:
+    if trouble_with_file(_mark(path)) is not None:
+        return ""
+    return _mark(path).read_bytes()[:_MARK_BYTES_MAX].decode(errors="replace")
 
 
 def _mark(path: Path) -> Path:
@@ -147,17 +166,15 @@ def set_aside(path: Path) -> Path:
         mark_damaged(path, "")
     sync_directory(path.parent)
     others = set_aside_files(path)
-    now_ns = time.time_ns()
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_ns // 10**9)) + f".{now_ns // 1000 % 10**6:06}"
-    kept = path.with_name(f"{path.name}.corrupt-{stamp}")
+    kept = path.with_name(f"{path.name}.corrupt-{stamp()}")
     for side in _SIDES:
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{side}").replace(f"{kept}{side}")
     sync_directory(path.parent)
-    _mark(path).unlink(missing_ok=True)
+    delete(_mark(path))
     for old in others[: max(0, len(others) + 1 - _SET_ASIDE_COUNT_MAX)]:
         for side in _SIDES:
-            Path(f"{old}{side}").unlink(missing_ok=True)
+            delete(Path(f"{old}{side}"))
     return kept
 
 

@@ -30,6 +30,8 @@ from typing import NamedTuple
 import msgspec
 
 from kvnode.runtime import Row
+from kvnode.storage.files import trouble_with_file
+from kvnode.storage.rows import are_rows
 
 LOG_SIDES = ("-log0", "-log1")
 _SALT_BYTES = 8
@@ -151,6 +153,8 @@ def read_log(path: Path) -> Log:
 
 
 def _read_segment(file: Path) -> _Segment | None:
+    if (trouble := trouble_with_file(file)) is not None:
+        raise _Damaged(trouble)
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -168,6 +172,8 @@ def _read_segment(file: Path) -> _Segment | None:
         return _Segment(file.name, turn, end_before, True, commits, at)
     while (commit := _commit_at(data, at, salt)) is not None:
         rows, at = commit
+        if not are_rows(rows):
+            raise _Damaged(f"{file.name} holds a commit of rows that are none")
         commits.append(rows)
     if data.find(salt, at + 1) >= 0:
         raise _Damaged(f"{file.name} holds a commit after a damaged one")

@@ -38,7 +38,14 @@ from typing import Any
 from kvnode.checksum import checksum
 from kvnode.observe import Samples
 from kvnode.runtime import ANY, LowBits, Row
-from kvnode.storage.damage import damage_of, is_damage, mark_damaged, set_aside, set_aside_files
+from kvnode.storage.damage import (
+    damage_of,
+    is_damage,
+    is_trouble_of_the_computer,
+    mark_damaged,
+    set_aside,
+    set_aside_files,
+)
 from kvnode.storage.files import StorageError, lock, sync_directory, sync_function
 from kvnode.storage.layers import Layers
 from kvnode.storage.log import CommitLog, Log, read_log, remove_log
@@ -56,7 +63,8 @@ _LOG_BYTES_MAX = 32_000_000
 class SqliteDisk:
     """runtime.Disk on `directory`/data.sqlite and its log. One process at a time: a second one is refused.
 
-    damage: why the file that was found was set aside just now, and under which name. on_damage: called when a file
+    damage: why the file that was found was set aside just now, and under which name. dropped: what it held that is no
+    row (rows.py); it counts as forgotten. on_damage: called when a file
     turns out to be damaged while it is in use; it must not return.
     Invariant: every acknowledged row is in the tables, durably, or in a segment that is read back after a crash.
     """
@@ -75,15 +83,10 @@ class SqliteDisk:
         self._lock = lock(directory)
         self._sync_file = sync_function()
         self.damage: tuple[str, Path] | None = None
+        self.dropped: list[str] = []
         try:
-            log = read_log(self._path)
-            why = damage_of(self._path, log)
-            if why is not None:
-                self.damage = (why, set_aside(self._path))
-                log = Log([])
+            self._open_tables()
             self._set_aside = [file.name for file in set_aside_files(self._path)]
-            self._tables = Tables(self._path)
-            self._read_log_back(log)
             self._log = CommitLog(self._path, last_turn=self._tables.moved_turn, sync=self._sync_now)
             sync_directory(directory)  # the names are durable before the first commit is
         except (sqlite3.Error, OSError) as error:
@@ -102,6 +105,26 @@ class SqliteDisk:
         self.commit_count = 0
         self.record_count = 0
 
+    def _open_tables(self) -> None:
+        """Whatever the files hold, there are tables afterwards: of what is whole, or empty ones."""
+        log = read_log(self._path)
+        why = damage_of(self._path, log)
+        if why is None:
+            try:
+                self._tables = Tables(self._path)
+                self.dropped = self._tables.drop_what_is_no_row()
+                self._read_log_back(log)
+                return
+            except sqlite3.Error as error:
+                if is_trouble_of_the_computer(error, self._path):
+                    raise
+                why = str(error)
+                if hasattr(self, "_tables"):
+                    self._tables.close()
+        self.damage = (why, set_aside(self._path))
+        self._tables = Tables(self._path)
+        self._read_log_back(Log([]))
+
     def _read_log_back(self, log: Log) -> None:
         """After a crash: what the log holds goes to the tables, the newest row of each key."""
         rows = Memtable()
@@ -116,8 +139,12 @@ class SqliteDisk:
         """If the file turns out to be damaged, nothing that it says can be relied on any more: do not return."""
         if not isinstance(error, sqlite3.Error) or not is_damage(error):
             return
-        why = f"{self._path} is damaged: {error}"
-        mark_damaged(self._path, str(error))
+        self.give_up(str(error))
+
+    def give_up(self, why: str) -> None:
+        """Nothing that the files say can be relied on: the next start sets them aside. Does not return."""
+        mark_damaged(self._path, why)
+        why = f"{self._path} is damaged: {why}"
         self._on_damage(why)
         print(f"kvnode: {why}; stopping: the next start sets it aside", file=sys.stderr, flush=True)
         os._exit(70)
@@ -270,6 +297,7 @@ class SqliteDisk:
             "log_bytes": self._log.written_bytes,
             "rows_moved_total": self._mover.moved_count,
             "set_aside": self._set_aside,
+            "dropped": self.dropped,
         }
 
     async def close(self) -> None:

@@ -18,14 +18,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kvnode.runtime import ANY, LowBits, Row
+from kvnode.storage.rows import TABLES, drop_what_is_no_row
 
-TABLES = {
-    table: f"create table {table} (partition integer not null, key text not null,"
-    " record blob not null, checksum integer not null, primary key (partition, key)) without rowid"
-    for table in ("records", "hints", "meta")
-}
 _OVER_IT = "on conflict (partition, key) do update set record=excluded.record, checksum=excluded.checksum"
 """A row that is as long as before is overwritten in place; `replace` would delete it and insert another."""
+_IS_TEXT = "key>='' and key<x''"  # by SQLite's order of types; a row that is none is found at the next start
+_CHECKSUM = "case typeof(checksum) when 'integer' then checksum else 0 end"
 _PAGE_BYTES = 2048  # a random write logs a whole page: measured, half the default costs half the CPU a write
 _CACHE_KB = 16_384  # of each connection
 
@@ -53,41 +51,49 @@ class Tables:
         """Up to which turn of the log everything has been moved here; 0 if nothing was."""
         return moved_turn_of(self._reader)
 
+    def drop_what_is_no_row(self) -> list[str]:
+        """See rows.py."""
+        return drop_what_is_no_row(self._writer)
+
     # --- reading ------------------------------------------------------------------------------------------
 
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
-        """(record, checksum) or None. What is no blob reads as a record that fails its checksum."""
+        """(record, checksum) or None. What is no row reads as a record that fails its checksum."""
         row: tuple[bytes, int] | None = self._reader.execute(
             f"select record, checksum from {table} where partition=? and key=?", (partition, key)
         ).fetchone()
-        return row if row is None or type(row[0]) is bytes else (b"", 0)
+        return row if row is None or (type(row[0]) is bytes and type(row[1]) is int) else (b"", 0)
 
     def scan(self, table: str, partition: int, after: str, limit: int) -> list[Row]:
         """Rows of one partition in key order, from the first key beyond `after`."""
         rows = self._reader.execute(
-            f"select key, record, checksum from {table} where partition=? and key>? order by key limit ?",
+            f"select key, record, checksum from {table}"
+            f" where partition=? and key>? and {_IS_TEXT} order by key limit ?",
             (partition, after, limit),
         ).fetchall()
         return [
             Row(table, partition, key, record, known)
-            if type(record) is bytes
+            if type(record) is bytes and type(known) is int
             else Row(table, partition, key, b"")
             for key, record, known in rows
         ]
 
     def checksums(self, table: str, partition: int, low_bits: LowBits) -> list[tuple[int, str, int]]:
-        """(partition, key, checksum) of every row of one partition, in key order."""
+        """(partition, key, checksum) of every row of one partition, in key order; 0 for what is no checksum."""
         test, values = "", [partition]
         if low_bits is not ANY:
             test = f"and checksum & ? in ({','.join('?' * len(low_bits[1]))})"
             values += (low_bits[0], *low_bits[1])
         return self._reader.execute(
-            f"select partition, key, checksum from {table} where partition=? {test} order by key", values
+            f"select partition, key, {_CHECKSUM} from {table}"
+            f" where partition=? and {_IS_TEXT} {test} order by key",
+            values,
         ).fetchall()
 
     def partitions(self, table: str) -> set[int]:
         """The partitions of which a table has rows."""
-        return {partition for (partition,) in self._reader.execute(f"select distinct partition from {table}")}
+        found = self._reader.execute(f"select distinct partition from {table}")
+        return {partition for (partition,) in found if type(partition) is int}
 
     def count(self, table: str) -> int:
         """How many rows a table has."""

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from kvnode.checksum import checksum
 from kvnode.messages import COUNTER, KV
+from kvnode.replication.listing import list_keys
 from kvnode.replication.merkle import MerkleForest
+from kvnode.replication.pace import Pace
 from kvnode.replication.records import Records, encode_state, merge_records
 from kvnode.ring import Ring
 from kvnode.runtime import Row, Runtime
@@ -49,6 +51,21 @@ def value(counter: int, text: bytes = b'"x"', *, deleted: bool = False, past: Co
     dot = Dot("node-1.1", counter)
     state, _ = Siblings().write(dot, text, context=past or Context(), timestamp=1.0, deleted=deleted)
     return encode_state(state)
+
+
+async def listed(records: Records, kind: str, *, prefix: str, after: str, limit: int) -> list[str]:
+    pace = Pace(_Unhurried(), 1000)
+    return await list_keys(records, kind, prefix=prefix, after=after, limit=limit, pace=pace)
+
+
+class _Unhurried:
+    """A clock on which nothing takes time."""
+
+    def now_ms(self) -> float:
+        return 0.0
+
+    async def sleep_ms(self, duration_ms: float) -> None:
+        await asyncio.sleep(0)
 
 
 def put(records: Records, key: str, record: bytes, *, kind: str = KV) -> list[bool]:
@@ -152,7 +169,7 @@ def test_a_corrupt_row_is_reported_dropped_and_can_be_written_anew() -> None:
         records = records_on(disk, events)
         await put_and_damage(records, disk)
         records._recent.discard("kv/k")  # not read from memory
-        assert records.keys(KV, prefix="", after="", limit=10) == []
+        assert await listed(records, KV, prefix="", after="", limit=10) == []
         assert records.durable(KV, "k") is None
         assert (records.corrupt_count, events) == (1, ["record_corrupt"])
         assert_forest_is_true(records, disk)
@@ -296,9 +313,9 @@ def test_listing_pages_through_exactly_the_keys_that_are_not_deleted(
             (key for key, deleted in held.items() if not deleted and key.startswith(prefix) and key > after),
             key=str.encode,
         )
-        assert records.keys(KV, prefix=prefix, after=after, limit=limit) == expected[:limit]
+        assert await listed(records, KV, prefix=prefix, after=after, limit=limit) == expected[:limit]
         found, last = [], after
-        while page := records.keys(KV, prefix=prefix, after=last, limit=limit):
+        while page := await listed(records, KV, prefix=prefix, after=last, limit=limit):
             found, last = found + page, page[-1]
         assert found == expected
 
@@ -315,7 +332,7 @@ def test_a_page_of_keys_reads_little_more_than_it_shows() -> None:
             put(records, f"k{number:04}", value(number + 1))
         read, scan = [], disk.scan
         disk.scan = lambda *args, **named: (read.extend(rows := scan(*args, **named)), rows)[1]  # type: ignore
-        assert len(records.keys(KV, prefix="", after="", limit=100)) == 100
+        assert len(await listed(records, KV, prefix="", after="", limit=100)) == 100
         assert len(read) < 500
 
     asyncio.run(story())

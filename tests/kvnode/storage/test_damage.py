@@ -190,7 +190,6 @@ def test_a_few_files_that_were_set_aside_are_kept_not_all(whole_file: Path) -> N
 def test_damage_that_shows_only_in_use_ends_the_process_and_the_next_start_sets_the_file_aside(
     whole_file: Path,
 ) -> None:
-    overwrite(whole_file, place_of(whole_file, b"kv/key/002000") + 12, b"\xff")  # no UTF-8 any more
     heard: list[str] = []
 
     async def read_everything(disk: SqliteDisk) -> None:
@@ -204,6 +203,7 @@ def test_damage_that_shows_only_in_use_ends_the_process_and_the_next_start_sets_
             raise Ended
 
         disk._on_damage = end
+        overwrite(whole_file, place_of(whole_file, b"kv/key/002000") + 12, b"\xff")  # no UTF-8 any more
         with pytest.raises(Ended):
             list(disk.checksums("records"))
 
@@ -219,18 +219,20 @@ def test_damage_that_shows_only_in_use_ends_the_process_and_the_next_start_sets_
     assert len(set_aside_files(whole_file)) == 1
 
 
-def test_a_row_of_another_type_reads_as_a_row_that_fails_its_checksum(whole_file: Path) -> None:
-    with sqlite3.connect(whole_file) as database:
-        database.execute("update records set record=17 where key='kv/key/000016'")
-    database.close()
-
+def test_a_row_that_gets_another_type_in_use_reads_as_a_row_that_fails_its_checksum(
+    whole_file: Path,
+) -> None:
     async def read(disk: SqliteDisk) -> None:
+        with sqlite3.connect(whole_file) as database:
+            database.execute("update records set record=17 where key='kv/key/000016'")
+            database.execute("update records set checksum=0.5 where key='kv/key/000032'")
+        database.close()
+        await disk.checkpoint()
         assert disk.get("records", 0, "kv/key/000016") == (b"", 0)
-        scanned = disk.scan("records", 0, limit=3)
-        assert [row.checksum == checksum(row.key, row.record or b"") for row in scanned] == [
-            True,
-            False,
-            True,
-        ]
+        assert disk.get("records", 0, "kv/key/000032") == (b"", 0)
+        scanned = disk.scan("records", 0, limit=4)
+        whole = [row.checksum == checksum(row.key, row.record or b"") for row in scanned]
+        assert whole == [True, False, False, True]
+        assert [known for _, key, known in disk.checksums("records", 0) if key.endswith("/000032")] == [0]
 
     with_disk(whole_file.parent, read)
