@@ -16,9 +16,10 @@ import msgspec
 KEY_BYTES_MAX = 512
 VALUE_BYTES_MAX = 1024 * 1024
 RECORD_BYTES_MAX = 3 * 1024 * 1024  # all siblings of a key as one coordinator knows them
-BODY_BYTES_MAX = VALUE_BYTES_MAX + 8 * 1024  # the value, the context and the JSON around them
+BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024  # the value, the context and the JSON around them
 HEAD_BYTES_MAX = 64 * 1024  # the request line and the headers
-CONTEXT_BYTES_MAX = 4 * 1024
+CONTEXT_BYTES_MAX = 16 * 1024  # a write that would make it longer is refused; what was handed out never is
+CONTEXT_TEXT_MAX = 48 * 1024  # what siblings of three coordinators at that bound have together
 SIBLING_COUNT_MAX = 32
 ACTOR_BYTES_MAX = 128
 ACTOR_COUNT_MAX = 1024
@@ -64,6 +65,7 @@ HINT_BYTES_MAX = 256 * 1024 * 1024
 LINK_QUEUE_BYTES_MAX = 8 * 1024 * 1024
 FRAME_BYTES_MAX = 32 * 1024 * 1024  # more than nine coordinators' siblings of one key, and a batch
 HELLO_BYTES_MAX = 4096
+STRANGERS_MAX = 64  # connections at a peer port that have not proved yet that they may call
 REQUESTS_IN_FLIGHT_MAX = 10_000
 BATCH_RECORDS_MAX = 512  # records in one message of hints or of an exchange
 BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
@@ -171,8 +173,9 @@ class ClusterConfig(msgspec.Struct, frozen=True):
     founded: all members have run before, so one that finds its data directory empty has lost its disk (and what it
     had promised as a voter with it). A file for a new cluster leaves out all three.
 
-    secret: what peers prove to each other that they know. token: what HTTP clients must send. Both are demanded
-    wherever they are set, and must be set before a node listens beyond loopback.
+    secret: what peers prove to each other that they know, and what contexts are signed with; only a node that is alone
+    goes without. token: what HTTP clients must send, if it is set. Both must be set before a node listens beyond
+    loopback.
     """
 
     cluster: str
@@ -213,6 +216,16 @@ class ClusterConfig(msgspec.Struct, frozen=True):
                     f"{node.name}: host {node.host!r} is beyond loopback, which needs a secret and a token in the"
                     f" cluster file; `python -m kvnode.cluster start --host {node.host}` makes both"
                 )
+        self._check_words()
+        if len(names) > 1 and not self.secret:
+            raise ConfigError(
+                f"secret: {len(names)} nodes need one, by which they know each other: put"
+                f' "secret": "{SECRET_CHARACTERS_MIN} characters or more that nobody else knows" into the cluster file'
+                " and chmod 600 it; `python -m kvnode.cluster start` makes one"
+            )
+        return self
+
+    def _check_words(self) -> None:
         for name, word in (("secret", self.secret), ("token", self.token)):
             if word is not None and not (
                 len(word) >= SECRET_CHARACTERS_MIN
@@ -223,7 +236,6 @@ class ClusterConfig(msgspec.Struct, frozen=True):
                 raise ConfigError(
                     f"{name}: expected at least {SECRET_CHARACTERS_MIN} printable ASCII characters without spaces"
                 )
-        return self
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     """First on every connection: who calls, from which cluster, and where it listens. A stranger is refused.
 
     A node of the cluster that is no member may call: it is to join, or must be told that it was removed.
-    challenge: fresh bytes, if the cluster has a secret; then Welcome and Proof follow (net/handshake.py).
+    challenge: fresh bytes; then Welcome and Proof follow (net/handshake.py).
     """
 
     cluster_id: str

@@ -14,6 +14,7 @@ import msgspec
 from kvnode.calls import Calls
 from kvnode.comparisons import CompareLeaves, CompareNodes, CompareRoots, CompareSingles
 from kvnode.config import ClusterConfig
+from kvnode.context_tokens import ContextTokens
 from kvnode.handover.changes import Changes
 from kvnode.handover.drop import Drop
 from kvnode.handover.pull import Pull
@@ -103,9 +104,11 @@ class Node:
         self.scrub = Scrub(runtime, self.records, self.ring.partitions)
         self.stillness = Stillness(runtime.clock)
         self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive, self.stillness)
+        self.contexts = ContextTokens(config.secret, config.cluster_id)
         self.coordinator = Coordinator(
             runtime,
             name,
+            self.contexts,
             self.ring,
             self.calls,
             self.records,

@@ -6,13 +6,11 @@ request as it is. Field names are the API's.
 
 from __future__ import annotations
 
-from base64 import b64decode, urlsafe_b64encode
-from math import isfinite
 from typing import Any
 
 import msgspec
 
-from kvnode.versions import Context, Siblings, Version, VersionVector
+from kvnode.versions import Context, Siblings, Version
 
 MODES = ("replace", "siblings", "lww")
 
@@ -172,46 +170,10 @@ def sloppy_extra(stand_ins: dict[str, str], counted: list[str]) -> dict[str, Any
     return {"sloppy": True, "stand_ins": named, "note": SLOPPY_NOTE}
 
 
-def deleted_extra(siblings: Siblings) -> dict[str, Any]:
+def deleted_extra(siblings: Siblings, context: str) -> dict[str, Any]:
     """What a 404 after a DELETE still tells: the tombstones, and the context that supersedes them."""
-    context = siblings.context
     return {
-        "context": pack_context(context),
-        "vector_clock": context.vector.as_dict(),
+        "context": context,
+        "vector_clock": siblings.context.vector.as_dict(),
         "siblings": [SiblingView.of(version) for version in siblings.versions],
     }
-
-
-# --- contexts are opaque to clients: base64url of a versioned msgpack ------------------------------------------
-
-_CONTEXT_VERSION = 1
-_encode_context = msgspec.msgpack.Encoder().encode
-_decode_context = msgspec.msgpack.Decoder(tuple[int, Context]).decode
-
-
-def pack_context(context: Context) -> str:
-    """A context as clients hold it."""
-
-    return urlsafe_b64encode(_encode_context((_CONTEXT_VERSION, context))).rstrip(b"=").decode()
-
-
-def unpack_context(text: str) -> Context:
-    """The inverse; ValueError says what is wrong with it."""
-
-    try:
-        raw = b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        version, context = _decode_context(raw)
-    except (ValueError, UnicodeEncodeError, msgspec.MsgspecError) as error:
-        raise ValueError("not a context: pass on, unchanged, the one that a GET or PUT answered") from error
-    if version != _CONTEXT_VERSION:
-        raise ValueError(f"a context of version {version}; this node knows version {_CONTEXT_VERSION}")
-    return _tidy(context)
-
-
-def _tidy(context: Context) -> Context:
-    """Clients may send anything: bring the vector into canonical form."""
-    floor = context.floor
-    if floor is not None and not isfinite(floor[0]):
-        raise ValueError("not a context: its floor is no time")
-    dots = tuple(dot for dot in context.dots if dot.counter > 0)
-    return Context.of(VersionVector.of(dict(context.vector.entries)), floor, dots)

@@ -130,12 +130,15 @@ class ClusterFile:
         nodes = [msgspec.structs.asdict(node) for node in self.nodes]
         write_json(path, {**vars(self), "nodes": nodes})
 
+    def with_secret(self) -> ClusterFile:
+        """The same cluster, with a new secret if it had none: by it nodes know each other, and what they handed out."""
+        return replace(self, secret=self.secret or secrets.token_urlsafe(32))
+
     def at(self, host: str) -> ClusterFile:
-        """The same cluster on another host, with a secret and a token, new ones if it had none."""
+        """The same cluster on another host, with a token for clients, a new one if it had none."""
         return replace(
             self,
             nodes=tuple(msgspec.structs.replace(node, host=host) for node in self.nodes),
-            secret=self.secret or secrets.token_urlsafe(32),
             token=self.token or secrets.token_urlsafe(32),
         )
 

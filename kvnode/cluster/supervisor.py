@@ -225,7 +225,7 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
                     f"cluster {places.name} was created with {has} {what}, not {asked}; "
                     "--fresh deletes its data and creates it anew, --name makes another one"
                 )
-        known = _with_upkeep(known, options.upkeep)
+        known = _with_upkeep(known, options.upkeep).with_secret()
         return known if options.host is None else known.at(options.host)
     count = NODES_DEFAULT if options.nodes is None else options.nodes
     if not 1 <= count <= NODE_COUNT_MAX:
@@ -238,7 +238,8 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
         NodeAddress(f"node-{index + 1}", HOST, first + index, first + index + PEER_OFFSET)
         for index in range(count)
     )
-    cluster = _with_upkeep(ClusterFile(places.name, new_cluster_id(), replicas, nodes), options.upkeep)
+    cluster = ClusterFile(places.name, new_cluster_id(), replicas, nodes).with_secret()
+    cluster = _with_upkeep(cluster, options.upkeep)
     return cluster if options.host is None else cluster.at(options.host)
 
 

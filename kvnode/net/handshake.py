@@ -7,7 +7,8 @@
 
 A proof is HMAC-SHA256 under the secret over who dials, who listens, the cluster and both challenges. Challenges are
 fresh, so a recorded proof is worth nothing; the two sides' proofs differ in a word, so neither can be handed back. The
-dialer sends no message before it has seen the listener's proof. Without a secret the Hello alone must do.
+dialer sends no message before it has seen the listener's proof. On loopback it is the same: any program of any user of
+the computer can reach the port, and the cluster's id is public.
 
 What this does not do: nothing is encrypted, and who can change bytes on the way can change messages. On a network that
 is not trusted, put the nodes behind a tunnel.

@@ -24,6 +24,7 @@ from kvnode.config import (
 )
 from kvnode.errors import (
     BadRequest,
+    Conflict,
     Forbidden,
     InternalError,
     KvError,
@@ -41,6 +42,7 @@ from kvnode.net.views import Views
 from kvnode.node import Node
 from kvnode.replication.listing import list_keys
 from kvnode.replication.pace import Pace
+from kvnode.requests import Put
 
 Result = tuple[int, bytes]
 SetFaults = Callable[[parse.FaultsBody], dict[str, Any]]
@@ -169,11 +171,15 @@ class Api:
             return await self._node.serve(parse.get_of(parse.key_of(rest), query, self._n))
         if method == "PUT":
             query = parse.query_of(raw_query, ("w", "mode", "sloppy")) if raw_query else {}
-            return await self._node.serve(parse.put_of(parse.key_of(rest), body, query, self._n))
+            return await self._node.serve(self._put_of(parse.key_of(rest), body, query))
         if method == "DELETE":
             query = parse.query_of(raw_query, ("w", "context", "sloppy"))
-            return await self._node.serve(parse.delete_of(parse.key_of(rest), query, self._n))
+            contexts = self._node.contexts
+            return await self._node.serve(parse.delete_of(parse.key_of(rest), query, self._n, contexts))
         raise MethodNotAllowed(f"{method} /kv/{{key}}: expected GET, PUT or DELETE")
+
+    def _put_of(self, key: str, body: bytes, query: parse.Query) -> Put:
+        return parse.put_of(key, body, query, self._n, self._node.contexts)
 
     async def _counter(self, method: str, rest: bytes, body: bytes, raw_query: bytes) -> Result:
         if method == "GET":
@@ -254,9 +260,13 @@ class Api:
     async def _join(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
         config = self._node.config
-        return await self._node.changes.join(
-            parse.joiner_of(body, loopback_only=not (config.secret and config.token))
-        )
+        joiner = parse.joiner_of(body, loopback_only=not (config.secret and config.token))
+        if not config.secret:
+            raise Conflict(
+                "this node was started without a secret, so no other can join it: put one into the cluster file"
+                " that both are given, and start both anew"
+            )
+        return await self._node.changes.join(joiner)
 
     async def _leave(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())

@@ -34,7 +34,7 @@ Log = Callable[..., None]
 
 
 class Link:
-    """The outgoing side to one peer. handshake: if the cluster has a secret.
+    """The outgoing side to one peer.
 
     is_kept: the peer is a member, so a connection that is lost is made again. delay_s_max: what would be held back for
     longer than this, or was because this process stood still, is lost.
@@ -46,7 +46,7 @@ class Link:
         hello: Hello,
         random: Random,
         *,
-        handshake: Handshake | None = None,
+        handshake: Handshake,
         log: Log = lambda event, **facts: None,
         is_kept: bool = True,
         delay_s_max: float = float("inf"),
@@ -193,11 +193,8 @@ class Link:
             retry_s = min(_RETRY_S_MAX, retry_s * 2)
 
     async def _greet(self, transport: asyncio.Transport, outgoing: _Outgoing) -> str:
-        """Say who calls, and where there is a secret prove it; what is wrong with the peer, or nothing."""
+        """Say who calls, and prove it; what is wrong with the peer, or nothing."""
         handshake = self._handshake
-        if handshake is None:
-            transport.write(frame(encode(self._hello)))
-            return await self._heard_moment(outgoing)
         mine = challenge()
         transport.write(frame(encode(msgspec.structs.replace(self._hello, challenge=mine))))
         await asyncio.wait((outgoing.welcome, outgoing.lost), timeout=HELLO_S_MAX, return_when=_FIRST)

@@ -11,7 +11,7 @@ from typing import Any
 import kvnode
 from kvnode.config import (
     ACTOR_BYTES_MAX,
-    CONTEXT_BYTES_MAX,
+    CONTEXT_TEXT_MAX,
     COUNTER_TOTAL_MAX,
     KEYS_LIMIT_MAX,
     LOOPBACK_HOSTS,
@@ -92,7 +92,7 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
     w = _query("w", _whole(1, n), "how many replicas must make it durable")
     sloppy = _query("sloppy", {"type": "boolean"}, "others may stand in for owners; needs more than N nodes")
     mode = _query("mode", _string(enum=list(MODES)), "what a PUT without a context supersedes")
-    context = _string(maxLength=CONTEXT_BYTES_MAX)
+    context = _string(maxLength=CONTEXT_TEXT_MAX)
     totals = _whole(0, COUNTER_TOTAL_MAX)
     number = {"type": "number", "minimum": 0, "maximum": DELAY_MS_MAX}
     rule = {

@@ -11,7 +11,6 @@ import msgspec
 
 from kvnode.config import (
     ACTOR_BYTES_MAX,
-    CONTEXT_BYTES_MAX,
     COUNTER_TOTAL_MAX,
     KEY_BYTES_MAX,
     NESTING_DEPTH_MAX,
@@ -21,9 +20,10 @@ from kvnode.config import (
     NodeAddress,
     is_loopback,
 )
+from kvnode.context_tokens import ContextTokens
 from kvnode.errors import BadRequest, TooLarge
 from kvnode.faults import CLOCK_SKEW_MS_MAX, DISK_DELAY_MS_MAX, LinkRule
-from kvnode.requests import MODES, Add, Count, Get, Put, unpack_context
+from kvnode.requests import MODES, Add, Count, Get, Put
 from kvnode.versions import Context
 
 T = TypeVar("T")
@@ -160,14 +160,12 @@ def cause_of(raw: bytes) -> int:
         raise BadRequest("trace id: expected up to 16 hex digits, the `cause` of an answer") from error
 
 
-def context_of(text: str | None) -> Context | None:
-    """An opaque context, unpacked."""
+def context_of(contexts: ContextTokens, key: str, text: str | None) -> Context | None:
+    """What a client passes on that it was told when it read or wrote this key."""
     if text is None:
         return None
-    if len(text) > CONTEXT_BYTES_MAX:
-        raise BadRequest(f"the context has {len(text)} bytes; expected at most {CONTEXT_BYTES_MAX}")
     try:
-        return unpack_context(text)
+        return contexts.read(key, text)
     except ValueError as error:
         raise BadRequest(f"context: {error}") from error
 
@@ -183,7 +181,7 @@ def count_of(key: str, query: Query, n: int) -> Count:
     return Count(key, number_of(query, "r", 1, n), switch_of(query, "repair", default=True))
 
 
-def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
+def put_of(key: str, body: bytes, query: Query, n: int, contexts: ContextTokens) -> Put:
     """PUT /kv/{key}."""
     parsed = decode_body(body, decode_put)
     value = bytes(parsed.value)
@@ -194,7 +192,7 @@ def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
     mode = query.get("mode", "replace")
     if mode not in MODES:
         raise BadRequest(f"mode={mode[:32]}: expected {', '.join(MODES[:-1])} or {MODES[-1]}")
-    context = context_of(parsed.context)
+    context = context_of(contexts, key, parsed.context)
     if context is not None and mode != "replace":
         raise BadRequest(
             f"mode={mode} goes without a context; a PUT with a context supersedes what that GET saw"
@@ -204,9 +202,9 @@ def put_of(key: str, body: bytes, query: Query, n: int) -> Put:
     )
 
 
-def delete_of(key: str, query: Query, n: int) -> Put:
+def delete_of(key: str, query: Query, n: int, contexts: ContextTokens) -> Put:
     """DELETE /kv/{key}."""
-    context, w = context_of(query.get("context")), number_of(query, "w", 1, n)
+    context, w = context_of(contexts, key, query.get("context")), number_of(query, "w", 1, n)
     return Put(key, None, context, "replace", w, switch_of(query, "sloppy", default=False))
 
 
@@ -256,7 +254,7 @@ def joiner_of(body: bytes, *, loopback_only: bool) -> NodeAddress:
     except ConfigError as error:
         raise BadRequest(str(error)) from error
     if loopback_only and not is_loopback(node.host):
-        raise BadRequest(f"host {node.host[:64]!r} is beyond loopback, and this cluster has no secret")
+        raise BadRequest(f"host {node.host[:64]!r} is beyond loopback, and this cluster demands no token")
     return node
 
 

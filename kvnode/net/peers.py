@@ -2,8 +2,9 @@
 
 Messages of one turn of the event loop leave in one write. While a peer is away, slow or paused, its queue is bounded
 and what does not fit is dropped: runtime.Network promises nothing else. Link faults act on the sender's side.
-The first frame of a connection says who calls (Hello); a stranger, or a node of another cluster, is cut off. Where
-the cluster has a secret, both sides prove that they know it before a message passes (handshake.py).
+The first frame of a connection says who calls (Hello); a stranger, or a node of another cluster, is cut off. Both sides
+prove that they know the cluster's secret before a message passes (handshake.py). Until then a caller is a stranger: it
+has little time and little room, and strangers together have no more.
 
 No message is delivered that was sent long ago (it lay in the socket of a node that stood still, for one): the listener
 tells the dialer its own clock, over and over, and the dialer sends the last it heard ahead of its messages. What
@@ -16,6 +17,7 @@ that it was removed) is answered over a link that lasts as long as its connectio
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
@@ -26,9 +28,9 @@ from kvnode.config import (
     FRAME_BYTES_MAX,
     HELLO_BYTES_MAX,
     NODE_COUNT_MAX,
+    STRANGERS_MAX,
     ClusterConfig,
     NodeAddress,
-    is_loopback,
 )
 from kvnode.faults import NO_FAULT, LinkRule
 from kvnode.messages import UNDECODABLE, Hello, Message, Moment, Proof, Welcome, decode, encode
@@ -62,7 +64,7 @@ class _Incoming(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but inheritance
-        self._patience = asyncio.get_running_loop().call_later(HELLO_S_MAX, self._refuse, "said no hello")
+        self._patience = asyncio.get_running_loop().call_later(HELLO_S_MAX, self.refuse, "said no hello")
 
     def data_received(self, data: bytes) -> None:
         now_ms = _now_ms()
@@ -83,20 +85,17 @@ class _Incoming(asyncio.Protocol):
                 elif not self._greet(message):
                     return
         except (FrameError, *UNDECODABLE) as error:
-            self._refuse(str(error))
+            self.refuse(str(error))
 
     def _greet(self, message: Message) -> bool:
         if not isinstance(message, Hello):
-            self._refuse("did not begin with a hello")
+            self.refuse("did not begin with a hello")
         elif message.cluster_id != self._network.cluster_id:
-            self._refuse("belongs to another cluster")
+            self.refuse("belongs to another cluster")
         elif not self._network.can_answer(message):
-            self._refuse(f"calls itself {message.node!r}, which is no member and says not where it listens")
-        elif self._network.secret is None:
-            self._admit(message)
-            return True
+            self.refuse(f"calls itself {message.node!r}, which is no member and says not where it listens")
         elif not message.challenge:
-            self._refuse("knows no secret, and this cluster has one")
+            self.refuse("knows no secret, and this cluster has one")
         else:
             mine = challenge()
             proof = self._network.handshake_with(message.node).proof("listener", message.challenge, mine)
@@ -111,11 +110,12 @@ class _Incoming(asyncio.Protocol):
         if isinstance(message, Proof) and handshake.is_proof(message.proof, "dialer", hello.challenge, mine):
             self._admit(hello)
             return True
-        self._refuse(f"calls itself {hello.node!r} and did not prove that it knows the cluster's secret")
+        self.refuse(f"calls itself {hello.node!r} and did not prove that it knows the cluster's secret")
         return False
 
     def _admit(self, hello: Hello) -> None:
         self._peer = hello.node
+        self._network.knows(self)
         self._frames.bytes_max = FRAME_BYTES_MAX
         self._network.link_to(hello).wake()
         if self._patience is not None:
@@ -128,7 +128,9 @@ class _Incoming(asyncio.Protocol):
         if self._peer is not None and self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame(encode(Moment(_now_ms()))))
 
-    def _refuse(self, why: str) -> None:
+    def refuse(self, why: str) -> None:
+        """Cut the connection, and say why in the log."""
+        self._network.knows(self)
         if self._peer is None or self._transport is not None:
             self._network.log("peer_refused", peer=self._peer, why=why)
         if self._transport is not None:
@@ -139,6 +141,7 @@ class _Incoming(asyncio.Protocol):
         if self._patience is not None:
             self._patience.cancel()
         self._network.incoming.discard(self)
+        self._network.knows(self)
 
     def close(self) -> None:
         """Cut the connection."""
@@ -155,11 +158,12 @@ class PeerNetwork:
 
     def __init__(self, config: ClusterConfig, node: str, random: Random, log: Log) -> None:
         self.cluster_id = config.cluster_id
-        self.secret = config.secret
+        self._secret = config.secret or secrets.token_urlsafe()  # alone: nobody can prove what nobody knows
         self.log = log
         self._node = node
         self.on_message: OnMessage = lambda peer, message: None
         self.incoming: set[_Incoming] = set()
+        self._strangers: dict[_Incoming, None] = {}
         self.stream_age_ms_max = config.upkeep.message_age_s_max * 500.0
         self.refused_count = 0
         self._moments: asyncio.Task[None] | None = None
@@ -173,8 +177,7 @@ class PeerNetwork:
         self._server: asyncio.Server | None = None
 
     def _handshake(self, *, dialer: str, listener: str) -> Handshake:
-        assert self.secret is not None
-        return Handshake(self.secret, self.cluster_id, dialer=dialer, listener=listener)
+        return Handshake(self._secret, self.cluster_id, dialer=dialer, listener=listener)
 
     def handshake_with(self, dialer: str) -> Handshake:
         """The handshake with a peer that dials us."""
@@ -211,13 +214,7 @@ class PeerNetwork:
         if known is not None and known.is_kept:
             return True
         strangers = sum(not link.is_kept for name, link in self.links.items() if name != caller.node)
-        is_near = self.secret is not None or is_loopback(caller.host)
-        return (
-            caller.node != self._node
-            and is_near
-            and 1 <= caller.peer_port <= 65_535
-            and strangers < NODE_COUNT_MAX
-        )
+        return caller.node != self._node and 1 <= caller.peer_port <= 65_535 and strangers < NODE_COUNT_MAX
 
     def link_to(self, caller: Hello) -> Link:
         """The link to a caller that can be answered; a new one if it has none."""
@@ -232,12 +229,11 @@ class PeerNetwork:
         before = self._tasks.pop(name, None)
         if before is not None:
             before.cancel()
-        handshake = self._handshake(dialer=self._node, listener=name) if self.secret else None
         link = Link(
             peer,
             self._hello,
             self._random,
-            handshake=handshake,
+            handshake=self._handshake(dialer=self._node, listener=name),
             log=self.log,
             is_kept=is_kept,
             delay_s_max=self.stream_age_ms_max / 1000.0,
@@ -254,12 +250,19 @@ class PeerNetwork:
         task.add_done_callback(ended)
         return link
 
+    def knows(self, incoming: _Incoming) -> None:
+        """It is admitted, or gone."""
+        self._strangers.pop(incoming, None)
+
     async def start(self, host: str, port: int) -> None:
         """Listen, and dial whom the cluster file names, until `set_peers` knows better. OSError: the port is taken."""
 
         def accept() -> _Incoming:
             incoming = _Incoming(self)
             self.incoming.add(incoming)
+            self._strangers[incoming] = None
+            if len(self._strangers) > STRANGERS_MAX:
+                next(iter(self._strangers)).refuse("said no hello while many others called")
             return incoming
 
         loop = asyncio.get_running_loop()

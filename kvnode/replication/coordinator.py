@@ -23,12 +23,14 @@ import msgspec
 from kvnode.calls import Calls
 from kvnode.config import (
     ACTOR_COUNT_MAX,
+    CONTEXT_BYTES_MAX,
     COUNTER_TOTAL_MAX,
     RECORD_BYTES_MAX,
     REQUESTS_IN_FLIGHT_MAX,
     RING_CHANGES_MAX,
     SIBLING_COUNT_MAX,
 )
+from kvnode.context_tokens import ContextTokens
 from kvnode.errors import Conflict, NotFound, QuorumUnmet, TooBusy
 from kvnode.messages import COUNTER, KV, Fetch, FetchHinted, StoreHint, StoreRecord
 from kvnode.observe import Samples, Traces
@@ -38,7 +40,7 @@ from kvnode.replication.hints import Hints
 from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
-from kvnode.replication.refusals import refuse_future, restless
+from kvnode.replication.refusals import refuse_future, refuse_growth, restless
 from kvnode.replication.rounds import Found, ReadRound, RingChanged, WriteRound
 from kvnode.replication.stand_in import StandInDots
 from kvnode.requests import (
@@ -52,7 +54,6 @@ from kvnode.requests import (
     PutAnswer,
     SiblingView,
     deleted_extra,
-    pack_context,
     sloppy_extra,
 )
 from kvnode.ring import Placement
@@ -67,6 +68,7 @@ class Coordinator:
         self,
         runtime: Runtime,
         node: str,
+        contexts: ContextTokens,
         ring: Placement,
         calls: Calls,
         records: Records,
@@ -77,6 +79,7 @@ class Coordinator:
         audiences: Audiences,
     ) -> None:
         self._runtime = runtime
+        self._contexts = contexts
         self._ring = ring
         self._calls = calls
         self._records = records
@@ -116,7 +119,7 @@ class Coordinator:
         if context is None:
             context = held.context if request.mode == "replace" else Context()
         if context.covers_dot(dot):
-            refuse_future(request, dot)
+            refuse_future(request.context, dot)
         siblings, version = held.write(
             dot,
             request.value or b"",
@@ -125,6 +128,8 @@ class Coordinator:
             deleted=request.value is None,
             lww=request.mode == "lww",
         )
+        if not siblings.has_taken(version):
+            refuse_future(None, dot)
         if len(siblings.versions) > max(SIBLING_COUNT_MAX, len(held.versions)):
             raise Conflict(
                 f"key has {len(held.versions)} siblings, at most {SIBLING_COUNT_MAX} are kept: "
@@ -136,11 +141,13 @@ class Coordinator:
                 f"the siblings of this key would have {len(record)} bytes, at most {RECORD_BYTES_MAX} are kept: "
                 "resolve them with a PUT under the context of a GET"
             )
+        seen = siblings.context_for_writer(version)
+        if len(record) > CONTEXT_BYTES_MAX // 2:
+            refuse_growth(held, siblings, CONTEXT_BYTES_MAX)
         known = record if stands_in else known  # should it own the key by then, it merges
         acknowledged_by, stand_ins = await self._write(
             KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy
         )
-        seen = siblings.context_for_writer(version)
         is_all = (
             len(siblings.versions) == 1 and not context.dots
         )  # then that is the version's own clock as well
@@ -149,7 +156,7 @@ class Coordinator:
             key=request.key,
             dot=str(dot),
             node=self.node,
-            context=pack_context(seen),
+            context=self._contexts.issue(request.key, seen),
             issued_under=context.vector.as_dict(),
             issued_under_dots=[str(dot) for dot in context.dots],
             vector_clock=clock.as_dict(),
@@ -186,7 +193,8 @@ class Coordinator:
         siblings = KVS.empty if merged is None else KVS.decode(merged)
         shown = siblings.shown
         if shown is None:
-            extra = deleted_extra(siblings) if siblings.versions else {}
+            token = self._contexts.issue(request.key, siblings.context)
+            extra = deleted_extra(siblings, token) if siblings.versions else {}
             raise NotFound(
                 f"no value under {request.key!r}" + (" (deleted)" if extra else ""), **extra, **told
             )
@@ -197,7 +205,7 @@ class Coordinator:
             conflict=len(siblings.versions) > 1,
             siblings=[SiblingView.of(version) for version in siblings.versions],
             vector_clock=context.vector.as_dict(),
-            context=pack_context(context),
+            context=self._contexts.issue(request.key, context),
             node=self.node,
             r=audience.need,
             answered_by=answered_by,

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvnode.checkers import CounterRead, Ledger, SiblingRead
-from kvnode.requests import Add, Count, Get, Put, Request, unpack_context
+from kvnode.requests import Add, Count, Get, Put, Request
 from kvnode.sim.world import World
 
 KEY_COUNT = 12
@@ -77,7 +77,7 @@ class Client:
         chance = self._world.chance
         context = self._contexts.get(key) if chance.random() < 0.4 else None
         mode = "siblings" if context is None and chance.random() < 0.2 else "replace"
-        unpacked = None if context is None else unpack_context(context)
+        unpacked = None if context is None else self._world.contexts.read(key, context)
         value = f'"{text}"'.encode()
         answer = await self._ask(node, Put(key, value, unpacked, mode, sloppy=self._is_sloppy()))
         self._written(key, answer, deleted=False)
@@ -102,7 +102,7 @@ class Client:
 
     async def _delete(self, node: str, key: str) -> None:
         context = self._contexts.get(key)
-        unpacked = None if context is None else unpack_context(context)
+        unpacked = None if context is None else self._world.contexts.read(key, context)
         answer = await self._ask(node, Put(key, None, unpacked, sloppy=self._is_sloppy()))
         self._written(key, answer, deleted=True)
 

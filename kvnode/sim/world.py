@@ -13,6 +13,7 @@ import msgspec
 
 from kvnode import requests
 from kvnode.config import ClusterConfig, NodeAddress, UpkeepConfig
+from kvnode.context_tokens import ContextTokens
 from kvnode.errors import KvError
 from kvnode.faults import LinkRule
 from kvnode.node import Node
@@ -25,6 +26,7 @@ from kvnode.sim.network import SimDoor, SimNetwork, Trace
 T = TypeVar("T")
 _EPOCH_MS = 1_700_000_000_000.0
 _CLIENT_PATIENCE_S = 5.0
+_SECRET = "the-same-in-each-simulation"
 UPKEEP = UpkeepConfig(repair_s=7.0, sweep_s=1.0, checkpoint_s=60.0, scrub_s=60.0, message_age_s_max=1.0)
 """Far more often than real nodes, so that a run of twenty seconds meets it."""
 Answer = tuple[int, dict[str, Any]]
@@ -92,8 +94,9 @@ class World:
         self.network = SimNetwork(self.chance, self.trace)
         names = [f"node-{number}" for number in range(1, node_count + 1)]
         addresses = tuple(NodeAddress(name, "127.0.0.1", n, 10_000 + n) for n, name in enumerate(names, 1))
-        config = ClusterConfig("sim", "sim", addresses, replicas, partitions, upkeep=upkeep)
+        config = ClusterConfig("sim", "sim", addresses, replicas, partitions, secret=_SECRET, upkeep=upkeep)
         self.config = config.check()
+        self.contexts = ContextTokens(config.secret, config.cluster_id)
         self.network.message_age_s_max = upkeep.message_age_s_max
         self._latecomers: tuple[str, ...] = ()
         self.platters = {name: Platter() for name in names}

@@ -60,6 +60,17 @@ class Context(msgspec.Struct, frozen=True, array_like=True):
             dots = tuple(sorted({dot for dot in dots if not vector.covers(dot)}))
         return cls(vector, floor, dots)
 
+    @property
+    def entry_count(self) -> int:
+        """How many stores, and single writes, it names."""
+        return len(self.vector.entries) + len(self.dots)
+
+    @property
+    def bytes_about(self) -> int:
+        """How long it is as clients hold it."""
+        named = sum(len(store) for store, _ in (*self.vector.entries, *self.dots))
+        return (named + 6 * self.entry_count) * 4 // 3
+
     def as_vector(self) -> VersionVector:
         """The least vector that covers all that was seen: for showing; it may cover a little more."""
         vector = self.vector
@@ -180,6 +191,14 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
         if any(older.store == dot.store and older.counter == dot.counter for older in self.versions):
             raise ValueError(f"dot {dot} was issued before")
         return Siblings(_without_obsolete([*self.versions, version])), version
+
+    def has_taken(self, version: Version) -> bool:
+        """Whether a version that was just written into this state is in it, or gave way as mode=lww has it: to a
+        greater stamp. If not, something there claims to have seen it before it was written."""
+        if version in self.versions:
+            return True
+        floors = [other.floor for other in self.versions]
+        return version.lww and any(floor is not None and floor > version.stamp for floor in floors)
 
     def context_for_writer(self, version: Version) -> Context:
         """What a client may pass on that has just written `version` into this state.

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from kvnode.config import UPKEEP_S_MAX, ClusterConfig, NodeAddress, UpkeepConfig
+from kvnode.context_tokens import ContextTokens
 from kvnode.messages import Message, decode, encode
 from kvnode.node import Node
 from kvnode.requests import Request
@@ -24,6 +25,7 @@ from kvnode.storage import MemoryDisk
 
 SELDOM = UpkeepConfig(sweep_s=UPKEEP_S_MAX, repair_s=UPKEEP_S_MAX)
 """Tests begin these works themselves."""
+SECRET = "only-the-rooms-know-it"
 
 
 class LoopClock:
@@ -141,8 +143,11 @@ class Rooms:
     def __init__(self, node_count: int = 3, *, replicas: int = 3, partitions: int = 64) -> None:
         names = [f"node-{number}" for number in range(1, node_count + 1)]
         addresses = tuple(NodeAddress(name, "127.0.0.1", 1, 1) for name in names)
-        config = ClusterConfig("rooms", "rooms", addresses, replicas, partitions, upkeep=SELDOM)
+        config = ClusterConfig(
+            "rooms", "rooms", addresses, replicas, partitions, secret=SECRET, upkeep=SELDOM
+        )
         self.config = config.check()
+        self.contexts = ContextTokens(config.secret, config.cluster_id)
         self.wire = Wire()
         self.disks: dict[str, Any] = {name: TestDisk() for name in names}
         self.nodes: dict[str, Node] = {}

@@ -26,7 +26,8 @@ def node(**changes: Any) -> dict[str, Any]:
 
 def test_a_good_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "cluster.json"
-    path.write_text(json.dumps({**content(), "something newer": 1}))
+    path.write_text(json.dumps({**content(secret="s" * 20), "something newer": 1}))
+    path.chmod(0o600)
     cluster = read_cluster_file(path)
     assert cluster.names == ("node-1", "node-2", "node-3")
     assert cluster.address("node-2").url == "http://127.0.0.1:10000"
@@ -53,6 +54,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
             {**node(host="some.name"), "token": "t" * 20},
             "`python -m kvnode.cluster start --host some.name` makes both",
         ),
+        (content(), 'secret: 3 nodes need one, by which they know each other: put "secret": "16 characters'),
         (content(secret="short"), "secret: expected at least 16 printable ASCII characters"),
         (content(token="with spaces " * 3), "token: expected at least 16 printable ASCII characters"),
         (node(http_port="9999"), "Expected `int`, got `str`"),
@@ -68,6 +70,12 @@ def test_a_wrong_file_says_what_was_found_and_what_was_expected(
         read_cluster_file(path)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_node_that_is_alone_needs_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.json"
+    path.write_text(json.dumps(node()))
+    assert read_cluster_file(path).secret is None
 
 
 def test_a_host_beyond_loopback_is_served_with_a_secret_and_a_token(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ stopped at the end of the test, and then nothing of it may be left.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import socket
@@ -26,6 +27,9 @@ from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict
 from kvnode.client import Client
 from kvnode.cluster import LocalCluster
 from kvnode.errors import NotFound
+from kvnode.messages import Hello, Proof, Welcome, decode, encode
+from kvnode.net.frames import FrameReader, frame
+from kvnode.net.handshake import Handshake, challenge
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE_NODE = [sys.executable, "-P", str(ROOT / "tests/kvnode/cluster/fake_node.py")]
@@ -55,6 +59,26 @@ def find_processes(text: str) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def speak_as(cluster: LocalCluster, name: str, to: str, secret: str | None = None) -> socket.socket:
+    """A connection to a node's peer port on which `name` has said hello and proved that it knows the secret."""
+    known = json.loads((cluster.folder / "cluster.json").read_text())
+    handshake = Handshake(secret or known["secret"], known["cluster_id"], dialer=name, listener=to)
+    stream = socket.create_connection(("127.0.0.1", cluster.node(to).peer_port), timeout=10.0)
+    mine = challenge()
+    stream.sendall(frame(encode(Hello(known["cluster_id"], name, mine))))
+    [payload] = FrameReader().feed(stream.recv(65_536))
+    welcome = decode(payload)
+    assert isinstance(welcome, Welcome)
+    stream.sendall(frame(encode(Proof(handshake.proof("dialer", mine, welcome.challenge)))))
+    return stream
+
+
+@pytest.fixture(scope="session", name="speak_as")
+def speak_as_fixture() -> Callable[..., socket.socket]:
+    """See speak_as."""
+    return speak_as
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,6 +17,8 @@ from kvnode.cluster import LocalCluster
 from kvnode.config import KEY_BYTES_MAX
 from kvnode.messages import Hello, Moment, Ping, decode, encode
 from kvnode.net.frames import FrameReader
+
+SpeakAs = Callable[..., socket.socket]
 
 pytestmark = pytest.mark.live
 
@@ -120,7 +122,7 @@ def cases() -> Iterator[Case]:
                 400,
                 "expected a whole number from 1 to 3",
             )
-    broken = [(b"garbage", "not a context"), (b"A" * 5000, "expected at most 4096")]
+    broken = [(b"garbage", "not a context"), (b"A" * 5000, "context: not a context")]
     for text_, why in broken:
         body = b'{"value": 1, "context": "' + text_ + b'"}'
         yield Case(f"put: context {text_[:8]!r}", "PUT", "/kv/k", body, JSON, 400, why)
@@ -209,16 +211,32 @@ def test_each_endpoint_accepts_the_request_that_is_right(port: int, name: str) -
 
 
 def test_a_made_up_context_ends_no_node(port: int, cluster: LocalCluster) -> None:
-    from kvnode.requests import pack_context
+    from kvnode.context_tokens import ContextTokens
     from kvnode.versions import Context, VersionVector
 
     stores = [json.loads(ask(node.http_port, "GET", "/info").body)["store_id"] for node in cluster.nodes]
-    context = pack_context(Context(VersionVector.of(dict.fromkeys(stores, 2**40))))
-    body = json.dumps({"value": 1, "context": context}).encode()
-    for node in cluster.nodes:
-        answer = ask(node.http_port, "PUT", "/kv/made-up", body, JSON)
-        assert (answer.status, answer.problem["definite"]) == (400, True)
-        assert "not issued yet" in answer.problem["detail"]
+    known = json.loads((cluster.folder / "cluster.json").read_text())
+    context = Context(VersionVector.of(dict.fromkeys(stores, 2**40)))
+    for secret, why in ((None, "made up"), ("a guess at it", "made up"), (known["secret"], "not issued yet")):
+        forged = ContextTokens(secret, known["cluster_id"]).issue("made-up", context)
+        body = json.dumps({"value": 1, "context": forged}).encode()
+        for node in cluster.nodes:
+            answer = ask(node.http_port, "PUT", "/kv/made-up", body, JSON)
+            assert (answer.status, answer.problem["definite"]) == (400, True)
+            assert why in answer.problem["detail"]
+
+
+def test_what_one_node_handed_out_is_good_at_every_other_and_after_a_restart(
+    port: int, cluster: LocalCluster
+) -> None:
+    ask(port, "PUT", "/kv/passed-on", b'{"value": 0}', JSON)
+    for number, node in enumerate(cluster.nodes, 1):
+        context = json.loads(ask(port, "GET", "/kv/passed-on").body)["context"]
+        body = json.dumps({"value": number, "context": context}).encode()
+        assert ask(node.http_port, "PUT", "/kv/passed-on", body, JSON).status == 200
+        other = ask(node.http_port, "PUT", "/kv/another-key", body, JSON)
+        assert (other.status, other.problem["definite"]) == (400, True)
+    assert json.loads(ask(port, "GET", "/kv/passed-on").body)["siblings"][0]["value"] == len(cluster.nodes)
 
 
 # --- bytes that are no HTTP ----------------------------------------------------------------------------------
@@ -322,6 +340,7 @@ def framed(payload: bytes) -> bytes:
         framed(encode(Ping("node-2", ()))),
         framed(encode(Hello("abc", "node-2")).replace(b"abc", b"\xff\xfe\xfd")),
         framed(encode(Hello("another cluster", "node-2"))),
+        framed(b"\x97\xa5hello\xa1x\xa1y\xc4\x00\xa0\x01" + b"\x91" * 4_000),
         struct.pack(">I", 30_000_000) + b"x" * 1000,
     ],
     ids=[
@@ -331,6 +350,7 @@ def framed(payload: bytes) -> bytes:
         "no hello",
         "no UTF-8",
         "another cluster",
+        "lists within lists",
         "a stranger's large frame",
     ],
 )
@@ -341,10 +361,9 @@ def test_a_stranger_on_the_peer_port_is_cut_off(port: int, cluster: LocalCluster
             assert read_all(stream) == b""
 
 
-def test_half_frames_of_a_member_hold_up_nobody(port: int, cluster: LocalCluster) -> None:
-    cluster_id = json.loads(ask(port, "GET", "/info").body)["cluster_id"]
-    with connect(cluster.nodes[0].peer_port) as stream:
-        stream.sendall(framed(encode(Hello(cluster_id, "node-2"))) + struct.pack(">I", 8_000_000))
+def test_half_frames_of_a_member_hold_up_nobody(port: int, cluster: LocalCluster, speak_as: SpeakAs) -> None:
+    with speak_as(cluster, "node-2", "node-1") as stream:
+        stream.sendall(struct.pack(">I", 8_000_000))
         for _ in range(200):
             stream.sendall(b"x" * 1000)
         started = time.monotonic()
@@ -352,7 +371,9 @@ def test_half_frames_of_a_member_hold_up_nobody(port: int, cluster: LocalCluster
         assert time.monotonic() - started < 1.0
 
 
-def test_a_member_that_talks_nonsense_is_cut_off_and_ends_no_node(port: int, cluster: LocalCluster) -> None:
+def test_a_member_that_talks_nonsense_is_cut_off_and_ends_no_node(
+    port: int, cluster: LocalCluster, speak_as: SpeakAs
+) -> None:
     """1. A second Hello on one connection was taken for an answer: AttributeError, and the end of the node."""
     cluster_id = json.loads(ask(port, "GET", "/info").body)["cluster_id"]
     hello = framed(encode(Hello(cluster_id, "node-2")))
@@ -365,13 +386,14 @@ def test_a_member_that_talks_nonsense_is_cut_off_and_ends_no_node(port: int, clu
         framed(encode(["compare-leaves", 1, 2, 99_999, [999], []])),
         framed(encode(["leaf-answer", 1, [["cow", "k", b"\xff"]], ["no slash"]])),
         framed(encode(["no such message"])),
+        framed(b"\x97\xa5hello\xa1x\xa1y\xc4\x00\xa0\x01" + b"\x91" * 4_000),
     )
     for words in nonsense:
         with (
-            connect(cluster.nodes[0].peer_port) as stream,
+            speak_as(cluster, "node-2", "node-1") as stream,
             contextlib.suppress(ConnectionError, TimeoutError),
         ):
             stream.settimeout(0.3)
-            stream.sendall(hello + words)
+            stream.sendall(words)
             heard = [decode(payload) for payload in FrameReader().feed(read_all(stream))]
             assert all(isinstance(message, Moment) for message in heard), heard

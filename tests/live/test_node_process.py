@@ -46,7 +46,8 @@ class Nodes:
             for number in range(count)
         ]
         config = {"cluster": "exp-core-process", "cluster_id": cluster_id, "nodes": nodes, "replicas": 3}
-        self.file.write_text(json.dumps(config))
+        self.file.write_text(json.dumps({**config, "secret": "a-secret-of-these-nodes"}))
+        self.file.chmod(0o600)
 
     def url(self, number: int) -> str:
         return f"http://127.0.0.1:{self.base_port + number - 1}"
@@ -278,7 +279,8 @@ def test_a_node_of_another_cluster_is_refused_and_knocks_only_now_and_then(
         lambda: requests.get(f"{nodes.url(1)}/health", timeout=2).json()["members"]["node-2"] == "dead",
     )
     refusals = [line for line in nodes.log(1) if line["event"] == "peer_refused"]
-    came_and_went = {"belongs to another cluster", "did not answer our hello"}
+    hung_up = "hung up on our hello, or did not answer it: does it know the secret?"
+    came_and_went = {"belongs to another cluster", hung_up}
     assert "belongs to another cluster" in {line["why"] for line in refusals} <= came_and_went
     seconds = refusals[-1]["time"] - refusals[0]["time"]
     assert len(refusals) < 8 + 4 * seconds

@@ -29,6 +29,7 @@ class Pair:
             cluster_id="0" * 32,
             replicas=2,
             partitions=256,
+            secret="a-secret-of-this-pair",
             upkeep=upkeep,
             nodes=tuple(NodeAddress(f"node-{i + 1}", "127.0.0.1", 1 + i, ports[i]) for i in range(2)),
         )

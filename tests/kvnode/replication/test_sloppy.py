@@ -9,7 +9,7 @@ import pytest
 
 from kvnode.checkers import Ledger, SiblingRead
 from kvnode.messages import KV, StoreHint
-from kvnode.requests import Get, Put, unpack_context
+from kvnode.requests import Get, Put
 
 Play = Callable[..., None]
 
@@ -93,7 +93,7 @@ def test_a_stand_in_that_has_handed_over_does_not_replace_what_it_has_forgotten(
         await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
         await kill(rooms, *owners)
         _, of_b = await rooms.ask("node-4", Put(key, b'"B"', sloppy=True))
-        seen_b = unpack_context(of_b["context"])
+        seen_b = rooms.contexts.read(key, of_b["context"])
         assert (await rooms.ask("node-4", Put(key, b'"C"', seen_b, sloppy=True)))[0] == 200
         await rooms.start(*owners)
         await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))

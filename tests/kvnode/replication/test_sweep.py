@@ -11,7 +11,7 @@ import pytest
 from kvnode.errors import Conflict
 from kvnode.messages import KV, AskSweep, DropTombstones, Refused, StoreMany, StoreRecord, SweepAnswer
 from kvnode.replication.stillness import Stillness
-from kvnode.requests import Get, Put, unpack_context
+from kvnode.requests import Get, Put
 from kvnode.sim.loop import run
 from kvnode.sim.world import World
 
@@ -168,11 +168,13 @@ def test_a_context_from_before_the_sweep_is_safe_after_it(play: Play) -> None:
         _, gone = await rooms.ask("node-2", Put("k", None))
         await asyncio.sleep(1.0)
         assert swept(await sweep(rooms)) == 1
-        status, again = await rooms.ask("node-3", Put("k", b'"again"', unpack_context(gone["context"])))
+        status, again = await rooms.ask(
+            "node-3", Put("k", b'"again"', rooms.contexts.read("k", gone["context"]))
+        )
         assert status == 200
         _, got = await rooms.ask("node-1", Get("k", r=3))
         assert (got["value"], got["conflict"], len(got["siblings"])) == ("again", False, 1)
-        status, _ = await rooms.ask("node-1", Put("k", None, unpack_context(again["context"])))
+        status, _ = await rooms.ask("node-1", Put("k", None, rooms.contexts.read("k", again["context"])))
         assert status == 200
 
     play(story)

@@ -76,7 +76,7 @@ def test_pending_owners_are_the_next_owners_that_are_none_yet(count: int, which:
 
 def test_who_is_joining_is_no_member() -> None:
     config = ClusterConfig(
-        "c", "id", (address(1), address(2), address(3)), joining=("node-3",), epoch=5
+        "c", "id", (address(1), address(2), address(3)), joining=("node-3",), epoch=5, secret="s" * 16
     ).check()
     state = RingState.of(config)
     assert (state.epoch, state.names) == (5, ("node-1", "node-2"))
