@@ -23,12 +23,9 @@ import msgspec
 from kvnode.calls import Calls
 from kvnode.config import (
     ACTOR_COUNT_MAX,
-    CONTEXT_BYTES_MAX,
     COUNTER_TOTAL_MAX,
-    RECORD_BYTES_MAX,
     REQUESTS_IN_FLIGHT_MAX,
     RING_CHANGES_MAX,
-    SIBLING_COUNT_MAX,
 )
 from kvnode.context_tokens import ContextTokens
 from kvnode.errors import Conflict, NotFound, QuorumUnmet, TooBusy
@@ -40,7 +37,7 @@ from kvnode.replication.hints import Hints
 from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
-from kvnode.replication.refusals import refuse_future, refuse_growth, restless
+from kvnode.replication.refusals import refuse_excess, refuse_future, restless
 from kvnode.replication.rounds import Found, ReadRound, RingChanged, WriteRound
 from kvnode.replication.stand_in import StandInDots
 from kvnode.requests import (
@@ -130,20 +127,9 @@ class Coordinator:
         )
         if not siblings.has_taken(version):
             refuse_future(None, dot)
-        if len(siblings.versions) > max(SIBLING_COUNT_MAX, len(held.versions)):
-            raise Conflict(
-                f"key has {len(held.versions)} siblings, at most {SIBLING_COUNT_MAX} are kept: "
-                "resolve them with a PUT under the context of a GET"
-            )
         record = encode_state(siblings)
-        if len(record) > max(RECORD_BYTES_MAX, 0 if known is None else len(known)):
-            raise Conflict(
-                f"the siblings of this key would have {len(record)} bytes, at most {RECORD_BYTES_MAX} are kept: "
-                "resolve them with a PUT under the context of a GET"
-            )
+        refuse_excess(held, siblings, context, known, record)
         seen = siblings.context_for_writer(version)
-        if len(record) > CONTEXT_BYTES_MAX // 2:
-            refuse_growth(held, siblings, CONTEXT_BYTES_MAX)
         known = record if stands_in else known  # should it own the key by then, it merges
         acknowledged_by, stand_ins = await self._write(
             KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy

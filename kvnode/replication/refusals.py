@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from kvnode.config import RING_CHANGES_MAX
+from kvnode.config import CONTEXT_BYTES_MAX, RECORD_BYTES_MAX, RING_CHANGES_MAX, SIBLING_COUNT_MAX
 from kvnode.errors import BadRequest, Conflict, QuorumUnmet
 from kvnode.replication.audience import Audience
 from kvnode.versions import Context, Dot, Siblings
@@ -29,15 +29,31 @@ def refuse_future(told: Context | None, dot: Dot) -> NoReturn:
     )
 
 
-def refuse_growth(held: Siblings, siblings: Siblings, bytes_max: int) -> None:
-    """Refuse a write that would make the context of its key longer than that, and longer than it was.
+def refuse_excess(
+    held: Siblings, siblings: Siblings, told: Context, known: bytes | None, record: bytes
+) -> None:
+    """Refuse a write, under the context `told`, that would have more of a key than is kept, and more than there was.
 
-    What is held already may be read and replaced, however long its context: only growth is refused.
+    What is held already, or was handed out, may be read and replaced, however much it is: only growth is refused.
     """
-    before, after = held.context, siblings.context
-    if after.entry_count > before.entry_count and after.bytes_about > bytes_max:
+    if len(siblings.versions) > max(SIBLING_COUNT_MAX, len(held.versions)):
+        raise Conflict(
+            f"key has {len(held.versions)} siblings, at most {SIBLING_COUNT_MAX} are kept: "
+            "resolve them with a PUT under the context of a GET"
+        )
+    if len(record) > max(RECORD_BYTES_MAX, 0 if known is None else len(known)):
+        raise Conflict(
+            f"the siblings of this key would have {len(record)} bytes, at most {RECORD_BYTES_MAX} are kept: "
+            "resolve them with a PUT under the context of a GET"
+        )
+    if len(record) > CONTEXT_BYTES_MAX // 2:  # else its context cannot be that long
+        _refuse_growth(max(held.context.entry_count, told.entry_count), siblings.context)
+
+
+def _refuse_growth(count_before: int, after: Context) -> None:
+    if after.entry_count > count_before and after.bytes_about > CONTEXT_BYTES_MAX:
         raise Conflict(
             f"the context of this key would have {after.entry_count} entries, about {after.bytes_about} bytes; at most"
-            f" {bytes_max} are kept: each restart of a node that had crashed adds one, and in peace, with all members"
-            " alive, those that nothing needs any more are taken away (/stats, tombstones); write again then"
+            f" {CONTEXT_BYTES_MAX} are kept: each restart of a node that had crashed adds one, and in peace, with all"
+            " members alive, those that nothing needs any more are taken away (/stats, tombstones); write again then"
         )

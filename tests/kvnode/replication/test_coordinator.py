@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kvnode.config import ACTOR_COUNT_MAX, COUNTER_TOTAL_MAX, SIBLING_COUNT_MAX
-from kvnode.messages import KV, Fetched, Stored, StoreMany, StoreRecord
+from kvnode.messages import KV, Fetched, Stored
 from kvnode.replication.records import encode_state
 from kvnode.requests import Add, Count, Get, Put
 from kvnode.versions import Context, PnCounter, VersionVector
@@ -265,66 +265,6 @@ def test_a_key_poisoned_by_a_made_up_context_is_refused_without_a_fault(play: Pl
         assert status == 409
         assert "not issued" in problem["detail"]
         assert (await rooms.ask("node-2", Put("k", b"2")))[0] == 200
-
-    play(story)
-
-
-@pytest.mark.parametrize("mode", ["replace", "siblings", "lww"])
-def test_no_write_is_acknowledged_that_what_is_held_claims_to_have_seen_already(
-    play: Play, mode: str
-) -> None:
-    """1. A version covers dots that node-1 is still to issue. 2. Through node-1 a PUT with mode=siblings, or under the
-    empty context, had a dot that the version covers, so merging left it out: 200, w=2, and it was nowhere."""
-
-    async def story(rooms: Any) -> None:
-        store = rooms.nodes["node-1"].dots.store
-        poison = Put("k", b'"poison"', Context(VersionVector.of({store: 10**9})), w=3)
-        assert (await rooms.ask("node-2", poison))[0] == 200
-        for request in (Put("k", b'"kept"', mode=mode), Put("k", b'"kept"', Context())):
-            status, answer = await rooms.ask("node-1", request)
-            assert (status, answer["definite"]) == (409, True), answer
-            assert "not issued" in answer["detail"]
-        _, got = await rooms.ask("node-3", Get("k", r=3))
-        assert [sibling["value"] for sibling in got["siblings"]] == ["poison"]
-
-    play(story)
-
-
-def test_a_write_that_gives_way_to_a_later_stamp_is_no_fault(play: Play) -> None:
-    """mode=lww promises no more: the greatest stamp wins, and this one has a slow clock."""
-
-    async def story(rooms: Any) -> None:
-        clock = rooms.clocks["node-2"]
-        clock.wall_ms = lambda right=clock.wall_ms: right() - 5_000.0
-        assert (await rooms.ask("node-1", Put("k", b'"early"', mode="lww", w=3)))[0] == 200
-        assert (await rooms.ask("node-2", Put("k", b'"late"', mode="lww", w=3)))[0] == 200
-        assert (await rooms.ask("node-3", Get("k")))[1]["value"] == "early"
-
-    play(story)
-
-
-def test_a_context_that_is_ahead_of_the_node_it_is_passed_to_is_taken(play: Play) -> None:
-    """1. node-3 is cut off while the others write. 2. Their context names writes, and a store, that node-3 has never
-    heard of. It is as good there as anywhere."""
-
-    async def story(rooms: Any) -> None:
-        rooms.isolate("node-3")
-        for number in range(5):
-            await rooms.ask("node-1", Put("k", str(number).encode()))
-        rooms.stop("node-2")
-        await rooms.start("node-2")  # under a fresh store id
-        _, got = await rooms.ask("node-2", Put("k", b'"newest"'))
-        rooms.wire.drops = lambda sender, receiver, message: (
-            receiver == "node-3" and isinstance(message, StoreMany | StoreRecord)
-        )
-        ahead = rooms.contexts.read("k", got["context"])
-        status, _ = await rooms.ask("node-3", Put("k", b'"after it"', ahead))
-        assert status == 200
-        rooms.heal()
-        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
-        for name in rooms.nodes:
-            _, read = await rooms.ask(name, Get("k", r=3))
-            assert [sibling["value"] for sibling in read["siblings"]] == ["after it"]
 
     play(story)
 
