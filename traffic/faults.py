@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from traffic.clock import Clock, monotonic
@@ -62,6 +62,17 @@ def deeds(before: State | None, now: State, *, at_s: float) -> list[Fault]:
         if slow.get(pair) != slow_before.get(pair):
             did("delay", *pair, **slow.get(pair, {"delay_ms": 0.0}))
     return found
+
+
+def seen(before: Mapping[str, str], now: Mapping[str, str], at_s: float) -> list[Fault]:
+    """What has become of each node, as their answers show it."""
+    news = {
+        name: state if name in before else "joined"
+        for name, state in now.items()
+        if state != before.get(name)
+    }
+    news |= {name: "left" for name in before if name not in now}
+    return [Fault(t_s=at_s, what=what, nodes=[name], source="seen") for name, what in news.items()]
 
 
 def command_of(fault: Fault) -> dict[str, Any] | None:

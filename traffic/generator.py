@@ -368,6 +368,7 @@ def _workload(driver: Driver, now_s: float) -> dict[str, Any]:
         "in_flight": driver.in_flight,
         "resending": driver.resending,
         "shed_total": recorder.shed,
+        "queued_total": recorder.queued,
         "r": settings.r,
         "w": settings.w,
         "pattern": settings.pattern,

@@ -65,6 +65,7 @@ class Performer:
             recorder,
             random=random,
             clock=clock,
+            wall=wall,
             w=lambda: self._quorums()[1],
             settled=self._resend_settled,
             given_up=self._resend_given_up,
@@ -113,7 +114,7 @@ class Performer:
                     mode=operation.mode,
                 )
             except StoreError as error:
-                self._note(node, error)
+                self._note(operation, node, error)
                 if not error.definite:
                     self._books.indefinite_put(operation.key)
                     self._failed(operation, node, definite=False, intended_s=intended_s, sent_s=sent_s)
@@ -146,7 +147,7 @@ class Performer:
             except NotFound:
                 reply = None  # an answer, if a disappointing one
             except StoreError as error:
-                self._note(node, error)
+                self._note(operation, node, error)
                 definite = definite and error.definite
                 if refused(error):
                     break
@@ -177,7 +178,7 @@ class Performer:
                     w=w,
                 )
             except StoreError as error:
-                self._note(node, error)
+                self._note(operation, node, error)
                 if refused(error):
                     self._books.unanswered_counter(counter, totals)
                     self._failed(operation, node, definite=True, intended_s=intended_s, sent_s=sent_s)
@@ -205,7 +206,7 @@ class Performer:
             else:
                 await self._store.sweep(node)
         except StoreError as error:
-            self._note(node, error)
+            self._note(operation, node, error)
             self._failed(operation, node, definite=error.definite, intended_s=intended_s, sent_s=sent_s)
         else:
             self._succeeded(operation, node, None, intended_s=intended_s, sent_s=sent_s)
@@ -223,8 +224,9 @@ class Performer:
             tried.append(node)
         return node
 
-    def _note(self, node: str, error: StoreError) -> None:
-        self._recorder.attempt_failed(node)
+    def _note(self, operation: Operation, node: str, error: StoreError) -> None:
+        at_ms = int(self._wall() * 1000)
+        self._recorder.attempt_failed(node, error.detail, kind=operation.kind, at_ms=at_ms)
         doubt(self._nodes, node, error, self._clock())
 
     # --- ends ---------------------------------------------------------------------------------------------

@@ -11,11 +11,13 @@ add sentences, editors rewrite them, commenters add remarks, and fixers drop by 
 from __future__ import annotations
 
 from bisect import bisect
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 from types import MappingProxyType
+from typing import Any
 
 POPULATION_COUNT = 200
 BUSY_MAX = 1000.0
@@ -114,6 +116,7 @@ class Population:
         self._random = random
         self.personas = tuple(_crowd(random, count, kinds))
         self.busy = {kind.name: 1.0 for kind in kinds}  # how busy each kind is, times its usual activity
+        self.acted = dict.fromkeys(self.busy, 0)  # how often each kind of people has done something
         self._moody = [persona for persona in self.personas if not persona.kind.steady]
         self._steady = [persona for persona in self.personas if persona.kind.steady]
         self._steady_debt = 0.0  # grows by the share with each pick; at 1 it is a steady one's turn
@@ -133,6 +136,18 @@ class Population:
             raise ValueError("somebody must be busy: not all personas can be 0")
         self.busy = wanted
         self._weigh()
+
+    def people(self) -> list[dict[str, Any]]:
+        """Of each kind: how many there are, how busy (times what is usual), what they have done so far."""
+        count = Counter(persona.kind.name for persona in self.personas)
+        return [
+            {"kind": name, "people": count[name], "busy": busy, "actions": self.acted[name]}
+            for name, busy in self.busy.items()
+        ]
+
+    def homes(self) -> dict[str, int]:
+        """How many live where."""
+        return dict(sorted(Counter(persona.region for persona in self.personas).items()))
 
     def _weigh(self) -> None:
         self._cumulative = list(

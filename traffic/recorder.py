@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from traffic.attempts import FailedAttempts
 from traffic.histograms import (
     LatencyTable,
     Microseconds,
@@ -73,6 +74,7 @@ class Recorder:
         self.queued = 0  # how many had to wait for a free place before they were sent
         self.series: deque[Row] = deque(maxlen=SERIES_ROWS_MAX)
         self.node_series: deque[Row] = deque(maxlen=NODE_ROWS_MAX)
+        self.failed_attempts = FailedAttempts()
         self._kinds = tuple(kinds)
         self._attempts_failed = dict.fromkeys(nodes, 0)  # by node; those that come later, too
         self._rows: dict[Cell, int] = {}
@@ -118,9 +120,10 @@ class Recorder:
         if len(pending) > 4 * PENDING_MAX:
             self._read()
 
-    def attempt_failed(self, node: str) -> None:
-        """One try through `node` failed; the operation may still succeed through another one."""
+    def attempt_failed(self, node: str, message: str = "", *, kind: str = "", at_ms: int = 0) -> None:
+        """One try through `node` failed; the operation may still succeed through another one. at_ms: wall clock."""
         self._attempts_failed[node] = self._attempts_failed.get(node, 0) + 1
+        self.failed_attempts.note(message, kind=kind, node=node, at_ms=at_ms)
 
     def began(self, now_s: float) -> None:
         """Something is to be sent: from now on, time without a success is a gap."""
@@ -246,6 +249,19 @@ class Recorder:
             here = np.isin(window.cells, self._where(lambda cell, node=node: cell[1] == node))  # type: ignore[misc]
             sent[node] = histogram_of_values(window.sent_us[here])
         return histogram_of_values(window.corrected_us), sent
+
+    def counted(self) -> dict[Cell, tuple[int, int]]:
+        """(row, how many) of each cell of the run; rows are for `summary_of` and `histogram_of`."""
+        self._settle()
+        return {cell: (row, int(self._counts[row])) for cell, row in self._rows.items()}
+
+    def summary_of(self, rows: Sequence[int]) -> Summary:
+        """Of these rows together, from the intended start."""
+        return self._corrected.summary(rows)
+
+    def histogram_of(self, rows: Sequence[int]) -> Any:
+        """The same as an HdrHistogram in µs, which merges with those of other processes."""
+        return self._corrected.histogram(rows)
 
     def frame(self) -> list[Row]:
         """One row for each (kind, node, region, outcome) of the run: `pandas.DataFrame(recorder.frame())`."""

@@ -56,6 +56,7 @@ class Resender:
         *,
         random: Random,
         clock: Clock,
+        wall: Callable[[], float],
         w: Callable[[], int],
         settled: Callable[[Unanswered, str, CounterReply], None],
         given_up: Callable[[Unanswered, str], None],
@@ -68,6 +69,7 @@ class Resender:
         self._recorder = recorder
         self._random = random
         self._clock = clock
+        self._wall = wall
         self._w = w
         self._settled = settled
         self._given_up = given_up
@@ -115,7 +117,8 @@ class Resender:
                 if not queue:
                     return
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
-                node = self._nodes.choose(region=queue[0].operation.region) or self._store.nodes[0]
+                first = queue[0].operation
+                node = self._nodes.choose(region=first.region) or self._store.nodes[0]
                 totals, w = counter.sent, self._w()
                 self._recorder.resent += 1
                 try:
@@ -128,7 +131,8 @@ class Resender:
                         w=w,
                     )
                 except StoreError as error:
-                    self._recorder.attempt_failed(node)
+                    at_ms = int(self._wall() * 1000)
+                    self._recorder.attempt_failed(node, error.detail, kind=first.kind, at_ms=at_ms)
                     doubt(self._nodes, node, error, self._clock())
                     if refused(error):
                         for one in queue:

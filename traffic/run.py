@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from traffic.clock import SimulatedClock, monotonic
 from traffic.discovery import Address, require_a_node
 from traffic.driver import Driver, Settings
 from traffic.environment import environment
-from traffic.faults import Repeating, deeds
+from traffic.faults import Repeating, deeds, seen
 from traffic.generator import Generator
 from traffic.presets import PEAK_OF_WORLD, apply_preset, preset
 from traffic.rates import Constant, Rate, Scaled
@@ -236,7 +236,7 @@ async def _look(course: Course) -> None:
             news += deeds(done, state, at_s=at_s)
             done = state
         states_now = {name: nodes.state(name, now_s) for name in nodes.nodes}
-        news += _seen(states, states_now, at_s)
+        news += seen(states, states_now, at_s)
         states = states_now
         for fault in news:
             course.faults.append(fault)
@@ -244,17 +244,6 @@ async def _look(course: Course) -> None:
                 course.tape.fault(fault)
         _tape_rows(course)
         await asyncio.sleep(LOOK_EVERY_S)
-
-
-def _seen(before: Mapping[str, str], now: Mapping[str, str], at_s: float) -> list[Fault]:
-    """What has become of each node, as their answers show it."""
-    news = {
-        name: state if name in before else "joined"
-        for name, state in now.items()
-        if state != before.get(name)
-    }
-    news |= {name: "left" for name in before if name not in now}
-    return [Fault(t_s=at_s, what=what, nodes=[name], source="seen") for name, what in news.items()]
 
 
 def _tape_rows(course: Course) -> None:

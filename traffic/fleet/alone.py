@@ -6,6 +6,7 @@ Here: that face. Not here: the generator, the fleet (front.py).
 from __future__ import annotations
 
 from kvnode.checkers import Verdict
+from traffic.breakdown import breakdown
 from traffic.fleet.commands import Command, obey
 from traffic.fleet.pictures import Stats
 from traffic.generator import Generator
@@ -26,6 +27,18 @@ class Alone:
 
     def series(self, workload: str) -> list[Stats]:
         return list(self.own.drivers[workload].recorder.series)
+
+    def breakdown(self) -> Stats:
+        return {name: breakdown(driver) for name, driver in self.own.drivers.items()}
+
+    def tables(self) -> dict[str, dict[str, list[Stats]]]:
+        recorders = {name: driver.recorder for name, driver in self.own.drivers.items()}
+        used = {name: one for name, one in recorders.items() if one.operations + one.errors}
+        return {
+            "series": {name: list(one.series) for name, one in used.items()},
+            "nodes": {name: list(one.node_series) for name, one in used.items()},
+            "cells": {name: one.frame() for name, one in used.items()},
+        }
 
     async def tell(self, command: Command) -> list[Verdict]:
         return await obey(self.own, command)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from traffic.breakdown import breakdown
 from traffic.clock import monotonic
 from traffic.driver import Settings
 from traffic.fleet.commands import Command, obey
@@ -31,6 +33,7 @@ from traffic.process import calm_collector, loop_factory, open_standard_streams
 from traffic.stores.kvnode import KvnodeStore
 
 PICTURE_EVERY_S = 0.5
+PICTURES_A_BREAKDOWN = 10  # its histograms of the whole run cost more than all the rest
 BROKEN = 1
 
 
@@ -73,9 +76,15 @@ class Child:
         self._say(Report(number=number, verdicts=[msgspec.to_builtins(verdict) for verdict in verdicts]))
 
     async def _paint(self) -> None:
-        while True:
+        for number in itertools.count():
             if not self._output.get_write_buffer_size():
-                self._say(Report(picture=picture(self._generator, monotonic())))
+                painted = picture(self._generator, monotonic())
+                if number % PICTURES_A_BREAKDOWN == 0:
+                    drivers = self._generator.drivers
+                    painted["breakdown"] = {
+                        name: breakdown(driver, encoded=True) for name, driver in drivers.items()
+                    }
+                self._say(Report(picture=painted))
             await asyncio.sleep(PICTURE_EVERY_S)
 
     def _say(self, report: Report) -> None:

@@ -71,6 +71,14 @@ class Engine(Protocol):
 
     def series(self, workload: str) -> list[dict[str, Any]]: ...
 
+    def breakdown(self) -> dict[str, Any]:
+        """The run so far in parts, by workload: see traffic.breakdown."""
+        ...
+
+    def tables(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """Rows for a report or CSV, by table ("series", "nodes", "cells") and workload, as the recorder keeps them."""
+        ...
+
     async def tell(self, command: Command) -> list[Verdict]:
         """Do it; what was asked for, if it was a check. ValueError says what cannot be done; then nothing
         has changed."""

@@ -28,6 +28,7 @@ import msgspec
 
 from kvnode.checkers import Verdict
 from traffic.books import merged as merged_verdicts
+from traffic.breakdown import merged as merged_breakdowns
 from traffic.clock import monotonic
 from traffic.driver import Settings
 from traffic.fleet.commands import Change, Command, Time, added, obey, shared, without_habits, without_rate
@@ -65,6 +66,7 @@ class Member:
         self.process = process
         self.actor = ""
         self.picture: dict[str, Any] | None = None
+        self.breakdown: dict[str, Any] | None = None
         self.ready = asyncio.get_running_loop().create_future()
         self._answers: dict[int, asyncio.Future[Report]] = {}
         self._orders = 0
@@ -95,6 +97,7 @@ class Member:
             if not self.ready.done():
                 self.ready.set_result(None)
         if report.picture is not None:
+            self.breakdown = report.picture.pop("breakdown", self.breakdown)
             self.picture = report.picture
         answer = self._answers.pop(report.number, None) if report.number is not None else None
         if answer is not None and not answer.done():
@@ -130,6 +133,7 @@ class Fleet:
         self._members: list[Member] = []
         self._born = 0
         self._past: list[Stats] = []
+        self._past_breakdowns: list[Stats] = []
         self._deaths: deque[float] = deque(maxlen=RESTARTS_MAX)
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
         self._running: set[str] = set()
@@ -198,6 +202,16 @@ class Fleet:
 
     def series(self, workload: str) -> list[Stats]:
         return list(self._series[workload])
+
+    def breakdown(self) -> Stats:
+        """As of at most five seconds ago."""
+        living = [member.breakdown for member in self._members if member.breakdown is not None]
+        everybody = [*self._past_breakdowns, *living]
+        return {name: merged_breakdowns([one[name] for one in everybody]) for name in self.own.drivers}
+
+    def tables(self) -> dict[str, dict[str, list[Stats]]]:
+        """The series alone: rows of single nodes and cells stay with the children."""
+        return {"series": {name: list(rows) for name, rows in self._series.items()}, "nodes": {}, "cells": {}}
 
     async def tell(self, command: Command) -> list[Verdict]:
         if command.do == "check":
@@ -337,6 +351,8 @@ class Fleet:
             self._members.remove(member)
         if member.picture is not None:
             self._past.append(member.picture["stats"])
+        if member.breakdown is not None:
+            self._past_breakdowns.append(member.breakdown)
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         self._events.append(
             {"at": int(time.time() * 1000), "event": f"{member.name}, actor {member.actor}, {ended}"}

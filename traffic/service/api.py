@@ -7,6 +7,8 @@ probes.py), who may call (guards.py), sockets and signals (serve.py).
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import Any
@@ -29,6 +31,7 @@ from traffic.service.bodies import LISTED_MAX, body_of, limit_of, order_of, read
 from traffic.service.cluster_api import ClusterApi
 from traffic.service.documents import active_documents
 from traffic.service.feed import active_tweets
+from traffic.service.figures_api import FiguresApi
 from traffic.service.guards import Guards
 from traffic.service.metrics import exposition
 from traffic.service.problems import Problem, from_bug, from_http_exception, from_problem
@@ -57,11 +60,18 @@ class Api:
         self._generator = engine.own
         access = access or Access(None, why_not="this service was started without a token")
         self._cluster = ClusterApi(engine.own, access, changed=self._forget_picture)
+        self._figures = FiguresApi(engine)
+        self._instance = secrets.token_hex(4)
+        self._started_at = int(time.time() * 1000)
         self._picture: dict[str, Any] = {}
         self._encoded = b""
         self._pictured_s = float("-inf")
         self._streams = 0
         self.closing = asyncio.Event()
+
+    async def keep_looking(self) -> None:
+        """Write history until it is cancelled; nothing but that needs it."""
+        await self._figures.keep_looking()
 
     def application(self) -> Starlette:
         real = "/api/real"
@@ -70,6 +80,10 @@ class Api:
                 Path("/", GET=self.page),
                 Path(f"{real}/traffic/stats", GET=self.stats),
                 Path(f"{real}/traffic/series", GET=self.series),
+                Path(f"{real}/traffic/history", GET=self._figures.history),
+                Path(f"{real}/traffic/operations", GET=self._figures.operations),
+                Path(f"{real}/traffic/report", GET=self._figures.report),
+                Path(f"{real}/traffic/export/{{table}}.csv", GET=self._figures.csv),
                 Path(f"{real}/traffic/start", POST=self.start),
                 Path(f"{real}/traffic/stop", POST=self.stop),
                 Path(f"{real}/traffic/reset", POST=self.reset),
@@ -78,6 +92,8 @@ class Api:
                 Path(f"{real}/traffic/presets/{{preset}}", POST=self.use_preset),
                 Path(f"{real}/traffic/clock", PUT=self.set_clock),
                 Path(f"{real}/traffic/{{workload}}", PUT=self.change),
+                Path(f"{real}/twitter/tweets", POST=self._cluster.post_tweet),
+                Path(f"{real}/twitter/tweets/{{tweet_id}}", GET=self._cluster.follow_tweet),
                 Path(f"{real}/twitter/active_tweets", GET=self.tweets),
                 Path(f"{real}/collab/active_documents", GET=self.documents),
                 Path(f"{real}/inventory/active_products", GET=self.products),
@@ -204,6 +220,7 @@ class Api:
         """Reads every acknowledged write back by quorum; all verdicts in words and numbers. The first one, on
         lost writes, is at the top, too; what another one finds violated makes the whole violated."""
         verdicts = await self._engine.tell(Command("check"))
+        self._figures.checked(verdicts)
         first = verdicts[0]
         return JSONResponse(
             {
@@ -222,7 +239,11 @@ class Api:
         """The picture, at most STATS_AGE_S_MAX old: many watchers cost as much as one."""
         now_s = monotonic()
         if now_s - self._pictured_s > STATS_AGE_S_MAX:
-            self._picture = {**self._engine.stats(), "faults": self._cluster.picture()}
+            self._picture = {
+                **self._engine.stats(),
+                "service": {"instance": self._instance, "started_at": self._started_at},
+                "faults": {**self._cluster.picture(), "events": self._figures.events()},
+            }
             self._encoded = msgspec.json.encode(self._picture)
             self._pictured_s = now_s
         return self._picture

@@ -9,19 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from traffic.generator import Generator
+from traffic.service import tweets
 from traffic.service.access import Access
 from traffic.service.bodies import body_of, but_success
 from traffic.service.breaking import Failure, command_of, picture
 from traffic.service.probes import read_through_every_node, write_through_every_node
 from traffic.service.problems import Problem
+from traffic.stores.base import NotFound, StoreError
 from traffic.supervisor import NobodyThere, Refused
 
 KEY_BYTES_MAX = 512
+TWEET_ID_BYTES_MAX = 200
 UNDER_WAY_MAX = 8
+
+
+class Draft(Struct, forbid_unknown_fields=True):
+    """Body of a posted tweet."""
+
+    text: str
+    author: str = "you"
 
 
 class ClusterApi:
@@ -81,6 +92,33 @@ class ClusterApi:
         if all(result["status"] != "ok" for result in report["results"]):
             raise Problem(503, "no node took the write", **but_success(report))
         return JSONResponse(report)
+
+    async def post_tweet(self, request: Request) -> Response:
+        """One tweet of a person's own; no token, since whoever is on this machine may write to the nodes anyway."""
+        draft = await body_of(request, Draft)
+        if draft is None:
+            raise Problem(400, 'expected a JSON body such as {"text": "hello"}, got none')
+        text, author = draft.text.strip(), draft.author.strip()
+        if not 1 <= len(text) <= tweets.TEXT_MAX:
+            raise Problem(400, f"a tweet has 1 to {tweets.TEXT_MAX} letters, got {len(text)}")
+        if not 1 <= len(author) <= tweets.AUTHOR_MAX:
+            raise Problem(400, f"an author has 1 to {tweets.AUTHOR_MAX} letters, got {len(author)}")
+        try:
+            return JSONResponse(await tweets.post(self._generator, text, author))
+        except StoreError as error:
+            raise Problem(503, f"the tweet was not stored: {error}", definite=error.definite) from None
+
+    async def follow_tweet(self, request: Request) -> Response:
+        tweet_id = request.path_params["tweet_id"]
+        if not 1 <= len(tweet_id.encode()) <= TWEET_ID_BYTES_MAX:
+            raise Problem(400, f"an id has 1 to {TWEET_ID_BYTES_MAX} bytes, got {len(tweet_id.encode())}")
+        try:
+            return JSONResponse(await tweets.follow(self._generator, tweet_id))
+        except NotFound as error:
+            raise Problem(404, error.detail) from None
+        except StoreError as error:
+            refused = error.status == 400
+            raise Problem(400 if refused else 503, f"the replicas cannot be asked: {error.detail}") from None
 
     def _authorize(self, request: Request) -> None:
         if self._access.token is None:

@@ -7,183 +7,78 @@ answers against it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from traffic.arrivals import PATTERNS
 from traffic.clock import SPEED_MAX, WEEKDAYS
 from traffic.rates import RATE_OPS_PER_S_MAX
+from traffic.service.openapi_cluster import FAULTS, cluster_paths
+from traffic.service.openapi_parts import (
+    COUNT,
+    NUMBER,
+    TEXT,
+    WALL_MS,
+    YES,
+    Schema,
+    body_of,
+    in_path,
+    in_query,
+    list_of,
+    maybe,
+    number,
+    object_of,
+    operation,
+    whole,
+)
 
-Schema = dict[str, Any]
-
-_PROBLEMS = {
-    400: "What was sent makes no sense; the detail says what and where, and what was expected",
-    401: "This needs the token of the service",
-    403: "A foreign Host or Origin",
-    404: "There is no such workload, preset, key or path",
-    405: "No such method here",
-    409: "The cluster's supervisor did not do it; the detail says why",
-    413: "A body beyond its bound",
-    415: "A body that is not application/json",
-    429: "Too many at once: event streams, or commands under way",
-    503: "The database cannot be reached now; `definite` says whether a write may have happened",
-}
-_ALWAYS = (400, 403, 405)
-
-
-def _number(low: float, high: float) -> Schema:
-    return {"type": "number", "minimum": low, "maximum": high}
-
-
-def _whole(low: int, high: int) -> Schema:
-    return {"type": "integer", "minimum": low, "maximum": high}
-
-
-def _maybe(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _object(properties: Schema, *, closed: bool = False, required: Sequence[str] | None = None) -> Schema:
-    """An answer names what is always there; a body (closed) what may be there and nothing else."""
-    schema: Schema = {"type": "object", "properties": properties}
-    if closed:
-        schema["additionalProperties"] = False
-    if required is None and not closed:
-        required = list(properties)
-    if required:
-        schema["required"] = list(required)
-    return schema
-
-
-def _list(item: Schema) -> Schema:
-    return {"type": "array", "items": item}
-
-
-def _query(name: str, schema: Schema, text: str) -> Schema:
-    return {"name": name, "in": "query", "required": False, "schema": schema, "description": text}
-
-
-def _path(name: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _body(schema: Schema, *, required: bool = True) -> Schema:
-    return {"required": required, "content": {"application/json": {"schema": schema}}}
-
-
-def _operation(
-    summary: str,
-    *,
-    answer: Schema | None = None,
-    problems: tuple[int, ...] = (),
-    parameters: list[Schema] | None = None,
-    body: Schema | None = None,
-    media_type: str = "application/json",
-    needs_token: bool = False,
-) -> Schema:
-    content = {media_type: {"schema": answer or {"type": "object"}}}
-    responses: dict[str, Schema] = {"200": {"description": "As asked", "content": content}}
-    for status in sorted({*_ALWAYS, *problems, *((413, 415) if body else ())}):
-        problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        responses[str(status)] = {"description": _PROBLEMS[status], "content": problem}
-    operation: Schema = {"summary": summary, "responses": responses}
-    if needs_token:
-        operation["security"] = [{"token": []}]
-    if parameters:
-        operation["parameters"] = parameters
-    if body:
-        operation["requestBody"] = body
-    return operation
-
-
-_TEXT = {"type": "string"}
-_YES = {"type": "boolean"}
-_COUNT = {"type": "integer", "minimum": 0}
-_WALL_MS = {**_COUNT, "description": "Wall clock, in milliseconds since 1970-01-01T00:00:00Z"}
-_LATENCY = _object({name: _maybe({"type": "number"}) for name in ("p50", "p95", "p99", "max")})
-_RUNNING = _object({"success": _YES, "running": _YES})
-_VERDICT = _object(
+_LATENCY = object_of({name: maybe({"type": "number"}) for name in ("p50", "p95", "p99", "max")})
+_RUNNING = object_of({"success": YES, "running": YES})
+_VERDICT = object_of(
     {
         "status": {"type": "string", "enum": ["ok", "violated", "at risk", "unknown"]},
-        "claim": _TEXT,
-        "summary": _TEXT,
+        "claim": TEXT,
+        "summary": TEXT,
         "facts": {"type": "object"},
-        "evidence": _list(_TEXT),
+        "evidence": list_of(TEXT),
     }
 )
-_FAULTS = {
-    "known": {**_YES, "description": "Whether a supervisor of this cluster is known here"},
-    "nodes": {
-        "type": "object",
-        "additionalProperties": _object(
-            {"state": _TEXT, "reason": _maybe(_TEXT), "since_ms": _maybe({"type": "number"})}
-        ),
-    },
-    "topology": _maybe(_TEXT),
-    "broken": _list(_object({"what": _TEXT, "nodes": _list(_TEXT), "says": _TEXT, "mend": _TEXT})),
-}
-
-
-def _deed(action: str, **fields: Schema) -> Schema:
-    """One thing to do; every field that is named must be there."""
-    properties = {"action": {"const": action}, **fields}
-    return _object(properties, closed=True, required=["action", *fields])
-
-
-_NODE = {**_TEXT, "examples": ["node-2"]}
-_DEEDS = [
-    *(_deed(action, node=_NODE) for action in ("kill", "pause", "resume", "restart", "isolate")),
-    _deed("partition", groups=_list(_list(_TEXT))),
-    _deed("heal"),
-    _deed("delay", delay_ms={"type": "number", "minimum": 0}),
-    _deed("topology", name={"type": "string", "examples": ["three-regions"]}),
-    _deed("reset"),
-]
 
 
 def _stats(workloads: Sequence[str]) -> Schema:
-    workload = _object(
+    workload = object_of(
         {
-            "running": _YES,
+            "running": YES,
             "target_rate": {"type": "number"},
             "achieved_rate": {"type": "number"},
-            "operations_total": _COUNT,
-            "errors_total": _COUNT,
-            "shed_total": _COUNT,
-            "r": _COUNT,
-            "w": _COUNT,
+            "operations_total": COUNT,
+            "errors_total": COUNT,
+            "shed_total": COUNT,
+            "r": COUNT,
+            "w": COUNT,
             "latency_ms": _LATENCY,
             "service_latency_ms": _LATENCY,
-            "counts": {"type": "object", "additionalProperties": _COUNT},
+            "counts": {"type": "object", "additionalProperties": COUNT},
             "longest_gap_s": {"type": "number"},
         }
     )
-    node = _object({"url": _TEXT, "healthy": _YES, "state": _TEXT, "operations_total": _COUNT})
-    return _object(
+    node = object_of({"url": TEXT, "healthy": YES, "state": TEXT, "operations_total": COUNT})
+    return object_of(
         {
-            "success": _YES,
-            "running": _YES,
-            "timestamp": _WALL_MS,
-            "active_tweets": _COUNT,
-            "active_documents": _COUNT,
-            "active_products": _COUNT,
-            "operations_total": _COUNT,
-            "errors_total": _COUNT,
-            "workloads": _object(dict.fromkeys(workloads, workload)),
+            "success": YES,
+            "running": YES,
+            "timestamp": WALL_MS,
+            "active_tweets": COUNT,
+            "active_documents": COUNT,
+            "active_products": COUNT,
+            "operations_total": COUNT,
+            "errors_total": COUNT,
+            "workloads": object_of(dict.fromkeys(workloads, workload)),
             "nodes": {"type": "object", "additionalProperties": node},
-            "journal": _object({"kept": _YES, "why_not": _maybe(_TEXT)}),
+            "journal": object_of({"kept": YES, "why_not": maybe(TEXT)}),
             "convergence": {"type": "object"},
-            "faults": _object(_FAULTS),
+            "service": object_of({"instance": TEXT, "started_at": WALL_MS}),
+            "faults": object_of({**FAULTS, "events": list_of({"type": "object"})}),
         }
     )
-
-
-def _listing(name: str, item: Schema) -> Schema:
-    return _object({"success": _YES, name: _list(item), "total_active": _COUNT})
-
-
-def _probes(key_name: str) -> Schema:
-    result = _object({"node": _TEXT, "status": _TEXT, "latency_ms": {"type": "number"}})
-    return _object({"success": _YES, key_name: _TEXT, "results": _list(result)})
 
 
 def describe(
@@ -193,82 +88,82 @@ def describe(
     names = list(workloads)
     bugs = sorted({bug for known in workloads.values() for bug in known})
     workload = {"type": "string", "enum": names}
-    limit = _query("limit", _whole(1, list_max), "at most so many")
-    choice = _body(_object({"workload": _maybe(workload)}, closed=True), required=False)
-    change = _object(
+    choice = body_of(object_of({"workload": maybe(workload)}, closed=True), required=False)
+    change = object_of(
         {
-            "rate": _maybe(_number(0, RATE_OPS_PER_S_MAX)),
-            "r": _maybe(_whole(1, n)),
-            "w": _maybe(_whole(1, n)),
-            "pattern": _maybe({"type": "string", "enum": list(PATTERNS)}),
-            "personas": _maybe(
+            "rate": maybe(number(0, RATE_OPS_PER_S_MAX)),
+            "r": maybe(whole(1, n)),
+            "w": maybe(whole(1, n)),
+            "pattern": maybe({"type": "string", "enum": list(PATTERNS)}),
+            "personas": maybe(
                 {
                     "type": "object",
-                    "additionalProperties": _number(0, 1000),
+                    "additionalProperties": number(0, 1000),
                     "description": "times as busy as usual",
                 }
             ),
-            "read_share": _maybe(_number(0, 1)),
-            "bug": _maybe({"type": "string", "enum": bugs}),
-            "preset": _maybe({"type": "string", "enum": list(presets)}),
+            "read_share": maybe(number(0, 1)),
+            "bug": maybe({"type": "string", "enum": bugs}),
+            "preset": maybe({"type": "string", "enum": list(presets)}),
         },
         closed=True,
     )
     real = "/api/real"
     paths: Schema = {
-        "/": {"get": _operation("The status page", media_type="text/html", answer=_TEXT)},
-        f"{real}/traffic/stats": {"get": _operation("Everything at this moment", answer=_stats(names))},
+        "/": {"get": operation("The status page", media_type="text/html", answer=TEXT)},
+        f"{real}/traffic/stats": {"get": operation("Everything at this moment", answer=_stats(names))},
         f"{real}/traffic/series": {
-            "get": _operation(
+            "get": operation(
                 "One row a second of the last minutes",
-                answer=_object({"success": _YES, "rows": _list({"type": "object"})}),
+                answer=object_of({"success": YES, "rows": list_of({"type": "object"})}),
                 problems=(404,),
-                parameters=[_query("workload", workload, "of which workload; twitter without it")],
+                parameters=[in_query("workload", workload, "of which workload; twitter without it")],
             )
         },
         f"{real}/traffic/start": {
-            "post": _operation("Start one workload, or all", answer=_RUNNING, problems=(404,), body=choice)
+            "post": operation("Start one workload, or all", answer=_RUNNING, problems=(404,), body=choice)
         },
         f"{real}/traffic/stop": {
-            "post": _operation("Stop one workload, or all", answer=_RUNNING, problems=(404,), body=choice)
+            "post": operation("Stop one workload, or all", answer=_RUNNING, problems=(404,), body=choice)
         },
-        f"{real}/traffic/reset": {"post": _operation("Begin every count and ledger anew", answer=_RUNNING)},
+        f"{real}/traffic/reset": {"post": operation("Begin every count and ledger anew", answer=_RUNNING)},
         f"{real}/traffic/check": {
-            "post": _operation(
+            "post": operation(
                 "Read every acknowledged write back by quorum",
-                answer=_object(
+                answer=object_of(
                     {
                         **_VERDICT["properties"],
-                        "success": _YES,
-                        "acknowledged": _COUNT,
-                        "lost": _COUNT,
-                        "at_risk": _COUNT,
-                        "counters_checked": _COUNT,
-                        "counters_wrong": _COUNT,
+                        "success": YES,
+                        "acknowledged": COUNT,
+                        "lost": COUNT,
+                        "at_risk": COUNT,
+                        "counters_checked": COUNT,
+                        "counters_wrong": COUNT,
                         "longest_gap_s": {"type": "number"},
-                        "verdicts": _list(_VERDICT),
+                        "verdicts": list_of(_VERDICT),
                     }
                 ),
             )
         },
         f"{real}/traffic/presets": {
-            "get": _operation(
-                "The presets by name", answer=_object({"success": _YES, "presets": _list({"type": "object"})})
+            "get": operation(
+                "The presets by name",
+                answer=object_of({"success": YES, "presets": list_of({"type": "object"})}),
             )
         },
         f"{real}/traffic/presets/{{preset}}": {
-            "parameters": [_path("preset", {"type": "string", "enum": list(presets)})],
-            "post": _operation("All workloads as this preset says, and running", problems=(404,)),
+            "parameters": [in_path("preset", {"type": "string", "enum": list(presets)})],
+            "post": operation("All workloads as this preset says, and running", problems=(404,)),
         },
         f"{real}/traffic/clock": {
-            "put": _operation(
+            "put": operation(
                 "Another hour, day or speed for the people in the traffic",
-                body=_body(
-                    _object(
+                body=body_of(
+                    object_of(
                         {
-                            "hour": _maybe({"type": "number", "minimum": 0, "exclusiveMaximum": 24}),
-                            "weekday": _maybe({"type": "string", "enum": list(WEEKDAYS)}),
-                            "speed": _maybe(_number(0, SPEED_MAX)),
+                            "hour": maybe({"type": "number", "minimum": 0, "exclusiveMaximum": 24}),
+                            "weekday": maybe({"type": "string", "enum": list(WEEKDAYS)}),
+                            "speed": maybe(number(0, SPEED_MAX)),
                         },
                         closed=True,
                     )
@@ -276,74 +171,29 @@ def describe(
             )
         },
         f"{real}/traffic/{{workload}}": {
-            "parameters": [_path("workload", workload)],
-            "put": _operation("Change settings while it runs", problems=(404,), body=_body(change)),
+            "parameters": [in_path("workload", workload)],
+            "put": operation("Change settings while it runs", problems=(404,), body=body_of(change)),
         },
-        f"{real}/twitter/active_tweets": {
-            "get": _operation(
-                "Tweets, read from the cluster now",
-                answer=_listing("tweets", _object({"tweet_id": _TEXT, "likes": {"type": "integer"}})),
-                problems=(503,),
-                parameters=[
-                    limit,
-                    _query("order", {"type": "string", "enum": ["newest", "popular"]}, "which first"),
-                ],
-            )
-        },
-        f"{real}/collab/active_documents": {
-            "get": _operation(
-                "Documents, read from the cluster now",
-                answer=_listing("documents", _object({"document_id": _TEXT, "conflict": _YES})),
-                problems=(503,),
-                parameters=[limit],
-            )
-        },
-        f"{real}/inventory/active_products": {
-            "get": _operation(
-                "Products and their stock, read from the cluster now",
-                answer=_listing("products", _object({"sku": _TEXT, "stock": {"type": "object"}})),
-                problems=(503,),
-                parameters=[limit],
-            )
-        },
-        f"{real}/cluster/faults": {
-            "get": _operation(
-                "What is broken now, and whether this request may change it",
-                answer=_object({"success": _YES, "allowed": _YES, **_FAULTS}),
-            ),
-            "post": _operation(
-                "Break or mend nodes and links, through the cluster's supervisor",
-                answer=_object({"success": _YES, **_FAULTS}),
-                problems=(401, 409, 429, 503),
-                body=_body({"oneOf": _DEEDS}),
-                needs_token=True,
-            ),
-        },
-        f"{real}/cluster/write_test": {
-            "post": _operation("One write through every node", answer=_probes("test_key"), problems=(503,))
-        },
-        f"{real}/cluster/read_test/{{key}}": {
-            "parameters": [_path("key", {"type": "string", "minLength": 1, "maxLength": 128})],
-            "get": _operation("One key through every node", answer=_probes("key"), problems=(404, 503)),
-        },
+        **figures_paths(real),
+        **cluster_paths(real, list_max=list_max),
         f"{real}/stream": {
-            "get": _operation(
+            "get": operation(
                 "Server-sent events `stats`, two a second",
                 media_type="text/event-stream",
-                answer=_TEXT,
+                answer=TEXT,
                 problems=(429,),
             )
         },
-        "/metrics": {"get": _operation("For Prometheus", media_type="text/plain", answer=_TEXT)},
-        "/openapi.json": {"get": _operation("This document")},
+        "/metrics": {"get": operation("For Prometheus", media_type="text/plain", answer=TEXT)},
+        "/openapi.json": {"get": operation("This document")},
     }
-    problem = _object(
+    problem = object_of(
         {
-            "success": _YES,
-            "type": _TEXT,
-            "title": _TEXT,
+            "success": YES,
+            "type": TEXT,
+            "title": TEXT,
             "status": {"type": "integer"},
-            "detail": _TEXT,
+            "detail": TEXT,
         }
     )
     return {
@@ -363,5 +213,55 @@ def describe(
                     "description": "Made at each start of the service, in a file that only its user can read",
                 }
             },
+        },
+    }
+
+
+def figures_paths(real: str) -> Schema:
+    """What was measured, for charts, tables and files."""
+    part = object_of({"ok": COUNT, "definite": COUNT, "indefinite": COUNT, "latency_ms": _LATENCY})
+    failure = object_of({"message": TEXT, "kind": TEXT, "node": TEXT, "count": COUNT, "last_at": WALL_MS})
+    workload = object_of(
+        {
+            "kinds": {"type": "object", "additionalProperties": part},
+            "regions": {"type": "object", "additionalProperties": part},
+            "people": list_of(object_of({"kind": TEXT, "people": COUNT, "busy": NUMBER, "actions": COUNT})),
+            "homes": {"type": "object", "additionalProperties": COUNT},
+            "failures": list_of(failure),
+        }
+    )
+    return {
+        f"{real}/traffic/history": {
+            "get": operation(
+                "The last minute to hour, the coarser the longer; `t` of a row is wall clock in ms",
+                answer=object_of(
+                    {"success": YES, "span_s": COUNT, "step_s": NUMBER, "rows": list_of({"type": "object"})}
+                ),
+                parameters=[in_query("span_s", whole(1, 3600), "seconds; 60 without it")],
+            )
+        },
+        f"{real}/traffic/operations": {
+            "get": operation(
+                "The run by kind of operation, region and people, and failed attempts by message",
+                answer=object_of(
+                    {
+                        "success": YES,
+                        "node_regions": {"type": "object", "additionalProperties": TEXT},
+                        "workloads": {"type": "object", "additionalProperties": workload},
+                    }
+                ),
+            )
+        },
+        f"{real}/traffic/export/{{table}}.csv": {
+            "parameters": [in_path("table", {"type": "string", "enum": ["series", "nodes", "cells"]})],
+            "get": operation(
+                "A row a second, a row a second and node, or a row for each kind, node, region and outcome",
+                media_type="text/csv",
+                answer=TEXT,
+                problems=(404,),
+            ),
+        },
+        f"{real}/traffic/report": {
+            "get": operation("The run as one HTML file, to keep", media_type="text/html", answer=TEXT)
         },
     }

@@ -70,11 +70,11 @@ async def serve(
     listener = bind(port)
     journals = state_folder() / JOURNALS
     generator = Generator(await connect(addresses), settings=settings, seed=seed, journals=journals)
-    engine: Engine
-    if processes == 1:
-        engine = Alone(generator)
-    else:
-        engine = Fleet(generator, processes=processes, settings=settings, journals=journals)
+    engine: Engine = (
+        Alone(generator)
+        if processes == 1
+        else Fleet(generator, processes=processes, settings=settings, journals=journals)
+    )
     access = Access.make(port)
     api = Api(engine, access)
     server = _server(api)
@@ -97,6 +97,8 @@ async def serve(
     calm_collector()
     if start:
         await engine.tell(Command("start"))
+    looking = asyncio.create_task(api.keep_looking())
+    looking.add_done_callback(lambda _: stop())  # it never ends by itself
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for it
         await asyncio.sleep(0.005)
@@ -105,6 +107,10 @@ async def serve(
         print(f"status page, with control over failures: {control}", flush=True)
     await serving
     access.close()
+    broken = looking.exception() if looking.done() else None
+    looking.cancel()
+    if broken is not None:
+        generator.give_up(f"the service could not look: {type(broken).__name__}: {broken}")
     return await _close(engine)
 
 

@@ -116,6 +116,19 @@ class TraceEvent(Struct, frozen=True):
     peer: str = ""
 
 
+class ReplicaSeen(Struct, frozen=True):
+    """What one replica of a key holds itself, without a quorum and without repair.
+
+    stored_at: its own wall clock, in ms, when it had made that durable; None: not since it started, or long ago.
+    """
+
+    node: str
+    reachable: bool
+    siblings: list[Sibling] = []
+    stored_at: float | None = None
+    digest: str | None = None
+
+
 class Store(Protocol):
     """Reads and writes. Every call raises StoreError when it fails, at the latest after the adapter's
     timeout."""
@@ -231,6 +244,10 @@ class Observer(Protocol):
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         """Whether all replicas of `key` were reachable (from `node`) and hold the same."""
+        ...
+
+    async def seen_by_replicas(self, node: str, key: str) -> list[ReplicaSeen]:
+        """What each replica of the value `key` holds now; as `node` reaches them."""
         ...
 
     async def digests(self, node: str, key: str, *, counter: bool) -> Digests:

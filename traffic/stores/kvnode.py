@@ -27,6 +27,7 @@ from traffic.stores.base import (
     NotFound,
     Observed,
     PutReply,
+    ReplicaSeen,
     Sibling,
     StoreError,
     TraceEvent,
@@ -124,6 +125,10 @@ class _ReplicaOf(Struct):
 
 class _Replicas(Struct):
     replicas: list[_ReplicaOf]
+
+
+class _Seen(Struct):
+    replicas: list[ReplicaSeen]
 
 
 class KvnodeStore:
@@ -289,6 +294,10 @@ class KvnodeStore:
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         return agree(await self.digests(node, key, counter=counter))
+
+    async def seen_by_replicas(self, node: str, key: str) -> list[ReplicaSeen]:
+        answer = await self._ask(self._watch, node, "GET", f"/kv/{_quoted(key)}/replicas")
+        return _decoded(node, answer, _Seen).replicas
 
     async def digests(self, node: str, key: str, *, counter: bool) -> Digests:
         target = f"/{'counter' if counter else 'kv'}/{_quoted(key)}/replicas"

@@ -12,9 +12,12 @@ when another one's past has seen it; so writers who did not see each other leave
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
+
+from msgspec import structs
 
 from kvnode.checkers import UNREACHABLE, Digests
 from traffic.operations import Mode
@@ -27,6 +30,7 @@ from traffic.stores.base import (
     NotFound,
     Observed,
     PutReply,
+    ReplicaSeen,
     Sibling,
     StoreError,
 )
@@ -85,6 +89,7 @@ class MemoryStore:
         self.disagreeing: set[str] = set()  # keys whose replicas differ
         self.calls: list[tuple[str, str, str]] = []  # (node, what, key)
         self.values: dict[str, list[Version]] = {}
+        self.stored_ms: dict[str, float] = {}  # when a key was written last, on the wall clock
         self.counters: dict[str, dict[str, ActorTotals]] = {}
         self._dots = 0
 
@@ -141,6 +146,7 @@ class MemoryStore:
         left = [one for one in held if not (past.covers(one.dot) or (version.lww and one.lww))]
         if self._applies(silent):
             self.values[key] = [*left, version]
+            self.stored_ms[key] = time.time() * 1000
         await self._answer(node, silent)
         shown = version.sibling(node)
         seen = Seen(past.upto, past.single | {version.dot}) if left else Seen(version.dot)
@@ -213,6 +219,18 @@ class MemoryStore:
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
         await self._answer(node, await self._arrive(node, "replicas", key))
         return key not in self.disagreeing and not self.dead
+
+    async def seen_by_replicas(self, node: str, key: str) -> list[ReplicaSeen]:
+        await self._answer(node, await self._arrive(node, "replicas", key))
+        stored_ms = self.stored_ms.get(key)
+        siblings = [
+            structs.replace(version.sibling(node), timestamp=(stored_ms or 0) - 2)
+            for version in self.values.get(key, [])
+        ]
+        return [
+            ReplicaSeen(one, False) if one in self.dead else ReplicaSeen(one, True, siblings, stored_ms)
+            for one in self._nodes
+        ]
 
     async def digests(self, node: str, key: str, *, counter: bool) -> Digests:
         await self._answer(node, await self._arrive(node, "replicas", key))

@@ -11,7 +11,7 @@ A workload derives from `Workload`; whatever it has nothing to say about keeps t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from kvnode.checkers import Verdict
 from traffic.operations import Operation
@@ -84,6 +84,14 @@ class Workload(Protocol):
         is not named goes on). read_share: of what people do, the share that only looks. ValueError says what is
         wrong; then nothing has changed."""
         raise ValueError(f"{self.name} takes neither personas nor a read share")
+
+    def people(self) -> list[dict[str, Any]]:
+        """Of each kind of people: {kind, people, busy, actions}; none in a world without."""
+        return []
+
+    def homes(self) -> Mapping[str, int]:
+        """How many of them live where."""
+        return {}
 
     def counts(self) -> Mapping[str, int]:
         """What this world counts beyond its operations."""

@@ -23,10 +23,11 @@ it, the edits that are in it, and the versions before it (collab_merge.Version).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -96,6 +97,12 @@ class Collab(Workload):
     def documents(self) -> Sequence[Document]:
         """The live ones, the newest first."""
         return self.shelf.live[::-1]
+
+    def people(self) -> list[dict[str, Any]]:
+        return self._population.people()
+
+    def homes(self) -> Mapping[str, int]:
+        return self._population.homes()
 
     def counts(self) -> dict[str, int]:
         """collisions: conflicts that readers have found. unresolved: paragraphs that stand as siblings now,
@@ -265,6 +272,7 @@ class Collab(Workload):
     def _put(
         self, kind: str, persona: Persona, key: str, value: str, session: str, context: str | None = None
     ) -> Put:
+        self._population.acted[persona.kind.name] += 1
         return Put(
             kind=kind,
             persona=persona.handle,
@@ -277,6 +285,7 @@ class Collab(Workload):
         )
 
     def _read(self, persona: Persona, key: str, session: str) -> Get:
+        self._population.acted[persona.kind.name] += 1
         return Get(kind="open", persona=persona.handle, key=key, region=persona.region, session=session)
 
     # --- the verdict --------------------------------------------------------------------------------------

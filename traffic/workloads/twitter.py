@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import exp
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -102,6 +103,12 @@ class Twitter(Workload):
         if read_share is not None:
             self.read_share = read_share
 
+    def people(self) -> list[dict[str, Any]]:
+        return self._population.people()
+
+    def homes(self) -> Mapping[str, int]:
+        return self._population.homes()
+
     async def check(self, reads: Reads) -> list[Verdict]:
         return [await self.likes.check(reads)] if self.likes.any else []
 
@@ -155,6 +162,7 @@ class Twitter(Workload):
         return self._engage(self._population.pick(), key, action)
 
     def _engage(self, persona: Persona, tweet: str, action: str) -> Operation:
+        self._population.acted[persona.kind.name] += 1
         handle, region = persona.handle, persona.region
         if action == "view":
             return Get(kind="read", persona=handle, key=tweet, region=region, session=handle)
@@ -211,6 +219,7 @@ class Twitter(Workload):
     # --- what is written ----------------------------------------------------------------------------------
 
     def _tweet(self, persona: Persona, now_s: float) -> Put:
+        self._population.acted[persona.kind.name] += 1
         created_ms = max(int(now_s * 1000), self._last_id_ms + 1)
         self._last_id_ms = created_ms
         tweet_id = f"{created_ms}-{self._tag}"
@@ -239,6 +248,7 @@ class Twitter(Workload):
         return _put("tweet", persona, tweet.key, value)
 
     def _comment(self, persona: Persona, tweet: LiveTweet, now_s: float) -> Put:
+        self._population.acted[persona.kind.name] += 1
         tweet.comments_issued += 1
         value = _json(
             {

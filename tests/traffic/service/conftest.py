@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socketserver
 import threading
@@ -36,10 +37,13 @@ class Service:
             return
         await receive()
         generator = Generator(self._store, settings=Settings(rate=200), seed=1)
-        self._application = Api(Alone(generator), self._access).application()
+        api = Api(Alone(generator), self._access)
+        self._application = api.application()
         await generator.begin()
+        looking = asyncio.create_task(api.keep_looking())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        looking.cancel()
         await generator.close()
         await send({"type": "lifespan.shutdown.complete"})
 

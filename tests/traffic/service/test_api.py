@@ -239,7 +239,7 @@ def test_every_path_refuses_other_methods_with_405_and_says_which_it_takes(clien
     for path, item in paths.items():
         takes = {method.upper() for method in item if method != "parameters"}
         takes |= {"HEAD"} if "GET" in takes else set()
-        filled = path.format(workload="twitter", preset="classroom", key="k")
+        filled = path.format(workload="twitter", preset="classroom", key="k", tweet_id="t", table="series")
         for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - takes:
             response = client.request(method, filled)
             assert response.status_code == 405, (method, path, response.text)
