@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from kvnode.bounds import Checksum, Count, Id, Place
+
 
 class CompareRoots(msgspec.Struct, frozen=True, array_like=True, tag="compare-roots"):
     """The exclusive-or of my Merkle roots of some partitions. Answered by Roots, and only in the same epoch.
@@ -14,11 +16,11 @@ class CompareRoots(msgspec.Struct, frozen=True, array_like=True, tag="compare-ro
     partitions: one bit each (replication/packed.py).
     """
 
-    id: int
+    id: Id
     cause: int
     partitions: bytes
-    root: int
-    epoch: int
+    root: Checksum
+    epoch: Count
 
 
 class Roots(msgspec.Struct, frozen=True, array_like=True, tag="roots"):
@@ -28,11 +30,11 @@ class Roots(msgspec.Struct, frozen=True, array_like=True, tag="roots"):
     one bit each. swept_epoch: the last in which I have dropped a tombstone.
     """
 
-    id: int
+    id: Id
     roots: bytes
     durable: bool
     incomplete: bytes = b""
-    swept_epoch: int = 0
+    swept_epoch: Count = 0
 
 
 class CompareNodes(msgspec.Struct, frozen=True, array_like=True, tag="compare-nodes"):
@@ -41,19 +43,19 @@ class CompareNodes(msgspec.Struct, frozen=True, array_like=True, tag="compare-no
     Answered by Differing.
     """
 
-    id: int
+    id: Id
     cause: int
-    partition: int
-    level: int
-    parents: tuple[int, ...]
+    partition: Place
+    level: Place
+    parents: tuple[Place, ...]
     hashes: bytes
 
 
 class Differing(msgspec.Struct, frozen=True, array_like=True, tag="differing"):
     """Which of those hashes are not mine (indices within their level), and, packed, what mine are."""
 
-    id: int
-    indices: tuple[int, ...]
+    id: Id
+    indices: tuple[Place, ...]
     hashes: bytes
 
 
@@ -64,13 +66,13 @@ class CompareSingles(msgspec.Struct, frozen=True, array_like=True, tag="compare-
     wants_records: send me what I lack; else I only offer what I have. Answered by SinglesAnswer.
     """
 
-    id: int
+    id: Id
     cause: int
-    partition: int
+    partition: Place
     records: tuple[tuple[str, str, bytes], ...]
     others: bytes
     wants_records: bool
-    epoch: int
+    epoch: Count
 
 
 class SinglesAnswer(msgspec.Struct, frozen=True, array_like=True, tag="singles-answer"):
@@ -79,7 +81,7 @@ class SinglesAnswer(msgspec.Struct, frozen=True, array_like=True, tag="singles-a
     unknown: packed. complete: the records are all that you do not have; else there was no room for more.
     """
 
-    id: int
+    id: Id
     records: tuple[tuple[str, str, bytes], ...]
     unknown: bytes
     complete: bool
@@ -91,10 +93,10 @@ class CompareLeaves(msgspec.Struct, frozen=True, array_like=True, tag="compare-l
     wants_records: send me what I do not have; else I only offer what I have.
     """
 
-    id: int
+    id: Id
     cause: int
-    partition: int
-    leaves: tuple[int, ...]
+    partition: Place
+    leaves: tuple[Place, ...]
     checksums: bytes
     wants_records: bool = True
 
@@ -105,7 +107,7 @@ class LeafAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leaf-answer"
     complete: these are all of both; else there was no room for more, and another question is needed.
     """
 
-    id: int
+    id: Id
     records: tuple[tuple[str, str, bytes], ...]
     wanted: bytes
     complete: bool

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kvnode.bounds import Checksum, Count, DateMs, DurationMs, HttpStatus, Id, Place, Port
 from kvnode.comparisons import (
     CompareLeaves,
     CompareNodes,
@@ -39,7 +40,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     node: str
     challenge: bytes = b""
     host: str = ""
-    peer_port: int = 0
+    peer_port: Port = 0
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
@@ -58,7 +59,7 @@ class Proof(msgspec.Struct, frozen=True, array_like=True, tag="proof"):
 class Moment(msgspec.Struct, frozen=True, array_like=True, tag="moment"):
     """The listener's clock (its own, in ms), which the dialer sends back: what follows on the connection is younger."""
 
-    at_ms: float
+    at_ms: DurationMs
 
 
 # --- replication ---------------------------------------------------------------------------------------------
@@ -67,47 +68,47 @@ class Moment(msgspec.Struct, frozen=True, array_like=True, tag="moment"):
 class StoreRecord(msgspec.Struct, frozen=True, array_like=True, tag="store"):
     """Merge this record into yours and make the result durable; answered by Stored. made_from: see Records.merge_in."""
 
-    id: int
+    id: Id
     cause: int
     kind: str
     key: str
     record: bytes
-    epoch: int
-    made_from: int = 0
+    epoch: Count
+    made_from: Checksum = 0
 
 
 class StoreMany(msgspec.Struct, frozen=True, array_like=True, tag="store-many"):
     """The same for several records (kind, key, record): hints and repairs. `why` says which."""
 
-    id: int
+    id: Id
     cause: int
     why: str
     records: tuple[tuple[str, str, bytes], ...]
-    epoch: int
+    epoch: Count
 
 
 class StoreHint(msgspec.Struct, frozen=True, array_like=True, tag="store-hint"):
     """Keep this record for `owner`, which cannot be reached, and hand it over; answered by Stored once durable."""
 
-    id: int
+    id: Id
     cause: int
     owner: str
     kind: str
     key: str
     record: bytes
-    epoch: int
+    epoch: Count
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
     """All records of that question are durable here."""
 
-    id: int
+    id: Id
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
     """That question cannot be served here; nothing was stored on its account."""
 
-    id: int
+    id: Id
     why: str
 
 
@@ -120,21 +121,21 @@ NOT_YET = "this store is being refilled, and cannot tell yet what was swept; off
 class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     """What do you hold, durably, under this key? Answered by Fetched."""
 
-    id: int
+    id: Id
     cause: int
     kind: str
     key: str
-    epoch: int
+    epoch: Count
 
 
 class FetchHinted(msgspec.Struct, frozen=True, array_like=True, tag="fetch-hinted"):
     """What do you keep, durably, for owners of this key that cannot be reached? Answered by Fetched."""
 
-    id: int
+    id: Id
     cause: int
     kind: str
     key: str
-    epoch: int
+    epoch: Count
 
 
 class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
@@ -143,54 +144,54 @@ class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
     counts: False from a store that is being refilled there: it may lack what was acknowledged.
     """
 
-    id: int
+    id: Id
     record: bytes | None
-    stored_at: float
+    stored_at: DateMs
     counts: bool = True
 
 
 class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
     """Coordinate this client request for me: you hold the key, I do not. `request` is a msgpack'd request."""
 
-    id: int
+    id: Id
     cause: int
     request: bytes
-    epoch: int
+    epoch: Count
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True, tag="forwarded"):
     """The answer to pass on to the client: an HTTP status and a JSON body."""
 
-    id: int
-    status: int
+    id: Id
+    status: HttpStatus
     body: bytes
 
 
 class AskTrace(msgspec.Struct, frozen=True, array_like=True, tag="ask-trace"):
     """What is your part in the story of this request? Answered by Trace."""
 
-    id: int
+    id: Id
     cause: int
 
 
 class Trace(msgspec.Struct, frozen=True, array_like=True, tag="trace"):
     """(wall ms, what happened, the peer it concerns) in order."""
 
-    id: int
-    events: tuple[tuple[float, str, str], ...]
+    id: Id
+    events: tuple[tuple[DateMs, str, str], ...]
 
 
 # --- tombstones ----------------------------------------------------------------------------------------------
 
-Tombstone = tuple[int, str, int]
+Tombstone = tuple[Place, str, Checksum]
 """(partition, key, checksum): a record of a key that says nothing but that the key was deleted."""
 
 
 class AskSweep(msgspec.Struct, frozen=True, array_like=True, tag="ask-sweep"):
     """May these tombstones go, for all that you know? Answered by SweepAnswer, and only in the same settled epoch."""
 
-    id: int
-    epoch: int
+    id: Id
+    epoch: Count
     tombstones: tuple[Tombstone, ...]
 
 
@@ -200,17 +201,17 @@ class SweepAnswer(msgspec.Struct, frozen=True, array_like=True, tag="sweep-answe
     oldest_ms: how long the oldest request has been under way here.
     """
 
-    id: int
-    lacking: tuple[int, ...]
-    quiet_ms: tuple[tuple[int, float], ...]
-    oldest_ms: float
+    id: Id
+    lacking: tuple[Place, ...]
+    quiet_ms: tuple[tuple[Place, DurationMs], ...]
+    oldest_ms: DurationMs
 
 
 class DropTombstones(msgspec.Struct, frozen=True, array_like=True, tag="drop-tombstones"):
     """Nothing speaks against it anywhere: let go of these, if they still are as they were. Answered by Stored."""
 
-    id: int
-    epoch: int
+    id: Id
+    epoch: Count
     tombstones: tuple[Tombstone, ...]
 
 
@@ -222,7 +223,7 @@ class MemberNews(msgspec.Struct, frozen=True, array_like=True):
 
     name: str
     state: str
-    incarnation: int
+    incarnation: Count
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True, tag="ping"):
@@ -230,7 +231,7 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, tag="ping"):
 
     for_node: str
     news: tuple[MemberNews, ...]
-    epoch: int = 0
+    epoch: Count = 0
 
 
 class PingRequest(msgspec.Struct, frozen=True, array_like=True, tag="ping-request"):
@@ -238,7 +239,7 @@ class PingRequest(msgspec.Struct, frozen=True, array_like=True, tag="ping-reques
 
     target: str
     news: tuple[MemberNews, ...]
-    epoch: int = 0
+    epoch: Count = 0
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
@@ -247,19 +248,19 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
     node: str
     for_node: str
     news: tuple[MemberNews, ...]
-    epoch: int = 0
+    epoch: Count = 0
 
 
 # --- the ring ------------------------------------------------------------------------------------------------
 
-Ballot = tuple[int, str]
+Ballot = tuple[Count, str]
 """(round, store id): the names of attempts to decide, ordered, never used twice."""
 
 
 class Stale(msgspec.Struct, frozen=True, array_like=True, tag="stale"):
     """That question is of an older ring than mine, so it is refused, nothing was stored, and here is mine."""
 
-    id: int
+    id: Id
     ring: RingState
 
 
@@ -276,16 +277,16 @@ class RingNews(msgspec.Struct, frozen=True, array_like=True, tag="ring-news"):
 class Prepare(msgspec.Struct, frozen=True, array_like=True, tag="prepare"):
     """Paxos, phase 1, on what follows this epoch: promise to take part in no earlier ballot. Answered by Vote."""
 
-    id: int
-    epoch: int
+    id: Id
+    epoch: Count
     ballot: Ballot
 
 
 class Accept(msgspec.Struct, frozen=True, array_like=True, tag="accept"):
     """Paxos, phase 2: accept this value in this ballot. Answered by Vote."""
 
-    id: int
-    epoch: int
+    id: Id
+    epoch: Count
     ballot: Ballot
     value: RingState
 
@@ -293,7 +294,7 @@ class Accept(msgspec.Struct, frozen=True, array_like=True, tag="accept"):
 class Vote(msgspec.Struct, frozen=True, array_like=True, tag="vote"):
     """What this acceptor has promised and accepted so far, durably. counts: it may vote on this epoch at all."""
 
-    id: int
+    id: Id
     promised: Ballot
     accepted: tuple[Ballot, RingState] | None
     counts: bool
@@ -302,23 +303,23 @@ class Vote(msgspec.Struct, frozen=True, array_like=True, tag="vote"):
 class AskHeld(msgspec.Struct, frozen=True, array_like=True, tag="ask-held"):
     """Do you still hold anything of an earlier membership? Answered by Held: who joins must begin with nothing."""
 
-    id: int
+    id: Id
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
     """So many records and hints are here, durably."""
 
-    id: int
-    records: int
-    hints: int
+    id: Id
+    records: Count
+    hints: Count
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
     """Of the partitions that I take over in this epoch so many are complete here, durably."""
 
-    epoch: int
-    done: int
-    total: int
+    epoch: Count
+    done: Count
+    total: Count
 
 
 Question = (

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kvnode.bounds import Count
 from kvnode.messages import Ballot
 from kvnode.ring import RingState
 
@@ -26,7 +27,7 @@ class Acceptor(msgspec.Struct, frozen=True, array_like=True):
     Invariant: accepted is None, or its ballot is at most `promised`.
     """
 
-    epoch: int = 0
+    epoch: Count = 0
     promised: Ballot = NO_BALLOT
     accepted: tuple[Ballot, RingState] | None = None
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from kvnode.bounds import EPOCH_JUMP_MAX, is_jump
 from kvnode.config import RING_ASK_PERIOD_MS, ClusterConfig
-from kvnode.messages import AskRing, RingNews, Stale
+from kvnode.messages import UNDECODABLE, AskRing, Refused, RingNews, Stale
 from kvnode.ring import Placement, RingState
 from kvnode.runtime import Row, Runtime
 
@@ -26,6 +27,7 @@ class Spread:
     """What this node knows of the ring, and how it and others come to know more.
 
     followers are called after each change of `ring`, in order. heard: the epoch that each peer told last.
+    implausible_count: rings and epochs that cannot be (RingState.may_follow).
     """
 
     def __init__(self, runtime: Runtime, node: str, ring: Placement) -> None:
@@ -35,14 +37,28 @@ class Spread:
         self._asked_ms = -RING_ASK_PERIOD_MS
         self.followers: list[Callable[[], None]] = []
         self.heard: dict[str, int] = {}
+        self.implausible_count = 0
 
     def open(self, config: ClusterConfig) -> None:
         """Begin with the newer of what the disk and what the cluster file say; the file knows the ports."""
         known = self._runtime.disk.get(_META, 0, _KEY)
-        if known is not None and (state := _decode(known[0])).epoch >= self._ring.epoch:
+        state = None if known is None else self._stored(known[0])
+        if state is not None and state.epoch >= self._ring.epoch:
             self._ring.adopt(state.readdressed(config))
             self._ring.settled_epoch = state.epoch
         self._follow()
+
+    def _stored(self, row: bytes) -> RingState | None:
+        """What a row says; None if that is no ring: then the cluster file is where to begin, and peers know more."""
+        try:
+            state = _decode(row)
+        except UNDECODABLE as error:
+            self._runtime.log("ring_refused", level="error", why=str(error))
+            return None
+        if not state.is_whole:
+            self._runtime.log("ring_refused", level="error", epoch=state.epoch)
+            return None
+        return state
 
     # --- adopting -----------------------------------------------------------------------------------------
 
@@ -50,8 +66,9 @@ class Spread:
         """Take in a decided state, if it is news."""
         if state.epoch <= self._ring.epoch:
             return
-        if not state.is_whole:
-            self._runtime.log("ring_refused", level="error", epoch=state.epoch)
+        if not state.is_whole or not state.may_follow(self._ring.state):
+            self.implausible_count += 1
+            self._runtime.log("ring_refused", level="error", epoch=state.epoch, known=self._ring.epoch)
             return
         self._ring.adopt(state)
         facts = {"epoch": state.epoch, "phase": state.phase, "members": ",".join(state.names)}
@@ -87,11 +104,24 @@ class Spread:
             if id_:
                 self._runtime.network.send(peer, Stale(id_, self._ring.state))
             return True
+        if self._is_implausible(epoch):
+            if id_:
+                self._runtime.network.send(peer, Refused(id_, "that epoch cannot be"))
+            return True
         self.heard_epoch(peer, epoch)
         return False
 
+    def _is_implausible(self, epoch: int) -> bool:
+        """Whether a peer tells an epoch that cannot be; counted."""
+        if not is_jump(epoch, self._ring.epoch, EPOCH_JUMP_MAX):
+            return False
+        self.implausible_count += 1
+        return True
+
     def heard_epoch(self, peer: str, epoch: int) -> None:
         """A peer told in which epoch it is."""
+        if epoch > self._ring.epoch and self._is_implausible(epoch):
+            return
         self.heard[peer] = max(epoch, self.heard.get(peer, 0))
         now_ms = self._runtime.clock.now_ms()
         if epoch > self._ring.epoch and now_ms - self._asked_ms >= RING_ASK_PERIOD_MS:
@@ -104,5 +134,6 @@ class Spread:
 
     def on_ring_news(self, peer: str, message: RingNews) -> None:
         """Somebody is ahead, perhaps."""
-        self.heard[peer] = max(message.ring.epoch, self.heard.get(peer, 0))
         self.adopt(message.ring)
+        if message.ring.epoch <= self._ring.epoch:
+            self.heard[peer] = max(message.ring.epoch, self.heard.get(peer, 0))

@@ -15,11 +15,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from kvnode.bounds import ROUND_JUMP_MAX, Count, is_jump
 from kvnode.calls import Calls, Round
 from kvnode.config import VOTE_ATTEMPTS_MAX, VOTE_BACKOFF_MS, VOTE_TIMEOUT_MS
 from kvnode.errors import QuorumUnmet
 from kvnode.handover.paxos import Acceptor, Candidacy
-from kvnode.messages import Accept, Answer, Ballot, Prepare, Refused, Stale, Vote
+from kvnode.messages import UNDECODABLE, Accept, Answer, Ballot, Prepare, Refused, Stale, Vote
 from kvnode.ring import Placement, RingState
 from kvnode.runtime import Row, Runtime
 
@@ -30,7 +31,7 @@ class _Ballots(msgspec.Struct, frozen=True, array_like=True):
     """What is on disk. votes_from: the first epoch on which this store's votes count."""
 
     acceptor: Acceptor
-    votes_from: int
+    votes_from: Count
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -50,7 +51,8 @@ class _Ask(Round):
 
     def answered(self, peer: str, answer: Answer) -> None:
         if isinstance(answer, Vote) and answer.counts:
-            self.take(peer, answer.promised, answer.accepted)
+            if not is_jump(answer.promised[0], self._candidacy.ballot[0], ROUND_JUMP_MAX):
+                self.take(peer, answer.promised, answer.accepted)
         elif isinstance(answer, Stale):
             self._end()  # decided without us
 
@@ -74,7 +76,7 @@ class _Ask(Round):
 class Voting:
     """Acceptor and proposer of one node.
 
-    on_decided is called with each state that this node finds decided.
+    on_decided is called with each state that this node finds decided. implausible_count: ballots that cannot be.
     Invariant: nobody is told of a promise or an acceptance that is not on disk.
     """
 
@@ -98,17 +100,26 @@ class Voting:
         self._acceptor = Acceptor()
         self._votes_from = 0
         self._last_round = 0
+        self.implausible_count = 0
         self._one_at_a_time = asyncio.Lock()
 
     async def open(self, *, lost_disk: bool) -> None:
         """Read the promises; lost_disk: there were some, and they are gone."""
         known = self._runtime.disk.get(_META, 0, _KEY)
-        if known is not None:
-            ballots = _decode(known[0])
+        ballots = None if known is None else self._stored(known[0])
+        if ballots is not None:
             self._acceptor, self._votes_from = ballots.acceptor, ballots.votes_from
-        elif lost_disk:
+        elif lost_disk or known is not None:
             self._votes_from = 2**53
             await self._store_ballots()
+
+    def _stored(self, row: bytes) -> _Ballots | None:
+        """What a row says; None if that cannot be: then the promises are as good as lost."""
+        try:
+            return _decode(row)
+        except UNDECODABLE as error:
+            self._runtime.log("promises_refused", level="error", why=str(error))
+            return None
 
     # --- the right to vote --------------------------------------------------------------------------------
 
@@ -132,7 +143,7 @@ class Voting:
 
     def on_prepare(self, peer: str, question: Prepare) -> None:
         """Promise, or tell what was promised already."""
-        if self._is_present(peer, question.id, question.epoch):
+        if self._is_present(peer, question) and not self._is_jump(peer, question):
             self._become(self._present().prepare(question.ballot), peer, question.id)
 
     def on_accept(self, peer: str, question: Accept) -> None:
@@ -140,15 +151,24 @@ class Voting:
         value = question.value
         if not value.is_whole or value.epoch != question.epoch + 1:
             self._runtime.network.send(peer, Refused(question.id, "that cannot follow this epoch"))
-        elif self._is_present(peer, question.id, question.epoch):
+        elif self._is_present(peer, question) and not self._is_jump(peer, question):
             self._become(self._present().accept(question.ballot, question.value), peer, question.id)
 
-    def _is_present(self, peer: str, id_: int, epoch: int) -> bool:
+    def _is_present(self, peer: str, question: Prepare | Accept) -> bool:
+        id_, epoch = question.id, question.epoch
         if epoch == self._ring.epoch:
             return True
         if not self._refuse_other_epoch(peer, id_, epoch):
             self._runtime.network.send(peer, Refused(id_, "this node does not know that epoch yet"))
         return False
+
+    def _is_jump(self, peer: str, question: Prepare | Accept) -> bool:
+        """Refuse a ballot that nobody can have come to by trying: who promised it could never vote for another."""
+        if not is_jump(question.ballot[0], self._present().promised[0], ROUND_JUMP_MAX):
+            return False
+        self.implausible_count += 1
+        self._runtime.network.send(peer, Refused(question.id, "no proposer can have tried so often"))
+        return True
 
     def _present(self) -> Acceptor:
         if self._acceptor.epoch != self._ring.epoch:

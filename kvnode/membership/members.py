@@ -12,6 +12,7 @@ from math import ceil, log2
 
 import msgspec
 
+from kvnode.bounds import INCARNATION_JUMP_MAX, is_jump
 from kvnode.messages import MemberNews
 
 ALIVE = "alive"
@@ -34,7 +35,8 @@ class Member(msgspec.Struct, frozen=True):
 class Members:
     """The table, and the news that is still to be spread.
 
-    on_change is called with (before, after) whenever a state changes.
+    on_change is called with (before, after) whenever a state changes. implausible_count: news whose incarnation nobody
+    can have come to by refuting.
     Invariant: this node itself is always alive in its own table.
     """
 
@@ -56,6 +58,7 @@ class Members:
         }
         self._spread: dict[str, int] = {}
         self._suspects: dict[str, None] = {}
+        self.implausible_count = 0
 
     def __len__(self) -> int:
         return len(self._members)
@@ -91,6 +94,9 @@ class Members:
         """Take in one line of gossip, or one finding of this node's own probes."""
         known = self._members.get(news.name)
         if known is None or news.state not in _STRENGTH:
+            return
+        if is_jump(news.incarnation, known.incarnation, INCARNATION_JUMP_MAX):
+            self.implausible_count += 1
             return
         if news.name == self._node:
             if news.state != ALIVE and news.incarnation >= known.incarnation:

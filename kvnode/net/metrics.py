@@ -46,6 +46,12 @@ class _StatsCollector(Collector):
             "Messages of peers refused for their age",
             value=stats["messages_refused_total"],
         )
+        yield _counter(
+            "kvnode_messages_implausible",
+            "Messages of peers refused for a number that cannot be",
+            "what",
+            stats["messages_implausible_total"],
+        )
         lags = {
             peer: lag["p95_ms"] / 1000.0
             for peer, lag in stats["replication_lag"].items()

@@ -85,6 +85,7 @@ class _Incoming(asyncio.Protocol):
                 elif not self._greet(message):
                     return
         except (FrameError, *UNDECODABLE) as error:
+            self._network.unreadable_count += self._peer is not None
             self.refuse(str(error))
 
     def _greet(self, message: Message) -> bool:
@@ -153,7 +154,8 @@ class PeerNetwork:
     """runtime.Network over TCP.
 
     stream_age_ms_max: how old what comes out of a connection may be; the other half of message_age_s_max is for what a
-    link's fault holds back before it goes in. refused_count: messages that were older.
+    link's fault holds back before it goes in. refused_count: messages that were older. unreadable_count: what a peer
+    sent that is no message, or has a number out of bounds.
     """
 
     def __init__(self, config: ClusterConfig, node: str, random: Random, log: Log) -> None:
@@ -166,6 +168,7 @@ class PeerNetwork:
         self._strangers: dict[_Incoming, None] = {}
         self.stream_age_ms_max = config.upkeep.message_age_s_max * 500.0
         self.refused_count = 0
+        self.unreadable_count = 0
         self._moments: asyncio.Task[None] | None = None
         mine = config.address(node)
         self._hello = Hello(config.cluster_id, node, host=mine.reachable_host, peer_port=mine.peer_port)

@@ -131,6 +131,12 @@ class Views:
                 "reasons": node.sweep.reasons,
             },
             "messages_refused_total": self._network.refused_count,
+            "messages_implausible_total": {
+                "epoch": node.spread.implausible_count,
+                "incarnation": node.members.implausible_count,
+                "ballot": node.voting.implausible_count,
+                "unreadable": self._network.unreadable_count,
+            },
             "requests_in_flight": len(node.calls),
             "hints": {
                 "pending": pending,

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import msgspec
 
-from kvnode.config import NODE_COUNT_MAX, ClusterConfig, NodeAddress
+from kvnode.bounds import EPOCH_JUMP_MAX, Count
+from kvnode.config import NODE_COUNT_MAX, ClusterConfig, ConfigError, NodeAddress
 
 STABLE = "stable"
 MOVING = "moving"
+TEXT_MAX = 1_000
 DEPARTED_COUNT_MAX = 2 * NODE_COUNT_MAX
 
 
@@ -28,7 +30,7 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
     Invariant: members are sorted by name; next differs from members by exactly one node; nobody departed is a member.
     """
 
-    epoch: int
+    epoch: Count
     members: tuple[NodeAddress, ...]
     next: tuple[NodeAddress, ...] | None = None
     forced: bool = False
@@ -67,7 +69,25 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
         one_at_a_time = len(changed) == (self.next is not None)
         gone = [name for name, epoch in self.departed if 0 < epoch <= self.epoch and name not in self.names]
         all_gone = len(gone) == len(self.departed) == len(set(gone)) <= DEPARTED_COUNT_MAX
-        return bool(self.names) and bool(self.next_names) and distinct and one_at_a_time and all_gone
+        named = bool(self.names) and bool(self.next_names) and distinct
+        return named and one_at_a_time and all_gone and self._is_bounded
+
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether so many nodes, and at such addresses, can be."""
+        texts = (self.note, *self.before, *(node.host for node in self.everybody))
+        few = len(self.everybody) <= NODE_COUNT_MAX + 1 and len(self.before) <= NODE_COUNT_MAX + 1
+        try:
+            return few and all(node.check() for node in self.everybody) and max(map(len, texts)) <= TEXT_MAX
+        except ConfigError:
+            return False
+
+    def may_follow(self, known: RingState) -> bool:
+        """Whether the cluster can have come from `known` to this: members come and go one at a time, in two epochs
+        each. Who believed more of one message could be told that the ring is nobody's, in an epoch without end."""
+        epochs = self.epoch - known.epoch
+        changed = set(self.names) ^ set(known.names)
+        return 0 < epochs <= EPOCH_JUMP_MAX and len(changed) <= (epochs + 1) // 2
 
     def left_in(self, name: str) -> int | None:
         """The epoch from which on a former member was none any more; None: that is not remembered."""

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+from kvnode.handover import spread, voting
 from kvnode.handover.changes import Changes
+from kvnode.membership import members
 from kvnode.node import Node
 from kvnode.replication import records
 from kvnode.replication.dots import DotSource
@@ -15,6 +17,7 @@ from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
 from kvnode.replication.lived import LivedTime
 from kvnode.replication.sweep import Sweep
+from kvnode.ring import RingState
 from kvnode.runtime import Row
 from kvnode.sim.world import World
 from kvnode.versions import VersionVector
@@ -27,6 +30,7 @@ BUGS = {
     "reissue-dots": "a restarted node goes on under its name, and issues dots again that it had not reserved durably",
     "adopt-blindly": "a replica takes what it is sent for the whole truth instead of merging it",
     "sweep-early": "a tombstone is dropped by whoever can be reached, without asking whether anybody holds less",
+    "believe-anything": "a node believes every epoch, ring, incarnation and ballot that it is told",
     "move-nothing": "a pending owner is taken for ready at once, and a former owner offers nothing before it deletes",
 }
 OF_MOVES = frozenset({"move-nothing"})
@@ -68,6 +72,14 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
             yield
     elif bug == "sweep-early":
         with mock.patch.object(Sweep, "_sweep", _sweep_unasked):
+            yield
+    elif bug == "believe-anything":
+        with (
+            mock.patch.object(RingState, "may_follow", lambda self, known: True),
+            mock.patch.object(members, "is_jump", lambda *_: False),
+            mock.patch.object(spread, "is_jump", lambda *_: False),
+            mock.patch.object(voting, "is_jump", lambda *_: False),
+        ):
             yield
     elif bug == "move-nothing":
         with (

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from kvnode.faults import DISTRIBUTIONS, LinkRule
+from kvnode.messages import MemberNews, Message, Ping, Prepare, RingNews
+from kvnode.ring import RingState
 from kvnode.sim.agreement import differing_records, held_as_owner, held_by_others
 from kvnode.sim.movers import Movers
 from kvnode.sim.world import World
@@ -34,6 +36,7 @@ class Nemesis:
             "delay": (self._slow_links, 2),
             "skew": (self._skew, 2),
             "slow disk": (self._slow_disk, 1),
+            "lie": (self._lie, 1),
             "lost disk": (self._lose_disk, 2),
         }
         self.violations: list[str] = []
@@ -179,6 +182,24 @@ class Nemesis:
             self._world.slow_disk(victim, self._world.chance.choice((20.0, 200.0)))
             await self._for_a_while()
             life.disk.delay_ms = 0.0
+
+    async def _lie(self) -> None:
+        """A message that looks right and says what cannot be: whoever believed it would be lost to the others."""
+        world = self._world
+        sender, receiver = world.chance.sample(world.names, 2)
+        addresses = tuple(world.config.address(name) for name in sorted((sender, receiver)))
+        epoch = 1 if world.ring is None else world.ring.epoch
+        lies: tuple[tuple[str, Message], ...] = (
+            ("an epoch without end", RingNews(RingState(2**53, addresses))),
+            ("a ring of somebody else", RingNews(RingState(epoch + 1, addresses[:1]))),
+            ("an epoch in a probe", Ping(sender, (), 2**53)),
+            ("a death that cannot be refuted", Ping(sender, (MemberNews(receiver, "dead", 2**53),))),
+            ("a ballot that cannot be beaten", Prepare(1, epoch, (2**53, f"{sender}.00"))),
+        )
+        what, lie = world.chance.choice(lies)
+        world.tell(f"{sender} lies to {receiver}: {what}")
+        world.counts["lie"] += 1
+        world.network.send(sender, receiver, lie)
 
     async def _lose_disk(self) -> None:
         world = self._world

@@ -2,7 +2,8 @@
 
 Every message is encoded and decoded as on a real wire, so what is not encodable fails here too. What is delivered is
 folded into the trace digest: two runs are the same if and only if their digests are. What is older than
-`message_age_s_max` when it would be delivered is refused, as runtime.Network promises.
+`message_age_s_max` when it would be delivered is refused, as runtime.Network promises; so is what cannot be read, and
+as no node sends such, the run is then a violation.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from kvnode.faults import NO_FAULT, LinkRule
-from kvnode.messages import Message, decode, encode
+from kvnode.messages import UNDECODABLE, Message, decode, encode
 from kvnode.sim.gate import Gate
 
 OnMessage = Callable[[str, Message], None]
@@ -59,6 +60,7 @@ class SimNetwork:
         self.doubled_count = 0
         self.reordered_count = 0
         self.refused_count = 0
+        self.unreadable_count = 0
         self.message_age_s_max = float("inf")
         self._last_arrival_s: dict[tuple[str, str], float] = {}
 
@@ -114,7 +116,12 @@ class SimNetwork:
             self.refused_count += 1
             return
         self._trace.add(self._loop.time(), f"{sender}>{receiver}", payload)
-        on_message(sender, decode(payload))
+        try:
+            message = decode(payload)
+        except UNDECODABLE:
+            self.unreadable_count += 1
+            return
+        on_message(sender, message)
 
 
 class SimDoor:

@@ -151,6 +151,8 @@ def _waiting(world: World) -> list[str]:
 
 def _report(seed: int, world: World, client: Client, violations: list[str]) -> Report:
     violations = violations + client.violations + [f"a node failed: {error!r}" for error in world.failures]
+    if world.network.unreadable_count:
+        violations.append(f"{world.network.unreadable_count} messages of nodes could not be read")
     counts = world.counts
     counts["message doubled"] = world.network.doubled_count
     counts["message lost"] = world.network.lost_count

@@ -7,9 +7,12 @@ without being counted twice.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
-Entry = tuple[str, int, int]
+Total = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+Entry = tuple[str, Total, Total]
 """(actor, increments, decrements)."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
 
 StoreId = str
 """Names one data directory: the node's name, a dot, and 64 random bits in hex ("node-1.3f2a91c205d8b7aa").
@@ -12,11 +14,17 @@ Drawn afresh whenever a data directory is created, so a node whose disk was wipe
 """
 
 
+Counter = Annotated[int, Meta(ge=1, le=2**53)]
+"""How many write events of one store there can be."""
+DateMs = Annotated[float, Meta(ge=-(2.0**53), le=2.0**53)]
+"""A wall clock in ms; no clock says more, and nothing else is a date."""
+
+
 class Dot(NamedTuple):
     """The `counter`-th write event (from 1) of the store `store`. Invariant: no two writes share a dot."""
 
     store: StoreId
-    counter: int
+    counter: Counter
 
     def __str__(self) -> str:
         return f"{self.store}:{self.counter}"

@@ -18,10 +18,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kvnode.versions.dots import Dot, StoreId, node_of
+from kvnode.versions.dots import Counter, DateMs, Dot, StoreId, node_of
 from kvnode.versions.vectors import VersionVector
 
-Stamp = tuple[float, StoreId, int]
+Stamp = tuple[DateMs, StoreId, Counter]
 """What last-writer-wins compares: the coordinator's wall clock in ms, then the dot."""
 
 
@@ -87,10 +87,10 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     """
 
     store: StoreId
-    counter: int
+    counter: Counter
     past: Context
     value: bytes
-    timestamp: float
+    timestamp: DateMs
     deleted: bool = False
     lww: bool = False
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from kvnode.versions.dots import Dot, StoreId
+from kvnode.versions.dots import Counter, Dot, StoreId
 
 
 class VersionVector(msgspec.Struct, frozen=True, array_like=True):
@@ -15,7 +15,7 @@ class VersionVector(msgspec.Struct, frozen=True, array_like=True):
     Invariant: entries are sorted by store, stores differ, counters are at least 1.
     """
 
-    entries: tuple[tuple[StoreId, int], ...] = ()
+    entries: tuple[tuple[StoreId, Counter], ...] = ()
 
     @classmethod
     def of(cls, counters: Mapping[StoreId, int]) -> VersionVector:

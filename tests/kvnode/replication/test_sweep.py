@@ -241,7 +241,7 @@ def test_nonsense_from_a_peer_is_answered_and_drops_nothing(play: Play) -> None:
         await rooms.ask("node-1", Put("alive", b"1"))
         node = rooms.nodes["node-2"]
         epoch = node.ring.epoch
-        asked = ((-1, "kv/k", 0), (9999, "kv/k", 0), (node.ring.partition_of("alive"), "kv/alive", 1))
+        asked = ((9998, "kv/k", 0), (9999, "kv/k", 0), (node.ring.partition_of("alive"), "kv/alive", 1))
         calls = rooms.nodes["node-1"].calls
         answer = await calls.ask("node-2", lambda id_: AskSweep(id_, epoch, asked))
         assert isinstance(answer, SweepAnswer)
