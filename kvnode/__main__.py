@@ -75,8 +75,9 @@ def main(argv: list[str] | None = None) -> int:
 
 async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit_with_stdin: bool) -> int:
     from kvnode.net.http import Api
+    from kvnode.net.loop_watch import LoopWatch
     from kvnode.net.peers import PeerNetwork
-    from kvnode.net.server import HttpServer, bind
+    from kvnode.net.server import HttpServer, bind, connections_max
     from kvnode.net.views import Views
     from kvnode.node import Node
 
@@ -129,8 +130,11 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
         ports = f"{address.http_port} or {address.peer_port}"
         raise Stop(EXIT_PORT, f"port {ports} of {address.host} cannot be used: {error.strerror}") from error
     await open_node(node, disk)
-    server = HttpServer(Api(node, Views(node, network), set_faults).answer, listener)
+    views, watch = Views(node, network), LoopWatch()
+    server = HttpServer(Api(node, views, set_faults).answer, listener, count_max=connections_max())
+    views.more = {"http": server.describe, "loop": watch.describe}
     await server.start()
+    watch.start()
     stop = asyncio.Event()
     _end_when_told(stop, exit_with_stdin)
     gc.collect()
@@ -142,6 +146,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
         flush=True,
     )
     await stop.wait()
+    watch.stop()
     await server.stop()
     await network.stop()
     await node.close()

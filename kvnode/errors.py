@@ -8,13 +8,15 @@ In doubt an error is indefinite.
     ├── BadRequest            400  what was sent makes no sense; says what and where, and what was expected
     ├── Forbidden             403  a foreign Host or Origin
     ├── NotFound              404  no such key (after a DELETE still with a context)
-    ├── MethodNotAllowed      405
+    ├── MethodNotAllowed      405  says in `allow` which methods there are
+    ├── RequestTimeout        408  a request that did not arrive within its time
     ├── Conflict              409  too many siblings, or too many actors of a counter: resolve them first
     ├── TooLarge              413  a body, key, value or context beyond its bound
     ├── UnsupportedMediaType  415  a body that is not application/json
     ├── TooBusy               429  a bounded queue is full
     ├── HeadersTooLarge       431  the head of a request beyond its bound
     ├── InternalError         500  the node found a fault in itself
+    ├── Overloaded            503  there are as many connections as there may be
     ├── QuorumUnmet           503  fewer replicas answered than asked for: need and got
     ├── NotAMember            503  this node holds no data (yet, or any more)
     ├── GatewayTimeout        504  the replica that was asked to coordinate did not answer in time
@@ -86,8 +88,22 @@ class NotFound(KvError):
 
 
 class MethodNotAllowed(KvError):
+    """Carries `allow`: the methods that there are."""
+
     status = 405
     title = "Method not allowed"
+    definite_default = True
+
+    def __init__(
+        self, detail: str, *, allow: tuple[str, ...] = (), definite: bool | None = None, **extra: Any
+    ) -> None:
+        super().__init__(detail, definite=definite, **extra)
+        self.allow = allow
+
+
+class RequestTimeout(KvError):
+    status = 408
+    title = "Request timeout"
     definite_default = True
 
 
@@ -124,6 +140,12 @@ class HeadersTooLarge(KvError):
 class InternalError(KvError):
     status = 500
     title = "Internal error"
+
+
+class Overloaded(KvError):
+    status = 503
+    title = "Overloaded"
+    definite_default = True
 
 
 class QuorumUnmet(KvError):
@@ -166,6 +188,7 @@ _BY_STATUS: dict[int, type[KvError]] = {
         Forbidden,
         NotFound,
         MethodNotAllowed,
+        RequestTimeout,
         Conflict,
         TooLarge,
         UnsupportedMediaType,
@@ -184,8 +207,9 @@ def from_problem(body: Mapping[str, Any], status: int | None = None) -> KvError:
     known = ("type", "title", "status", "detail", "definite")
     extra = {name: value for name, value in body.items() if name not in known}
     definite = bool(body.get("definite", False))
-    if code == NotAMember.status and body.get("title") == NotAMember.title:
-        return NotAMember(detail, definite=definite, **extra)
+    for kind_of_503 in (NotAMember, Overloaded):
+        if code == kind_of_503.status and body.get("title") == kind_of_503.title:
+            return kind_of_503(detail, definite=definite, **extra)
     if code == QuorumUnmet.status:
         error = QuorumUnmet("W", need=0, got=0, n=0, definite=definite)
         error.detail, error.extra, error.args = detail, extra, (detail,)

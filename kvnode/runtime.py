@@ -79,7 +79,10 @@ class Disk(Protocol):
         """(record, checksum) or None."""
 
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
-        """Rows of one partition in key order, from the first key beyond `after`."""
+        """Rows of one partition in key order, from the first key beyond `after`.
+
+        There may be fewer than `limit`, if they are long. No row at all: there is none any more.
+        """
 
     def checksums(
         self, table: str, partition: int | None = None, *, low_bits: LowBits = ANY

@@ -1,15 +1,17 @@
 """The HTTP API of a node: from a request to its room, and from what comes back to a response. No framework: two tables.
 
-Guards first: a request whose Host is not a loopback name is refused, a body must be application/json, and a change
-that a web page of another site asks for (Origin, Sec-Fetch-Site) is refused. So a page in the same browser cannot
-drive the cluster. Where the cluster has a token, every request must carry it. Every error is an
-application/problem+json document.
+Guards first: a request whose Host is not a loopback name is refused, a body must be application/json, and what a web
+page of another site asks for (Origin, Sec-Fetch-Site) is refused, but for a link that a person follows. So a page in
+the same browser can neither drive the cluster nor keep it busy. Where the cluster has a token, every request must carry
+it. Every error is an application/problem+json document.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,7 +38,8 @@ from kvnode.errors import (
 )
 from kvnode.messages import COUNTER, KV
 from kvnode.net import parse
-from kvnode.net.connection import JSON, PROBLEM, Request, Response
+from kvnode.net.connection import JSON, PROBLEM, Request, Response, response_of
+from kvnode.net.heavy import HeavyReads
 from kvnode.net.openapi import describe
 from kvnode.net.views import Views
 from kvnode.node import Node
@@ -49,7 +52,6 @@ SetFaults = Callable[[parse.FaultsBody], dict[str, Any]]
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 _LOOPBACK = frozenset(host.encode() for host in (*LOOPBACK_HOSTS, "[::1]"))
-_ASK_FOR_TOKEN = b'www-authenticate: Bearer realm="quorum-lab"\r\n'
 _BODY_METHODS = frozenset(("PUT", "POST"))
 _OUR_SITE = frozenset((b"same-origin", b"none"))
 
@@ -61,6 +63,7 @@ class Api:
         self._node = node
         self._views = views
         self._set_faults = set_faults
+        self._heavy = HeavyReads()
         hosts = {address.host for address in node.config.nodes}
         self._hosts = _LOOPBACK | {host.encode() for host in hosts} | {f"[{host}]".encode() for host in hosts}
         self._any_host = not hosts.isdisjoint(EVERY_INTERFACE)  # its names are not known; it has a token
@@ -93,22 +96,22 @@ class Api:
         try:
             if request.path == b"/metrics":
                 content_type = _TEXT
-                status, body = 200, self._metrics(request)
+                status, body = 200, await self._metrics(request)
             else:
                 status, body = await self._route(request)
         except KvError as error:
-            status, body = error.status, parse.as_json(error.problem())
+            return response_of(error, ends=self._ends)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not take the client's connection with it
             path = _printable(request.path)
             self._node.runtime.log("internal_error", level="error", path=path, error=repr(error))
-            problem = InternalError("the node found a fault in itself; its log says more").problem()
-            status, body = 500, parse.as_json(problem)
-        # A node that has left may end at any moment: nobody should send into a connection that ends with it.
-        ends = not self._node.ring.is_member
-        if status < 400:
-            return Response(status, content_type, body, b"", ends)
-        more = _ASK_FOR_TOKEN if status == Unauthorized.status else b""
-        return Response(status, PROBLEM, body, more, ends)
+            problem = InternalError("the node found a fault in itself; its log says more")
+            return response_of(problem, ends=self._ends)
+        return Response(status, content_type if status < 400 else PROBLEM, body, b"", self._ends)
+
+    @property
+    def _ends(self) -> bool:
+        """A node that has left may end at any moment: nobody should send into a connection that ends with it."""
+        return not self._node.ring.is_member
 
     async def _route(self, request: Request) -> Result:
         method = request.method
@@ -125,7 +128,7 @@ class Api:
             raise NotFound(f"no such path {path[:128]!r}; known: {known}")
         serve = methods.get(method)
         if serve is None:
-            raise MethodNotAllowed(f"{method} {path}: expected {' or '.join(methods)}")
+            raise _not_allowed(method, path, *methods)
         view = serve(body, request.query)
         return 200, parse.as_json(await view if isinstance(view, Awaitable) else view)
 
@@ -143,10 +146,14 @@ class Api:
             raise Forbidden(
                 f"host {_printable(host)!r} is not a loopback name such as 127.0.0.1 or localhost"
             )
+        site = header(b"sec-fetch-site", b"none")
         if method not in ("GET", "HEAD"):
             origin = header(b"origin")
-            if header(b"sec-fetch-site", b"none") not in _OUR_SITE or (origin and not self._is_local(origin)):
+            if site not in _OUR_SITE or (origin and not self._is_local(origin)):
                 raise Forbidden("a page of another site may not change this cluster")
+        elif site == b"cross-site" and header(b"sec-fetch-dest") != b"document":
+            # It could not see the answer, but its reading would cost: only a person who follows a link may.
+            raise Forbidden("a page of another site may not read from this cluster")
 
     def _is_ours(self, host: bytes) -> bool:
         return self._any_host or host in self._hosts
@@ -176,7 +183,7 @@ class Api:
             query = parse.query_of(raw_query, ("w", "context", "sloppy"))
             contexts = self._node.contexts
             return await self._node.serve(parse.delete_of(parse.key_of(rest), query, self._n, contexts))
-        raise MethodNotAllowed(f"{method} /kv/{{key}}: expected GET, PUT or DELETE")
+        raise _not_allowed(method, "/kv/{key}", "GET", "PUT", "DELETE")
 
     def _put_of(self, key: str, body: bytes, query: parse.Query) -> Put:
         return parse.put_of(key, body, query, self._n, self._node.contexts)
@@ -190,7 +197,7 @@ class Api:
         if method == "POST":
             query = parse.query_of(raw_query, ("w",)) if raw_query else {}
             return await self._node.serve(parse.add_of(parse.key_of(rest), body, query, self._n))
-        raise MethodNotAllowed(f"{method} /counter/{{key}}: expected GET or POST")
+        raise _not_allowed(method, "/counter/{key}", "GET", "POST")
 
     async def _replicas(self, kind: str, rest: bytes, raw_query: bytes) -> Result:
         parse.query_of(raw_query, ())
@@ -200,7 +207,7 @@ class Api:
     async def _trace(self, method: str, rest: bytes, body: bytes, raw_query: bytes) -> Result:
         parse.query_of(raw_query, ())
         if method != "GET":
-            raise MethodNotAllowed(f"{method} /trace/{{id}}: expected GET")
+            raise _not_allowed(method, "/trace/{id}", "GET")
         return 200, parse.as_json(await self._views.trace(parse.cause_of(rest)))
 
     # --- the rest -----------------------------------------------------------------------------------------
@@ -219,8 +226,11 @@ class Api:
             raise BadRequest(f"kind={kind[:32]}: expected kv or counter")
         limit = parse.number_of(query, "limit", 1, KEYS_LIMIT_MAX) or 100
         prefix, after = query.get("prefix", ""), query.get("after", "")
-        pace = Pace(self._node.runtime.clock, LISTING_ROWS, lambda: ASKED_SHARE)
-        keys = await list_keys(self._node.records, kind, prefix=prefix, after=after, limit=limit, pace=pace)
+        async with self._heavy.one():
+            pace = Pace(self._node.runtime.clock, LISTING_ROWS, lambda: ASKED_SHARE)
+            keys = await list_keys(
+                self._node.records, kind, prefix=prefix, after=after, limit=limit, pace=pace
+            )
         return {"node": self._node.name, "keys": keys, "next": keys[-1] if len(keys) == limit else None}
 
     def _faults(self, body: bytes, raw_query: bytes) -> Any:
@@ -229,7 +239,7 @@ class Api:
         peers = tuple(sorted(known - {self._node.name}))
         return self._set_faults(parse.faults_of(body, peers))
 
-    def _merkle(self, body: bytes, raw_query: bytes) -> Awaitable[Any]:
+    async def _merkle(self, body: bytes, raw_query: bytes) -> Any:
         query = parse.query_of(raw_query, ("partition", "peer"))
         partition = parse.number_of(query, "partition", 0, self._node.ring.partitions - 1)
         peer = query.get("peer")
@@ -239,7 +249,8 @@ class Api:
             )
         if peer is not None and partition is None:
             raise BadRequest("a comparison with a peer needs ?partition= as well")
-        return self._views.merkle(partition, peer)
+        async with self._heavy.one():
+            return await self._views.merkle(partition, peer)
 
     def _openapi(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
@@ -273,14 +284,20 @@ class Api:
         leaver = parse.leaver_of(body)
         return await self._node.changes.leave(leaver.node, force=leaver.force)
 
-    def _metrics(self, request: Request) -> bytes:
-        from kvnode.net.metrics import exposition
-
+    async def _metrics(self, request: Request) -> bytes:
         self._guard(request)
         if request.method != "GET":
-            raise MethodNotAllowed(f"{request.method} /metrics: expected GET")
+            raise _not_allowed(request.method, "/metrics", "GET")
         parse.query_of(request.query, ())
-        return exposition(self._views.stats())
+        # Not at the start, which it would delay; nor in one turn of the loop, which it would hold.
+        metrics = await asyncio.to_thread(import_module, "kvnode.net.metrics")
+        text: bytes = metrics.exposition(self._views.stats())
+        return text
+
+
+def _not_allowed(method: str, path: str, *methods: str) -> MethodNotAllowed:
+    expected = " or ".join((", ".join(methods[:-1]), methods[-1])) if len(methods) > 1 else methods[0]
+    return MethodNotAllowed(f"{method} {path}: expected {expected}", allow=methods)
 
 
 def _body(request: Request) -> bytes:

@@ -83,11 +83,30 @@ class _StatsCollector(Collector):
                 "How long a sync of the log takes",
                 value=storage["sync_ms"]["p95"] / 1000.0,
             )
+        yield from _process(stats)
         yield CounterMetricFamily(
             "kvnode_storage_commits", "Group commits", value=storage.get("commits_total", 0)
         )
         yield CounterMetricFamily(
             "kvnode_storage_records", "Rows written", value=storage.get("records_total", 0)
+        )
+
+
+def _process(stats: dict[str, Any]) -> Iterator[Metric]:
+    if "loop" in stats:
+        yield GaugeMetricFamily(
+            "kvnode_loop_longest_hold_seconds",
+            "The longest time for which the event loop was held, 10 s",
+            value=stats["loop"]["longest_hold_ms"] / 1000.0,
+        )
+    if "http" in stats:
+        yield GaugeMetricFamily(
+            "kvnode_http_connections", "Connections of clients", value=stats["http"]["connections"]
+        )
+        yield CounterMetricFamily(
+            "kvnode_http_connections_refused",
+            "Connections refused since there were too many",
+            value=stats["http"]["refused_total"],
         )
 
 

@@ -28,15 +28,16 @@ _PROBLEMS = {
     403: "A foreign Host or Origin",
     404: "No such key, path or story (after a DELETE still with a context)",
     405: "No such method here",
+    408: "The request did not arrive within its time",
     409: "Too many siblings or actors, or another change of the ring is under way: resolve that first",
     413: "A body or value beyond its bound",
     415: "A body that is not application/json",
     429: "A bounded queue is full",
     431: "The head of the request is beyond its bound",
-    503: "Fewer replicas answered than asked for: need and got",
+    503: "Fewer replicas answered than asked for: need and got; or as many connections as there may be",
     504: "The replica that was asked to coordinate did not answer",
 }
-_ALWAYS = (400, 401, 403, 405, 431)
+_ALWAYS = (400, 401, 403, 405, 408, 429, 431, 503)
 
 
 def _string(**more: Any) -> Schema:

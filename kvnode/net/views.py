@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import kvnode
@@ -20,6 +21,8 @@ class Views:
     def __init__(self, node: Node, network: PeerNetwork) -> None:
         self._node = node
         self._network = network
+        self.more: dict[str, Callable[[], dict[str, Any]]] = {}
+        """What else /stats tells, by name: of the parts of the process that are no rooms."""
         self._started_ms = node.runtime.clock.now_ms()
         self._started_wall_ms = node.runtime.clock.wall_ms()
 
@@ -155,6 +158,7 @@ class Views:
             "replication_lag": {peer: self._lag(peer) for peer in links},
             "links": links,
             "storage": node.runtime.disk.describe(),
+            **{name: describe() for name, describe in self.more.items()},
         }
 
     def _lag(self, peer: str) -> dict[str, Any]:

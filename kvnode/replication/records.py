@@ -137,7 +137,7 @@ class Records:
         rows = [*first, *self._disk.scan(_TABLE, partition, after=start, limit=limit)]
         wanted = head + prefix
         ours = [row for row in rows if row.key.startswith(wanted)]
-        has_more = len(ours) == len(rows) and len(rows) >= limit
+        has_more = bool(rows) and len(ours) == len(rows)
         return [(row.key[len(head) :], is_shown(kind, row)) for row in ours], len(rows), has_more
 
     def under(self, partition: int, leaves: Iterable[int], *, bits: int = LEAF_COUNT - 1) -> dict[int, str]:
@@ -157,8 +157,7 @@ class Records:
         rows = self._disk.scan(_TABLE, partition, after=start, limit=limit)
         values = [row for row in rows if row.key.startswith(f"{KV}/")]
         found = [(row.key, row.checksum) for row in values if is_tombstone(row)]
-        is_last = len(values) < limit
-        return found, len(rows), None if is_last else values[-1].key
+        return found, len(rows), values[-1].key if values else None
 
     def holds(self, partition: int, disk_key: str, known: int) -> bool:
         """Whether a record is held, durably, that has this checksum."""
@@ -218,7 +217,7 @@ class Records:
             is_at_home = self._ring.partition_of(row.key.partition("/")[2]) == partition
             if not is_at_home or not is_whole(row.key, row.record, row.checksum):
                 self._refuse_corrupt(partition, row.key, row.checksum)
-        return len(rows), rows[-1].key if len(rows) == limit else None
+        return len(rows), rows[-1].key if rows else None
 
     def _refuse_corrupt(self, partition: int, disk_key: str, known: int) -> None:
         """A row that is not what was written is no record: report it, drop it, let the other replicas rebuild it."""

@@ -34,12 +34,20 @@ class Layers:
     def scan(self, table: str, partition: int, after: str, limit: int) -> list[Row]:
         """Rows of one partition in key order, from the first key beyond `after`."""
         newer = self._newer((table, partition))
-        rows = self._tables.scan(table, partition, after, limit + len(newer))
-        if not newer:
-            return rows
-        rows = [row for row in rows if row.key not in newer]
-        rows += (row for key, row in newer.items() if key > after and row.record is not None)
-        return sorted(rows)[:limit]
+        while True:
+            rows, is_early = self._tables.scan(table, partition, after, limit + len(newer))
+            last = rows[-1].key if rows else after
+            if newer:
+                rows = [row for row in rows if row.key not in newer]
+                rows += (
+                    row
+                    for key, row in newer.items()
+                    if row.record is not None and key > after and (key <= last or not is_early)
+                )
+                rows = sorted(rows)[:limit]
+            if rows or not is_early:
+                return rows
+            after = last  # all that was read has been deleted since
 
     def checksums(self, table: str, partition: int, low_bits: LowBits) -> list[tuple[int, str, int]]:
         """(partition, key, checksum) of every row of one partition under this mask, in key order."""

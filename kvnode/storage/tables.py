@@ -17,6 +17,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kvnode.config import SCAN_BYTES
 from kvnode.runtime import ANY, LowBits, Row
 from kvnode.storage.rows import TABLES, drop_what_is_no_row
 
@@ -64,19 +65,23 @@ class Tables:
         ).fetchone()
         return row if row is None or (type(row[0]) is bytes and type(row[1]) is int) else (b"", 0)
 
-    def scan(self, table: str, partition: int, after: str, limit: int) -> list[Row]:
-        """Rows of one partition in key order, from the first key beyond `after`."""
-        rows = self._reader.execute(
+    def scan(self, table: str, partition: int, after: str, limit: int) -> tuple[list[Row], bool]:
+        """Rows of one partition in key order, beyond `after`; True if it ended early (SCAN_BYTES)."""
+        found = self._reader.execute(
             f"select key, record, checksum from {table}"
             f" where partition=? and key>? and {_IS_TEXT} order by key limit ?",
             (partition, after, limit),
-        ).fetchall()
-        return [
-            Row(table, partition, key, record, known)
-            if type(record) is bytes and type(known) is int
-            else Row(table, partition, key, b"")
-            for key, record, known in rows
-        ]
+        )
+        rows: list[Row] = []
+        room = SCAN_BYTES
+        for key, record, known in found:
+            if type(record) is not bytes or type(known) is not int:
+                record, known = b"", 0
+            rows.append(Row(table, partition, key, record, known))
+            room -= len(record)
+            if room < 0:
+                return rows, True
+        return rows, False
 
     def checksums(self, table: str, partition: int, low_bits: LowBits) -> list[tuple[int, str, int]]:
         """(partition, key, checksum) of every row of one partition, in key order; 0 for what is no checksum."""
