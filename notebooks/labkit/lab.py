@@ -22,11 +22,11 @@ class NodeFacts:
     http_port: int
     pid: int | None = None
     peers_say: str = "unknown"  # one word for all of them, as the traffic service sums it up
-    said_by: Mapping[str, str] = field(default_factory=dict)  # what each of them says: alive, suspect or dead
     rate: float = 0.0
     cut_off: bool = False
-    joining: bool = False  # it runs, and takes its share of the data over before it is a member
     reason: str = ""
+    said_by: Mapping[str, str] = field(default_factory=dict)  # what each of them says: alive, suspect or dead
+    joining: bool = False  # it runs, and takes its share of the data over before it is a member
 
 
 class Lab(Protocol):
@@ -39,6 +39,10 @@ class Lab(Protocol):
     @property
     def replicas(self) -> int:
         """How many copies of each key the cluster keeps (N)."""
+
+    @property
+    def large(self) -> bool:
+        """Whether panels are made for the back of a room."""
 
     @property
     def story(self) -> str:

@@ -9,6 +9,7 @@ kernel, however that dies, because its supervisor hangs on a pipe of the kernel.
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -27,6 +28,7 @@ from labkit.lab import NodeFacts
 from labkit.live.ticker import Ticker
 from labkit.observe import joining_node, link_delay_ms, moments, node_facts
 from labkit.panels import Cockpit, PostTweet, ReplicaView
+from labkit.panels.pulse import pulse
 from labkit.samples import History, Measured, measured_between, sample_from_stats
 from labkit.service import TrafficService
 from labkit.verdicts import meaning
@@ -35,6 +37,7 @@ from labkit.worker import Worker
 
 T = TypeVar("T")
 STANDARD_RATE = 50
+LARGE_VARIABLE = "QUORUM_LAB_LARGE"
 WELL_S_MAX = 10.0
 
 
@@ -68,6 +71,7 @@ class Session:
         self._settings: dict[str, float] = {}
         self._outage = ""
         self._cockpit: Cockpit | None = None
+        self._large = os.environ.get(LARGE_VARIABLE, "") not in ("", "0")
         self._worker = Worker()
         self._tick()
         self.ticker = Ticker(self._tick).start()
@@ -136,6 +140,7 @@ class Session:
             self._settings = {**self._settings, **known}
         for refresh in list(self._refreshers):
             refresh()
+        pulse().tick()
 
     def _see_nodes(self, state: Mapping[str, Any], now_s: float) -> None:
         """Facts for the lights, marks for what has happened, and a client that knows every member."""
@@ -237,7 +242,13 @@ class Session:
         done: Callable[[str | None], None] | None = None,
     ) -> None:
         """Queue `action` for the one worker thread."""
-        self._worker.submit(doing, action, done)
+
+        def carried_out(problem: str | None) -> None:
+            if done is not None:
+                done(problem)
+            self.ticker.wake()  # what was changed is seen at once, not at the next tick
+
+        self._worker.submit(doing, action, carried_out)
 
     @property
     def idle(self) -> bool:
@@ -325,10 +336,17 @@ class Session:
 
     # --- panels ------------------------------------------------------------------------------------------
 
-    def cockpit(self) -> Cockpit:
-        """The panel with everything in it; the same one each time."""
+    @property
+    def large(self) -> bool:
+        """Whether panels are made for the back of a room, as the cockpit is (QUORUM_LAB_LARGE=1 begins so)."""
+        return self._large if self._cockpit is None else bool(self._cockpit.large)
+
+    def cockpit(self, *, large: bool | None = None) -> Cockpit:
+        """The panel with everything in it; the same one each time. large: for the back of a room."""
         if self._cockpit is None:
-            self._cockpit = Cockpit(self)
+            self._cockpit = Cockpit(self, large=self._large if large is None else large)
+        elif large is not None:
+            self._cockpit.large = large
         return self._cockpit
 
     def post_tweet(self, text: str = "") -> PostTweet:

@@ -1,14 +1,39 @@
-"""A real browser for tests: Debian's chromium, driven by playwright; nothing is downloaded."""
+"""A real browser for tests: Debian's chromium, driven by playwright; nothing is downloaded. And a desk with notebook
+00 in JupyterLab, which all tests of notebooks share: it takes a minute to set."""
 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
+
+from kvnode.cluster import LocalCluster, NotRunning
+from labkit.notebook_server import NotebookServer
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOK = ROOT / "notebooks" / "00-start-here.ipynb"
+OUTPUT = ROOT / ".test-output"
+CLUSTER, BASE_PORT, TRAFFIC_PORT, LAB_PORT = "browser-00", 14_200, 7_520, 8_910
+SIZE = {"width": 1400, "height": 900}
+
+KERNEL_IDLE = (
+    "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+)
+RUN_ALL = "() => { void window.jupyterapp.commands.execute('notebook:run-all-cells') }"
+CLEAR_ALL = "() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
+CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type === 'code').map(c => {
+    const outputs = c.model.outputs.toJSON();
+    return { count: c.model.executionCount,
+        text: outputs.filter(o => o.output_type === 'stream').map(o => o.text).join(''),
+        errors: outputs.filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue) }})"""
 
 ARGUMENTS = [
     "--headless",
@@ -47,3 +72,168 @@ def serious_findings() -> Callable[..., list[str]]:
         ]
 
     return findings
+
+
+@dataclass
+class Desk:
+    """What a test has on the desk: the page, the cluster and service behind it, and what the page received."""
+
+    page: Page
+    state: Path
+    stats_url: str = ""
+    received_bytes: int = 0
+    problems: list[str] = field(default_factory=list)
+    ready: bool = False
+    close: Callable[[], None] = lambda: None
+
+    def stats(self) -> dict[str, Any]:
+        """The service's own numbers, asked beside the notebook."""
+        return requests.get(self.stats_url, timeout=5).json()
+
+    def load(self) -> dict[str, Any]:
+        """The service's numbers about the Twitter workload."""
+        return self.stats()["workloads"]["twitter"]
+
+    def cluster(self) -> LocalCluster:
+        """The cluster that the notebook's kernel has started."""
+        return LocalCluster.attach(CLUSTER, self.state)
+
+    def cells(self) -> list[dict[str, Any]]:
+        """The code cells: how often run, what they printed; a cell that failed fails the test at once."""
+        cells = self.page.evaluate(CELLS)
+        errors = [error for cell in cells for error in cell["errors"]]
+        assert not errors, errors
+        return cells
+
+    def finished_cells(self) -> int:
+        """How many cells have run."""
+        return sum(cell["count"] is not None for cell in self.cells())
+
+    def run_all(self) -> str:
+        """Run every cell to its end; what they printed."""
+        self.page.evaluate(CLEAR_ALL)
+        began = time.monotonic()
+        self.page.evaluate(RUN_ALL)
+        self.until(lambda: self.finished_cells() >= 4, "the cell with the cockpit to have run", timeout_s=60)
+        self.see("lab-chart-rate").locator(".main-svg").first.wait_for(timeout=30_000)
+        print(f"first chart {time.monotonic() - began:.1f} s after Run All")
+        total = len(self.cells())
+        self.until(lambda: self.finished_cells() == total, "all cells to have run", timeout_s=150)
+        print(f"all {total} cells {time.monotonic() - began:.1f} s after Run All")
+        self.ready = True
+        if not self.stats_url:
+            sidecars = self.cluster().sidecars
+            ready = next(sidecar.ready_line for sidecar in sidecars if sidecar.name == "traffic")
+            self.stats_url = ready.split()[-1] + "/api/real/traffic/stats"
+        return "\n".join(cell["text"] for cell in self.cells())
+
+    def until(self, ask: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
+        """The first true answer, while the page goes on working."""
+        deadline = time.monotonic() + timeout_s
+        while not (answer := ask()):
+            if time.monotonic() > deadline:
+                self.shot("failed")
+                pytest.fail(f"waited {timeout_s:g} s for: {what}; last answer {answer!r}")
+            self.page.wait_for_timeout(50)
+        return answer
+
+    def see(self, css_class: str) -> Any:
+        """The first widget of that class, scrolled into sight."""
+        found = self.page.locator(f".{css_class}").first
+        found.scroll_into_view_if_needed()
+        return found
+
+    def press(self, css_class: str) -> None:
+        """Click the button of that class, once it can be clicked."""
+        button = self.see(css_class).locator("button")
+        self.until(
+            lambda: button.get_attribute("aria-disabled") == "false", f"the button {css_class} to be ready"
+        )
+        button.click()
+
+    def light(self, node: str) -> str:
+        """What the light of a node says."""
+        return self.see(f"lab-light-{node}").inner_text()
+
+    def top(self) -> None:
+        """The cockpit's first line at the top of the page."""
+        self.page.locator(".lab-cockpit").first.evaluate("panel => panel.scrollIntoView({block: 'start'})")
+
+    def shot(self, name: str) -> None:
+        """Keep what is on the screen."""
+        OUTPUT.mkdir(exist_ok=True)
+        self.page.screenshot(path=OUTPUT / f"notebook-00-{name}.png")
+
+
+@pytest.fixture
+def at_work(desk: Desk) -> Desk:
+    """The desk after Run All; without it there is nothing to try by hand."""
+    if not desk.ready:
+        desk.run_all()
+    return desk
+
+
+@pytest.fixture(scope="session")
+def desk(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """JupyterLab with notebook 00 open, in a home directory of its own; a cluster of its own once it runs. It is
+    shared by all modules; the last of them may close it."""
+    home = tmp_path_factory.mktemp("home")
+    state = tmp_path_factory.mktemp("state")
+    environment = {
+        "HOME": str(home),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "QUORUM_LAB_STATE": str(state),
+        "QUORUM_LAB_CLUSTER": CLUSTER,
+        "QUORUM_LAB_BASE_PORT": str(BASE_PORT),
+        "QUORUM_LAB_TRAFFIC_PORT": str(TRAFFIC_PORT),
+    }
+    (home / "config").mkdir()
+    (home / "config" / "jupyter_lab_config.json").write_text('{"LabApp": {"expose_app_in_browser": true}}')
+    notebook = tmp_path_factory.mktemp("notebooks") / NOTEBOOK.name
+    shutil.copy(NOTEBOOK, notebook)  # JupyterLab saves by itself, and the project keeps no outputs
+    server = NotebookServer(notebook, port=LAB_PORT, folder=home / "lab", environment=environment)
+    context = browser.new_context(viewport=SIZE)
+    is_open = True
+
+    def close() -> None:
+        nonlocal is_open
+        if is_open:
+            is_open = False
+            context.close()
+            server.stop()
+
+    try:
+        address = server.wait_ready()
+        desk = Desk(context.new_page(), state, close=close)
+        desk.page.on("pageerror", lambda error: desk.problems.append(str(error)))
+        desk.page.on("websocket", lambda socket: _count(desk, socket))
+        desk.page.goto(f"{address.url}&reset" if "?" in address.url else f"{address.url}?reset")
+        desk.page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+        desk.page.wait_for_function(KERNEL_IDLE, timeout=60_000)
+        yield desk
+    finally:
+        close()
+    _wait_gone(state)
+
+
+def _count(desk: Desk, socket: WebSocket) -> None:
+    def received(payload: bytes | str) -> None:
+        desk.received_bytes += len(payload)
+
+    socket.on("framereceived", received)
+
+
+def _wait_gone(state: Path) -> None:
+    """The cluster was the kernel's: it ends with it."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            LocalCluster.attach(CLUSTER, state)
+        except NotRunning:
+            return
+        time.sleep(0.05)
+    LocalCluster.attach(CLUSTER, state).stop(force=True)
+    raise AssertionError("the cluster outlived the kernel that had started it")

@@ -7,148 +7,24 @@ With QUORUM_LAB_KEEP_PICTURE=1 the README's picture is made anew.
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
-from playwright.sync_api import Browser, Page, WebSocket
-
-from kvnode.cluster import LocalCluster, NotRunning
-from labkit.notebook_server import NotebookServer
+from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOK = ROOT / "notebooks" / "00-start-here.ipynb"
-PICTURE = ROOT / "notebooks" / "images" / "start-here.jpg"
+PICTURE = Path(__file__).resolve().parents[2] / "notebooks" / "images" / "start-here.jpg"
 PICTURE_BYTES_MAX = 200_000
-OUTPUT = ROOT / ".test-output"
-CLUSTER, BASE_PORT, TRAFFIC_PORT, LAB_PORT = "browser-00", 14_200, 7_520, 8_910
 SIZE = {"width": 1400, "height": 900}
 
-KERNEL_IDLE = (
-    "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-)
-RUN_ALL = "() => { void window.jupyterapp.commands.execute('notebook:run-all-cells') }"
 SET_THEME = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
 COMPUTE = """(seconds) => { window.computed = false; window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
     .requestExecute({code: `import time; time.sleep(${seconds})`}).done.then(() => { window.computed = true }) }"""
-CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type === 'code').map(c => ({
-    count: c.model.executionCount,
-    errors: (c.model.outputs.toJSON()).filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue)}))"""
 FIRST_LINE = "(chart) => chart.data.find(trace => trace.name === 'asked for')?.line.color"
-
-
-@dataclass
-class Desk:
-    """What a test has on the desk: the page, the service behind it, and what the page received."""
-
-    page: Page
-    stats_url: str = ""
-    received_bytes: int = 0
-    problems: list[str] = field(default_factory=list)
-    ready: bool = False
-
-    def stats(self) -> dict[str, Any]:
-        """The service's own numbers, asked beside the notebook."""
-        return requests.get(self.stats_url, timeout=5).json()
-
-    def load(self) -> dict[str, Any]:
-        """The service's numbers about the Twitter workload."""
-        return self.stats()["workloads"]["twitter"]
-
-    def finished_cells(self) -> int:
-        """How many cells have run; a cell that failed fails the test at once."""
-        cells = self.page.evaluate(CELLS)
-        errors = [error for cell in cells for error in cell["errors"]]
-        assert not errors, errors
-        return sum(cell["count"] is not None for cell in cells)
-
-    def until(self, ask: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
-        """The first true answer, while the page goes on working."""
-        deadline = time.monotonic() + timeout_s
-        while not (answer := ask()):
-            if time.monotonic() > deadline:
-                self.shot("failed")
-                pytest.fail(f"waited {timeout_s:g} s for: {what}; last answer {answer!r}")
-            self.page.wait_for_timeout(50)
-        return answer
-
-    def see(self, css_class: str) -> Any:
-        """The first widget of that class, scrolled into sight."""
-        found = self.page.locator(f".{css_class}").first
-        found.scroll_into_view_if_needed()
-        return found
-
-    def light(self, node: str) -> str:
-        """What the light of a node says."""
-        return self.see(f"lab-light-{node}").inner_text()
-
-    def shot(self, name: str) -> None:
-        """Keep what is on the screen."""
-        OUTPUT.mkdir(exist_ok=True)
-        self.page.screenshot(path=OUTPUT / f"notebook-00-{name}.png")
-
-
-@pytest.fixture
-def at_work(desk: Desk) -> Desk:
-    """The desk after Run All; without it there is nothing to try by hand."""
-    if not desk.ready:
-        pytest.fail("Run All did not succeed, see the first test")
-    return desk
-
-
-@pytest.fixture(scope="module")
-def desk(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """JupyterLab with notebook 00 open, in a home directory of its own; a cluster of its own once it runs."""
-    home = tmp_path_factory.mktemp("home")
-    state = tmp_path_factory.mktemp("state")
-    environment = {
-        "HOME": str(home),
-        "IPYTHONDIR": str(home / "ipython"),
-        "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "QUORUM_LAB_STATE": str(state),
-        "QUORUM_LAB_CLUSTER": CLUSTER,
-        "QUORUM_LAB_BASE_PORT": str(BASE_PORT),
-        "QUORUM_LAB_TRAFFIC_PORT": str(TRAFFIC_PORT),
-    }
-    (home / "config").mkdir()
-    (home / "config" / "jupyter_lab_config.json").write_text('{"LabApp": {"expose_app_in_browser": true}}')
-    notebook = tmp_path_factory.mktemp("notebooks") / NOTEBOOK.name
-    shutil.copy(NOTEBOOK, notebook)  # JupyterLab saves by itself, and the project keeps no outputs
-    kept = {name: os.environ.get(name) for name in environment}
-    server = NotebookServer(notebook, port=LAB_PORT, folder=home / "lab", environment=environment)
-    context = browser.new_context(viewport=SIZE)
-    try:
-        address = server.wait_ready()
-        desk = Desk(context.new_page())
-        desk.page.on("pageerror", lambda error: desk.problems.append(str(error)))
-        desk.page.on("websocket", lambda socket: _count(desk, socket))
-        desk.page.goto(f"{address.url}&reset" if "?" in address.url else f"{address.url}?reset")
-        desk.page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
-        desk.page.wait_for_function(KERNEL_IDLE, timeout=60_000)
-        os.environ["QUORUM_LAB_STATE"] = str(state)
-        yield desk
-    finally:
-        context.close()
-        server.stop()
-        for name, value in kept.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-    _wait_gone(state)
-
-
-def _count(desk: Desk, socket: WebSocket) -> None:
-    def received(payload: bytes | str) -> None:
-        desk.received_bytes += len(payload)
-
-    socket.on("framereceived", received)
 
 
 def _meter(page: Page) -> Callable[[], float]:
@@ -163,41 +39,16 @@ def _meter(page: Page) -> Callable[[], float]:
     return worked_s
 
 
-def _wait_gone(state: Path) -> None:
-    """The cluster was the kernel's: it ends with it."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            LocalCluster.attach(CLUSTER, state)
-        except NotRunning:
-            return
-        time.sleep(0.05)
-    LocalCluster.attach(CLUSTER, state).stop(force=True)
-    raise AssertionError("the cluster outlived the kernel that had started it")
-
-
-def test_run_all_runs_every_cell_without_an_error(desk: Desk) -> None:
-    began = time.monotonic()
-    desk.page.evaluate(RUN_ALL)
-    desk.until(lambda: desk.finished_cells() >= 4, "the cell with the cockpit to have run", timeout_s=60)
-    desk.see("lab-chart-rate").locator(".main-svg").first.wait_for(timeout=30_000)
-    print(f"first chart {time.monotonic() - began:.1f} s after Run All")
-    total = len(desk.page.evaluate(CELLS))
-    desk.until(lambda: desk.finished_cells() == total, "all cells to have run", timeout_s=120)
-    print(f"all {total} cells {time.monotonic() - began:.1f} s after Run All")
-    cluster = LocalCluster.attach(CLUSTER)
-    ready = next(sidecar.ready_line for sidecar in cluster.sidecars if sidecar.name == "traffic")
-    desk.stats_url = ready.split()[-1] + "/api/real/traffic/stats"
+def test_run_all_runs_every_cell_without_an_error(desk: Any) -> None:
+    desk.run_all()
     desk.see("lab-counters")
     desk.shot("cockpit")
     assert desk.problems == []
-    desk.ready = True
 
 
-def test_the_measured_rate_follows_the_slider(at_work: Desk) -> None:
+def test_the_measured_rate_follows_the_slider(at_work: Any) -> None:
     desk = at_work
-    handle = desk.see("lab-rate").locator(".noUi-handle")
-    handle.focus()
+    desk.see("lab-rate").locator("input[type=range]").focus()
     pressed = time.monotonic()
     desk.page.keyboard.press("ArrowRight")
     desk.until(lambda: desk.load()["target_rate"] == 60, "the service to be asked for 60/s")
@@ -217,9 +68,9 @@ def test_the_measured_rate_follows_the_slider(at_work: Desk) -> None:
     desk.until(lambda: desk.load()["target_rate"] == 50, "the service to be asked for 50/s again")
 
 
-def test_a_killed_node_goes_dark_writes_continue_and_it_catches_up(at_work: Desk) -> None:
+def test_a_killed_node_goes_dark_writes_continue_and_it_catches_up(at_work: Any) -> None:
     desk = at_work
-    desk.see("lab-kill-node-2").click()
+    desk.press("lab-kill-node-2")
     desk.until(lambda: "dead" in desk.light("node-2"), "the light of node-2 to say dead")
     before = desk.load()["counts"]
     desk.until(
@@ -229,7 +80,7 @@ def test_a_killed_node_goes_dark_writes_continue_and_it_catches_up(at_work: Desk
     desk.until(lambda: desk.stats()["convergence"]["hints_pending_total"] > 0, "hints to wait for node-2")
     desk.page.wait_for_timeout(2000)  # for the picture: a few seconds of a dead node in the charts
     desk.shot("node-2-dead")
-    desk.see("lab-restart-node-2").click()
+    desk.press("lab-restart-node-2")
     desk.until(lambda: "running" in desk.light("node-2"), "the light of node-2 to say running")
     shares: dict[float, float] = {}
 
@@ -244,22 +95,22 @@ def test_a_killed_node_goes_dark_writes_continue_and_it_catches_up(at_work: Desk
     desk.shot("node-2-back")
 
 
-def test_a_click_comes_through_while_a_cell_computes(at_work: Desk) -> None:
+def test_a_click_comes_through_while_a_cell_computes(at_work: Any) -> None:
     desk = at_work
     desk.see("lab-pause-node-3")
     desk.page.evaluate(COMPUTE, 10)
     desk.page.wait_for_timeout(500)
     began = time.monotonic()
-    desk.see("lab-pause-node-3").click()
+    desk.press("lab-pause-node-3")
     desk.until(lambda: "paused" in desk.light("node-3"), "the light of node-3 to say paused")
     print(f"click while a cell computes to changed light {(time.monotonic() - began) * 1000:.0f} ms")
-    desk.see("lab-resume-node-3").click()
+    desk.press("lab-resume-node-3")
     desk.until(lambda: "running" in desk.light("node-3"), "the light of node-3 to say running")
     assert not desk.page.evaluate("() => window.computed"), "the cell was to be still computing"
     desk.until(lambda: desk.page.evaluate("() => window.computed"), "the cell to end")
 
 
-def test_charts_cost_little_and_follow_the_theme(at_work: Desk) -> None:
+def test_charts_cost_little_and_follow_the_theme(at_work: Any) -> None:
     desk = at_work
     chart = desk.see("lab-chart-rate").locator(".js-plotly-plot")
     worked_s = _meter(desk.page)
@@ -280,7 +131,7 @@ def test_charts_cost_little_and_follow_the_theme(at_work: Desk) -> None:
     desk.until(lambda: chart.evaluate(FIRST_LINE) == light, "the chart to follow the light theme")
 
 
-def test_nothing_is_wider_than_a_narrow_page(at_work: Desk) -> None:
+def test_nothing_is_wider_than_a_narrow_page(at_work: Any) -> None:
     desk = at_work
     desk.page.set_viewport_size({"width": 1000, "height": 900})
     desk.see("lab-counters")
@@ -294,7 +145,7 @@ def test_nothing_is_wider_than_a_narrow_page(at_work: Desk) -> None:
     desk.page.set_viewport_size(SIZE)
 
 
-def test_charts_draw_on_after_the_page_is_reloaded(at_work: Desk) -> None:
+def test_charts_draw_on_after_the_page_is_reloaded(at_work: Any) -> None:
     desk = at_work
     desk.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     desk.page.reload()
@@ -312,14 +163,14 @@ def test_charts_draw_on_after_the_page_is_reloaded(at_work: Desk) -> None:
 @pytest.mark.skipif(
     not os.environ.get("QUORUM_LAB_KEEP_PICTURE"), reason="QUORUM_LAB_KEEP_PICTURE is not set"
 )
-def test_picture_for_the_readme(at_work: Desk) -> None:
+def test_picture_for_the_readme(at_work: Any) -> None:
     desk = at_work
     desk.page.set_viewport_size({"width": 1400, "height": 1000})
     desk.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
-    desk.see("lab-kill-node-2").click()
+    desk.press("lab-kill-node-2")
     desk.until(lambda: "dead" in desk.light("node-2"), "the light of node-2 to say dead")
     desk.page.wait_for_timeout(9000)
-    desk.see("lab-restart-node-2").click()
+    desk.press("lab-restart-node-2")
     desk.page.wait_for_timeout(12_000)
     desk.page.locator(".lab-head").first.evaluate("(head) => head.scrollIntoView({block: 'start'})")
     desk.page.wait_for_timeout(1500)

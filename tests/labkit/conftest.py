@@ -66,6 +66,7 @@ class FakeLab:
         self.values: dict[str, float] = {"rate": 50, "r": 2, "w": 2, "delay_ms": 0}
         self.refreshers: list[Callable[[], None]] = []
         self.problem: str | None = None
+        self.large = False
         self.said = ("ready", False)
         self.hold: list[Callable[[], None]] | None = None
         self.second = 0.0

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from labkit.figures.style import HEIGHT_PX, Figure
+from labkit.figures.style import Figure
 
 TEXT_PX_MIN = 20
 LINE_PX_MIN = 3
 TEXT_SCALE = 1.35
 LINE_SCALE = 1.4
-SPACE_SCALE = 1.3
+SPACE_SCALE = 1.25
 TICKS_MAX = 4
 
 
 def enlarged(figure: Figure) -> Figure:
-    """A copy with larger text, thicker lines, and the room that they need."""
+    """A copy with larger text, thicker lines, and margins for them, as high as before: a projector is no higher than
+    a laptop, and two charts must still stand below the controls."""
     layout = _enlarged(figure["layout"])
-    layout["height"] = round(layout.get("height", HEIGHT_PX) * SPACE_SCALE)
     layout["margin"] = {side: round(space * SPACE_SCALE) for side, space in layout["margin"].items()}
     if "nticks" in layout["yaxis"]:
         layout["yaxis"]["nticks"] = TICKS_MAX

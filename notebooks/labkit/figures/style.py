@@ -41,7 +41,7 @@ DARK_FOR_LIGHT = {
 }
 
 TITLE_PX, TEXT_PX, TICK_PX = 18, 15, 14
-HEIGHT_PX = 250
+HEIGHT_PX = 270
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 Figure = dict[str, Any]
@@ -105,7 +105,7 @@ def layout(question: str, *, xaxis: dict[str, Any], yaxis: dict[str, Any], **mor
         "margin": {"l": 76, "r": 18, "t": 62, "b": 46},
         "legend": {
             "orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom",
-            "font": {"size": TICK_PX}, "itemclick": False, "itemdoubleclick": False,
+            "font": {"size": TICK_PX}, "entrywidth": 0, "itemclick": False, "itemdoubleclick": False,
         },
         "hovermode": "closest",
         "xaxis": xaxis,

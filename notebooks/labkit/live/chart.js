@@ -1,6 +1,13 @@
 // Draws the figure that the kernel sent. Plotly comes from the kernel too, once a page (see chart.py).
 const REST = 8; // a chart rests eight times as long as it drew: a slow or busy computer stays responsive
 const REST_MS_MAX = 1000; // ... and no longer: a computer that slept while it drew has "drawn" for as long as it slept
+/* The chart without its title, and without the room for it. */
+function leaveTitle(layout) {
+  const room = Math.round(layout.title.font.size * 1.7);
+  layout.height -= room;
+  layout.margin = { ...layout.margin, t: layout.margin.t - room };
+  delete layout.title;
+}
 const isDark = () => document.body.dataset.jpThemeLight === "false";
 
 async function unpack(script) {
@@ -37,6 +44,9 @@ async function render({ model, el }) {
     if (gone || behind) return;
     const { data, layout } = build(model.get("skeleton"));
     if (!data) return;
+    place.setAttribute("role", "img");
+    place.setAttribute("aria-label", `Chart: ${layout.title.text}`);
+    if (el.closest(".lab-slot")) leaveTitle(layout); // a menu above says which chart it is
     Plotly.react(place, data, { ...layout, width: place.clientWidth }, { displayModeBar: false });
     restUntil = performance.now() + Math.min(REST * (performance.now() - began), REST_MS_MAX);
   };

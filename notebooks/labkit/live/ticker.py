@@ -24,6 +24,7 @@ class Ticker:
         self.ticks = 0
         self._tick = tick
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> Ticker:
@@ -31,9 +32,14 @@ class Ticker:
         self._thread.start()
         return self
 
+    def wake(self) -> None:
+        """Tick now, or right after the tick in hand: there is something to see."""
+        self._wake.set()
+
     def stop(self, timeout_s: float = 3.0) -> None:
         """End after the tick in hand."""
         self._stop.set()
+        self._wake.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
@@ -45,10 +51,12 @@ class Ticker:
     def _run(self) -> None:
         due = time.monotonic()
         while not self._stop.is_set():
+            self._wake.clear()
             try:
                 self._tick()
             except Exception as error:  # noqa: BLE001  (one bad tick must not blank the charts; it is kept, first one wins)
                 self.error = self.error or error
             self.ticks += 1
-            due = max(due + self.interval_s, time.monotonic() + self.interval_s / 10)
-            self._stop.wait(due - time.monotonic())
+            now = time.monotonic()
+            due = max(min(due, now) + self.interval_s, now + self.interval_s / 10)
+            self._wake.wait(due - now)

@@ -1,47 +1,47 @@
 """The cockpit: everything a teacher turns, presses and points at, in one panel.
 
-Lives here: how the controls, tiles and charts stand together and what a tick refreshes. Must not live here:
-how a fault is done (the lab), how a chart looks (figures), how a click travels (buttons).
+Lives here: how lights, controls, counters and charts stand together, and what a tick refreshes. Must not live here:
+how a fault is done (the lab), how a chart looks (figures), how a click travels (controls).
+
+It is made for a laptop: at 1280 × 800, JupyterLab's own bars included, the lights of three nodes, all controls and two
+charts are in sight together. For the back of a room there is `large` (text of at least 20 px, lines of at least 3 px):
+`session.cockpit(large=True)`, QUORUM_LAB_LARGE=1 before the notebook starts, the switch in the panel, or
+`cockpit.large = True` at any time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
 from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
+import traitlets
 
-from labkit import figures
 from labkit.lab import Lab
-from labkit.live.chart import Figure, LiveChart
-from labkit.panels.buttons import CommandButton, ReachableChoice, ReachableSlider, Setting
+from labkit.live.chart import LiveChart
+from labkit.panels.buttons import CommandButton, Setting
+from labkit.panels.charts import Charts, grid
+from labkit.panels.controls import Choice, Slider
 from labkit.panels.nodes import NodeRow
-from labkit.panels.style import count, style_sheet
-from labkit.samples import History, Sample
+from labkit.panels.style import count, panel_parts
+from labkit.samples import Sample
 
-FIGURES: dict[str, Callable[..., Figure]] = {
-    "rate": figures.rate_figure,
-    "latency": figures.latency_figure,
-    "load": figures.load_figure,
-    "agreement": figures.agreement_figure,
-    "lag": figures.lag_figure,
-    "hints": figures.hints_figure,
-}
-TICKS_PER_DRAWING = 2  # lights and counters change at every tick, charts at every second one
-RATE_MAX = 1000
+TICKS_PER_DRAWING = (
+    2  # lights and counters change at every tick, charts at every second one, and when a setting did
+)
+RATE_MAX = 500
 DELAY_MAX_MS = 300
-SLIDER = {"width": "330px", "flex": "0 0 auto"}
-LABEL = {"description_width": "120px"}
+SLOTS = (2, 4, 6)
+TEXT_SIZES = ("normal", "large")
 
 
 def head_html(story: str, sample: Sample | None) -> str:
-    """Whether traffic runs (a red light that blinks, and words), and what was attached or started."""
+    """Whether traffic runs: a red light that blinks, and words; what was attached or started, on asking."""
     running = sample is not None and sample.running
     words = "Traffic is running" if running else "Traffic is stopped"
     return (
-        f'<div class="lab-head"><span class="lab-dot{" on" if running else ""}"></span>{words}'
-        f"<small>{escape(story)}</small></div>"
+        f'<div class="lab-head" title="{escape(story)}"><span class="lab-dot{" on" if running else ""}"></span>'
+        f"{words}</div>"
     )
 
 
@@ -49,7 +49,7 @@ def tiles_html(sample: Sample | None) -> str:
     """The real counters, as large numbers."""
     nan = float("nan")
     rows = [
-        ("operations/s", sample.achieved_rate if sample else nan),
+        ("op/s", sample.achieved_rate if sample else nan),
         ("tweets", sample.counts["tweet"] if sample else nan),
         ("retweets", sample.counts["retweet"] if sample else nan),
         ("likes", sample.counts["like"] if sample else nan),
@@ -68,24 +68,20 @@ def tiles_html(sample: Sample | None) -> str:
 def status_html(text: str, failed: bool) -> str:
     """The status line; a failure says so in words."""
     kind, sign = ("lab-bad", "✗ failed: ") if failed else ("lab-good", "")
-    return f'<div class="lab-status"><span class="{kind}">{sign}{escape(text)}</span></div>'
-
-
-def _grid(charts: list[LiveChart]) -> Any:
-    columns = "repeat(auto-fit, minmax(min(360px, 100%), 1fr))"
-    grid = ipywidgets.GridBox(charts, layout={"grid_template_columns": columns, "grid_gap": "4px 12px"})
-    grid.add_class("lab-charts")
-    return grid
+    return f'<div class="lab-status" role="status"><span class="{kind}">{sign}{escape(text)}</span></div>'
 
 
 class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
     """Lights, buttons, sliders, counters and live charts of one lab."""
 
-    def __init__(self, lab: Lab, *, charts: bool = True) -> None:
+    large = traitlets.Bool(False)
+
+    def __init__(self, lab: Lab, *, charts: bool = True, large: bool = False) -> None:
         """Build it and keep it up to date with every tick of the lab."""
         self.lab = lab
-        self.charts: dict[str, LiveChart] = {}
         self.refresh_count = 0
+        self._charts = Charts(lab)
+        self._drawn: object = None  # the settings and marks at the last drawing
         sample = lab.history.latest
         self._head = ipywidgets.HTML(head_html(lab.story, sample))
         self._tiles = ipywidgets.HTML(tiles_html(sample))
@@ -93,37 +89,47 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         self._status = ipywidgets.HTML(status_html(*lab.status()))
         self._status.add_class("lab-status-line")
         self.rows = {facts.name: NodeRow(lab, facts) for facts in lab.nodes()}
-        self._make_controls()
-        shown = [self.chart(name) for name in FIGURES] if charts else []
-        grid = _grid(shown)
+        self._rows = ipywidgets.VBox([row.widget for row in self.rows.values()])
+        self._rows.add_class("lab-rows")
+        self._make_settings()
+        self._make_buttons()
+        self._make_view(charts=charts)
+        if charts:
+            self._charts.show_slots(SLOTS[0])
         super().__init__(
             [
-                style_sheet(),
-                self._head,
+                *panel_parts(),
+                _row(self._head, self._status, self.view, css_class="lab-top"),
                 self._tiles,
-                *(row.widget for row in self.rows.values()),
-                self._controls,
-                self._status,
-                grid,
-            ],
-            layout={"grid_gap": "6px"},
+                self._rows,
+                _row(self.rate.widget, self.r.widget, self.w.widget, css_class="lab-controls"),
+                _row(
+                    self.delay.widget, self.start, self.stop, self.heal, self.reset, css_class="lab-controls"
+                ),
+                self._charts.grid,
+            ]
         )
         self.add_class("lab-panel")
+        self.add_class("lab-cockpit")
+        self.large = large
         lab.subscribe(self.refresh)
+
+    @property
+    def charts(self) -> dict[str, LiveChart]:
+        """The live charts that were made so far, by name."""
+        return self._charts.made
 
     def chart(self, name: str) -> LiveChart:
         """The live chart of that name; the same one each time, it may be shown in several places."""
-        if name not in FIGURES:
-            raise ValueError(f"no chart {name!r}; there are {', '.join(FIGURES)}")
-        if name not in self.charts:
-            chart = LiveChart(self._figure(name, self.lab.history))
-            chart.add_class(f"lab-chart-{name}")
-            self.charts[name] = chart
-        return self.charts[name]
+        return self._charts.ask_for(name)
 
     def show(self, *names: str) -> Any:
         """Some of the live charts once more, side by side, to have them near the cell that needs them."""
-        return _grid([self.chart(name) for name in names])
+        box = ipywidgets.VBox([*panel_parts(), grid([self.chart(name) for name in names])])
+        box.add_class("lab-panel")
+        if self.large:
+            box.add_class("lab-large")
+        return box
 
     def refresh(self) -> None:
         """Show what the last tick brought; called on the ticker's thread."""
@@ -131,9 +137,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         self._put(self._head, head_html(self.lab.story, sample))
         self._put(self._tiles, tiles_html(sample))
         self._put(self._status, status_html(*self.lab.status()))
-        for facts in self.lab.nodes():
-            if facts.name in self.rows:
-                self.rows[facts.name].refresh(facts)
+        self._refresh_rows()
         if sample is not None:
             self.start.allow(not sample.running)
             self.stop.allow(sample.running)
@@ -141,79 +145,98 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         for name, setting in (("rate", self.rate), ("r", self.r), ("w", self.w), ("delay_ms", self.delay)):
             if name in settings:
                 setting.follow(int(settings[name]))
-        if self.refresh_count % TICKS_PER_DRAWING == 0:
-            for name, chart in list(self.charts.items()):
-                chart.show(self._figure(name, self.lab.history))
+        news = (dict(settings), self.lab.history.marks)
+        if self.refresh_count % TICKS_PER_DRAWING == 0 or news != self._drawn:
+            self._charts.draw()
+            self._drawn = news
         self.refresh_count += 1
 
-    def _make_controls(self) -> None:
-        lab = self.lab
-        settings = lab.settings()
+    def _refresh_rows(self) -> None:
+        """A row for each node that there is: also for one that has joined, and for none that has left."""
+        facts = {one.name: one for one in self.lab.nodes()}
+        if facts and facts.keys() != self.rows.keys():
+            self.rows = {name: self.rows.get(name) or NodeRow(self.lab, one) for name, one in facts.items()}
+            self._rows.children = [row.widget for row in self.rows.values()]
+        for name, row in self.rows.items():
+            if name in facts:
+                row.refresh(facts[name])
 
-        def slider(label: str, value: float, high: int, step: int) -> Any:
-            return ReachableSlider(
-                value=int(value), min=0, max=max(high, int(value)), step=step, description=label,
-                continuous_update=False, style=LABEL, layout=SLIDER,
-            )  # fmt: skip
+    @traitlets.observe("large")
+    def _resize(self, _change: Any) -> None:
+        (self.add_class if self.large else self.remove_class)("lab-large")
+        self._charts.large = self.large
+        self._drawn = None  # the next tick draws
+        self.text_size.value = TEXT_SIZES[self.large]
 
-        def choice(value: float) -> Any:
-            return ReachableChoice(
-                options=list(range(1, lab.replicas + 1)), value=min(int(value), lab.replicas),
-                style={"button_width": "40px"}, layout={"flex": "0 0 auto", "width": "auto"},
-            )  # fmt: skip
+    def _make_settings(self) -> None:
+        lab, settings, most = self.lab, self.lab.settings(), self.lab.replicas
 
-        def labelled(label: str, widget: Any) -> Any:
-            words = ipywidgets.Label(label, layout={"width": "76px", "flex": "0 0 auto"})
-            return ipywidgets.HBox([words, widget], layout={"flex": "0 0 auto", "align_items": "center"})
+        def slider(label: str, value: float, *, high: int, step: int, hint: str) -> Slider:
+            return Slider(value=int(value), max=max(high, int(value)), step=step, label=label, hint=hint)
 
-        rate = slider("operations/s", settings.get("rate", 50), RATE_MAX, 10)
+        def quorum(label: str, value: float, hint: str) -> Choice:
+            return Choice(
+                options=tuple(range(1, most + 1)), value=min(int(value), most), label=label, hint=hint
+            )
+
+        rate = slider(
+            "operations/s", settings.get("rate", 50), high=RATE_MAX, step=10, hint="what users ask for"
+        )
         self.rate = Setting(lab, rate, "setting {value} operations/s", lab.set_rate, "lab-rate")
-        delay = slider("link delay, ms", settings.get("delay_ms", 0), DELAY_MAX_MS, 5)
+        delay = slider(
+            "delay, ms", settings.get("delay_ms", 0), high=DELAY_MAX_MS, step=5,
+            hint="how much longer every message between nodes takes, one way",
+        )  # fmt: skip
         self.delay = Setting(lab, delay, "delaying every link by {value} ms", lab.delay, "lab-delay")
-        least = min(2, lab.replicas)
+        least = min(2, most)
         self.r = Setting(
-            lab, choice(settings.get("r", least)), "reading from R={value}",
-            lambda value: lab.set_quorum(r=value), "lab-r",
+            lab, quorum("R (read)", settings.get("r", least), "replicas that a read waits for"),
+            "reading from R={value}", lambda value: lab.set_quorum(r=value), "lab-r",
         )  # fmt: skip
         self.w = Setting(
-            lab, choice(settings.get("w", least)), "writing to W={value}",
-            lambda value: lab.set_quorum(w=value), "lab-w",
+            lab, quorum("W (write)", settings.get("w", least), "replicas that a write waits for"),
+            "writing to W={value}", lambda value: lab.set_quorum(w=value), "lab-w",
         )  # fmt: skip
+
+    def _make_buttons(self) -> None:
+        lab = self.lab
         self.start = CommandButton(
-            lab, "Start traffic", "starting traffic", lab.start_traffic,
-            css_class="lab-start", hint="users begin to tweet", width="130px", icon="play",
+            lab, "Start", "starting traffic", lab.start_traffic,
+            css_class="lab-start", subject="traffic", hint="users begin to tweet", icon="play",
         )  # fmt: skip
         self.stop = CommandButton(
-            lab, "Stop traffic", "stopping traffic", lab.stop_traffic,
-            css_class="lab-stop", hint="users rest; their data stays", width="130px", icon="stop",
+            lab, "Stop", "stopping traffic", lab.stop_traffic,
+            css_class="lab-stop", subject="traffic", hint="users rest; their data stays", icon="stop",
         )  # fmt: skip
         self.heal = CommandButton(
             lab, "Heal network", "healing the network", lab.heal,
-            css_class="lab-heal", hint="take back every cut and delay", width="140px", icon="medkit",
+            css_class="lab-heal", hint="take back every cut, delay and loss", icon="medkit",
         )  # fmt: skip
         self.reset = CommandButton(
             lab, "Reset for next class", "resetting for the next class", lab.reset,
-            css_class="lab-reset", hint="all nodes up, no faults, standard traffic, empty charts",
-            width="195px", icon="refresh",
+            css_class="lab-reset", icon="refresh",
+            hint="all nodes up, no faults, standard traffic, empty charts, a new ledger",
         )  # fmt: skip
-        row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px"}
-        self._controls = ipywidgets.VBox(
-            [
-                ipywidgets.HBox(
-                    [self.rate.widget, labelled("R (read)", self.r.widget), self.start, self.stop], layout=row
-                ),
-                ipywidgets.HBox(
-                    [self.delay.widget, labelled("W (write)", self.w.widget), self.heal, self.reset],
-                    layout=row,
-                ),
-            ]
+
+    def _make_view(self, *, charts: bool) -> None:
+        """What to see, not what to do: nothing of it reaches the cluster."""
+        self.slots = Choice(options=SLOTS, value=SLOTS[0], label="charts", hint="how many are in sight")
+        self.slots.add_class("lab-slots")
+        self.slots.observe(lambda change: self._charts.show_slots(int(change["new"])), "value")
+        self.text_size = Choice(
+            options=TEXT_SIZES, value=TEXT_SIZES[0], label="text", hint="for the last row"
         )
+        self.text_size.add_class("lab-text-size")
+        self.text_size.observe(lambda change: setattr(self, "large", change["new"] == TEXT_SIZES[1]), "value")
+        self.view = _row(*([self.slots] if charts else []), self.text_size, css_class="lab-view")
 
     @staticmethod
     def _put(widget: Any, html: str) -> None:
         if widget.value != html:
             widget.value = html
 
-    @staticmethod
-    def _figure(name: str, history: History) -> Figure:
-        return FIGURES[name](history.samples, history.marks, window_s=history.window_s)
+
+def _row(*widgets: Any, css_class: str) -> Any:
+    box = ipywidgets.HBox(list(widgets))
+    box.add_class(css_class)
+    return box

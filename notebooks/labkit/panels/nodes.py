@@ -1,4 +1,4 @@
-"""One row a node: its light in words, and the buttons that break and mend it."""
+"""One row a node: its light in words, who says what of it, and the buttons that break and mend it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,36 @@ from labkit.panels.buttons import CommandButton
 from labkit.panels.style import light, swatch
 
 
+def opinions(facts: NodeFacts) -> str:
+    """What its peers say of a node; where they doubt it, who says so. Each of them tells only what it believes."""
+    if not facts.said_by:
+        return "" if facts.peers_say == "unknown" else f"peers say {facts.peers_say}"
+    doubts: dict[str, list[str]] = {}
+    for name, state in sorted(facts.said_by.items()):
+        if state != "alive":
+            doubts.setdefault(state, []).append(name)
+    words = [
+        f"{', '.join(names)} {'says' if len(names) == 1 else 'say'} {state}"
+        for state, names in doubts.items()
+    ]
+    return "; ".join(words) or "peers say alive"
+
+
 def node_html(facts: NodeFacts) -> str:
     """A node's line, pill and details."""
+    details = []
     if facts.state == "running":
-        details = [f"port {facts.http_port}", f"{facts.rate:.0f} op/s"]
-    else:
-        details = [f"port {facts.http_port}"]
-    details.append(f"peers say: {facts.peers_say}")
+        details.append(f"{facts.rate:.0f} op/s")
+    if said := opinions(facts):
+        details.append(said)
     if facts.reason and facts.state == "failed":
         details.append(facts.reason)
+    state = "joining" if facts.joining and facts.state == "running" else facts.state
+    pill = light(state, cut_off=facts.cut_off or facts.peers_say == "cut off")
+    more = " · ".join(f"<span>{escape(one)}</span>" for one in details)
     return (
         f'<div class="lab-node">{swatch(facts.name)}<span class="name">{escape(facts.name)}</span>'
-        f"{light(facts.state, cut_off=facts.cut_off)}"
-        f'<span class="more">{escape(" · ".join(details))}</span></div>'
+        f'{pill}<span class="more"><span class="port">port {facts.http_port} · </span>{more}</span></div>'
     )
 
 
@@ -34,8 +51,9 @@ class NodeRow:
         """Make them; `refresh` keeps them up to date."""
         name = facts.name
         self.name = name
-        self.light = ipywidgets.HTML(node_html(facts), layout={"flex": "1 1 330px", "min_width": "0"})
+        self.light = ipywidgets.HTML(node_html(facts))
         self.light.add_class(f"lab-light-{name}")
+        self.light.add_class("lab-light")
 
         def button(label: str, verb: str, doing: str, hint: str) -> CommandButton:
             action = getattr(lab, verb)
@@ -45,6 +63,7 @@ class NodeRow:
                 f"{doing} {name}",
                 lambda: action(name),
                 css_class=f"lab-{label.lower().replace(' ', '-')}-{name}",
+                subject=name,
                 hint=hint,
             )
 
@@ -53,11 +72,10 @@ class NodeRow:
         self.resume = button("Resume", "resume", "resuming", "SIGCONT: it goes on where it stopped")
         self.restart = button("Restart", "restart", "restarting", "start it again on its own disk")
         self.cut = button("Cut off", "isolate", "cutting off", "cut its links to the other nodes")
-        buttons = [self.kill, self.restart, self.pause, self.resume, self.cut]
-        self.widget = ipywidgets.HBox(
-            [self.light, ipywidgets.HBox(buttons, layout={"flex": "0 0 auto", "flex_flow": "row wrap"})],
-            layout={"align_items": "center", "flex_flow": "row wrap"},
-        )
+        buttons = ipywidgets.HBox([self.kill, self.restart, self.pause, self.resume, self.cut])
+        buttons.add_class("lab-buttons")
+        self.widget = ipywidgets.HBox([self.light, buttons])
+        self.widget.add_class("lab-row")
         self.refresh(facts)
 
     def refresh(self, facts: NodeFacts) -> None:
@@ -69,5 +87,5 @@ class NodeRow:
         self.kill.allow(running or paused)
         self.pause.allow(running)
         self.resume.allow(paused)
-        self.restart.allow(facts.state != "starting")
+        self.restart.allow(facts.state != "starting" and not facts.joining)
         self.cut.allow(running and not facts.cut_off)

@@ -16,11 +16,11 @@ from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
 
-from labkit.figures import arrival_figure
+from labkit.figures import arrival_figure, enlarged
 from labkit.lab import Lab
 from labkit.live.chart import LiveChart
 from labkit.panels.buttons import CommandButton
-from labkit.panels.style import style_sheet
+from labkit.panels.style import panel_parts
 
 ARRIVAL_TIMEOUT_S = 5.0
 TEXT_LENGTH_MAX = 280
@@ -58,19 +58,26 @@ class PostTweet(ipywidgets.VBox):  # type: ignore[misc]
         self.answer: Mapping[str, Any] = {}
         self.arrivals_ms: dict[str, float | None] = {}
         self.error: str | None = None
-        self.text = ipywidgets.Text(text, description="Your tweet", layout={"flex": "1 1 340px"})
+        self.text = ipywidgets.Text(
+            text,
+            description="Your tweet",
+            layout={"flex": "1 1 340px"},
+            style={"description_width": "initial"},
+        )
         self.text.add_class("lab-tweet-text")
         self.button = CommandButton(
             lab, "Post it", "posting your tweet", self._post,
-            css_class="lab-tweet-post", hint="one real quorum write", width="100px", icon="send",
+            css_class="lab-tweet-post", hint="one real quorum write", icon="send",
         )  # fmt: skip
         self._said = ipywidgets.HTML('<div class="lab-status">Not posted yet.</div>')
         self._chart = LiveChart(arrival_figure({}))
         self._chart.add_class("lab-chart-arrival")
         self._chart.layout.display = "none"
         bar = ipywidgets.HBox([self.text, self.button], layout={"flex_flow": "row wrap"})
-        super().__init__([style_sheet(), bar, self._said, self._chart])
+        super().__init__([*panel_parts(), bar, self._said, self._chart])
         self.add_class("lab-panel")
+        if lab.large:
+            self.add_class("lab-large")
 
     @property
     def arrived_everywhere(self) -> bool:
@@ -109,6 +116,7 @@ class PostTweet(ipywidgets.VBox):  # type: ignore[misc]
             f"when at least W={self.answer.get('w')} replicas had it on disk (by then: {who}). "
             f"Key <code>{key}</code>, dot <code>{dot}</code>.</div>"
         )
-        self._chart.show(arrival_figure(arrivals, acknowledged_by=acknowledged, coordinator=coordinator))
+        figure = arrival_figure(arrivals, acknowledged_by=acknowledged, coordinator=coordinator)
+        self._chart.show(enlarged(figure) if self.lab.large else figure)
         if self._chart.layout.display:
             self._chart.layout.display = None

@@ -13,7 +13,7 @@ import ipywidgets  # type: ignore[import-untyped]
 from labkit.figures.style import by_node_number
 from labkit.lab import Lab
 from labkit.panels.buttons import CommandButton
-from labkit.panels.style import style_sheet, swatch
+from labkit.panels.style import panel_parts, swatch
 
 HEADINGS = ("replica", "value", "dot", "vector clock", "coordinator's clock", "stored here at")
 
@@ -110,10 +110,12 @@ class ReplicaView(ipywidgets.VBox):  # type: ignore[misc]
         self._table.add_class("lab-replicas")
         self.button = CommandButton(
             lab, "Look again", "reading every replica", self.look,
-            css_class="lab-replicas-look", hint="ask each replica for its own copy", width="120px",
+            css_class="lab-replicas-look", hint="ask each replica for its own copy",
         )  # fmt: skip
-        super().__init__([style_sheet(), self._table, self.button])
+        super().__init__([*panel_parts(), self._table, self.button])
         self.add_class("lab-panel")
+        if lab.large:
+            self.add_class("lab-large")
         self.look()
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 import ipywidgets  # type: ignore[import-untyped]
 
 from labkit.figures.style import DARK_FOR_LIGHT, NODE_COLOURS, node_colour, node_dash
+from labkit.panels.pulse import pulse
 
 
 def _dark_node_colours() -> str:
@@ -24,9 +25,9 @@ _SHEET = (Path(__file__).parent / "panels.css").read_text(encoding="utf-8")
 CSS = f"<style>{_SHEET}{_dark_node_colours()}</style>"
 
 
-def style_sheet() -> Any:
-    """A widget that shows nothing and brings the panels' style to the page."""
-    return ipywidgets.HTML(CSS, layout={"display": "none"})
+def panel_parts() -> list[Any]:
+    """What every panel begins with: its style, and the pulse that says when its kernel has ended."""
+    return [ipywidgets.HTML(CSS, layout={"display": "none"}), pulse()]
 
 
 # state -> (symbol, word, class)
@@ -34,6 +35,7 @@ LIGHTS = {
     "running": ("●", "running", "lab-good"),
     "paused": ("❚❚", "paused", "lab-warn"),
     "starting": ("◌", "starting", "lab-warn"),
+    "joining": ("◌", "joining", "lab-warn"),
     "dead": ("✕", "dead", "lab-bad"),
     "failed": ("!", "failed", "lab-bad"),
 }

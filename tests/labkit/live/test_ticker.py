@@ -37,3 +37,22 @@ def test_stop_from_within_a_tick_does_not_wait_for_itself() -> None:
     ticker.start()
     ticker._thread.join(5)
     assert not ticker.alive
+
+
+def test_a_ticker_that_is_woken_ticks_at_once_and_keeps_its_rhythm_afterwards() -> None:
+    ticked = threading.Semaphore(0)
+    ticker = Ticker(ticked.release, interval_s=30).start()
+    assert ticked.acquire(timeout=5)
+    for _ in range(20):
+        ticker.wake()
+        assert ticked.acquire(timeout=5)
+    ticker.stop()
+    assert not ticker.alive
+
+    ticker = Ticker(ticked.release, interval_s=0.05).start()
+    for _ in range(20):
+        ticker.wake()
+    woken = ticker.ticks
+    for _ in range(woken + 3):
+        assert ticked.acquire(timeout=2), "waking must not push the next ticks into the future"
+    ticker.stop()

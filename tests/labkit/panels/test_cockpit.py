@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from labkit.lab import NodeFacts
 from labkit.panels import Cockpit
-from labkit.panels.cockpit import FIGURES
+from labkit.panels.charts import FIGURES
+from labkit.panels.controls import Button, Control
+from labkit.panels.nodes import node_html, opinions
 
 
 def find(widget, css_class: str):
@@ -139,6 +144,7 @@ def test_counters_are_the_services_own(lab) -> None:
 
 def test_every_chart_shows_the_newest_sample_after_a_tick(lab) -> None:
     cockpit = Cockpit(lab)
+    cockpit.slots.value = 6
     before = {name: list(chart.arrays) for name, chart in cockpit.charts.items()}
     assert set(before) == set(FIGURES)
     lab.run_for(1, dead="node-2")
@@ -158,3 +164,117 @@ def test_there_is_one_row_a_node(make_lab, nodes: int) -> None:
     cockpit = Cockpit(lab)
     assert list(cockpit.rows) == [f"node-{number}" for number in range(1, nodes + 1)]
     assert find(cockpit, "lab-w").options == tuple(range(1, min(3, nodes) + 1))
+
+
+def test_every_control_has_a_name_that_tells_it_from_all_others(lab) -> None:
+    def controls(widget) -> Iterator[Control]:
+        if isinstance(widget, Control):
+            yield widget
+        for child in getattr(widget, "children", ()):
+            yield from controls(child)
+
+    names = [
+        f"{one.description} {one.subject}".strip() if isinstance(one, Button) else one.label
+        for one in controls(Cockpit(lab))
+    ]
+    assert len(names) == len(set(names)) == 15 + 4 + 4 + 2 + 2  # nodes, settings, commands, view, charts
+    assert all(names)
+    assert "Kill node-2" in names
+
+
+def test_a_node_that_joins_gets_a_row_and_one_that_leaves_loses_it(lab) -> None:
+    cockpit = Cockpit(lab)
+    row = cockpit.rows["node-2"]
+    lab.states["node-4"] = "running"
+    lab.run_for(1)
+    assert list(cockpit.rows) == ["node-1", "node-2", "node-3", "node-4"]
+    assert cockpit.rows["node-2"] is row
+    find(cockpit, "lab-kill-node-4").click()
+    assert lab.calls == [("kill", "node-4")]
+    del lab.states["node-4"]
+    lab.run_for(1)
+    assert find(cockpit, "lab-kill-node-4") is None
+
+
+def test_two_charts_are_in_sight_and_a_menu_chooses_which(lab) -> None:
+    cockpit = Cockpit(lab)
+    assert list(cockpit.charts) == ["rate", "latency"]
+    find(cockpit, "lab-menu-2").value = "hints"
+    assert find(cockpit, "lab-chart-hints") is cockpit.charts["hints"]
+    assert find(cockpit, "lab-chart-latency") is None
+
+
+def test_charts_that_nobody_looks_at_are_not_sent(lab) -> None:
+    cockpit = Cockpit(lab)
+    latency = cockpit.charts["latency"]
+    find(cockpit, "lab-menu-2").value = "hints"
+    sent = latency.sent_bytes
+    lab.run_for(1)
+    lab.run_for(1)
+    assert latency.sent_bytes == sent
+    cockpit.show("latency")
+    lab.run_for(1)
+    lab.run_for(1)
+    assert latency.sent_bytes > sent
+
+
+def test_a_changed_setting_is_drawn_at_once_and_not_at_every_second_tick(lab) -> None:
+    cockpit = Cockpit(lab)
+    lab.run_for(1)  # draws
+    for rate in (100, 150):
+        before = cockpit.charts["rate"].sent_bytes
+        lab.values["rate"] = rate
+        lab.run_for(0.25)
+        assert cockpit.charts["rate"].sent_bytes > before
+
+
+def test_large_is_for_the_last_row_and_can_be_switched_at_any_time(lab) -> None:
+    cockpit = Cockpit(lab)
+    lab.run_for(1)
+    assert title_size(cockpit) < 20
+    cockpit.large = True
+    lab.run_for(1)
+    assert "lab-large" in cockpit._dom_classes
+    assert title_size(cockpit) >= 20
+    assert find(cockpit, "lab-text-size").value == "large"
+    find(cockpit, "lab-text-size").value = "normal"
+    lab.run_for(1)
+    assert "lab-large" not in cockpit._dom_classes
+    assert title_size(cockpit) < 20
+    assert Cockpit(lab, large=True).large
+
+
+def title_size(cockpit) -> int:
+    """Of the first chart's title, in px."""
+    return cockpit.charts["rate"].skeleton["layout"]["title"]["font"]["size"]
+
+
+@pytest.mark.parametrize(
+    ("said_by", "says"),
+    [
+        ({"node-1": "alive", "node-3": "alive"}, "peers say alive"),
+        ({"node-1": "dead", "node-3": "alive"}, "node-1 says dead"),
+        ({"node-1": "dead", "node-3": "dead"}, "node-1, node-3 say dead"),
+        ({"node-1": "dead", "node-3": "suspect"}, "node-1 says dead; node-3 says suspect"),
+        ({}, "peers say suspect"),
+    ],
+)
+def test_what_peers_say_names_who_says_it(said_by, says: str) -> None:
+    facts = NodeFacts("node-2", "running", 9999, peers_say="suspect", said_by=said_by)
+    assert opinions(facts) == says
+    assert says in node_html(facts)
+
+
+def test_a_node_that_others_cut_off_is_not_called_dead() -> None:
+    others = {"node-2": "dead", "node-3": "dead"}
+    html = node_html(NodeFacts("node-1", "running", 9999, peers_say="cut off", said_by=others))
+    assert "cut off</span>" in html
+    assert "✕ dead" not in html
+
+
+def test_a_node_that_still_takes_its_data_over_is_joining() -> None:
+    assert "joining</span>" in node_html(NodeFacts("node-4", "running", 9999, joining=True))
+
+
+def test_the_rate_slider_ends_where_a_classroom_does(lab) -> None:
+    assert find(Cockpit(lab), "lab-rate").max == 500
