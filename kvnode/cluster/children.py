@@ -221,7 +221,7 @@ class Child:
         if not data:
             asyncio.get_running_loop().remove_reader(process.stdout.fileno())
             return
-        with self.log_file.open("ab") as log:
+        with contextlib.suppress(OSError), self.log_file.open("ab") as log:  # a full disk costs these lines
             log.write(data)
         if self._settled.is_set() or self._ready_prefix is None:
             return

@@ -361,7 +361,9 @@ def _reset(options: argparse.Namespace) -> None:
 
 def _show(cluster: LocalCluster) -> None:
     print(status_table(cluster.nodes, cluster.sidecars))
-    lines = [*topology_lines(cluster.state().get("topology")), *faults_lines(cluster.faults())]
+    state = cluster.state()
+    lines = [*topology_lines(state.get("topology")), *faults_lines(cluster.faults())]
+    lines += [f"note: {state['trouble']}"] if state.get("trouble") else []
     for line in [*lines, *node_fault_lines(cluster.nodes)]:
         print(line)
     sys.stdout.flush()

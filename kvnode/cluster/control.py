@@ -140,6 +140,9 @@ async def _answer(line: bytes, handler: Handler) -> dict[str, Any]:
         return {"ok": True, **await handler(command)}
     except ClusterError as error:
         return {"ok": False, "kind": type(error).__name__, "error": str(error)}
+    except OSError as error:  # a full disk, say: the computer refuses, the supervisor goes on
+        where = f"{error.filename}: " if error.filename else ""
+        return {"ok": False, "kind": "ClusterError", "error": f"{where}{error.strerror or error}"}
     except (KeyError, TypeError, ValueError) as error:
         return {"ok": False, "kind": "BadCommand", "error": f"this command makes no sense: {error!r}"}
 

@@ -26,7 +26,8 @@ from kvnode.cluster.lease_keeper import LeaseKeeper
 from kvnode.cluster.moves import Moves
 from kvnode.cluster.places import Places
 from kvnode.cluster.ports import choose
-from kvnode.cluster.state import ClusterFile, write_json
+from kvnode.cluster.state import ClusterFile
+from kvnode.cluster.state_writer import StateWriter
 from kvnode.config import NodeAddress
 
 EXIT_PORT_BUSY = 3
@@ -52,6 +53,7 @@ class Keeper:
         self.stop_asked = asyncio.Event()
         self._detached = detached
         self._log = log
+        self._state_writer = StateWriter(places.state_file, self.state, log)
         self._created_at_ms = int(time.time() * 1000)
         self._sidecars: dict[str, Child] = {}
         self._node_command = tuple(node_command)
@@ -155,6 +157,7 @@ class Keeper:
     def kill_all_now(self) -> None:
         """SIGKILL to every child, stopped ones too, without waiting."""
         self._moves.cancel()
+        self._state_writer.stop()
         for child in self._children():
             child.kill_now("the cluster ended")
 
@@ -178,6 +181,7 @@ class Keeper:
             "socket": str(self.places.socket_path()),
             "replicas": self.cluster.replicas,
             "created_at": self._created_at_ms,
+            "trouble": self._state_writer.trouble,
             "topology": self._topology(),
             "nodes": [self._node_state(node.name) for node in self.cluster.nodes if node.name in self._nodes],
             "move": self._moves.state(),
@@ -365,7 +369,7 @@ class Keeper:
         return [self._nodes[name] for name in dict.fromkeys(names)]
 
     def _on_change(self) -> None:
-        write_json(self.places.state_file, self.state())
+        self._state_writer.write()
 
 
 def _empty(data_dir: Path) -> None:

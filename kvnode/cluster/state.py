@@ -7,6 +7,7 @@ Not here: where they lie (places.py).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -28,13 +29,17 @@ PARTITIONS = 256
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace the file atomically; only this user can read it."""
+    """Replace the file atomically; only this user can read it. OSError: it is as it was before."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.write("\n")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -126,9 +131,16 @@ class ClusterFile:
             raise ClusterError(f"{path} is not as expected ({error!r}); start with --fresh") from error
 
     def write(self, path: Path) -> None:
-        """Replace the file."""
+        """Replace the file; nothing is written if it says this already (on a full disk a cluster can still start)."""
         nodes = [msgspec.structs.asdict(node) for node in self.nodes]
-        write_json(path, {**vars(self), "nodes": nodes})
+        content = {**vars(self), "nodes": nodes}
+        with contextlib.suppress(ClusterError):
+            if read_json(path) == json.loads(json.dumps(content)):
+                return
+        try:
+            write_json(path, content)
+        except OSError as error:
+            raise ClusterError(f"{path} cannot be written: {error.strerror}") from error
 
     def with_secret(self) -> ClusterFile:
         """The same cluster, with a new secret if it had none: by it nodes know each other, and what they handed out."""

@@ -57,7 +57,8 @@ def log(text: str) -> None:
     """One line in supervisor.log."""
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
-    print(f"{stamp} {os.getpid()} {text}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a full disk costs the line, nothing else
+        print(f"{stamp} {os.getpid()} {text}", file=sys.stderr, flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
