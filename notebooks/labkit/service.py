@@ -21,6 +21,7 @@ REQUEST_TIMEOUT_S = 5.0
 CHECK_TIMEOUT_S = 60.0
 FAULT_TIMEOUT_S = 45.0  # a restart waits until the node is ready
 FAULTS = "/api/real/cluster/faults"
+PBS = "/api/real/pbs"
 TOKENS = "traffic-control"
 
 
@@ -41,21 +42,33 @@ class TrafficService:
         """Everything that is measured right now: rates, latencies, nodes, convergence."""
         return self._call("GET", "/api/real/traffic/stats")
 
-    def start(self) -> Json:
-        """Let the generator send."""
-        return self._call("POST", "/api/real/traffic/start")
+    def start(self, world: str | None = None) -> Json:
+        """Let the generator send: one world, or all that are in use."""
+        return self._call("POST", "/api/real/traffic/start", _chosen(world))
 
-    def stop(self) -> Json:
-        """Let the generator rest; what it sent stays in the database."""
-        return self._call("POST", "/api/real/traffic/stop")
+    def stop(self, world: str | None = None) -> Json:
+        """Let the generator rest, one world or all; what it sent stays in the database."""
+        return self._call("POST", "/api/real/traffic/stop", _chosen(world))
 
     def reset(self) -> Json:
         """Begin every count, record and ledger anew; settings and data stay."""
         return self._call("POST", "/api/real/traffic/reset")
 
-    def configure(self, **settings: float | int | str) -> Json:
-        """Change rate (operations/s), r, w or pattern while traffic runs."""
-        return self._call("PUT", "/api/real/traffic/twitter", settings)
+    def configure(self, *, world: str = "twitter", **settings: Any) -> Json:
+        """Change rate (operations/s), r, w, pattern or bug (a known mistake; None: without) while traffic runs."""
+        return self._call("PUT", f"/api/real/traffic/{world}", settings)
+
+    def pbs(self) -> Json:
+        """How the measurement of staleness stands: its points so far."""
+        return self._call("GET", PBS)
+
+    def begin_pbs(self, **settings: Any) -> Json:
+        """Begin to measure staleness (r, w, writes, writes_per_s, t_ms); one that runs is ended."""
+        return self._call("POST", PBS, settings)
+
+    def end_pbs(self) -> Json:
+        """End a measurement of staleness."""
+        return self._call("DELETE", PBS)
 
     def check(self) -> Json:
         """Read back every acknowledged write and every counter; the verdict as JSON."""
@@ -123,3 +136,7 @@ class TrafficService:
                 why=f"{answer.status_code} {said or answer.reason}",
             )
         return cast(Json, document)
+
+
+def _chosen(world: str | None) -> Json | None:
+    return None if world is None else {"workload": world}

@@ -23,6 +23,8 @@ from kvnode.client import Client
 from kvnode.cluster import ClusterError, LocalCluster, NodeInfo
 from kvnode.errors import KvError
 from labkit import opening
+from labkit.course.course import Course
+from labkit.course.teaching import Teaching
 from labkit.errors import LabError, Timeout
 from labkit.lab import NodeFacts
 from labkit.live.ticker import Ticker
@@ -52,7 +54,7 @@ def _in_one_sentence(what: str) -> Iterator[None]:
         ) from error
 
 
-class Session:
+class Session(Teaching):
     """Cluster, traffic, measurements and panels of one notebook; `Session.open()` makes or finds it."""
 
     _current: Session | None = None
@@ -72,18 +74,28 @@ class Session:
         self._outage = ""
         self._cockpit: Cockpit | None = None
         self._large = os.environ.get(LARGE_VARIABLE, "") not in ("", "0")
+        self._panels: dict[str, Any] = {}
         self._worker = Worker()
+        self.course = Course(self)
         self._tick()
         self.ticker = Ticker(self._tick).start()
 
     # --- open and close ----------------------------------------------------------------------------------
 
     @classmethod
-    def open(cls, *, nodes: int = 3) -> Session:
+    def open(cls, *, nodes: int = 3, lesson: str = "") -> Session:
         """Attach to the running cluster, or start one of `nodes` nodes; a second call reuses the first's.
 
-        Raises LabError with the reason and a way on.
+        lesson: "02" and the like: resets faults and traffic to what that lesson needs. Raises LabError with the reason
+        and a way on.
         """
+        session = cls._found_or_started(nodes)
+        if lesson:
+            session.course.open(lesson)
+        return session
+
+    @classmethod
+    def _found_or_started(cls, nodes: int) -> Session:
         with cls._opening:
             current = cls._current
             if current is not None and current._alive():
@@ -291,7 +303,8 @@ class Session:
 
     def set_quorum(self, *, r: int | None = None, w: int | None = None) -> None:
         """How many replicas a read or a write waits for."""
-        self.traffic.configure(**{name: value for name, value in (("r", r), ("w", w)) if value is not None})
+        wanted: dict[str, Any] = {name: value for name, value in (("r", r), ("w", w)) if value is not None}
+        self.traffic.configure(**wanted)
 
     def start_traffic(self) -> None:
         """Let the generator send."""
@@ -348,6 +361,14 @@ class Session:
         elif large is not None:
             self._cockpit.large = large
         return self._cockpit
+
+    def panel(self, name: str, make: Callable[[], T]) -> T:
+        """A panel of this name; the one that a former run of the cell made is closed, so that nothing piles up."""
+        before = self._panels.pop(name, None)
+        if before is not None:
+            before.close()
+        panel = self._panels[name] = make()
+        return panel
 
     def post_tweet(self, text: str = "") -> PostTweet:
         """A box to post a tweet of your own, with a first proposal."""

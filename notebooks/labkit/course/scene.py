@@ -20,24 +20,26 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from kvnode.checkers.verdict import Verdict
 from kvnode.client import Client
 from kvnode.cluster import ClusterError, LocalCluster
 from kvnode.errors import KvError
+from labkit.course.cuts import FAULTS, cut_pairs, node_name
 from labkit.course.operations import Operation
 from labkit.course.people import Pending, Person, wall_ms
-from labkit.course.undo import Faults, NodeName, cut_pairs
+from labkit.course.stage import on_stage
+from labkit.course.verdicts import judged
 from labkit.errors import LabError
 
 OPERATIONS_MAX = 32
 LASTS_S_MAX = 60.0
 KEY_TRIES_MAX = 400
 STORE_WITHIN_S = 10.0
-_stage = threading.Lock()  # one scene at a time: they share the links
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Guard:
 
 
 class Scene:
-    """One run. `operations`, `guards`, `status` and `cuts` tell of it afterwards."""
+    """One run. `operations`, `guards`, `status` and `cuts` tell of it afterwards; `about`: the key that it is about."""
 
     def __init__(
         self, name: str, cluster: LocalCluster, *, ended: Callable[[Scene], None] | None = None
@@ -60,13 +62,15 @@ class Scene:
         self.cuts: list[dict[str, Any]] = []
         self.first_versions: dict[str, Mapping[str, Any]] = {}
         self.told: list[tuple[str, str]] = []
+        self.about = ""
         self.problem = ""
         self.seconds = 0.0
         self.nodes = tuple(info.name for info in cluster.nodes)
         self.replicas = cluster.replicas
         self._cluster = cluster
         self._ended = ended
-        self._faults = Faults(cluster)
+        self._held: LocalCluster | None = None
+        self._delay_ms_max = 0.0
         self._tests: list[tuple[str, Callable[[], object]]] = []
         self._people: dict[str, Person] = {}
         self._pending: list[Pending] = []
@@ -80,15 +84,7 @@ class Scene:
     # --- begin and end ------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        if not _stage.acquire(timeout=LASTS_S_MAX):
-            raise LabError("Another scene is still running.", do="wait for its end, then run this cell again")
-        try:
-            lease = getattr(self._cluster, "lease", None)
-            if lease is not None:
-                self._after.enter_context(lease())
-        except BaseException:
-            _stage.release()
-            raise
+        self._held = self._after.enter_context(on_stage(self._cluster, f"the scene {self.name!r}"))
         self._begin_clock()
         return self
 
@@ -103,7 +99,6 @@ class Scene:
         finally:
             self._undo()
             self.seconds = self.now_ms() / 1000.0
-            _stage.release()
         if self._ended is not None:
             self._ended(self)
 
@@ -118,20 +113,16 @@ class Scene:
             self.guards.append(Guard(claim, held))
 
     def _undo(self) -> None:
-        problems = self._faults.undo()
-        for cut in self.cuts:
-            cut["to_ms"] = self.now_ms() if cut["to_ms"] is None else cut["to_ms"]
+        self._close_cuts()
+        self._held = None
         try:
             self._after.close()
-        except ClusterError as error:
-            problems.append(str(error))
-        self._fetch_traces()
-        if problems:
-            raise LabError(
-                f"After {self.name!r} something is left broken.",
-                why="; ".join(problems),
-                do="press Reset in the cockpit",
-            )
+        finally:
+            self._fetch_traces()
+
+    def _close_cuts(self) -> None:
+        for cut in self.cuts:
+            cut["to_ms"] = self.now_ms() if cut["to_ms"] is None else cut["to_ms"]
 
     def _begin_clock(self) -> None:
         """Time begins at the first thing that happens; what was prepared before does not count."""
@@ -153,7 +144,7 @@ class Scene:
             self._begin_clock()
         return key
 
-    def person(self, who: str, *, node: NodeName) -> Person:
+    def person(self, who: str, *, node: str | int) -> Person:
         """Somebody who talks to this node."""
         name = self._node_name(node)
         known = self._people.get(who)
@@ -163,10 +154,18 @@ class Scene:
 
     def fault(self, verb: str, *arguments: Any, **options: Any) -> None:
         """delay, cut, partition, isolate, heal, pause, resume, kill, restart, skew, slow_disk, as of LocalCluster."""
-        if verb in ("heal", "reconnect"):
-            for cut in self.cuts:
-                cut["to_ms"] = self.now_ms() if cut["to_ms"] is None else cut["to_ms"]
-        self._faults.do(verb, *arguments, **options)
+        if verb not in FAULTS:
+            raise LabError(f"There is no fault called {verb!r}.", why=f"expected one of {', '.join(FAULTS)}")
+        if self._held is None:
+            raise LabError("This scene is over.", do="make faults inside of its with block")
+        try:
+            getattr(self._held, verb)(*arguments, **options)
+        except (ClusterError, TypeError) as error:
+            raise LabError(f"The fault {verb} could not be made.", why=str(error)) from error
+        if verb == "delay" and arguments:
+            self._delay_ms_max = max(self._delay_ms_max, float(arguments[0]))
+        if verb in ("heal", "reconnect", "partition"):
+            self._close_cuts()
         for pair in cut_pairs(verb, arguments, self.nodes):
             self.cuts.append({"nodes": pair, "from_ms": self.now_ms(), "to_ms": None})
 
@@ -234,6 +233,11 @@ class Scene:
 
     def traces(self) -> dict[str, list[dict[str, Any]]]:
         """What the nodes noted of each operation, by trace id: node, wall_ms, event, peer?."""
+        late_ms = max((one.sent_ms for one in self.operations), default=0.0) + 2 * self._delay_ms_max
+        if self._delay_ms_max and late_ms > self.now_ms():
+            time.sleep(
+                (late_ms - self.now_ms()) / 1000.0
+            )  # what was under way at the end has arrived by then
         self._fetch_traces()
         return {name: list(events) for name, events in self._events.items()}
 
@@ -255,6 +259,42 @@ class Scene:
             version["replaced"] = held is not None and version["dot"] not in held
         return sorted(found.values(), key=lambda one: (one.get("seen_ms", 0.0), one["dot"]))
 
+    def session_verdicts(self) -> list[Verdict]:
+        """Read your writes and monotonic reads, as the checker judges these people; who was told counts as one."""
+        return judged(self.operations, self.told, n=self.replicas)
+
+    def table(self) -> Any:
+        """Every operation in a row."""
+        from labkit.course.pictures import operations_table
+
+        return operations_table(self.operations)
+
+    def space_time(self) -> Any:
+        """People and nodes as lines, real messages as arrows, to scale."""
+        from labkit.course.pictures import space_time
+
+        return space_time(self)
+
+    def version_graph(self, key: str = "") -> Any:
+        """Which version had seen which, of the key that the scene is about."""
+        from labkit.course.pictures import version_graph
+
+        return version_graph(self, key or self.about)
+
+    def verdict(self) -> Any:
+        """The checker's verdicts as a card."""
+        from labkit.course.pictures import VerdictCard
+
+        return VerdictCard(self.session_verdicts())
+
+    def _repr_html_(self) -> str:
+        from labkit.course.pictures import scene_html
+
+        return scene_html(self)
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.status} ({self.seconds:.1f} s)"
+
     def _add(self, found: dict[str, dict[str, Any]], version: Mapping[str, Any], *, label: str) -> None:
         dot = str(version["dot"])
         if dot not in found:
@@ -274,8 +314,8 @@ class Scene:
     def _client(self) -> Client:
         return self._cluster.client()
 
-    def _node_name(self, node: NodeName) -> str:
-        name = f"node-{node}" if str(node).isdigit() else str(node)
+    def _node_name(self, node: str | int) -> str:
+        name = node_name(node)
         if name not in self.nodes:
             raise LabError(f"There is no {name}.", why=f"the cluster has {', '.join(self.nodes)}")
         return name
@@ -351,12 +391,3 @@ class _Noted(Person):
         assert isinstance(scene, Scene)
         scene.wait_for(pending)
         return pending
-
-
-def one_session(told: Sequence[tuple[str, str]]) -> list[frozenset[str]]:
-    """The circles of people who know from each other what they saw."""
-    circles: list[set[str]] = []
-    for pair in told:
-        touching = [circle for circle in circles if circle & set(pair)]
-        circles = [circle for circle in circles if circle not in touching] + [set(pair).union(*touching)]
-    return [frozenset(circle) for circle in circles]

@@ -1,0 +1,151 @@
+"""Pictures of scenes: a chart with its sentence and its numbers as a table; verdicts and tables of operations.
+
+Must not live here: how a figure looks (labkit.figures) and what is measured (scene.py).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets  # type: ignore[import-untyped]
+import pandas
+
+from kvnode.checkers.verdict import Verdict
+from labkit.course.inputs import card_parts
+from labkit.course.operations import Operation
+from labkit.live.chart import LiveChart
+
+if TYPE_CHECKING:
+    from labkit.course.scene import Scene
+
+Rows = Sequence[Mapping[str, Any]]
+
+STATUS = {
+    "ok": ("✓", "lab-good", "ok: checked, and it holds"),
+    "violated": ("✗", "lab-bad", "violated: promised, and broken"),
+    "at risk": ("!", "lab-warn", "at risk: nobody promised it here"),
+    "unknown": ("?", "lab-warn", "unknown: nothing to check"),
+}
+
+
+class Picture(ipywidgets.VBox):  # type: ignore[misc]
+    """A chart, one sentence with its newest numbers, and the numbers as a table for who prefers those."""
+
+    def __init__(self, figure: Mapping[str, Any], rows: Rows = (), *, css_class: str = "lab-picture") -> None:
+        self.chart = LiveChart()
+        self.chart.add_class(css_class)
+        self._summary = ipywidgets.HTML()
+        self._numbers = ipywidgets.HTML()
+        fold = ipywidgets.Accordion([self._numbers], titles=("The numbers as a table",), selected_index=None)
+        super().__init__([*card_parts(), self.chart, self._summary, fold])
+        self.add_class("lab-panel")
+        self.show(figure, rows)
+
+    @property
+    def summary(self) -> str:
+        """The sentence below the chart."""
+        return self._said
+
+    def show(self, figure: Mapping[str, Any], rows: Rows = ()) -> None:
+        """Show this from now on."""
+        self._said = str(figure.get("summary", ""))
+        self.chart.show(dict(figure))
+        self._summary.value = f'<div class="lab-summary">{escape(self._said)}</div>'
+        self._numbers.value = table_html(rows)
+
+
+def figure_and_rows(name: str, *arguments: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The figure of labkit.figures with this name, and its numbers."""
+    module = importlib.import_module(f"labkit.figures.{name}")
+    return getattr(module, name)(*arguments), getattr(module, f"{name}_rows")(*arguments)
+
+
+def drawn(name: str, *arguments: Any) -> Picture:
+    """A figure of labkit.figures as a picture."""
+    return Picture(*figure_and_rows(name, *arguments), css_class=f"lab-{name.replace('_', '-')}")
+
+
+def space_time(scene: Scene) -> Picture:
+    """The space-time diagram of a scene, from the traces of its nodes."""
+    return drawn(
+        "space_time", scene.operations, scene.traces(), scene.nodes, scene.wall_ms_at_zero, scene.cuts
+    )
+
+
+def version_graph(scene: Scene, key: str) -> Picture:
+    """Every version of a key, with arrows from what its writer had seen."""
+    return drawn("version_graph", scene.versions(key))
+
+
+def operations_table(operations: Sequence[Operation]) -> pandas.DataFrame:
+    """Every operation in a row, times in ms since the scene began."""
+    rows = [
+        {
+            "who": one.who,
+            "does": one.verb,
+            "through": one.node,
+            "sent (ms)": round(one.sent_ms),
+            "answered (ms)": None if one.answered_ms is None else round(one.answered_ms),
+            "outcome": one.outcome,
+            "value": one.value if one.ok else one.detail,
+        }
+        for one in operations
+    ]
+    return pandas.DataFrame(rows)
+
+
+class VerdictCard(ipywidgets.VBox):  # type: ignore[misc]
+    """What the checkers say, in words; the verdicts themselves in `verdicts`."""
+
+    def __init__(self, verdicts: Sequence[Verdict], *, title: str = "What the checker says") -> None:
+        known = [verdict for verdict in verdicts if verdict.status != "unknown"]
+        self.verdicts = known or list(verdicts)
+        html = f'<div class="lab-kicker">{escape(title)}</div>' + "".join(map(verdict_html, self.verdicts))
+        super().__init__([*card_parts(), ipywidgets.HTML(html)])
+        self.add_class("lab-panel")
+        self.add_class("lab-card")
+
+
+def verdict_html(verdict: Verdict) -> str:
+    """One claim, how it stands, and the evidence."""
+    sign, css_class, words = STATUS[verdict.status]
+    evidence = "".join(f"<li>{escape(line)}</li>" for line in verdict.evidence[:5])
+    return (
+        f'<div class="lab-judgement"><b class="{css_class}">{sign} {escape(words)}.</b> '
+        f"“{escape(verdict.claim)}” ({escape(str(verdict))}){f'<ul>{evidence}</ul>' if evidence else ''}</div>"
+    )
+
+
+def scene_html(scene: Scene) -> str:
+    """One line: what ran, and whether it can tell anything."""
+    sign, css_class = ("✓", "lab-good") if scene.conclusive else ("?", "lab-warn")
+    held = "".join(f"<li>{'✓' if one.held else '✗'} {escape(one.claim)}</li>" for one in scene.guards)
+    return (
+        f'<div class="lab-panel"><div class="lab-said"><b class="{css_class}">{sign} {escape(scene.status)}</b>: '
+        f"“{escape(scene.name)}”, {len(scene.operations)} operations in {scene.seconds:.1f} s. "
+        f"What had to be so:<ul>{held}</ul></div></div>"
+    )
+
+
+def table_html(rows: Rows) -> str:
+    """Rows as a table that scrolls inside of itself."""
+    if not rows:
+        return '<div class="lab-said">No numbers yet.</div>'
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in rows[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row.values()) + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="lab-number-table"><table class="lab-table"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,51 @@
+"""What a lesson calls: predictions, scenes, exercises and receipts by one short name each.
+
+Must not live here: what they do (course.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from labkit.course.cards import Guess
+from labkit.course.course import Course, Receipt
+from labkit.course.exercise_panel import ExercisePanel
+from labkit.course.freshness import Freshness
+from labkit.course.preflight import Preflight
+from labkit.course.questions import Question
+from labkit.course.scene import Scene
+
+
+class Teaching:
+    """The part of a session that a course needs."""
+
+    course: Course
+
+    def predict(self, name: str, text: str, question: Question, *, hands: bool = False) -> Guess:
+        """A recorded prediction; hands: with a show of hands for a class."""
+        return self.course.predict(name, text, question, hands=hands)
+
+    def scene(self, name: str) -> Scene:
+        """A small experiment with people and faults, to be used in a `with` block."""
+        return self.course.scene(name)
+
+    def play(self, function: Callable[..., str], *, tries: int = 3, **options: Any) -> Scene:
+        """Run a function of a scene, anew while its fault missed, at most `tries` times."""
+        return self.course.play(function, tries=tries, **options)
+
+    def exercise(self, name: str) -> ExercisePanel:
+        """An exercise of a lesson, such as "02.1"."""
+        return self.course.exercise(name)
+
+    def preflight(self) -> Preflight:
+        """Whether this computer and cluster are fit for a lesson."""
+        return self.course.preflight()
+
+    def receipt(self, *, who: str = "") -> Receipt:
+        """Write down what was predicted, measured and judged, with a seal."""
+        return self.course.receipt(who=who)
+
+    def freshness(self, guess: Guess | None = None) -> Freshness:
+        """Measure staleness live, by hand; a locked guess is drawn beside it."""
+        return self.course.freshness(guess)
