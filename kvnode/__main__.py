@@ -23,7 +23,7 @@ from kvnode.config import ClusterConfig, ConfigError, NodeAddress, read_cluster_
 from kvnode.net.clock import WallClock
 from kvnode.net.log import JsonLog
 from kvnode.net.parse import FaultsBody
-from kvnode.runtime import Runtime
+from kvnode.runtime import Row, Runtime
 from kvnode.storage import SqliteDisk, StorageError
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     log: JsonLog | None = None
 
     def begin_anew(why: str) -> None:
-        """The data file is damaged: a fresh process in place of this one sets it aside, and is rebuilt by its peers."""
+        """The data file cannot be used: a fresh process in place of this one sets it aside; its peers rebuild it."""
         if log is not None:
-            log.write("data_file_damaged", level="error", why=why)
+            log.write("data_file_unusable", level="error", why=why)
         os.execv(sys.executable, sys.orig_argv)
 
     disk = SqliteDisk(data_dir, delay_ms=lambda: disk_delay_ms, on_damage=begin_anew)
@@ -104,7 +104,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     clock = WallClock()
     chance = random.Random()
     network = PeerNetwork(config, address.name, chance, log.write)
-    runtime = Runtime(clock, network, disk, chance, _spawner(log), log.write)
+    runtime = Runtime(clock, network, disk, chance, _spawner(log), log.write, disk.give_up)
     node = Node(runtime, config, address.name)
     network.on_message = node.on_message
     node.on_ring = lambda state: network.set_peers(state.everybody)
@@ -163,7 +163,7 @@ async def open_node(node: Node, disk: SqliteDisk) -> None:
     """
     is_fresh = not disk.count("meta")
     try:
-        _check_owner(disk, node.config)
+        _check_owner(disk, node.config, node.name)
         await node.open()
     except OSError:
         raise
@@ -226,15 +226,26 @@ def _end_when_told(stop: asyncio.Event, exit_with_stdin: bool) -> None:
         loop.add_reader(0, read)
 
 
-def _check_owner(disk: SqliteDisk, config: ClusterConfig) -> None:
-    """A data directory belongs to one cluster for ever: another cluster's versions must not mix in."""
-    from kvnode.runtime import Row
-
-    known = disk.get("meta", 0, "cluster-id")
-    if known is None:
-        disk.commit([Row("meta", 0, "cluster-id", config.cluster_id.encode())])
-    elif known[0].decode() != config.cluster_id:
-        raise StorageError(f"the data directory belongs to another cluster (id {known[0].decode()})")
+def _check_owner(disk: SqliteDisk, config: ClusterConfig, name: str) -> None:
+    """A data directory belongs to one node of one cluster for ever: other versions must not mix in."""
+    cluster_id, node = (disk.get("meta", 0, key) for key in ("cluster-id", "node"))
+    if cluster_id is not None and cluster_id[0].decode() != config.cluster_id:
+        raise StorageError(
+            f"the data directory belongs to another cluster (id {cluster_id[0].decode()}), "
+            f"and not to {config.cluster!r} (id {config.cluster_id})"
+        )
+    store = disk.get(
+        "meta", 0, "store-id"
+    )  # named after its node, also in folders that do not say whose they are
+    owner = node[0].decode() if node is not None else store[0].decode().rpartition(".")[0] if store else name
+    if owner != name:
+        raise StorageError(
+            f"the data directory belongs to {owner} of cluster {config.cluster!r}, and {name} was started on it: "
+            "each node needs the directory that it wrote, or an empty one"
+        )
+    if cluster_id is None or node is None:
+        rows = [("cluster-id", config.cluster_id), ("node", name)]
+        disk.commit([Row("meta", 0, key, text.encode()) for key, text in rows])
 
 
 if __name__ == "__main__":

@@ -215,6 +215,32 @@ class DropTombstones(msgspec.Struct, frozen=True, array_like=True, tag="drop-tom
     tombstones: tuple[Tombstone, ...]
 
 
+# --- starts --------------------------------------------------------------------------------------------------
+
+
+class Began(msgspec.Struct, frozen=True, array_like=True, tag="began"):
+    """I have started, and this is my generation; my folder has seen the earlier ones. Answered by BeganAnswer.
+
+    is_first: you have never confirmed one of this folder: if you remember another folder, I replace that.
+    """
+
+    id: Id
+    folder: Id
+    generation: Id
+    earlier: tuple[Id, ...]
+    is_first: bool
+
+
+class BeganAnswer(msgspec.Struct, frozen=True, array_like=True, tag="began-answer"):
+    """I remember it, durably; but for these: knows_later_life: I remember a generation of your folder that you do not
+    know of. knows_other_folder: I remembered another folder (and still do, unless this is the first time).
+    """
+
+    id: Id
+    knows_later_life: bool
+    knows_other_folder: bool
+
+
 # --- membership ----------------------------------------------------------------------------------------------
 
 
@@ -339,6 +365,7 @@ Question = (
     | Prepare
     | Accept
     | AskHeld
+    | Began
 )
 """What is answered under its id (calls.py)."""
 Answer = (
@@ -355,6 +382,7 @@ Answer = (
     | Stale
     | Vote
     | Held
+    | BeganAnswer
 )
 Probe = Ping | PingRequest | Ack
 Message = Hello | Welcome | Proof | Moment | Question | Answer | Probe | AskRing | RingNews | Progress

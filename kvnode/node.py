@@ -9,8 +9,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from kvnode.calls import Calls
 from kvnode.comparisons import CompareLeaves, CompareNodes, CompareRoots, CompareSingles
 from kvnode.config import ClusterConfig
@@ -30,6 +28,7 @@ from kvnode.messages import (
     AskRing,
     AskSweep,
     AskTrace,
+    Began,
     DropTombstones,
     Fetch,
     FetchHinted,
@@ -60,6 +59,7 @@ from kvnode.replication.records import Records
 from kvnode.replication.replica import Replica
 from kvnode.replication.scrub import Scrub
 from kvnode.replication.stand_in import StandIn
+from kvnode.replication.starts import Starts
 from kvnode.replication.stillness import Stillness
 from kvnode.replication.sweep import Sweep
 from kvnode.replication.upkeep import Chore, Upkeep
@@ -70,9 +70,6 @@ from kvnode.serving import Serving
 
 def _ignore(peer: str, message: Message) -> None:
     """It asks for nothing."""
-
-
-_encode_json = msgspec.json.Encoder().encode
 
 
 class Node:
@@ -101,6 +98,7 @@ class Node:
         self.dots = DotSource(runtime, name)
         self.incomplete = Incomplete(runtime, name, self.ring)
         self.records = Records(runtime, self.ring, self._has_forgotten, self.incomplete.lose)
+        self.starts = Starts(runtime, name, self.ring, self.calls, self._replaces_another)
         self.scrub = Scrub(runtime, self.records, self.ring.partitions)
         self.stillness = Stillness(runtime.clock)
         self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive, self.stillness)
@@ -225,6 +223,7 @@ class Node:
             Accept: self.voting.on_accept,
             Progress: self.changes.on_progress,
             AskHeld: self.changes.on_ask_held,
+            Began: self.starts.on_began,
             AskSweep: self.sweep.on_ask,
             DropTombstones: self.sweep.on_drop,
             **dict.fromkeys((Hello, Welcome, Proof, Moment), _ignore),  # between the links themselves
@@ -234,12 +233,10 @@ class Node:
         """Read what the disk holds and start the background work."""
         self.records.open()
         self.hints.open()
-        await self.dots.open()
+        is_new = self.dots.look()
         self.sweep.open()
-        self.incomplete.open(
-            is_replacement=self.dots.is_new and (self.config.founded or not self.ring.is_member)
-        )
-        await self.voting.open(lost_disk=self.config.founded and self.dots.is_new)
+        self.incomplete.open(is_replacement=is_new and (self.config.founded or not self.ring.is_member))
+        await self.voting.open(lost_disk=self.config.founded and is_new)
         self.spread.followers = [
             lambda: self.members.follow(node.name for node in self.ring.state.everybody),
             lambda: self.on_ring(self.ring.state),
@@ -249,6 +246,8 @@ class Node:
             self.sweep.follow_ring,
         ]
         self.spread.open(self.config)
+        await self.dots.open(is_confirmed=await self.starts.open(is_new=is_new))
+        self.runtime.spawn(self.starts.run(), "starts")
         self.runtime.spawn(self.swim.run(), "probes")
         self.runtime.spawn(self.hints.run(), "hints")
         self.runtime.spawn(self.exchange.run(), "exchange")
@@ -298,6 +297,13 @@ class Node:
         """A record was lost, damaged or not stored, and with it what it had covered: go on as another store."""
         self.stillness.disturb_all()
         self.dots.renew()
+
+    def _replaces_another(self) -> None:
+        """Nobody said that the cluster has run before, and yet a member has met an earlier store of this node."""
+        if not self.config.founded and self.ring.is_member:
+            self.runtime.log("replaces_a_lost_store", level="error")
+            self.incomplete.lose_all()
+            self.runtime.spawn(self.voting.lose_right(), "right to vote")
 
     async def close(self) -> None:
         """The last thing of a life that ends in order, when nobody can ask any more."""

@@ -112,6 +112,10 @@ class Random(Protocol):
     def shuffle(self, items: list[Any], /) -> None: ...
 
 
+def _no_other_disk(why: str) -> None:
+    raise RuntimeError(f"this runtime cannot begin anew: {why}")
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """The four doors, and how to start work of one's own.
@@ -119,6 +123,7 @@ class Runtime:
     spawn: runs a coroutine in the background under a name. An exception in it is a broken invariant: it ends the
     node loudly (the real world) or fails the run (simulation), it is never swallowed.
     log: writes one event with its facts to the node's log.
+    begin_anew: the disk must not be used (and why): end this life, set the disk aside, and begin one on an empty disk.
     """
 
     clock: Clock
@@ -127,3 +132,4 @@ class Runtime:
     random: Random
     spawn: Callable[[Coroutine[Any, Any, None], str], None]
     log: Callable[..., None]
+    begin_anew: Callable[[str], None] = _no_other_disk

@@ -110,8 +110,7 @@ class Voting:
         if ballots is not None:
             self._acceptor, self._votes_from = ballots.acceptor, ballots.votes_from
         elif lost_disk or known is not None:
-            self._votes_from = 2**53
-            await self._store_ballots()
+            await self.lose_right()
 
     def _stored(self, row: bytes) -> _Ballots | None:
         """What a row says; None if that cannot be: then the promises are as good as lost."""
@@ -132,6 +131,11 @@ class Voting:
     def may_vote(self) -> bool:
         """Whether this store's votes count on the present epoch."""
         return self._ring.epoch >= self._votes_from
+
+    async def lose_right(self) -> None:
+        """This store has replaced one whose promises are lost: its votes count again when it is told from when on."""
+        self._votes_from = 2**53
+        await self._store_ballots()
 
     async def grant_from(self, epoch: int) -> None:
         """From this epoch on its votes count."""

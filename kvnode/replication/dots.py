@@ -6,7 +6,8 @@ node's own sync is still running, and after a crash no dot is issued twice: the 
 A store goes on under its name only as long as it holds everything that it has written. A context that covers (S, 7)
 covers all that S wrote before; had S forgotten (S, 5) and its peers not, the next write of S would cover a sibling that
 nobody was shown. So whoever forgot, or cannot know (a crash before its own sync, a full disk, a damaged row), goes on
-under a fresh name. Only a life that ended in order hands its name on to the next.
+under a fresh name. Only a life that ended in order hands its name on to the next; and only if all members confirm that
+it was the last one (starts.py): an older folder that was put back ended in order too.
 """
 
 from __future__ import annotations
@@ -38,15 +39,24 @@ class DotSource:
         self.is_new = False
         self._last = 0
         self._reserved = 0
-        self._reserving = False
+        self._reserving = True  # whoever wants a dot before this store has its name waits for it
         self._used = False
         self._closed = False
 
-    async def open(self) -> None:
-        """Take up the name of a life that ended in order, or draw a fresh one; reserve the first block."""
+    def look(self) -> bool:
+        """Whether the data directory is empty: no store has had a name there."""
+        self.is_new = self._runtime.disk.get(_META, 0, _STORE_ID) is None
+        return self.is_new
+
+    async def open(self, *, is_confirmed: bool = True) -> None:
+        """Take up the name of a life that ended in order, or draw a fresh one; reserve the first block.
+
+        is_confirmed: it is known that no later life has used that name.
+        """
         disk = self._runtime.disk
-        self.is_new = disk.get(_META, 0, _STORE_ID) is None
-        name, reserved = self._name_to_keep(), disk.get(_META, 0, _RESERVED)
+        self.look()
+        name = self._name_to_keep() if is_confirmed else None
+        reserved = disk.get(_META, 0, _RESERVED)
         self.store = self._fresh_store_id() if name is None else name
         self._last = self._reserved = 0 if name is None or reserved is None else int(reserved[0])
         self._used = name is not None

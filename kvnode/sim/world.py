@@ -22,6 +22,7 @@ from kvnode.runtime import Cancellable, Runtime
 from kvnode.sim.disk import Platter, SimDisk
 from kvnode.sim.gate import Gate
 from kvnode.sim.network import SimDoor, SimNetwork, Trace
+from kvnode.storage.memory import Tables
 
 T = TypeVar("T")
 _EPOCH_MS = 1_700_000_000_000.0
@@ -157,7 +158,13 @@ class World:
             disk = SimDisk(self.platters[name], self.chance, gate, acknowledges_early=self.acknowledges_early)
             tasks: dict[asyncio.Task[Any], None] = {}
             runtime = Runtime(
-                clock, door, disk, self.chance, self._spawner(name, gate, tasks), self._logger(name)
+                clock,
+                door,
+                disk,
+                self.chance,
+                self._spawner(name, gate, tasks),
+                self._logger(name),
+                self._begin_anew(name),
             )
             life = _Life(Node(runtime, self.config, name), clock, gate, disk, door)
             life.tasks = tasks
@@ -189,6 +196,25 @@ class World:
         self.counts["crash"] += 1
         self.counts["crash that lost unsynced rows"] += lost > 0
         self.tell(f"{name} crashes, {lost} rows not yet synced")
+
+    async def stop(self, name: str) -> None:
+        """SIGTERM: the life ends in order, if nothing goes wrong with that."""
+        await self.command(name, lambda node: node.close())
+        if name in self.lives:
+            self.crash(name)
+            self.counts["stop in order"] += 1
+
+    def copy_disk(self, name: str) -> Tables:
+        """A backup of what a crash would leave at this moment."""
+        return self.platters[name].tables.copy()
+
+    def put_back(self, name: str, older: Tables) -> None:
+        """A dead node's folder is replaced by an older copy of it."""
+        assert name not in self.lives, f"{name} is running"
+        self.platters[name] = Platter()
+        self.platters[name].tables = older.copy()
+        self.counts["folder put back"] += 1
+        self.tell(f"{name} finds an older folder")
 
     def wipe(self, name: str) -> None:
         """A dead node's disk is lost."""
@@ -284,6 +310,20 @@ class World:
         return future.result()
 
     # --- for the runtime ----------------------------------------------------------------------------------
+
+    def _begin_anew(self, name: str) -> Callable[[str], None]:
+        def begin_anew(why: str) -> None:
+            self.tell(f"{name} begins anew: {why}")
+            self.counts["older folder noticed"] += 1
+            self.loop.call_soon(again)
+
+        def again() -> None:
+            if name in self.lives:
+                self.crash(name)
+                self.platters[name] = Platter()
+                self.loop.create_task(self.start(name), name=f"{name} begins anew")
+
+        return begin_anew
 
     def _spawner(
         self, name: str, gate: Gate, tasks: dict[asyncio.Task[Any], None]

@@ -84,7 +84,7 @@ class MemoryDisk(Tables):
         self.apply(rows)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        loop.call_soon(future.set_result, None)
+        loop.call_soon(_end, future)
         return future
 
     async def checkpoint(self) -> dict[str, Any]:
@@ -94,3 +94,9 @@ class MemoryDisk(Tables):
     def describe(self) -> dict[str, Any]:
         """See runtime.Disk."""
         return {}
+
+
+def _end(future: asyncio.Future[None]) -> None:
+    """Who waited for it may have been cancelled."""
+    if not future.done():
+        future.set_result(None)

@@ -171,8 +171,8 @@ class Rooms:
                 lambda event, name=name, **facts: self.events.append((name, event, facts)),
             )
             node = self.nodes[name] = Node(runtime, self.config, name)
+            self.wire.receivers[name] = node.on_message  # before it opens, as real ones
             await node.open()
-            self.wire.receivers[name] = node.on_message
         return self
 
     def stop(self, name: str) -> None:

@@ -50,6 +50,9 @@ def test_a_write_with_two_of_three_owners_dead_is_acknowledged_and_delivered_whe
         assert status == 503
         await rooms.start("node-2", "node-3")
         await rooms.until(lambda: all(rooms.nodes[n].records.durable(KV, key) for n in ("node-2", "node-3")))
+        await rooms.until(
+            lambda: rooms.nodes["node-3"].members.state("node-2") == "alive"
+        )  # else r=3 is refused
         status, got = await rooms.ask("node-3", Get(key, r=3))
         assert (status, got["value"], "sloppy" in got) == (200, "kept", False)
         await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
@@ -114,6 +117,9 @@ def test_a_sloppy_delete_reaches_the_owners_too(play: Play) -> None:
         assert (status, gone["sloppy"], gone["siblings"][0]["deleted"]) == (404, True, True)
         await rooms.start("node-2", "node-3")
         await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
+        await rooms.until(
+            lambda: rooms.nodes["node-2"].members.state("node-3") == "alive"
+        )  # else r=3 is refused
         assert (await rooms.ask("node-2", Get(key, r=3)))[0] == 404
 
     play(story, 5)

@@ -1,0 +1,184 @@
+"""Generations: each start of a node has a number of its own, which the other members remember for it.
+
+A folder cannot know that it has gone back in time (a backup put back, a snapshot of a virtual machine): everything in
+it is whole. The others can: at each start a node tells them its new generation, and those that its folder has seen
+before. Whoever remembers another one has met a later life of this node. Then this folder must not be used: it would
+issue dots again, answer for writes that it lacks, and bring back values whose tombstones were swept. It is set aside,
+and the node goes on as the replacement of a lost store (replication/incomplete.py).
+
+Generations are random, so that two lives that began from copies of one folder differ; and a folder has a number too.
+Who remembers another folder of this node, and has never been told of this one, remembers what this one replaces.
+
+Invariant: a generation is durable before anybody hears of it; a member has it on its disk before it says so.
+Must not live here: what becomes of the folder (Runtime.begin_anew).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from kvnode.bounds import Count, Id
+from kvnode.calls import Calls
+from kvnode.config import START_ASK_MS, START_GENERATIONS_MAX, START_TELL_PERIOD_MS, START_WAIT_MS
+from kvnode.messages import UNDECODABLE, Began, BeganAnswer
+from kvnode.ring import Placement
+from kvnode.runtime import Row, Runtime
+
+_META, _KEY, _PEER = "meta", "starts", "start-of/"
+
+
+class _Starts(msgspec.Struct, frozen=True, array_like=True):
+    """What a folder remembers of its starts. folder: its number; count: of all its starts; generations: the last ones,
+    oldest first; told: the members that have remembered one of them.
+    """
+
+    folder: Id
+    count: Count
+    generations: tuple[Id, ...]
+    told: tuple[str, ...]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Starts).decode
+_decode_peer = msgspec.msgpack.Decoder(tuple[Id, Id, bool]).decode
+"""(folder, generation, whether another folder of that node was remembered before)"""
+
+
+def _read(row: bytes) -> _Starts | None:
+    """What a row says; None if that cannot be: then this folder counts as one that nobody has been told of."""
+    try:
+        starts = _decode(row)
+    except UNDECODABLE:
+        return None
+    return starts if starts.generations else None
+
+
+def _read_peer(row: bytes) -> tuple[int | None, int | None, bool]:
+    """What a row says of a peer; nothing if that cannot be."""
+    try:
+        return _decode_peer(row)
+    except UNDECODABLE:
+        return None, None, False
+
+
+class Starts:
+    """Both sides of one node: it tells its starts, and remembers those of others.
+
+    on_replaces: called when this store, though it seemed to be the first of its node, turns out not to be.
+    count: how many starts this folder has seen. untold: the members that have not confirmed this one yet.
+    """
+
+    def __init__(
+        self, runtime: Runtime, node: str, ring: Placement, calls: Calls, on_replaces: Callable[[], None]
+    ) -> None:
+        self._runtime = runtime
+        self._node = node
+        self._ring = ring
+        self._calls = calls
+        self._on_replaces = on_replaces
+        self._starts = _Starts(0, 0, (), ())
+        self._is_new = False
+        self._is_stored = False
+        self._confirmed_by: set[str] = set()
+
+    @property
+    def count(self) -> int:
+        """How many starts this folder has seen."""
+        return self._starts.count
+
+    @property
+    def untold(self) -> list[str]:
+        """The other members that have not confirmed this start yet."""
+        return [name for name in self._ring.nodes if name != self._node and name not in self._confirmed_by]
+
+    # --- the side that starts -----------------------------------------------------------------------------
+
+    async def open(self, *, is_new: bool) -> bool:
+        """Begin a generation and tell it; True if every other member has confirmed in time that none is later.
+
+        A new store has nothing to confirm, and waits for nobody.
+        """
+        self._is_new = is_new
+        known = self._runtime.disk.get(_META, 0, _KEY)
+        draw = self._runtime.random.getrandbits
+        before = (None if known is None else _read(known[0])) or _Starts(draw(63), 0, (), ())
+        generations = (*before.generations, draw(63))[-START_GENERATIONS_MAX:]
+        self._starts = _Starts(before.folder, before.count + 1, generations, before.told)
+        await self._store()
+        if is_new or not self._is_stored:
+            return False
+        end_ms = self._runtime.clock.now_ms() + START_WAIT_MS
+        while self.untold and self._runtime.clock.now_ms() < end_ms:
+            await self._tell(self.untold, START_ASK_MS)
+        return not self.untold
+
+    async def run(self) -> None:
+        """Tell who has not heard yet, for ever: members come, and come back."""
+        while True:
+            if not self._is_stored:
+                await self._store()
+            if self.untold and self._is_stored:
+                await self._tell(self.untold, START_TELL_PERIOD_MS)
+            await self._runtime.clock.sleep_ms(START_TELL_PERIOD_MS * (0.5 + self._runtime.random.random()))
+
+    async def _tell(self, members: list[str], timeout_ms: float) -> None:
+        await asyncio.gather(*(self._tell_one(member, timeout_ms) for member in members))
+
+    async def _tell_one(self, member: str, timeout_ms: float) -> None:
+        """Tell one member; does not return if it remembers a later life of this node."""
+        folder, (*earlier, generation) = self._starts.folder, self._starts.generations
+        is_first = member not in self._starts.told
+        try:
+            answer = await self._calls.ask(
+                member, lambda id_: Began(id_, folder, generation, tuple(earlier), is_first), timeout_ms
+            )
+        except TimeoutError:
+            return
+        if not isinstance(answer, BeganAnswer):
+            return
+        if answer.knows_later_life or (answer.knows_other_folder and not is_first):
+            self._runtime.begin_anew(
+                f"the folder has gone back in time: {member} remembers a later start of {self._node}"
+            )
+            await asyncio.get_running_loop().create_future()  # this life is over
+        self._confirmed_by.add(member)
+        if is_first:
+            if answer.knows_other_folder and self._is_new:
+                self._on_replaces()
+            self._starts = msgspec.structs.replace(self._starts, told=(*self._starts.told, member))
+            await self._store()
+
+    async def _store(self) -> None:
+        try:
+            await self._runtime.disk.commit([Row(_META, 0, _KEY, _encode(self._starts))])
+            self._is_stored = True
+        except OSError as error:  # the disk is full: what this folder may forget must not be told to anybody
+            self._runtime.log("start_not_stored", level="error", error=str(error))
+
+    # --- the side that remembers --------------------------------------------------------------------------
+
+    def on_began(self, peer: str, question: Began) -> None:
+        """Remember a peer's generation, unless a later one is remembered; say so once it is durable."""
+        if peer not in self._ring.known and self._ring.state.left_in(peer) is None:
+            return
+        disk, key = self._runtime.disk, _PEER + peer
+        known = disk.get(_META, 0, key)
+        folder, generation, replaced = (None, None, False) if known is None else _read_peer(known[0])
+        is_other = folder not in (None, question.folder)
+        replaces = (is_other or replaced) and question.is_first  # the first answer may have been lost
+        is_later = folder == question.folder and generation not in (question.generation, *question.earlier)
+        answer = BeganAnswer(question.id, is_later, is_other or replaces)
+        if is_later or (is_other and not question.is_first):
+            self._runtime.network.send(peer, answer)
+            return
+
+        def durable(future: asyncio.Future[None]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                self._runtime.network.send(peer, answer)
+
+        now = (question.folder, question.generation, replaces)
+        rows = [] if (folder, generation, replaced) == now else [Row(_META, 0, key, _encode(now))]
+        disk.commit(rows).add_done_callback(durable)
