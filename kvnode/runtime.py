@@ -64,7 +64,8 @@ ANY: LowBits = (0, (0,))
 ROWS_DROPPED = "rows-dropped"
 """The row of table `meta`, partition 0, in which a disk says that it has dropped rows which it could not read.
 
-Whoever counted on them deletes it, together with what follows from that.
+Its record is a JSON list of their partitions; -1 stands for one that could not be read either. Whoever counted on them
+deletes it once the conclusions are durable.
 """
 
 

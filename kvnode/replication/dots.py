@@ -122,7 +122,6 @@ class DotSource:
                     Row(_META, 0, _STORE_ID, store.encode()),
                     Row(_META, 0, _RESERVED, str(bound).encode()),
                     Row(_META, 0, _CLOSED, None),
-                    Row(_META, 0, ROWS_DROPPED, None),
                 ]
             )
         except OSError as error:

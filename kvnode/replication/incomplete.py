@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from kvnode.replication.packed import pack_places, unpack_places
 from kvnode.ring import Placement
-from kvnode.runtime import Row, Runtime
+from kvnode.runtime import ROWS_DROPPED, Row, Runtime
 
 _META, _KEY = "meta", "incomplete"
 
@@ -48,6 +50,20 @@ class Incomplete:
             self._partitions = set(unpack_places(known[0], self._ring.partitions))
         elif is_replacement:
             self.lose_all()
+        self._lose_dropped()
+
+    def _lose_dropped(self) -> None:
+        """The disk has dropped rows that it could not read: here it is known of which partitions."""
+        dropped = self._runtime.disk.get(_META, 0, ROWS_DROPPED)
+        if dropped is None:
+            return
+        partitions = msgspec.json.decode(dropped[0], type=list[int])
+        if all(0 <= partition < self._ring.partitions for partition in partitions):
+            for partition in partitions:
+                self.lose(partition)
+        else:
+            self.lose_all()
+        self._runtime.disk.commit([Row(_META, 0, ROWS_DROPPED, None)])
 
     def lose_all(self) -> None:
         """This store replaces one that is lost."""

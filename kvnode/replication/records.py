@@ -214,9 +214,10 @@ class Records:
         rows = self._disk.scan(_TABLE, partition, after=after, limit=limit)
         for row in rows:
             assert row.record is not None
-            is_at_home = self._ring.partition_of(row.key.partition("/")[2]) == partition
-            if not is_at_home or not is_whole(row.key, row.record, row.checksum):
+            home = self._ring.partition_of(row.key.partition("/")[2])
+            if home != partition or not is_whole(row.key, row.record, row.checksum):
                 self._refuse_corrupt(partition, row.key, row.checksum)
+                self._on_lost(home)  # which is another one if it was the partition that was damaged
         return len(rows), rows[-1].key if rows else None
 
     def _refuse_corrupt(self, partition: int, disk_key: str, known: int) -> None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from sqlite3 import Connection
 
+import msgspec
+
 from kvnode.checksum import checksum
 from kvnode.runtime import ROWS_DROPPED, Row
 
@@ -26,6 +28,7 @@ _NO_ROW = (
     " or typeof(record)<>'blob' or typeof(checksum)<>'integer' or instr(cast(key as blob), x'00')"
     " or (key glob '*[^ -~]*' and not is_utf8(cast(key as blob)))"
 )
+_PARTITION = f"iif(typeof(partition)='integer' and partition between 0 and {_PARTITION_MAX}, partition, -1)"
 _SHOWN_MAX = 5
 
 
@@ -44,7 +47,7 @@ def drop_what_is_no_row(database: Connection) -> list[str]:
     """
     database.create_function("is_utf8", 1, _is_utf8, deterministic=True)
     told: list[str] = []
-    count = 0
+    partitions: set[int] = set()
     database.execute("begin")
     for table in ("records", "hints"):
         found = database.execute(
@@ -52,10 +55,13 @@ def drop_what_is_no_row(database: Connection) -> list[str]:
             f" limit {_SHOWN_MAX}"
         ).fetchall()
         if found:
-            count += database.execute(f"delete from {table} where {_NO_ROW}").rowcount
+            if table == "records":  # who lacks a hint lacks nothing of its own
+                places = database.execute(f"select distinct {_PARTITION} from {table} where {_NO_ROW}")
+                partitions = {partition for (partition,) in places}
+            database.execute(f"delete from {table} where {_NO_ROW}")
             told += (f"{table}: partition {partition}, key {key}" for partition, key in found)
-    if count:
-        record = str(count).encode()
+    if partitions:
+        record = msgspec.json.encode(sorted(partitions))
         row = (0, ROWS_DROPPED, record, checksum(ROWS_DROPPED, record))
         database.execute("insert or replace into meta values (?,?,?,?)", row)
     database.execute("commit")
