@@ -108,8 +108,12 @@ class Coordinator:
         audience = self._audience("W", request.key, request.w, sloppy=request.sloppy)
         stands_in = self.node in audience.stand_ins
         latest = self.hints.kept if stands_in else self._records.latest
+        is_plain_delete = request.value is None and request.context is None
+        elsewhere = await self._held_by_quorum(request, audience, cause) if is_plain_delete else None
         dot, known = await self._next_dot(audience, latest, KV, request.key)
         held = KVS.empty if known is None else KVS.decode(known)
+        if elsewhere is not None:
+            held = held.merge(KVS.decode(elsewhere))
         if stands_in:
             dot = self._stand_in_dots.next(request.key, held)
         context = request.context
@@ -134,9 +138,8 @@ class Coordinator:
         acknowledged_by, stand_ins = await self._write(
             KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy
         )
-        is_all = (
-            len(siblings.versions) == 1 and not context.dots
-        )  # then that is the version's own clock as well
+        # If it is alone, that is the version's own clock as well.
+        is_all = len(siblings.versions) == 1 and not context.dots
         clock = seen.vector if is_all else version.clock
         return PutAnswer(
             key=request.key,
@@ -153,6 +156,14 @@ class Coordinator:
             **(sloppy_extra(stand_ins, acknowledged_by) if request.sloppy else {}),
         )
 
+    async def _held_by_quorum(self, request: Put, audience: Audience, cause: int) -> bytes | None:
+        """What a DELETE without a context deletes, since this node may have missed a write: what as many replicas hold
+
+        as must acknowledge it. So it fails no more often than the write, and covers what the same w > N/2 acknowledged.
+        """
+        found = await self._read(KV, request.key, audience.need, cause, False, sloppy=request.sloppy)
+        return found.record
+
     async def _next_dot(
         self, audience: Audience, latest: Callable[[str, str], bytes | None], kind: str, key: str
     ) -> tuple[Dot, bytes | None]:
@@ -160,9 +171,7 @@ class Coordinator:
         try:
             while True:
                 dot = await self._dots.next()
-                known = latest(
-                    kind, key
-                )  # may find a damaged row: then the store is another one from here on
+                known = latest(kind, key)  # may find a damaged row: then the store is another one
                 if dot.store == self._dots.store:
                     return dot, known
         except NoDots as error:
