@@ -93,6 +93,10 @@ LISTING_ROWS = 256  # looked at for GET /keys in one step: about a millisecond
 SCAN_BYTES = 1024 * 1024  # when a scan has read so much, it ends early
 SCRUB_ROWS = 100  # in one step
 SWEEP_ROWS = 200
+PAST_STORES_KEPT = (
+    16  # of which no member is one any more, in the context of a key, before they are taken away
+)
+PRUNED_KEYS_MAX, PRUNED_STORES_MAX = 1024, 512  # remembered of what was taken away last, and of each key
 SWEEP_COUNT_MAX = 8192  # tombstones that one round of a node looks after; the others wait for the next
 JOINER_ASKED_MAX = 3
 DOT_BLOCK = 4096  # dots reserved durably at once

@@ -127,10 +127,12 @@ class Node:
             is_alive=self._is_alive,
             hints_in=self.hints.count_in,
             is_left_over=lambda partition: self.drop.is_left_over(partition),
+            store=lambda: self.dots.store,
             is_refilling=lambda: bool(self.incomplete.held),
             refuse_other_epoch=refuse,
             message_age_ms_max=config.upkeep.message_age_s_max * 1000.0,
         )
+        self.coordinator.strip = self.sweep.pruning.strip
         late = self.sweep.why_too_late
         self.exchange = Exchange(
             runtime,

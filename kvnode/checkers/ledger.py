@@ -10,6 +10,10 @@ That hole in plain version vectors is what dots are for (Preguiça et al., "Dott
 section 3). A past is a vector and, beside it, single dots. Where it is not told, the vector clock stands
 for it with its own entry one less than the dot, which is what a put without a context means.
 
+A past may have been relieved of old stores (versions.FORGOTTEN). Then it does not say whether it covered a dot of such
+a store; the ledger does not guess: what it cannot judge makes its verdict unknown. It happens only where the write that
+covered it was itself never answered, and its key has outlived a dozen crashes since.
+
 An acknowledged delete is lost if something is there again that it had seen: its tombstone itself may have
 been swept. So may that of a delete that is at risk, or whose outcome is not known; where there was one, a put
 that is missing may have been deleted by it, and is not held against the database.
@@ -31,6 +35,7 @@ from typing import Any, NamedTuple
 
 from kvnode.checkers.verdict import Status, Verdict, shortened
 from kvnode.versions.dots import Dot
+from kvnode.versions.vectors import FORGOTTEN
 
 CLAIM = "no acknowledged write was lost"
 
@@ -107,6 +112,7 @@ class _Findings:
     lost_safe: int = 0
     lost_at_risk: int = 0
     unread: int = 0
+    unjudged: int = 0
     counters_checked: int = 0
     counters_wrong: int = 0
     evidence: list[str] = field(default_factory=list)
@@ -126,6 +132,9 @@ class Ledger:
         self.indefinite = 0
         self.at_risk = 0
         self.forgotten = 0  # puts for which a later put answers
+        self.unjudged = (
+            0  # in the last check: what may have been covered by a past that was relieved of its store
+        )
         self._puts: dict[str, dict[Dot, _Put]] = {}
         self._maybe_deleted: set[str] = set()
         self._counters: dict[str, dict[str, _Actor]] = {}
@@ -233,11 +242,12 @@ class Ledger:
             self._check_key(key, kv_reads.get(key), findings)
         for key in self.counters:
             self._check_counter(key, (counter_reads or {}).get(key), findings)
+        self.unjudged = findings.unjudged
         acknowledged = self.acknowledged_puts + self.acknowledged_counter_updates
         status: Status
         if findings.lost_safe or findings.counters_wrong:
             status = "violated"
-        elif findings.unread or not acknowledged:
+        elif findings.unread or findings.unjudged or not acknowledged:
             status = "unknown"
         else:
             status = "at risk" if self.at_risk else "ok"
@@ -285,6 +295,12 @@ class Ledger:
             if put.deleted and not any(_covers(put.past, other) for other in held):
                 continue  # the tombstone was swept; what it said still holds
             if key in self._maybe_deleted:
+                continue
+            if any(_may_have_covered(past, dot) for past in held.values()):
+                findings.unjudged += 1
+                findings.evidence.append(
+                    f"{key!r}: {dot}, of a store that the context read does not name any more"
+                )
                 continue
             if put.safe:
                 findings.lost_safe += 1
@@ -338,6 +354,11 @@ def _past(
 
 def _covers(past: _Past, dot: Dot) -> bool:
     return past.vector.get(dot.store, 0) >= dot.counter or dot in past.dots
+
+
+def _may_have_covered(past: _Past, dot: Dot) -> bool:
+    """Whether the past was relieved of stores, and this one may be among them."""
+    return FORGOTTEN in past.vector and dot.store not in past.vector
 
 
 def _most(one: Totals, other: Totals) -> Totals:

@@ -133,6 +133,7 @@ class Views:
                 "swept_total": node.sweep.swept_count,
                 "dropped_total": node.sweep.dropped_count,
                 "remaining": node.sweep.remaining,
+                "context_entries_pruned_total": node.sweep.pruning.pruned_count,
                 "reasons": node.sweep.reasons,
             },
             "messages_refused_total": self._network.refused_count,

@@ -18,7 +18,7 @@ import msgspec
 from kvnode.checksum import checksum
 from kvnode.messages import KV
 from kvnode.replication.kinds import COUNTERS as COUNTERS
-from kvnode.replication.kinds import KINDS, is_shown, is_tombstone, is_whole
+from kvnode.replication.kinds import KINDS, is_shown, is_whole
 from kvnode.replication.kinds import KVS as KVS
 from kvnode.replication.kinds import encode_state as encode_state
 from kvnode.replication.kinds import merge_records as merge_records
@@ -146,18 +146,16 @@ class Records:
         found = self._disk.checksums(_TABLE, partition, low_bits=(bits, tuple(leaves)))
         return {known: disk_key for _, disk_key, known in found if known not in refused}
 
-    def tombstones(
-        self, partition: int, after: str, limit: int
-    ) -> tuple[list[tuple[str, int]], int, str | None]:
-        """Among the next values of a partition those that say nothing but "deleted": (disk key, checksum) each.
-
-        Then how many were looked at, and the key to go on after (None: that was the last).
-        """
+    def values_in(self, partition: int, after: str, limit: int) -> tuple[list[Row], str | None]:
+        """The next values of a partition, tombstones too, and the key to go on after (None: that was the last)."""
         start = max(after, f"{KV}/")
         rows = self._disk.scan(_TABLE, partition, after=start, limit=limit)
         values = [row for row in rows if row.key.startswith(f"{KV}/")]
-        found = [(row.key, row.checksum) for row in values if is_tombstone(row)]
-        return found, len(rows), values[-1].key if values else None
+        return values, values[-1].key if values else None
+
+    def synced(self) -> Future[None]:
+        """Resolves when all that was written so far is durable; OSError if it cannot be."""
+        return self._disk.commit([])
 
     def holds(self, partition: int, disk_key: str, known: int) -> bool:
         """Whether a record is held, durably, that has this checksum."""

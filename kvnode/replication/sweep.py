@@ -20,6 +20,9 @@ Time is measured by each node on its own clock, as the length of a silence; cloc
 member when this was asked may come back with older values: what it offers is refused if something was swept since it
 left (`why_too_late`). A store that replaces another learns from those that refill it how far that has come.
 
+By the same proof contexts are relieved of stores that are nobody's any more (pruning.py). For them 2. is: every owner
+holds, durably, no version of that store, and one that covers all that the store wrote. So none can come back there.
+
 (Riak calls such a sweep "reaping" and leaves its safety to the operator; Cassandra's gc_grace_seconds assumes that a
 repair has been run in time. Almeida et al. 2018, "Scalable and accurate causality tracking for eventually consistent
 stores", section 5, strips in the same cases.)
@@ -29,7 +32,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from kvnode.calls import Calls
@@ -46,14 +48,18 @@ from kvnode.messages import (
     TOO_LATE,
     AskSweep,
     DropTombstones,
+    Prunable,
     Refused,
     Stored,
+    Sweepable,
     SweepAnswer,
-    Tombstone,
 )
+from kvnode.replication.kinds import is_tombstone
 from kvnode.replication.pace import Pace, Share, slowly
+from kvnode.replication.pruning import Pruning, is_prunable, is_tombstone_of, of_others, parted
 from kvnode.replication.records import Records
 from kvnode.replication.stillness import Stillness
+from kvnode.replication.survey import Survey
 from kvnode.ring import STABLE, Placement
 from kvnode.runtime import Row, Runtime
 
@@ -65,25 +71,12 @@ class _NotNow(Exception):
     """No tombstone can go at the moment; the message says why."""
 
 
-@dataclass
-class _Survey:
-    """What all members said of some tombstones. held: those that every owner holds.
-
-    began_ms, ended_ms: on the sweeper's clock. quiet_ms: the shortest silence about each partition. oldest_ms: the
-    age of the oldest request at any member.
-    """
-
-    began_ms: float
-    ended_ms: float
-    held: list[Tombstone]
-    quiet_ms: dict[int, float]
-    oldest_ms: float
-
-
 class Sweep:
     """Both sides of one node: it sweeps the partitions of which it is the first owner, and answers who sweeps others.
 
-    hints_in, is_left_over: how many hints of a partition are here, and whether something of it that belongs to others.
+    store: tells the store id that this node writes under. hints_in, is_left_over: how many hints of a partition are
+    here, and whether something of it that belongs to others.
+    swept_epoch: the last in which this store, or one that it was filled from, dropped a tombstone.
     swept_count: tombstones that went from all owners by this node's word; dropped_count: records dropped here.
     reasons: why tombstones were left in the last round, and how many for each reason.
     """
@@ -101,6 +94,7 @@ class Sweep:
         hints_in: Callable[[int], int],
         is_left_over: Callable[[int], bool],
         is_refilling: Callable[[], bool],
+        store: Callable[[], str],
         refuse_other_epoch: Callable[[str, int, int], bool],
         message_age_ms_max: float,
     ) -> None:
@@ -114,11 +108,11 @@ class Sweep:
         self._hints_in = hints_in
         self._is_left_over = is_left_over
         self._is_refilling = is_refilling
+        self._store = store
+        self.pruning = Pruning(records)
         self._refuse_other_epoch = refuse_other_epoch
         self._message_age_ms_max = message_age_ms_max
-        self.swept_epoch = (
-            0  # the last in which this store, or one that it was filled from, dropped a tombstone
-        )
+        self.swept_epoch = 0
         self.swept_count = 0
         self.dropped_count = 0
         self.remaining = 0
@@ -127,7 +121,7 @@ class Sweep:
     def open(self) -> None:
         """Read in which epoch a tombstone was dropped last."""
         known = self._runtime.disk.get(_META, 0, _KEY)
-        self.swept_epoch = 0 if known is None else int(known[0])
+        self.swept_epoch = 0 if known is None else _epoch_of(known[0])
 
     def follow_ring(self) -> None:
         """The ring has changed: what is under way may be older than this node knows."""
@@ -144,38 +138,56 @@ class Sweep:
     async def once(self, share: Share = slowly) -> dict[str, Any]:
         """One round over the partitions of which this node is the first owner: what became of their tombstones."""
         self.reasons = {}
-        found = await self._find(share)
-        self.remaining = len(found)
-        batches = [found[i : i + BATCH_RECORDS_MAX] for i in range(0, len(found), BATCH_RECORDS_MAX)]
-        swept = sum(await asyncio.gather(*(self._try(batch) for batch in batches)))
+        tombstones, overgrown = await self._find(share)
+        self.remaining = len(tombstones)
+        prunable = await self._of_past_stores(overgrown) if overgrown else []
+        swept, pruned = await asyncio.gather(self._try_all(tombstones), self._try_all(prunable))
+        self.remaining -= swept
         self.swept_count += swept
-        if swept:
-            self._runtime.log("swept", tombstones=swept, remaining=self.remaining)
-        return {"swept": swept, "remaining": self.remaining, "reasons": dict(sorted(self.reasons.items()))}
+        if swept or pruned:
+            self._runtime.log("swept", tombstones=swept, remaining=self.remaining, contexts=pruned)
+        result = {"swept": swept, "remaining": self.remaining, "reasons": dict(sorted(self.reasons.items()))}
+        return result | ({"contexts_pruned": pruned} if prunable else {})
 
-    async def _find(self, share: Share) -> list[Tombstone]:
-        """The tombstones of the partitions that this node sweeps, found a few rows at a time."""
-        found: list[Tombstone] = []
+    async def _find(self, share: Share) -> tuple[list[Sweepable], list[Prunable]]:
+        """The tombstones of the partitions that this node sweeps, and what speaks of too many stores."""
+        found: list[Sweepable] = []
+        overgrown: list[Prunable] = []
         pace = Pace(self._runtime.clock, SWEEP_ROWS, share)
         for partition, owners in enumerate(self._ring.preference_lists):
             after: str | None = "" if owners[0] == self._node else None
             while after is not None and len(found) < SWEEP_COUNT_MAX:
                 await pace.rest()
-                tombstones, count, after = self._records.tombstones(partition, after, pace.room)
-                found += [(partition, key, known) for key, known in tombstones]
-                pace.room -= count
-        return found
+                rows, after = self._records.values_in(partition, after, pace.room)
+                pace.room -= len(rows)
+                for row in rows:
+                    if is_tombstone(row):
+                        found.append((partition, row.key, row.checksum))
+                    elif len(overgrown) < BATCH_RECORDS_MAX and (events := self.pruning.past_events(row)):
+                        overgrown.append((partition, row.key, tuple(sorted(events.items()))))
+        return found, overgrown
 
-    async def _try(self, batch: list[Tombstone]) -> int:
+    async def _of_past_stores(self, overgrown: list[Prunable]) -> list[Sweepable]:
+        """Of these the events of stores that no member is any more."""
         try:
-            gone = await self._sweep(batch)
+            present = (await self._survey([])).stores
+        except _NotNow as error:
+            self._leave(len(overgrown), str(error))
+            return []
+        return of_others(overgrown, present)
+
+    async def _try_all(self, found: list[Sweepable]) -> int:
+        batches = [found[i : i + BATCH_RECORDS_MAX] for i in range(0, len(found), BATCH_RECORDS_MAX)]
+        return sum(await asyncio.gather(*(self._try(batch) for batch in batches)))
+
+    async def _try(self, batch: list[Sweepable]) -> int:
+        try:
+            return await self._sweep(batch)
         except _NotNow as error:
             self._leave(len(batch), str(error))
             return 0
-        self.remaining -= gone
-        return gone
 
-    async def _sweep(self, batch: list[Tombstone]) -> int:
+    async def _sweep(self, batch: list[Sweepable]) -> int:
         """Ask, wait, ask again and drop, as the rule above has it; how many went."""
         agreed = await self._survey(batch)
         held = self._without(agreed.held, agreed, 0.0)
@@ -188,13 +200,13 @@ class Sweep:
         last = await self._survey(held)
         return await self._drop(self._without(last.held, last, last.ended_ms - over.ended_ms))
 
-    def _without(self, held: list[Tombstone], survey: _Survey, silence_ms: float) -> list[Tombstone]:
+    def _without(self, held: list[Sweepable], survey: Survey, silence_ms: float) -> list[Sweepable]:
         """Those whose partitions were quiet for longer than this everywhere."""
         quiet = [each for each in held if survey.quiet_ms[each[0]] > silence_ms]
         self._leave(len(held) - len(quiet), "a hint, a hand-over or a restart in the last moments")
         return quiet
 
-    async def _until_older_requests_are_over(self, held: list[Tombstone], agreed: _Survey) -> _Survey:
+    async def _until_older_requests_are_over(self, held: list[Sweepable], agreed: Survey) -> Survey:
         """The first survey of which every member says: the oldest request here began after they had agreed."""
         end_ms = agreed.ended_ms + 2 * REQUEST_TIMEOUT_MS + SWEEP_POLL_MS
         while True:
@@ -205,14 +217,14 @@ class Sweep:
                 raise _NotNow("a request from before is still under way")
             await self._runtime.clock.sleep_ms(SWEEP_POLL_MS)
 
-    async def _survey(self, batch: list[Tombstone]) -> _Survey:
+    async def _survey(self, batch: list[Sweepable]) -> Survey:
         """Ask every member, this node included, one after the other. Raises _NotNow."""
         epoch = self._ring.epoch
         if not self._is_settled(epoch):
             raise _NotNow(self._ring.state.change or "the ring has only just changed")
         clock, began_ms = self._runtime.clock, self._runtime.clock.now_ms()
-        survey = _Survey(began_ms, began_ms, list(batch), {}, 0.0)
-        lacked: dict[Tombstone, str] = {}
+        survey = Survey(began_ms, began_ms, list(batch), {}, 0.0)
+        lacked: dict[Sweepable, str] = {}
         for member in self._ring.nodes:
             answer = await self._ask(member, epoch, tuple(batch))
             for index in answer.lacking:
@@ -220,21 +232,25 @@ class Sweep:
             for partition, quiet_ms in answer.quiet_ms:
                 survey.quiet_ms[partition] = min(quiet_ms, survey.quiet_ms.get(partition, quiet_ms))
             survey.oldest_ms = max(survey.oldest_ms, answer.oldest_ms)
+            survey.stores.add(answer.store)
         survey.ended_ms = clock.now_ms()
-        for member in lacked.values():
-            self._leave(1, f"{member} does not hold just this tombstone")
+        for each, member in lacked.items():
+            what = (
+                "just this tombstone" if is_tombstone_of(each) else "what covers all that these stores wrote"
+            )
+            self._leave(1, f"{member} does not hold {what}")
         survey.held = [each for each in batch if each not in lacked]
         if {partition for partition, _, _ in batch} - survey.quiet_ms.keys():
             raise _NotNow("a member did not answer as expected")
         return survey
 
-    async def _ask(self, member: str, epoch: int, batch: tuple[Tombstone, ...]) -> SweepAnswer:
+    async def _ask(self, member: str, epoch: int, batch: tuple[Sweepable, ...]) -> SweepAnswer:
         if member == self._node:
             return await self._own_answer(batch)
         if not self._is_alive(member):
             raise _NotNow(f"{member} is not alive")
         try:
-            answer = await self._calls.ask(member, lambda id_: AskSweep(id_, epoch, batch))
+            answer = await self._calls.ask(member, lambda id_: AskSweep(id_, epoch, *parted(batch)))
         except TimeoutError:
             raise _NotNow(f"{member} did not answer") from None
         if not isinstance(answer, SweepAnswer) or any(not 0 <= i < len(batch) for i in answer.lacking):
@@ -242,13 +258,13 @@ class Sweep:
             raise _NotNow(f"{member}: {why}")
         return answer
 
-    async def _own_answer(self, batch: tuple[Tombstone, ...]) -> SweepAnswer:
+    async def _own_answer(self, batch: tuple[Sweepable, ...]) -> SweepAnswer:
         try:
             return await self._answer(0, batch)
         except OSError:
             raise _NotNow(f"{self._node} cannot write to its disk") from None
 
-    async def _drop(self, batch: list[Tombstone]) -> int:
+    async def _drop(self, batch: list[Sweepable]) -> int:
         """Tell every owner at once: an exchange in between would give some of them back."""
         if batch:
             epoch, members = self._ring.epoch, self._ring.nodes  # the ring may change meanwhile
@@ -258,7 +274,7 @@ class Sweep:
                 raise _NotNow(f"{', '.join(missed)} did not drop what it was told to")
         return len(batch)
 
-    async def _tell(self, member: str, epoch: int, batch: list[Tombstone]) -> bool:
+    async def _tell(self, member: str, epoch: int, batch: list[Sweepable]) -> bool:
         """Tell one owner what it owns of these, again if it does not answer; whether it has dropped them."""
         owned = tuple(each for each in batch if member in self._ring.preference_lists[each[0]])
         for _ in range(_ATTEMPTS_MAX):
@@ -268,12 +284,12 @@ class Sweep:
             return False
         return self._ring.epoch == epoch
 
-    async def _told(self, member: str, epoch: int, owned: tuple[Tombstone, ...]) -> bool:
+    async def _told(self, member: str, epoch: int, owned: tuple[Sweepable, ...]) -> bool:
         try:
             if member == self._node:
                 await self._let_go(owned)
                 return True
-            answer = await self._calls.ask(member, lambda id_: DropTombstones(id_, epoch, owned))
+            answer = await self._calls.ask(member, lambda id_: DropTombstones(id_, epoch, *parted(owned)))
         except (TimeoutError, OSError):
             return False
         return isinstance(answer, Stored)
@@ -291,7 +307,7 @@ class Sweep:
 
     async def _answer_ask(self, peer: str, question: AskSweep) -> None:
         try:
-            answer = await self._answer(question.id, question.tombstones)
+            answer = await self._answer(question.id, (*question.tombstones, *question.prunable))
         except OSError:
             return  # the disk is full: the tombstones stay
         self._runtime.network.send(peer, answer)
@@ -303,7 +319,7 @@ class Sweep:
 
     async def _answer_drop(self, peer: str, question: DropTombstones) -> None:
         try:
-            await self._let_go(question.tombstones)
+            await self._let_go((*question.tombstones, *question.prunable))
         except OSError:
             return  # the disk is full: it will be asked again
         self._runtime.network.send(peer, Stored(question.id))
@@ -332,10 +348,11 @@ class Sweep:
         ring = self._ring
         return ring.epoch == ring.settled_epoch == epoch and ring.state.phase == STABLE and ring.is_member
 
-    async def _answer(self, id_: int, tombstones: tuple[Tombstone, ...]) -> SweepAnswer:
+    async def _answer(self, id_: int, batch: tuple[Sweepable, ...]) -> SweepAnswer:
         """What is so here at this moment; returned once it survives a crash. OSError if it cannot be made durable."""
         lacking, quiet_ms = [], dict[int, float]()
-        for index, (partition, key, known) in enumerate(tombstones):
+        for index, each in enumerate(batch):
+            partition = each[0]
             if not 0 <= partition < self._ring.partitions:  # bytes from a peer may say anything
                 lacking.append(index)
                 continue
@@ -343,16 +360,24 @@ class Sweep:
                 disturbed = self._hints_in(partition) or self._is_left_over(partition)
                 quiet_ms[partition] = 0.0 if disturbed else self._stillness.quiet_ms(partition)
             owns = self._node in self._ring.preference_lists[partition]
-            if owns and not self._records.holds(partition, key, known):
+            if owns and not self._holds(each):
                 lacking.append(index)
         now_ms = self._runtime.clock.now_ms()
         oldest_ms = next((now_ms - round_.started_ms for round_ in self._calls.rounds), 0.0)
         await self._runtime.disk.commit([])
-        return SweepAnswer(id_, tuple(lacking), tuple(quiet_ms.items()), oldest_ms)
+        return SweepAnswer(id_, tuple(lacking), tuple(quiet_ms.items()), oldest_ms, self._store())
 
-    async def _let_go(self, tombstones: tuple[Tombstone, ...]) -> None:
+    def _holds(self, each: Sweepable) -> bool:
+        if is_tombstone_of(each):
+            return self._records.holds(*each)
+        return is_prunable(each) and self.pruning.may_go(each[1], each[2])
+
+    async def _let_go(self, batch: tuple[Sweepable, ...]) -> None:
         """Forget these, each only as it was. That something was swept in this epoch is remembered no later."""
         self.heard_swept(self._ring.epoch)
+        tombstones, prunable = parted(batch)
+        if prunable:
+            await self.pruning.prune(prunable)
         by_partition: dict[int, dict[str, int]] = {}
         for partition, key, known in tombstones:
             if 0 <= partition < self._ring.partitions:
@@ -361,3 +386,8 @@ class Sweep:
         for partition, rows in by_partition.items():
             await self._records.drop(partition, rows)
         self.dropped_count += max(0, before - self._records.row_count)
+
+
+def _epoch_of(row: bytes) -> int:
+    """What was remembered; of what cannot be read the safe side: nothing from before is listened to."""
+    return int(row) if row.isdigit() and len(row) <= 16 else 2**53

@@ -16,6 +16,7 @@ from kvnode.replication.dots import DotSource
 from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
 from kvnode.replication.lived import LivedTime
+from kvnode.replication.pruning import is_tombstone_of, of_others
 from kvnode.replication.sweep import Sweep
 from kvnode.ring import RingState
 from kvnode.runtime import Row
@@ -31,6 +32,7 @@ BUGS = {
     "adopt-blindly": "a replica takes what it is sent for the whole truth instead of merging it",
     "sweep-early": "a tombstone is dropped by whoever can be reached, without asking whether anybody holds less",
     "believe-anything": "a node believes every epoch, ring, incarnation and ballot that it is told",
+    "prune-unproven": "a context is relieved of past stores without asking whether a write of theirs is left",
     "move-nothing": "a pending owner is taken for ready at once, and a former owner offers nothing before it deletes",
 }
 OF_MOVES = frozenset({"move-nothing"})
@@ -81,6 +83,12 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
             mock.patch.object(voting, "is_jump", lambda *_: False),
         ):
             yield
+    elif bug == "prune-unproven":
+        with (
+            mock.patch.object(Sweep, "_of_past_stores", _past_for_all_it_knows),
+            mock.patch.object(Sweep, "_sweep", _prune_unasked),
+        ):
+            yield
     elif bug == "move-nothing":
         with (
             mock.patch.object(Changes, "_is_ready", lambda *_: True),
@@ -107,6 +115,17 @@ async def _sweep_unasked(self: Any, batch: list[Any]) -> int:
     return len(batch)
 
 
+async def _past_for_all_it_knows(self: Any, overgrown: Any) -> list[Any]:
+    return of_others(overgrown, {self._store()})
+
+
+_sweep = Sweep._sweep
+
+
+async def _prune_unasked(self: Any, batch: list[Any]) -> int:
+    return await (_sweep if is_tombstone_of(batch[0]) else _sweep_unasked)(self, batch)
+
+
 def _keep_the_name(self: Any) -> str | None:
     known = self._runtime.disk.get("meta", 0, "store-id")
     return None if known is None else known[0].decode()
@@ -130,8 +149,8 @@ def only_hints(node: Node) -> None:
     async def none_differed(peer: str) -> int:
         return 0
 
-    async def nothing_found(share: Any) -> list[Any]:
-        return []
+    async def nothing_found(share: Any) -> tuple[list[Any], list[Any]]:
+        return [], []
 
     node.sweep._find = nothing_found  # type: ignore[method-assign]
     node.exchange.run = nothing  # type: ignore[method-assign]

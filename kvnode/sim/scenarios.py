@@ -164,6 +164,7 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
         counts["read repair"] += node.coordinator.read_repair_count
         counts["request forwarded"] += node.serving.forwarded_count
         counts["record let go"] += node.drop.dropped_count
+        counts["context entry pruned"] += node.sweep.pruning.pruned_count
     counts["ring of another epoch"] = 0 if world.ring is None else world.ring.epoch - 1
     return Report(
         seed=seed,

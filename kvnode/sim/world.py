@@ -168,6 +168,7 @@ class World:
             )
             life = _Life(Node(runtime, self.config, name), clock, gate, disk, door)
             life.tasks = tasks
+            life.node.sweep.pruning.kept_max = 0  # a run of twenty seconds has few past stores
             self.on_start(life.node)
             self.lives[name] = life
             self.network.attach(name, gate, life.node.on_message)

@@ -7,6 +7,16 @@ same state encode it to the same bytes, so that a digest of the bytes is a diges
 from kvnode.versions.counters import PnCounter
 from kvnode.versions.dots import Dot, StoreId, node_of
 from kvnode.versions.siblings import Context, Siblings, Version
-from kvnode.versions.vectors import VersionVector
+from kvnode.versions.vectors import FORGOTTEN, VersionVector
 
-__all__ = ["Context", "Dot", "PnCounter", "Siblings", "StoreId", "Version", "VersionVector", "node_of"]
+__all__ = [
+    "FORGOTTEN",
+    "Context",
+    "Dot",
+    "PnCounter",
+    "Siblings",
+    "StoreId",
+    "Version",
+    "VersionVector",
+    "node_of",
+]

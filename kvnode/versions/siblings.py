@@ -5,6 +5,10 @@ Replication", 2010) in its plainest form. Each version carries its own dot and i
 A version is obsolete exactly when some other version's past covers its dot. So merging two replicas' states is:
 put all versions together and leave out the obsolete ones. Nothing else is needed, and nothing else is kept.
 
+A past would grow by one entry for every store that ever wrote the key. So what it says of a store may be taken away
+where no write of that store is left that it could cover; of one version whose past is shorter at one replica than at
+another, merging keeps what both say.
+
 Last-writer-wins (`mode=lww`) fits in the same frame: a past has a second part, the *floor*, the greatest
 (timestamp, dot) among the last-writer-wins versions seen; it makes every lww version at or below it obsolete,
 whoever wrote it. This is what a skewed clock breaks.
@@ -14,12 +18,13 @@ Not here: who issues dots, and where states are stored or sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
+from msgspec import structs
 
 from kvnode.versions.dots import Counter, DateMs, Dot, StoreId, node_of
-from kvnode.versions.vectors import VersionVector
+from kvnode.versions.vectors import FORGOTTEN, VersionVector
 
 Stamp = tuple[DateMs, StoreId, Counter]
 """What last-writer-wins compares: the coordinator's wall clock in ms, then the dot."""
@@ -59,6 +64,17 @@ class Context(msgspec.Struct, frozen=True, array_like=True):
         if dots:
             dots = tuple(sorted({dot for dot in dots if not vector.covers(dot)}))
         return cls(vector, floor, dots)
+
+    def without(self, events: Mapping[StoreId, int]) -> Context:
+        """What is left to say when nothing is left of these events that it would have to cover."""
+        dots = tuple(dot for dot in self.dots if dot.counter > events.get(dot.store, 0))
+        return Context(self.vector.without(events), self.floor, dots)
+
+    def common(self, other: Context) -> Context:
+        """What is left of one and the same context when from two copies of it different stores were taken away."""
+        dots = tuple(dot for dot in self.dots if dot in other.dots)
+        floors = [floor for floor in (self.floor, other.floor) if floor is not None]
+        return Context(self.vector.common(other.vector), max(floors, default=None), dots)
 
     @property
     def entry_count(self) -> int:
@@ -130,6 +146,14 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
         """What its writer has seen, who was shown none of its siblings: nothing that is not in `past`."""
         return Context.of(self.past.vector, self.floor, (*self.past.dots, self.dot))
 
+    def agree(self, other: Version) -> Version:
+        """One write as two replicas have it: of its past what both still say. Which is which makes no difference."""
+        if self == other:
+            return self
+        first, second = sorted((self, other), key=_content)
+        past = first.past.common(second.past)
+        return second if past == second.past else structs.replace(second, past=past)
+
     def supersedes(self, other: Version) -> bool:
         """Whether this write made `other` obsolete."""
         if self.past.vector.covers_event(other.store, other.counter):
@@ -192,6 +216,30 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
             raise ValueError(f"dot {dot} was issued before")
         return Siblings(_without_obsolete([*self.versions, version])), version
 
+    @property
+    def past_events(self) -> dict[StoreId, int]:
+        """Of which stores the writers of the versions had seen writes, how many, where no version here is of them.
+
+        Single dots do not count: they say nothing of the writes before them.
+        """
+        events: dict[StoreId, int] = {}
+        for version in self.versions:
+            for store, counter in version.past.vector.entries:
+                events[store] = max(counter, events.get(store, 0))
+        for store in (FORGOTTEN, *(version.store for version in self.versions)):
+            events.pop(store, None)
+        return events
+
+    def without(self, events: Mapping[StoreId, int]) -> Siblings:
+        """The same versions, which do not say any more that their writers had seen these events.
+
+        Allowed only where none of them is left anywhere (replication/pruning.py); a store of a version here is spared.
+        """
+        past = self.past_events
+        gone = {store: counter for store, counter in events.items() if store in past}
+        versions = (structs.replace(version, past=version.past.without(gone)) for version in self.versions)
+        return Siblings(tuple(versions)) if gone else self
+
     def has_taken(self, version: Version) -> bool:
         """Whether a version that was just written into this state is in it, or gave way as mode=lww has it: to a
         greater stamp. If not, something there claims to have seen it before it was written."""
@@ -222,8 +270,13 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
             return self
         together = {version.dot: version for version in self.versions}
         for version in other.versions:
-            together.setdefault(version.dot, version)
+            known = together.get(version.dot)
+            together[version.dot] = version if known is None else known.agree(version)
         return Siblings(_without_obsolete(together.values()))
+
+
+def _content(version: Version) -> tuple[float, bytes, bool, bool]:
+    return version.timestamp, version.value, version.deleted, version.lww
 
 
 def _without_obsolete(versions: Iterable[Version]) -> tuple[Version, ...]:

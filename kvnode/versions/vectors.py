@@ -8,6 +8,10 @@ import msgspec
 
 from kvnode.versions.dots import Counter, Dot, StoreId
 
+FORGOTTEN: StoreId = "~"
+"""Under this name stands of how many stores the entries were taken away, since nothing of them is left anywhere that a
+vector would have to cover (replication/pruning.py). No store is called so."""
+
 
 class VersionVector(msgspec.Struct, frozen=True, array_like=True):
     """An immutable map store -> counter, kept as sorted pairs so that equal vectors encode to equal bytes.
@@ -73,6 +77,19 @@ class VersionVector(msgspec.Struct, frozen=True, array_like=True):
         others.append((store, counter))
         others.sort()
         return VersionVector(tuple(others))
+
+    def without(self, events: Mapping[StoreId, int]) -> VersionVector:
+        """This vector without the entries that cover no more than these; it says how many are gone."""
+        kept = {store: count for store, count in self.entries if count > events.get(store, 0)}
+        gone = len(self.entries) - len(kept)
+        return VersionVector.of({**kept, FORGOTTEN: kept.get(FORGOTTEN, 0) + gone}) if gone else self
+
+    def common(self, other: VersionVector) -> VersionVector:
+        """What is left of one and the same vector when from two copies of it different entries were taken away."""
+        theirs = dict(other.entries)
+        common = {store: min(count, theirs.get(store, 0)) for store, count in self.entries}
+        common[FORGOTTEN] = max(self.counter(FORGOTTEN), other.counter(FORGOTTEN))
+        return VersionVector.of(common)
 
     def as_dict(self) -> dict[StoreId, int]:
         """A plain dictionary, for showing."""

@@ -342,3 +342,19 @@ def test_what_was_sent_meanwhile_raises_the_bound_of_counters_that_it_knows() ->
     assert ledger.counters == ["likes"]
     for total, status in ((2, "violated"), (3, "ok"), (5, "ok"), (6, "violated")):
         assert ledger.check({}, {"likes": CounterRead(total, {"a": (total, 0)})}).status == status, total
+
+
+def test_what_a_pruned_context_may_have_covered_is_not_judged() -> None:
+    """1. a is acknowledged. 2. b, which saw it, is never answered, and takes effect. 3. After many crashes the context
+    of b names a's store no more. The ledger cannot tell b from a write that never saw a: neither lost nor found."""
+    ledger = Ledger()
+    ledger.acknowledged_put("k", "node-1.a:5", {"node-1.a": 5}, issued_under={})
+    ledger.indefinite_put("k")
+    pruned = SiblingRead("node-2.b:1", {"node-2.b": 1, "~": 17}, issued_under={"~": 17})
+    verdict = ledger.check({"k": [pruned]})
+    assert (verdict.status, verdict.lost, ledger.unjudged) == ("unknown", 0, 1)
+    assert "node-1.a:5" in verdict.evidence[0]
+    named = SiblingRead("node-2.b:1", {}, issued_under={"~": 17, "node-1.a": 4})
+    assert ledger.check({"k": [named]}).status == "violated", "its store is named, and was seen no further"
+    unpruned = SiblingRead("node-2.b:1", {}, issued_under={"node-3.c": 4})
+    assert ledger.check({"k": [unpruned]}).status == "violated"
