@@ -26,10 +26,8 @@ from kvnode.messages import (
     Ack,
     AskHeld,
     AskRing,
-    AskSweep,
     AskTrace,
     Began,
-    DropTombstones,
     Fetch,
     FetchHinted,
     Forward,
@@ -66,6 +64,7 @@ from kvnode.replication.upkeep import Chore, Upkeep
 from kvnode.ring import Placement, RingState
 from kvnode.runtime import Runtime
 from kvnode.serving import Serving
+from kvnode.tombstones import AskSweep, DropTombstones
 
 
 def _ignore(peer: str, message: Message) -> None:

@@ -24,10 +24,11 @@ from collections.abc import Container, Sequence
 from typing import TypeGuard
 
 from kvnode.config import PAST_STORES_KEPT, PRUNED_KEYS_MAX, PRUNED_STORES_MAX
-from kvnode.messages import KV, Events, Prunable, Sweepable, Tombstone
+from kvnode.messages import KV
 from kvnode.replication.kinds import KVS, encode_state, is_whole
 from kvnode.replication.records import Records
 from kvnode.runtime import Row
+from kvnode.tombstones import Events, Prunable, Sweepable, Tombstone
 from kvnode.versions import Context, StoreId
 
 _ENTRY_BYTES_MIN = 24  # a name, a dot, 16 hex digits, a counter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kvnode.messages import Sweepable
+from kvnode.tombstones import Sweepable
 
 
 @dataclass

@@ -43,17 +43,7 @@ from kvnode.config import (
     SWEEP_POLL_MS,
     SWEEP_ROWS,
 )
-from kvnode.messages import (
-    NOT_YET,
-    TOO_LATE,
-    AskSweep,
-    DropTombstones,
-    Prunable,
-    Refused,
-    Stored,
-    Sweepable,
-    SweepAnswer,
-)
+from kvnode.messages import NOT_YET, TOO_LATE, Refused, Stored
 from kvnode.replication.kinds import is_tombstone
 from kvnode.replication.pace import Pace, Share, slowly
 from kvnode.replication.pruning import Pruning, is_prunable, is_tombstone_of, of_others, parted
@@ -62,6 +52,7 @@ from kvnode.replication.stillness import Stillness
 from kvnode.replication.survey import Survey
 from kvnode.ring import STABLE, Placement
 from kvnode.runtime import Row, Runtime
+from kvnode.tombstones import AskSweep, DropTombstones, Prunable, Sweepable, SweepAnswer
 
 _META, _KEY = "meta", "swept-epoch"
 _ATTEMPTS_MAX = 3

@@ -13,7 +13,6 @@ from kvnode.config import NodeAddress
 from kvnode.messages import (
     Accept,
     Ack,
-    AskSweep,
     Fetched,
     Forwarded,
     MemberNews,
@@ -25,7 +24,6 @@ from kvnode.messages import (
     Stale,
     Stored,
     StoreRecord,
-    SweepAnswer,
     Vote,
     decode,
     encode,
@@ -34,6 +32,7 @@ from kvnode.replication.records import COUNTERS, KVS
 from kvnode.requests import Get, Put
 from kvnode.ring import RingState
 from kvnode.runtime import Row
+from kvnode.tombstones import AskSweep, SweepAnswer
 
 Play = Callable[..., None]
 TOO_MANY = 2**53 + 1

@@ -25,8 +25,6 @@ from kvnode.messages import (
     Ack,
     AskHeld,
     AskRing,
-    AskSweep,
-    DropTombstones,
     Fetch,
     Fetched,
     Forward,
@@ -46,12 +44,12 @@ from kvnode.messages import (
     Stored,
     StoreMany,
     StoreRecord,
-    SweepAnswer,
     Vote,
     decode,
     encode,
 )
 from kvnode.ring import RingState
+from kvnode.tombstones import AskSweep, DropTombstones, SweepAnswer
 
 RING = RingState(7, (NodeAddress("node-1", "127.0.0.1", 9999, 19_999),)).join(
     NodeAddress("node-2", "127.0.0.1", 10_000, 20_000)

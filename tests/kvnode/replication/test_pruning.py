@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from kvnode.config import CONTEXT_BYTES_MAX, PAST_STORES_KEPT
-from kvnode.messages import KV, DropTombstones, StoreMany, StoreRecord
+from kvnode.messages import KV, StoreMany, StoreRecord
 from kvnode.net import parse
 from kvnode.replication.records import KVS, encode_state
 from kvnode.requests import Get, Put
+from kvnode.tombstones import DropTombstones
 from kvnode.versions import FORGOTTEN, Context, Dot, Siblings, VersionVector
 
 Play = Callable[..., None]

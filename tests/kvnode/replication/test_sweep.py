@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from kvnode.errors import Conflict
-from kvnode.messages import KV, AskSweep, DropTombstones, Refused, StoreMany, StoreRecord, SweepAnswer
+from kvnode.messages import KV, Refused, StoreMany, StoreRecord
 from kvnode.replication.stillness import Stillness
 from kvnode.requests import Get, Put
 from kvnode.sim.loop import run
 from kvnode.sim.world import World
+from kvnode.tombstones import AskSweep, DropTombstones, SweepAnswer
 
 Play = Callable[..., None]
 AGE_S = 30.0  # config.UpkeepConfig.message_age_s_max
