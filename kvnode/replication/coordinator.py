@@ -28,7 +28,7 @@ from kvnode.config import (
     RING_CHANGES_MAX,
 )
 from kvnode.context_tokens import ContextTokens
-from kvnode.errors import Conflict, NotFound, QuorumUnmet, TooBusy
+from kvnode.errors import Conflict, NotFound, TooBusy
 from kvnode.messages import COUNTER, KV, Fetch, FetchHinted, StoreHint, StoreRecord
 from kvnode.observe import Samples, Traces
 from kvnode.replication.audience import Audience, Audiences
@@ -37,7 +37,7 @@ from kvnode.replication.hints import Hints
 from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
-from kvnode.replication.refusals import refuse_excess, refuse_future, restless
+from kvnode.replication.refusals import out_of_dots, refuse_excess, refuse_future, restless
 from kvnode.replication.rounds import Found, ReadRound, RingChanged, WriteRound
 from kvnode.replication.stand_in import StandInDots
 from kvnode.requests import (
@@ -139,9 +139,7 @@ class Coordinator:
         acknowledged_by, stand_ins = await self._write(
             KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy
         )
-        # If it is alone, that is the version's own clock as well.
-        is_all = len(siblings.versions) == 1 and not context.dots
-        clock = seen.vector if is_all else version.clock
+        is_alone = len(siblings.versions) == 1 and not context.dots
         return PutAnswer(
             key=request.key,
             dot=str(dot),
@@ -149,7 +147,7 @@ class Coordinator:
             context=self._contexts.issue(request.key, seen),
             issued_under=context.vector.as_dict(),
             issued_under_dots=[str(dot) for dot in context.dots],
-            vector_clock=clock.as_dict(),
+            vector_clock=(seen.vector if is_alone else version.clock).as_dict(),
             timestamp=version.timestamp,
             w=audience.need,
             acknowledged_by=acknowledged_by,
@@ -176,8 +174,7 @@ class Coordinator:
                 if dot.store == self._dots.store:
                     return dot, known
         except NoDots as error:
-            need, n = audience.need, audience.n
-            raise QuorumUnmet("W", need=need, got=0, n=n, definite=True, why=str(error)) from error
+            raise out_of_dots(audience, error) from error
 
     async def get(self, request: Get, cause: int) -> GetAnswer:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""

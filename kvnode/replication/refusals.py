@@ -7,6 +7,7 @@ from typing import NoReturn
 from kvnode.config import CONTEXT_BYTES_MAX, RECORD_BYTES_MAX, RING_CHANGES_MAX, SIBLING_COUNT_MAX
 from kvnode.errors import BadRequest, Conflict, QuorumUnmet
 from kvnode.replication.audience import Audience
+from kvnode.replication.dots import NoDots
 from kvnode.versions import Context, Dot, Siblings
 
 
@@ -14,6 +15,12 @@ def restless(letter: str, audience: Audience) -> QuorumUnmet:
     """The ring changed again and again while a request was under way."""
     why = f"the ring changed {RING_CHANGES_MAX} times meanwhile"
     return QuorumUnmet(letter, need=audience.need, got=0, n=audience.n, definite=letter == "R", why=why)
+
+
+def out_of_dots(audience: Audience, error: NoDots) -> QuorumUnmet:
+    """This node can name no write: nothing was sent."""
+    need, n = audience.need, audience.n
+    return QuorumUnmet("W", need=need, got=0, n=n, definite=True, why=str(error))
 
 
 def refuse_future(told: Context | None, dot: Dot) -> NoReturn:
