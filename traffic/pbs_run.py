@@ -20,9 +20,8 @@ from random import Random
 from statistics import median
 
 from traffic.clock import monotonic
-from traffic.pbs import OfRead, OfWrite, described, probability_fresh, read_of, write_of
-from traffic.stores.base import PutReply, StoreError
-from traffic.stores.kvnode import KvnodeStore
+from traffic.pbs import TRIALS, OfRead, OfWrite, described, probability_fresh, read_of, write_of
+from traffic.stores.base import PutReply, StoreError, TrafficStore
 
 T_MS = (0.0, 1.0, 5.0, 20.0, 50.0)
 PREPARED_AT_ONCE = 32
@@ -76,12 +75,14 @@ class Measurement:
     writes: dict[int, OfWrite] = field(default_factory=dict)
     failed: int = 0
 
-    def predict(self, random: Random) -> None:
-        """Fill in what the model says of every point, from the traces."""
+    def predict(self, random: Random, *, trials: int = TRIALS) -> None:
+        """Fill in what the model says of every point, from the traces. May run in a thread of its own meanwhile."""
+        writes = dict(self.writes)
         for point in self.points:
-            if self.writes and point.traced:
+            traced = dict(point.traced)
+            if writes and traced:
                 point.predicted = probability_fresh(
-                    self.writes, point.traced, r=self.r, w=self.w, random=random
+                    writes, traced, r=self.r, w=self.w, random=random, trials=trials
                 )
 
     @property
@@ -103,11 +104,14 @@ class Measurement:
 
 
 class PbsRun:
-    """One measurement. r, w: quorums. Replicas that are found behind are left so (no read repair)."""
+    """One measurement. r, w: quorums. Replicas that are found behind are left so (no read repair).
+
+    prepares: each key is stored at all replicas just before it is needed, instead of all of them by `prepare`.
+    """
 
     def __init__(
         self,
-        store: KvnodeStore,
+        store: TrafficStore,
         *,
         writes: int,
         writes_per_s: float,
@@ -115,6 +119,7 @@ class PbsRun:
         w: int = 1,
         t_ms: Sequence[float] = T_MS,
         random: Random,
+        prepares: bool = False,
     ) -> None:
         if len(store.nodes) < 2:
             raise ValueError(
@@ -124,6 +129,7 @@ class PbsRun:
         self._writes = writes
         self._writes_per_s = writes_per_s
         self._random = random
+        self._prepares = prepares
         self._tag = f"pbs/{random.getrandbits(32):08x}"
         self.measurement = Measurement(r, w, [Point(t) for t in t_ms])
 
@@ -139,13 +145,19 @@ class PbsRun:
         await asyncio.gather(*(worker(number) for number in range(PREPARED_AT_ONCE)))
 
     async def run(self) -> Measurement:
-        """Write and read every key. Requests that fail are left out, and counted."""
-        tasks = []
+        """Write and read every key. Requests that fail are left out, and counted; cancelled, none stays under way."""
+        tasks: list[asyncio.Task[None]] = []
         began_s = monotonic()
-        for number in range(self._writes):
-            await asyncio.sleep(max(0.0, began_s + number / self._writes_per_s - monotonic()))
-            tasks.append(asyncio.create_task(self._sample(number)))
-        await asyncio.gather(*tasks)
+        try:
+            for number in range(self._writes):
+                await asyncio.sleep(max(0.0, began_s + number / self._writes_per_s - monotonic()))
+                tasks.append(asyncio.create_task(self._sample(number)))
+            await asyncio.gather(*tasks)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
         return self.measurement
 
     async def _sample(self, number: int) -> None:
@@ -154,6 +166,8 @@ class PbsRun:
         points = self.measurement.points
         traced = self._random.sample(points, min(TRACED_READS, len(points)))
         try:
+            if self._prepares:
+                await self._store.put(writer, key, "old", w=self._store.replicas)
             put = await self._store.put(writer, key, "new", w=self.measurement.w)
             answered = Moment()
             sent = await asyncio.gather(*(self._read(reader, key, put, point, answered) for point in points))

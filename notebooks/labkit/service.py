@@ -63,7 +63,7 @@ class TrafficService:
         return self._call("GET", PBS)
 
     def begin_pbs(self, **settings: Any) -> Json:
-        """Begin to measure staleness (r, w, writes, writes_per_s, t_ms); one that runs is ended."""
+        """Begin to measure staleness (r, w, t_ms, writes, writes_per_s), in place of what is being measured."""
         return self._call("POST", PBS, settings)
 
     def end_pbs(self) -> Json:

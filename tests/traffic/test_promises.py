@@ -45,7 +45,7 @@ class PastStore(MemoryStore):
         self._old: dict[str, Any] = {}
         self._reads = 0
 
-    async def get(self, node: str, key: str, *, r: int) -> GetReply:
+    async def get(self, node: str, key: str, *, r: int, repair: bool = True) -> GetReply:
         return await self._sometimes_old(key, super().get(node, key, r=r))
 
     async def counter(self, node: str, key: str, *, r: int) -> CounterReply:

@@ -34,6 +34,7 @@ from traffic.service.feed import active_tweets
 from traffic.service.figures_api import FiguresApi
 from traffic.service.guards import Guards
 from traffic.service.metrics import exposition
+from traffic.service.pbs_api import PbsApi
 from traffic.service.problems import Problem, from_bug, from_http_exception, from_problem
 from traffic.service.products import active_products
 from traffic.service.routing import Path
@@ -61,6 +62,7 @@ class Api:
         access = access or Access(None, why_not="this service was started without a token")
         self._cluster = ClusterApi(engine.own, access, changed=self._forget_picture)
         self._figures = FiguresApi(engine)
+        self.pbs = PbsApi(engine.own.store)
         self._instance = secrets.token_hex(4)
         self._started_at = int(time.time() * 1000)
         self._picture: dict[str, Any] = {}
@@ -100,6 +102,7 @@ class Api:
                 Path(f"{real}/cluster/faults", GET=self._cluster.faults, POST=self._cluster.do),
                 Path(f"{real}/cluster/write_test", POST=self._cluster.write_test),
                 Path(f"{real}/cluster/read_test/{{key:path}}", GET=self._cluster.read_test),
+                Path(f"{real}/pbs", POST=self.pbs.begin, GET=self.pbs.show, DELETE=self.pbs.end),
                 Path(f"{real}/stream", GET=self.stream),
                 Path("/metrics", GET=self.metrics),
                 Path("/openapi.json", GET=self.openapi),

@@ -29,6 +29,7 @@ from traffic.service.openapi_parts import (
     operation,
     whole,
 )
+from traffic.service.openapi_pbs import pbs_paths
 
 _LATENCY = object_of({name: maybe({"type": "number"}) for name in ("p50", "p95", "p99", "max")})
 _RUNNING = object_of({"success": YES, "running": YES})
@@ -176,6 +177,7 @@ def describe(
         },
         **figures_paths(real),
         **cluster_paths(real, list_max=list_max),
+        **pbs_paths(real, n=n),
         f"{real}/stream": {
             "get": operation(
                 "Server-sent events `stats`, two a second",

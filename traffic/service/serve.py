@@ -107,6 +107,7 @@ async def serve(
         print(f"status page, with control over failures: {control}", flush=True)
     await serving
     access.close()
+    await api.pbs.close()
     broken = looking.exception() if looking.done() else None
     looking.cancel()
     if broken is not None:

@@ -179,7 +179,9 @@ class Store(Protocol):
         mode: Mode | None = None,
     ) -> PutReply: ...
 
-    async def get(self, node: str, key: str, *, r: int) -> GetReply: ...
+    async def get(self, node: str, key: str, *, r: int, repair: bool = True) -> GetReply:
+        """repair: whether replicas that the read finds behind are mended."""
+        ...
 
     async def add(
         self, node: str, key: str, *, actor: str, increments: int, decrements: int = 0, w: int
@@ -254,6 +256,14 @@ class Observer(Protocol):
         """What each replica of `key` holds, as a digest; as `node` reaches them."""
         ...
 
+    async def trace(self, node: str, cause: str) -> list[TraceEvent]:
+        """The story of one request as all nodes remember it, with wall-clock times in ms; in order of time."""
+        ...
+
 
 class TrafficStore(Store, Observer, Protocol):
     """Both: what the generator as a whole needs."""
+
+    def apart(self, connections_max: int) -> TrafficStore:
+        """The same nodes over connections of its own: neither store ever waits for the other. To be closed."""
+        ...

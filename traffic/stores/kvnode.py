@@ -141,6 +141,7 @@ class KvnodeStore:
         *,
         replicas: int | None = None,
         connections_max: int = 32,
+        watch_connections_max: int = WATCH_CONNECTIONS_MAX,
         timeout_s: float = 3.0,
         token: str | None = None,
     ) -> None:
@@ -152,6 +153,7 @@ class KvnodeStore:
         self._cluster = ""
         self._replicas = min(replicas or REPLICAS_DEFAULT, len(given))
         self._connections_max = connections_max
+        self._watch_connections_max = watch_connections_max
         self._timeout_s = timeout_s
         self._token = token or os.environ.get(TOKEN)
         self._pools: dict[str, Pool] = {}
@@ -177,6 +179,18 @@ class KvnodeStore:
     def cluster(self) -> str:
         return self._cluster
 
+    def apart(self, connections_max: int) -> KvnodeStore:
+        nodes, n = self._nodes, connections_max
+        urls = [self.urls[node] for node in nodes]
+        return KvnodeStore(
+            urls,
+            nodes,
+            replicas=self._replicas,
+            connections_max=n,
+            watch_connections_max=n,
+            token=self._token,
+        )
+
     async def learn(self) -> bool:
         for node in self._nodes:
             try:
@@ -196,7 +210,7 @@ class KvnodeStore:
         if self.urls.get(node) != url:
             for pools, connections_max, timeout_s in (
                 (self._pools, self._connections_max, self._timeout_s),
-                (self._watch, WATCH_CONNECTIONS_MAX, WATCH_TIMEOUT_S),
+                (self._watch, self._watch_connections_max, WATCH_TIMEOUT_S),
                 (self._upkeep, 1, UPKEEP_TIMEOUT_S),
             ):
                 if node in pools:
@@ -235,7 +249,6 @@ class KvnodeStore:
             raise _nonsense(node, error) from None
 
     async def get(self, node: str, key: str, *, r: int, repair: bool = True) -> GetReply:
-        """repair: whether replicas that the read finds behind are mended."""
         target = f"/kv/{_quoted(key)}?r={r}"
         answer = await self._ask(self._pools, node, "GET", target if repair else f"{target}&repair=false")
         try:
@@ -308,12 +321,9 @@ class KvnodeStore:
         }
 
     async def trace(self, node: str, cause: str) -> list[TraceEvent]:
-        """The story of one request as all nodes remember it, with wall-clock times in ms; in order of time."""
         told = _decoded(node, await self._ask(self._watch, node, "GET", f"/trace/{cause}"), _Trace)
         began_ms = told.began or 0.0
-        return [
-            TraceEvent(event.node, began_ms + event.at_ms, event.event, event.peer) for event in told.events
-        ]
+        return [TraceEvent(one.node, began_ms + one.at_ms, one.event, one.peer) for one in told.events]
 
     # --- inside -------------------------------------------------------------------------------------------
 

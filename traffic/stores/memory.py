@@ -33,6 +33,7 @@ from traffic.stores.base import (
     ReplicaSeen,
     Sibling,
     StoreError,
+    TraceEvent,
 )
 
 STORE_ID = "memory.0000000000000001"
@@ -105,6 +106,9 @@ class MemoryStore:
     def cluster(self) -> str:
         return "memory"
 
+    def apart(self, connections_max: int) -> MemoryStore:
+        return self
+
     async def learn(self) -> bool:
         return True
 
@@ -162,7 +166,7 @@ class MemoryStore:
             acknowledged_by=[node],
         )
 
-    async def get(self, node: str, key: str, *, r: int) -> GetReply:
+    async def get(self, node: str, key: str, *, r: int, repair: bool = True) -> GetReply:
         await self._answer(node, await self._arrive(node, "get", key))
         if key not in self.values:
             raise NotFound(node, f"no such key: {key!r}")
@@ -203,6 +207,9 @@ class MemoryStore:
         return None
 
     # --- Observer -----------------------------------------------------------------------------------------
+
+    async def trace(self, node: str, cause: str) -> list[TraceEvent]:
+        return []  # nobody took notes
 
     async def health(self, node: str) -> Mapping[str, str]:
         await self._answer(node, await self._arrive(node, "health", ""))
