@@ -34,7 +34,7 @@ class Found:
     story: str
 
 
-def find_or_start(*, nodes: int) -> Found:
+def find_or_start(*, nodes: int | None = None) -> Found:
     """The running cluster with its traffic service, or a new one; LabError when neither can be had."""
     name = os.environ.get(CLUSTER_VARIABLE, "quorum-lab")
     base_port = _port_from(BASE_PORT_VARIABLE)

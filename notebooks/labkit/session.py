@@ -83,11 +83,12 @@ class Session(Teaching):
     # --- open and close ----------------------------------------------------------------------------------
 
     @classmethod
-    def open(cls, *, nodes: int = 3, lesson: str = "") -> Session:
+    def open(cls, *, nodes: int | None = None, lesson: str = "") -> Session:
         """Attach to the running cluster, or start one of `nodes` nodes; a second call reuses the first's.
 
-        lesson: "02" and the like: resets faults and traffic to what that lesson needs. Raises LabError with the reason
-        and a way on.
+        nodes: without it a cluster that ran before starts with as many as it had (one may have joined), a new one with
+        3. lesson: "02" and the like: resets faults and traffic to what that lesson needs. Raises LabError with the
+        reason and a way on.
         """
         session = cls._found_or_started(nodes)
         if lesson:
@@ -95,7 +96,7 @@ class Session(Teaching):
         return session
 
     @classmethod
-    def _found_or_started(cls, nodes: int) -> Session:
+    def _found_or_started(cls, nodes: int | None) -> Session:
         with cls._opening:
             current = cls._current
             if current is not None and current._alive():

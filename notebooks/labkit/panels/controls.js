@@ -57,6 +57,7 @@ function slider(model, el) {
   range.addEventListener("input", () => { exact.value = range.value; });
   range.addEventListener("change", () => { isDragged = false; settle(range.value); });
   exact.addEventListener("change", () => settle(exact.value));
+  exact.addEventListener("keydown", (event) => { if (event.key === "Enter") settle(exact.value); });
   const show = () => {
     const limits = { min: model.get("min"), max: model.get("max") };
     say(range, { ...limits, step: model.get("step"), title: model.get("hint") });
