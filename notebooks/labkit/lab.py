@@ -54,8 +54,8 @@ class Lab(Protocol):
     def settings(self) -> Mapping[str, float]:
         """rate, r, w and delay_ms as they were last reported; no waiting."""
 
-    def subscribe(self, refresh: Callable[[], None]) -> None:
-        """Call `refresh` on the ticker's thread after every tick."""
+    def subscribe(self, refresh: Callable[[], None]) -> Callable[[], None]:
+        """Call `refresh` on the ticker's thread after every tick; what is answered ends that."""
 
     def submit(
         self,

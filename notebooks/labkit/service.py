@@ -58,6 +58,14 @@ class TrafficService:
         """Change rate (operations/s), r, w, pattern or bug (a known mistake; None: without) while traffic runs."""
         return self._call("PUT", f"/api/real/traffic/{world}", settings)
 
+    def presets(self) -> list[Json]:
+        """The named situations: name, says, hour."""
+        return cast(list[Json], self._call("GET", "/api/real/traffic/presets")["presets"])
+
+    def set_hour(self, hour: float) -> Json:
+        """Another hour of the day for the people in the traffic."""
+        return self._call("PUT", "/api/real/traffic/clock", {"hour": hour})
+
     def pbs(self) -> Json:
         """How the measurement of staleness stands: its points so far."""
         return self._call("GET", PBS)

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import pandas
@@ -27,10 +28,12 @@ from labkit.course.course import Course
 from labkit.course.teaching import Teaching
 from labkit.errors import LabError, Timeout
 from labkit.lab import NodeFacts
+from labkit.live.stillness import stillness
 from labkit.live.ticker import Ticker
 from labkit.observe import joining_node, link_delay_ms, moments, node_facts
 from labkit.panels import Cockpit, PostTweet, ReplicaView
 from labkit.panels.pulse import pulse
+from labkit.panels.steering import Steering
 from labkit.samples import History, Measured, measured_between, sample_from_stats
 from labkit.service import TrafficService
 from labkit.verdicts import meaning
@@ -54,7 +57,12 @@ def _in_one_sentence(what: str) -> Iterator[None]:
         ) from error
 
 
-class Session(Teaching):
+def _leave(refreshers: list[Callable[[], None]], refresh: Callable[[], None]) -> None:
+    if refresh in refreshers:
+        refreshers.remove(refresh)
+
+
+class Session(Teaching, Steering):
     """Cluster, traffic, measurements and panels of one notebook; `Session.open()` makes or finds it."""
 
     _current: Session | None = None
@@ -151,7 +159,7 @@ class Session(Teaching):
             wanted = {"rate": workload.get("target_rate"), "r": workload.get("r"), "w": workload.get("w")}
             known = {name: float(value) for name, value in wanted.items() if value is not None}
             self._settings = {**self._settings, **known}
-        for refresh in list(self._refreshers):
+        for refresh in [] if stillness().is_still else list(self._refreshers):
             refresh()
         pulse().tick()
 
@@ -167,9 +175,10 @@ class Session(Teaching):
         if before and members != {facts.name for facts in before if not facts.joining}:
             self.client = self.cluster.client()
 
-    def subscribe(self, refresh: Callable[[], None]) -> None:
-        """Call `refresh` on the ticker's thread after every tick."""
+    def subscribe(self, refresh: Callable[[], None]) -> Callable[[], None]:
+        """Call `refresh` on the ticker's thread after every tick; what is answered ends that."""
         self._refreshers.append(refresh)
+        return partial(_leave, self._refreshers, refresh)
 
     def nodes(self) -> list[NodeFacts]:
         """The newest facts about every node; no waiting."""

@@ -81,8 +81,9 @@ class FakeLab:
     def settings(self) -> Mapping[str, float]:
         return self.values
 
-    def subscribe(self, refresh: Callable[[], None]) -> None:
+    def subscribe(self, refresh: Callable[[], None]) -> Callable[[], None]:
         self.refreshers.append(refresh)
+        return lambda: self.refreshers.remove(refresh)
 
     def submit(
         self,

@@ -23,6 +23,7 @@ import numpy
 import traitlets
 
 from labkit.figures.style import DARK_FOR_LIGHT
+from labkit.live.stillness import stillness
 
 Figure = dict[str, Any]
 
@@ -77,6 +78,8 @@ class LiveChart(anywidget.AnyWidget):
 
     def show(self, figure: Figure) -> None:
         """Show `figure` ({"data", "layout"}) from now on, in one message to the page."""
+        if stillness().holds(self, lambda: self.show(figure)):
+            return
         arrays: list[memoryview] = []
         skeleton = split_arrays(figure, arrays)
         with self.hold_sync():

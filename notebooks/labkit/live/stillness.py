@@ -1,0 +1,56 @@
+"""Standing still: nothing on the page moves, so that a class can look at one moment. What is measured goes on.
+
+Whoever draws asks here first. A chart that was to be drawn meanwhile is drawn once, as it is then, when drawing goes
+on.
+WCAG 2.2, success criterion 2.2.2: what moves by itself can be made to stop.
+Must not live here: the button (panels/freeze.py), and what is drawn.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+
+class Stillness:
+    """Whether the page stands still, and what waits for its end."""
+
+    def __init__(self) -> None:
+        """Everything moves."""
+        self._lock = threading.Lock()
+        self._is_still = False
+        self._waiting: WeakKeyDictionary[object, Callable[[], None]] = WeakKeyDictionary()
+
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing may be drawn."""
+        return self._is_still
+
+    def holds(self, who: object, draw: Callable[[], None]) -> bool:
+        """True: not now; `draw` is called later, unless a newer one of `who` has come by then. False: go on."""
+        with self._lock:
+            if self._is_still:
+                self._waiting[who] = draw
+            return self._is_still
+
+    def begin(self) -> None:
+        """From now on nothing is drawn."""
+        with self._lock:
+            self._is_still = True
+
+    def end(self) -> None:
+        """Draw what has waited, and go on."""
+        with self._lock:
+            self._is_still = False
+            waiting = list(self._waiting.values())
+            self._waiting.clear()
+        for draw in waiting:
+            draw()
+
+
+@functools.cache
+def stillness() -> Stillness:
+    """The one of this kernel: a page has one Freeze, however many panels it has."""
+    return Stillness()

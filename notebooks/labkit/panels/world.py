@@ -1,0 +1,149 @@
+"""One world of the traffic by hand: start and stop, how busy, at which hour, and with which known mistake.
+
+Known mistakes are programs that a sensible person might write, and that lose something; the database keeps its promise
+all the while. A known mistake is switched on here, and found by the world's own check.
+Must not live here: the traffic (its service), widgets' looks (controls.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import ipywidgets  # type: ignore[import-untyped]
+
+from labkit.errors import LabError
+from labkit.lab import Lab
+from labkit.panels.buttons import CommandButton, Setting
+from labkit.panels.controls import Menu, Slider
+from labkit.panels.style import count, panel_parts
+from labkit.service import TrafficService
+
+TITLES = {
+    "twitter": "Twitter: people who tweet and like",
+    "collab": "The editor: people who write one text together",
+    "inventory": "The warehouses: people who order what is on the shelves",
+}
+MISTAKES: Mapping[str, Mapping[str, str]] = {
+    "twitter": {"rmw-likes": "likes by read, add one, write"},
+    "collab": {"lww": "the last writer wins"},
+    "inventory": {"unreserved": "orders without a reservation"},
+}
+"""What the service calls a mistake -> what a student calls it."""
+NONE = "none"
+RATE_MAX = 300
+
+
+class World(ipywidgets.VBox):  # type: ignore[misc]
+    """Controls of one world, which follow what anybody else sets."""
+
+    def __init__(self, lab: Lab, traffic: TrafficService, name: str) -> None:
+        """LabError if the service does not answer; ValueError names the worlds that there are."""
+        self._leave: Callable[[], object] = int  # nobody is followed yet
+        if name not in TITLES:
+            raise ValueError(f"no world {name!r}; there are {', '.join(TITLES)}")
+        self.name = name
+        self._traffic = traffic
+        told = traffic.stats()
+        now = told["workloads"][name]
+        presets = [str(preset["name"]) for preset in traffic.presets()]
+        self._head = ipywidgets.HTML(self._line(now))
+        rate = Slider(label="operations/s", min=0, max=RATE_MAX, step=5, value=_whole(now.get("target_rate")))
+        self.rate = Setting(
+            lab,
+            rate,
+            f"{name}: {{value}} operations/s",
+            lambda value: self._configure(rate=value),
+            "lab-world-rate",
+        )
+        hour = Slider(label="hour of their day", min=0, max=23, value=_hour(told))
+        self.hour = Setting(
+            lab, hour, "it is {value} o'clock", lambda value: traffic.set_hour(value), "lab-world-hour"
+        )
+        words = {NONE: "no mistake", **MISTAKES[name]}
+        mistakes = Menu(
+            label="known mistake",
+            options=tuple(words),
+            words=tuple(words.values()),
+            value=now.get("bug") or NONE,
+        )
+        self.mistake = Setting(
+            lab, mistakes, f"{name}: mistake {{value}}", self._make_mistake, "lab-world-mistake"
+        )
+        self.preset = Menu(
+            label="situation", options=(NONE, *presets), words=("rate by hand", *presets),
+            value=told.get("preset") if told.get("preset") in presets else NONE,
+        )  # fmt: skip
+        self.preset.add_class("lab-world-preset")
+        self.preset.observe(lambda change: self._use(lab, str(change["new"])), "value")
+        self.start = CommandButton(
+            lab, "Start", f"starting {name}", lambda: traffic.start(name), css_class="lab-world-start",
+            subject=name, icon="play", hint="its people begin",
+        )  # fmt: skip
+        self.stop = CommandButton(
+            lab, "Stop", f"stopping {name}", lambda: traffic.stop(name), css_class="lab-world-stop",
+            subject=name, icon="stop", hint="its people rest; their data stays",
+        )  # fmt: skip
+        controls = ipywidgets.HBox(
+            [self.start, self.stop, rate, self.preset, hour, mistakes],
+            layout={"flex_flow": "row wrap", "grid_gap": "6px"},
+        )
+        super().__init__([*panel_parts(), self._head, controls])
+        self.add_class("lab-panel")
+        self.refresh()
+        self._leave = lab.subscribe(self.refresh)
+
+    def refresh(self) -> None:
+        """Follow what the service says; called on the ticker's thread."""
+        try:
+            told = self._traffic.stats()
+        except LabError as error:
+            self._head.value = (
+                f'<div class="lab-head"><span class="lab-bad">✗ {escape(str(error))}</span></div>'
+            )
+            return
+        now = told["workloads"][self.name]
+        line = self._line(now)
+        if line != self._head.value:
+            self._head.value = line
+        self.start.allow(not now["running"])
+        self.stop.allow(bool(now["running"]))
+        self.rate.follow(_whole(now.get("target_rate")))
+        self.hour.follow(_hour(told))
+        self.mistake.follow(now.get("bug") or NONE)
+
+    def close(self) -> None:
+        """It follows no more; the traffic goes on as it was set."""
+        self._leave()
+        super().close()
+
+    def _configure(self, **settings: Any) -> None:
+        self._traffic.configure(world=self.name, **settings)
+
+    def _make_mistake(self, mistake: str) -> None:
+        self._configure(bug=None if mistake == NONE else mistake)
+
+    def _use(self, lab: Lab, preset: str) -> None:
+        if preset != NONE:
+            lab.submit(f"{self.name}: {preset}", lambda: self._configure(preset=preset))
+
+    def _line(self, now: Mapping[str, Any]) -> str:
+        running = bool(now["running"])
+        mistake = MISTAKES[self.name].get(str(now.get("bug") or ""), "")
+        wrong = f' <span class="lab-pill lab-warn">! {escape(mistake)}</span>' if mistake else ""
+        rate = (
+            f"{now['achieved_rate']:.0f} op/s, {count(now['operations_total'])} so far"
+            if running
+            else "at rest"
+        )
+        dot = f'<span class="lab-dot{" on" if running else ""}"></span>'
+        return f'<div class="lab-head">{dot}{escape(TITLES[self.name])}<small>{rate}</small>{wrong}</div>'
+
+
+def _whole(value: Any) -> int:
+    return round(float(value or 0))
+
+
+def _hour(told: Mapping[str, Any]) -> int:
+    return int(float((told.get("clock") or {}).get("hour") or 0)) % 24

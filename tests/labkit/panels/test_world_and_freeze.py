@@ -1,0 +1,147 @@
+"""One world by hand, and a page that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from labkit.errors import LabError
+from labkit.figures.staleness import staleness
+from labkit.live.chart import LiveChart
+from labkit.live.stillness import stillness
+from labkit.panels.freeze import Freeze
+from labkit.panels.world import MISTAKES, TITLES, World
+from traffic.worlds import WORLDS
+
+
+class Service:
+    """A double of the traffic service."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.world = {
+            "running": False, "target_rate": 40.0, "achieved_rate": 0.0, "operations_total": 0, "bug": None,
+        }  # fmt: skip
+        self.silent = False
+
+    def stats(self) -> dict[str, Any]:
+        if self.silent:
+            raise LabError("The traffic service does not answer.")
+        return {"workloads": {"collab": dict(self.world)}, "clock": {"hour": 11.4}, "preset": None}
+
+    def presets(self) -> list[dict[str, Any]]:
+        return [{"name": "viral", "says": "…"}, {"name": "classroom", "says": "…"}]
+
+    def configure(self, **settings: Any) -> None:
+        self.calls.append(("configure", settings))
+
+    def set_hour(self, hour: int) -> None:
+        self.calls.append(("hour", hour))
+
+    def start(self, name: str) -> None:
+        self.calls.append(("start", name))
+
+    def stop(self, name: str) -> None:
+        self.calls.append(("stop", name))
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def world(lab: Any, service: Service) -> World:
+    return World(lab, service, "collab")  # type: ignore[arg-type]
+
+
+def test_its_controls_set_the_world_and_nothing_else(world: World, service: Service) -> None:
+    world.rate.widget.value = 60
+    world.hour.widget.value = 20
+    world.mistake.widget.value = "lww"
+    world.mistake.widget.value = "none"
+    world.preset.value = "viral"
+    world.start.click()
+    assert service.calls == [
+        ("configure", {"world": "collab", "rate": 60}),
+        ("hour", 20),
+        ("configure", {"world": "collab", "bug": "lww"}),
+        ("configure", {"world": "collab", "bug": None}),
+        ("configure", {"world": "collab", "preset": "viral"}),
+        ("start", "collab"),
+    ]
+
+
+def test_it_follows_what_somebody_else_sets_and_says_that_a_mistake_is_on(
+    world: World, service: Service
+) -> None:
+    service.world.update(running=True, target_rate=75.0, achieved_rate=74.2, operations_total=1234, bug="lww")
+    world.refresh()
+    assert (world.rate.widget.value, world.mistake.widget.value) == (75, "lww")
+    assert "74 op/s, 1 234 so far" in world._head.value
+    assert "! the last writer wins" in world._head.value
+    assert (world.start.disabled, world.stop.disabled) == (True, False)
+    assert service.calls == []
+
+
+def test_a_service_that_is_silent_is_said_so_and_nothing_raises(world: World, service: Service) -> None:
+    service.silent = True
+    world.refresh()
+    assert "does not answer" in world._head.value
+
+
+def test_closing_ends_following(lab: Any, world: World) -> None:
+    count = len(lab.refreshers)
+    world.close()
+    assert len(lab.refreshers) == count - 1
+
+
+def test_there_is_no_other_world(lab: Any, service: Service) -> None:
+    with pytest.raises(ValueError, match="there are twitter, collab, inventory"):
+        World(lab, service, "moon")  # type: ignore[arg-type]
+
+
+def test_the_words_for_mistakes_are_those_of_the_worlds_that_there_are() -> None:
+    assert set(TITLES) == set(WORLDS)
+    for name, world in WORLDS.items():
+        assert set(MISTAKES[name]) == set(world.make(Random(0), "test").bugs_known)
+
+
+# --- standing still -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def freeze() -> Iterator[Freeze]:
+    made = Freeze()
+    yield made
+    made.close()
+
+
+def test_while_the_page_stands_still_nothing_is_drawn_and_then_the_newest(freeze: Freeze) -> None:
+    chart = LiveChart(staleness([]))
+    before = chart.skeleton
+    freeze.press()
+    assert stillness().is_still
+    assert freeze.button.description == "Go on"
+    for reads in (10, 20, 30):
+        chart.show(staleness([{"t_ms": 0, "reads": reads, "fresh": reads}]))
+    assert chart.skeleton == before
+    freeze.press()
+    assert "Of 30 reads" in chart.skeleton["summary"]
+    assert freeze.button.description == "Freeze"
+
+
+def test_a_page_never_stands_still_without_a_button_that_ends_it(freeze: Freeze) -> None:
+    freeze.press()
+    freeze.close()
+    assert not stillness().is_still
+    again = Freeze()
+    assert again.button.description == "Freeze"
+
+
+def test_a_second_button_knows_what_the_first_one_did(freeze: Freeze) -> None:
+    freeze.press()
+    assert Freeze().button.description == "Go on"
