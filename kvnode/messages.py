@@ -186,15 +186,16 @@ class Trace(msgspec.Struct, frozen=True, array_like=True, tag="trace"):
 
 
 class Began(msgspec.Struct, frozen=True, array_like=True, tag="began"):
-    """I have started, and this is my generation; my folder has seen the earlier ones. Answered by BeganAnswer.
+    """I have begun a generation: the last of these; my folder has seen the others. Answered by BeganAnswer.
 
-    is_first: you have never confirmed one of this folder: if you remember another folder, I replace that.
+    count: of all generations of this folder. is_first: you have never confirmed one of this folder: if you remember
+    another folder, I replace that.
     """
 
     id: Id
     folder: Id
-    generation: Id
-    earlier: tuple[Id, ...]
+    count: Count
+    generations: tuple[Id, ...]
     is_first: bool
 
 

@@ -97,7 +97,14 @@ class Node:
         self.dots = DotSource(runtime, name)
         self.incomplete = Incomplete(runtime, name, self.ring)
         self.records = Records(runtime, self.ring, self._has_forgotten, self.incomplete.lose)
-        self.starts = Starts(runtime, name, self.ring, self.calls, self._replaces_another)
+        self.starts = Starts(
+            runtime,
+            name,
+            self.ring,
+            self.calls,
+            written_count=lambda: self.records.written_count,
+            on_replaces=self._replaces_another,
+        )
         self.scrub = Scrub(runtime, self.records, self.ring.partitions)
         self.stillness = Stillness(runtime.clock)
         self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive, self.stillness)

@@ -103,8 +103,8 @@ class Views:
         return {
             "node": node.name,
             "store_id": node.dots.store,
-            "starts": node.starts.count,
-            "starts_unconfirmed": node.starts.untold,
+            "generations": node.starts.count,
+            "generation_unconfirmed_by": node.starts.untold,
             "epoch": node.ring.epoch,
             "uptime_s": round((clock.now_ms() - self._started_ms) / 1000.0, 3),
             "time_ms": round(clock.wall_ms(), 3),

@@ -78,6 +78,7 @@ class Records:
         self._refused: dict[str, tuple[int, int]] = {}  # damaged rows not deleted yet: partition, checksum
         self.forest = MerkleForest(ring.partitions, self._checksums_in)
         self.row_count = 0
+        self.written_count = 0
         self.corrupt_count = 0
 
     def open(self) -> None:
@@ -284,6 +285,7 @@ class Records:
         known: bytes | None,
         unsynced: _Unsynced | None,
     ) -> int:
+        self.written_count += 1
         partition = self._ring.partition_of(key)
         after = checksum(disk_key, record)
         future = self._disk.commit((Row(_TABLE, partition, disk_key, record, after),))

@@ -1,10 +1,11 @@
-"""Generations: each start of a node has a number of its own, which the other members remember for it.
+"""Generations: each start of a node has a number, which the other members remember for it, and so has each stretch of
+a few seconds in which it writes.
 
 A folder cannot know that it has gone back in time (a backup put back, a snapshot of a virtual machine): everything in
-it is whole. The others can: at each start a node tells them its new generation, and those that its folder has seen
-before. Whoever remembers another one has met a later life of this node. Then this folder must not be used: it would
-issue dots again, answer for writes that it lacks, and bring back values whose tombstones were swept. It is set aside,
-and the node goes on as the replacement of a lost store (replication/incomplete.py).
+it is whole. The others can: a node tells them each new generation, and those that its folder has seen before. Whoever
+remembers a later one, or another one of the same count, has met a later life of this node. Then this folder must not be
+used: it would issue dots again, answer for writes that it lacks, and bring back values whose tombstones were swept. It
+is set aside, and the node goes on as the replacement of a lost store (replication/incomplete.py).
 
 Generations are random, so that two lives that began from copies of one folder differ; and a folder has a number too.
 Who remembers another folder of this node, and has never been told of this one, remembers what this one replaces.
@@ -22,7 +23,13 @@ import msgspec
 
 from kvnode.bounds import Count, Id
 from kvnode.calls import Calls
-from kvnode.config import START_ASK_MS, START_GENERATIONS_MAX, START_TELL_PERIOD_MS, START_WAIT_MS
+from kvnode.config import (
+    START_ASK_MS,
+    START_GENERATION_MS,
+    START_GENERATIONS_MAX,
+    START_TELL_PERIOD_MS,
+    START_WAIT_MS,
+)
 from kvnode.messages import UNDECODABLE, Began, BeganAnswer
 from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime
@@ -31,8 +38,8 @@ _META, _KEY, _PEER = "meta", "starts", "start-of/"
 
 
 class _Starts(msgspec.Struct, frozen=True, array_like=True):
-    """What a folder remembers of its starts. folder: its number; count: of all its starts; generations: the last ones,
-    oldest first; told: the members that have remembered one of them.
+    """What a folder remembers. folder: its number; count: of all its generations; generations: the last ones, oldest
+    first; told: the members that have remembered one of them.
     """
 
     folder: Id
@@ -41,10 +48,33 @@ class _Starts(msgspec.Struct, frozen=True, array_like=True):
     told: tuple[str, ...]
 
 
+class _Remembered(msgspec.Struct, frozen=True, array_like=True):
+    """What a member remembers of another. replaces: before this folder it remembered another one of that node.
+
+    (That is kept, as the first answer that said so may have been lost.)
+    """
+
+    folder: Id
+    count: Count
+    generation: Id
+    replaces: bool
+
+    def is_among(self, told: Began) -> bool:
+        """Whether this is a generation that the folder has seen; one beyond what it remembers is taken to be."""
+        back = told.count - self.count
+        if back >= len(told.generations):
+            return True
+        return back >= 0 and told.generations[-1 - back] == self.generation
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Starts).decode
-_decode_peer = msgspec.msgpack.Decoder(tuple[Id, Id, bool]).decode
-"""(folder, generation, whether another folder of that node was remembered before)"""
+_decode_peer = msgspec.msgpack.Decoder(_Remembered).decode
+
+
+def _is_whole(question: Began) -> bool:
+    """Bytes from a peer may say anything."""
+    return 0 < len(question.generations) <= min(question.count, START_GENERATIONS_MAX)
 
 
 def _read(row: bytes) -> _Starts | None:
@@ -56,28 +86,36 @@ def _read(row: bytes) -> _Starts | None:
     return starts if starts.generations else None
 
 
-def _read_peer(row: bytes) -> tuple[int | None, int | None, bool]:
+def _read_peer(row: bytes) -> _Remembered | None:
     """What a row says of a peer; nothing if that cannot be."""
     try:
         return _decode_peer(row)
     except UNDECODABLE:
-        return None, None, False
+        return None
 
 
 class Starts:
     """Both sides of one node: it tells its starts, and remembers those of others.
 
     on_replaces: called when this store, though it seemed to be the first of its node, turns out not to be.
-    count: how many starts this folder has seen. untold: the members that have not confirmed this one yet.
+    written_count: how much has been written here since the start.
     """
 
     def __init__(
-        self, runtime: Runtime, node: str, ring: Placement, calls: Calls, on_replaces: Callable[[], None]
+        self,
+        runtime: Runtime,
+        node: str,
+        ring: Placement,
+        calls: Calls,
+        *,
+        written_count: Callable[[], int],
+        on_replaces: Callable[[], None],
     ) -> None:
         self._runtime = runtime
         self._node = node
         self._ring = ring
         self._calls = calls
+        self._written_count = written_count
         self._on_replaces = on_replaces
         self._starts = _Starts(0, 0, (), ())
         self._is_new = False
@@ -86,12 +124,12 @@ class Starts:
 
     @property
     def count(self) -> int:
-        """How many starts this folder has seen."""
+        """How many generations this folder has seen."""
         return self._starts.count
 
     @property
     def untold(self) -> list[str]:
-        """The other members that have not confirmed this start yet."""
+        """The other members that have not confirmed the present generation yet."""
         return [name for name in self._ring.nodes if name != self._node and name not in self._confirmed_by]
 
     # --- the side that starts -----------------------------------------------------------------------------
@@ -103,11 +141,9 @@ class Starts:
         """
         self._is_new = is_new
         known = self._runtime.disk.get(_META, 0, _KEY)
-        draw = self._runtime.random.getrandbits
-        before = (None if known is None else _read(known[0])) or _Starts(draw(63), 0, (), ())
-        generations = (*before.generations, draw(63))[-START_GENERATIONS_MAX:]
-        self._starts = _Starts(before.folder, before.count + 1, generations, before.told)
-        await self._store()
+        before = None if known is None else _read(known[0])
+        self._starts = before or _Starts(self._runtime.random.getrandbits(63), 0, (), ())
+        await self._begin()
         if is_new or not self._is_stored:
             return False
         end_ms = self._runtime.clock.now_ms() + START_WAIT_MS
@@ -116,24 +152,42 @@ class Starts:
         return not self.untold
 
     async def run(self) -> None:
-        """Tell who has not heard yet, for ever: members come, and come back."""
+        """Tell who has not heard yet, for ever: members come, and come back. After some writing, begin a generation."""
+        clock = self._runtime.clock
+        began_ms, written_count = clock.now_ms(), 0
         while True:
-            if not self._is_stored:
+            if self._written_count() == written_count:
+                began_ms = clock.now_ms()
+            elif clock.now_ms() - began_ms >= START_GENERATION_MS:
+                began_ms, written_count = clock.now_ms(), self._written_count()
+                await self._begin()
+            elif not self._is_stored:
                 await self._store()
             if self.untold and self._is_stored:
                 await self._tell(self.untold, START_TELL_PERIOD_MS)
-            await self._runtime.clock.sleep_ms(START_TELL_PERIOD_MS * (0.5 + self._runtime.random.random()))
+            await clock.sleep_ms(START_TELL_PERIOD_MS * (0.5 + self._runtime.random.random()))
+
+    async def _begin(self) -> None:
+        """A new generation, on disk before anybody hears of it."""
+        drawn, starts = self._runtime.random.getrandbits(63), self._starts
+        generations = (*starts.generations, drawn)[-START_GENERATIONS_MAX:]
+        self._starts = msgspec.structs.replace(starts, count=starts.count + 1, generations=generations)
+        self._confirmed_by.clear()
+        self._is_stored = False
+        await self._store()
 
     async def _tell(self, members: list[str], timeout_ms: float) -> None:
         await asyncio.gather(*(self._tell_one(member, timeout_ms) for member in members))
 
     async def _tell_one(self, member: str, timeout_ms: float) -> None:
         """Tell one member; does not return if it remembers a later life of this node."""
-        folder, (*earlier, generation) = self._starts.folder, self._starts.generations
-        is_first = member not in self._starts.told
+        starts = self._starts
+        is_first = member not in starts.told
         try:
             answer = await self._calls.ask(
-                member, lambda id_: Began(id_, folder, generation, tuple(earlier), is_first), timeout_ms
+                member,
+                lambda id_: Began(id_, starts.folder, starts.count, starts.generations, is_first),
+                timeout_ms,
             )
         except TimeoutError:
             return
@@ -144,7 +198,8 @@ class Starts:
                 f"the folder has gone back in time: {member} remembers a later start of {self._node}"
             )
             await asyncio.get_running_loop().create_future()  # this life is over
-        self._confirmed_by.add(member)
+        if starts.count == self._starts.count:
+            self._confirmed_by.add(member)
         if is_first:
             if answer.knows_other_folder and self._is_new:
                 self._on_replaces()
@@ -162,14 +217,16 @@ class Starts:
 
     def on_began(self, peer: str, question: Began) -> None:
         """Remember a peer's generation, unless a later one is remembered; say so once it is durable."""
-        if peer not in self._ring.known and self._ring.state.left_in(peer) is None:
+        if (peer not in self._ring.known and self._ring.state.left_in(peer) is None) or not _is_whole(
+            question
+        ):
             return
         disk, key = self._runtime.disk, _PEER + peer
         known = disk.get(_META, 0, key)
-        folder, generation, replaced = (None, None, False) if known is None else _read_peer(known[0])
-        is_other = folder not in (None, question.folder)
-        replaces = (is_other or replaced) and question.is_first  # the first answer may have been lost
-        is_later = folder == question.folder and generation not in (question.generation, *question.earlier)
+        remembered = None if known is None else _read_peer(known[0])
+        is_other = remembered is not None and remembered.folder != question.folder
+        replaces = (is_other or (remembered is not None and remembered.replaces)) and question.is_first
+        is_later = remembered is not None and not is_other and not remembered.is_among(question)
         answer = BeganAnswer(question.id, is_later, is_other or replaces)
         if is_later or (is_other and not question.is_first):
             self._runtime.network.send(peer, answer)
@@ -179,6 +236,6 @@ class Starts:
             if not future.cancelled() and future.exception() is None:
                 self._runtime.network.send(peer, answer)
 
-        now = (question.folder, question.generation, replaces)
-        rows = [] if (folder, generation, replaced) == now else [Row(_META, 0, key, _encode(now))]
+        now = _Remembered(question.folder, question.count, question.generations[-1], replaces)
+        rows = [] if remembered == now else [Row(_META, 0, key, _encode(now))]
         disk.commit(rows).add_done_callback(durable)

@@ -10,13 +10,16 @@ from unittest import mock
 from kvnode.handover import spread, voting
 from kvnode.handover.changes import Changes
 from kvnode.membership import members
+from kvnode.messages import BeganAnswer
 from kvnode.node import Node
 from kvnode.replication import records
 from kvnode.replication.dots import DotSource
 from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
+from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.lived import LivedTime
 from kvnode.replication.pruning import is_tombstone_of, of_others
+from kvnode.replication.starts import Starts
 from kvnode.replication.sweep import Sweep
 from kvnode.ring import RingState
 from kvnode.runtime import Row
@@ -34,9 +37,15 @@ BUGS = {
     "believe-anything": "a node believes every epoch, ring, incarnation and ballot that it is told",
     "prune-unproven": "a context is relieved of past stores without asking whether a write of theirs is left",
     "move-nothing": "a pending owner is taken for ready at once, and a former owner offers nothing before it deletes",
+    "count-replaced": "a store that replaces a lost one counts towards r before it is refilled",
+    "fill-from-replaced": "a store that replaces a lost one is a source for those that take over, or are refilled",
+    "let-go-unoffered": "a former owner deletes what it kept without offering it",
+    "forget-generations": "a member confirms every start, also that of a folder that has gone back in time",
 }
-OF_MOVES = frozenset({"move-nothing"})
+OF_MOVES = frozenset({"move-nothing", "let-go-unoffered"})
 """Bugs of the hand-over: they are looked for in runs where nodes come and go."""
+OF_LEAVES = frozenset({"fill-from-replaced"})
+"""Bugs that one story shows: the last holder of some writes leaves."""
 HINTS_ALONE = frozenset({"forget-hints", "age-by-date"})
 """Bugs that other repairs would cover up: they are looked for in runs where hints are the only repair."""
 
@@ -95,6 +104,18 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
             mock.patch.object(Exchange, "give_to", _pretend_to_give),
         ):
             yield
+    elif bug == "count-replaced":
+        with mock.patch.object(Incomplete, "__bool__", lambda self: False):
+            yield
+    elif bug == "fill-from-replaced":
+        with mock.patch.object(Incomplete, "among", lambda self, partitions: []):
+            yield
+    elif bug == "let-go-unoffered":
+        with mock.patch.object(Exchange, "give_to", _pretend_to_give):
+            yield
+    elif bug == "forget-generations":
+        with mock.patch.object(Starts, "on_began", _confirm_all):
+            yield
     else:
         raise ValueError(f"unknown bug {bug!r}; known: {', '.join(BUGS)}")
 
@@ -102,6 +123,10 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
 def _minimum(self: VersionVector, other: VersionVector) -> VersionVector:
     theirs = dict(other.entries)
     return VersionVector.of({store: min(count, theirs.get(store, 0)) for store, count in self.entries})
+
+
+def _confirm_all(self: Any, peer: str, question: Any) -> None:
+    self._runtime.network.send(peer, BeganAnswer(question.id, False, False))
 
 
 async def _pretend_to_give(self: Any, peer: str, partitions: tuple[int, ...]) -> set[int]:

@@ -12,6 +12,7 @@ from typing import Any
 from kvnode.errors import KvError
 from kvnode.node import Node
 from kvnode.ring import STABLE
+from kvnode.sim.losses import Losses
 from kvnode.sim.world import World
 
 NODE_COUNT_MAX = 7
@@ -21,8 +22,9 @@ _PATIENCE_S = 6.0
 class Movers:
     """Asks for changes of the ring, one after the other."""
 
-    def __init__(self, world: World, *, crashes: bool = True) -> None:
+    def __init__(self, world: World, losses: Losses, *, crashes: bool = True) -> None:
         self._world = world
+        self._losses = losses
         self._crashes = crashes
 
     async def join(self) -> None:
@@ -40,12 +42,12 @@ class Movers:
         if await self._ask(f"join {name}", lambda node: node.changes.join(address)):
             await self._see_it_through(name, chance.choice((name, name, "")))
 
-    async def leave(self) -> None:
-        """A member leaves in good order; somebody may crash on the way."""
+    async def leave(self, name: str = "") -> None:
+        """A member (any, if it is not named) leaves in good order; somebody may crash on the way."""
         world, chance = self._world, self._world.chance
         if len(world.members) <= world.config.replicas:
             return
-        name = chance.choice(world.members)
+        name = name or chance.choice(world.members)
         if await self._ask(f"leave {name}", lambda node: node.changes.leave(name)):
             await self._see_it_through(name, chance.choice((name, *chance.choices(world.members, k=2), "")))
 
@@ -55,8 +57,9 @@ class Movers:
         if len(world.members) <= world.config.replicas or len(world.running) < len(world.names):
             return
         name = chance.choice(world.members)
-        if name not in world.lives:
+        if name not in world.lives or not self._losses.may_lose_another():
             return
+        self._losses.lose(name)
         world.crash(name)
         await asyncio.sleep(chance.uniform(2.0, 3.5))
         if await self._ask(f"remove {name}", lambda node: node.changes.leave(name, force=True)):

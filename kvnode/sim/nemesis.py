@@ -1,7 +1,8 @@
 """The nemesis: breaks things at random while clients work, within what the promises allow, and ends in peace.
 
-A disk is lost only while no other node is down or paused and all replicas agree, and nothing else happens until the
-wiped node holds again what the others hold: the promise is about fewer than w disks between full repairs.
+Fewer than w stores are lost between two moments at which all are complete (losses.py): one, with w=2. It is lost at any
+moment, in the middle of whatever else goes wrong. Now and then it is lost in peace, and then nothing else happens until
+the node holds again what the others hold.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from kvnode.config import START_GENERATION_MS
 from kvnode.faults import DISTRIBUTIONS, LinkRule
 from kvnode.messages import MemberNews, Message, Ping, Prepare, RingNews
 from kvnode.ring import RingState
 from kvnode.sim.agreement import differing_records, held_as_owner, held_by_others
+from kvnode.sim.losses import Losses
 from kvnode.sim.movers import Movers
 from kvnode.sim.world import World
 
 Trouble = Callable[[], Awaitable[None]]
 _REBUILD_S_MAX = 40.0
+LOSSES = ("lost disk", "lost disk in a storm", "lost disk when another is behind", "folder put back")
+"""The troubles that cost a store."""
 
 
 class Nemesis:
@@ -37,13 +42,18 @@ class Nemesis:
             "skew": (self._skew, 2),
             "slow disk": (self._slow_disk, 1),
             "lie": (self._lie, 1),
-            "lost disk": (self._lose_disk, 2),
+            "lost disk": (self._lose_disk, 1),
+            "lost disk in a storm": (self._lose_disk_now, 3),
+            "lost disk when another is behind": (self._lose_disk_at_the_worst_moment, 2),
+            "folder put back": (self._put_folder_back, 1),
         }
+        self._movers: Movers | None = None
+        self.losses = Losses(world)
         self.violations: list[str] = []
 
     def move(self, weight: int, *, crashes: bool) -> None:
         """Let nodes come and go too, with this weight each; crashes: some in the middle of a hand-over."""
-        movers = Movers(self._world, crashes=crashes)
+        movers = self._movers = Movers(self._world, self.losses, crashes=crashes)
         self._troubles |= {"join": (movers.join, weight), "leave": (movers.leave, weight)}
         if crashes:
             self._troubles["remove"] = (movers.remove, weight)
@@ -63,7 +73,10 @@ class Nemesis:
             [trouble] = chance.choices(troubles, weights)
             if chance.random() < 0.3:  # two at the same time
                 [other] = chance.choices(troubles, weights)
-                if self._lose_disk not in (trouble, other):
+                if not {self._lose_disk, self._lose_disk_at_the_worst_moment, self._put_folder_back} & {
+                    trouble,
+                    other,
+                }:
                     await asyncio.gather(trouble(), other())
                     continue
             await trouble()
@@ -204,10 +217,11 @@ class Nemesis:
     async def _lose_disk(self) -> None:
         world = self._world
         await self.make_peace()
-        if not await self._agreed(5.0):
+        if not await self._agreed(5.0) or not self.losses.may_lose_another():
             return
         victim = world.chance.choice(world.members)
         held = held_as_owner(world, victim)
+        self.losses.lose(victim)
         world.crash(victim)
         world.wipe(victim)
         await world.start(victim)
@@ -215,6 +229,89 @@ class Nemesis:
             self.violations.append(
                 f"{victim} was not rebuilt within {_REBUILD_S_MAX:.0f} s of losing its disk"
             )
+
+    async def _lose_disk_now(self) -> None:
+        """Whatever else is wrong: somebody is cut off, or dead, or a member comes or goes."""
+        world = self._world
+        if not self.losses.may_lose_another():
+            return
+        victim = world.chance.choice(world.members)
+        self.losses.lose(victim)
+        if victim in world.lives:
+            world.crash(victim)
+        world.wipe(victim)
+        world.counts["lost disk in a storm"] += 1
+        await asyncio.sleep(world.chance.choice((0.0, 0.1, 1.0, 3.0)) * world.chance.random())
+        if victim not in world.lives:
+            await world.start(victim)
+
+    async def _lose_disk_at_the_worst_moment(self) -> None:
+        """One member misses writes; another loses its disk, and cannot reach who holds them; who does may leave."""
+        world, chance = self._world, self._world.chance
+        if len(world.members) < 3 or len(world.lives) < len(world.names):
+            return
+        behind, lost, holder = chance.sample(world.members, 3)
+        self.cut(behind, *world.names)
+        await asyncio.sleep(chance.uniform(0.5, 3.0))
+        if not self.losses.may_lose_another() or lost not in world.lives:
+            world.heal()
+            return
+        self.losses.lose(lost)
+        world.crash(lost)
+        world.wipe(lost)
+        world.counts["lost disk when another is behind"] += 1
+        world.heal()
+        self.cut(holder, behind, lost)
+        await world.start(lost)
+        if self._movers is not None and chance.random() < 0.5:
+            await self._movers.leave(holder)
+        await self._for_a_while()
+        world.heal()
+
+    def cut(self, one: str, *others: str) -> None:
+        """No message between one node and these any more, either way."""
+        self._world.set_rule([one], others, LinkRule(cut=True), "cut")
+        self._world.set_rule(others, [one], LinkRule(cut=True), "cut")
+
+    async def _put_folder_back(self) -> None:
+        """An older copy of a member's folder takes its place. The others can be reached: else nobody could notice."""
+        world = self._world
+        await self.make_peace()
+        members = world.members
+        if not members or not await self._all_confirmed(5.0):
+            return
+        victim = world.chance.choice(members)
+        in_order = world.chance.random() < 0.5
+        if in_order:
+            await world.stop(victim)
+        older = world.copy_disk(victim)
+        if in_order or world.chance.random() < 0.7:
+            if victim in world.lives:
+                world.crash(victim)
+            await world.start(victim)
+            await asyncio.sleep(world.chance.uniform(0.5, 2.0))
+        else:
+            await asyncio.sleep(START_GENERATION_MS / 1000.0 + 3.0)
+        if not await self._all_confirmed(3.0) or not self.losses.may_lose_another():
+            return
+        self.losses.lose(victim)
+        world.crash(victim)
+        world.put_back(victim, older)
+        await world.start(victim)
+        for _ in range(100):  # it is set aside and refilled before anything else goes wrong
+            if self.losses.may_lose_another():
+                return
+            await asyncio.sleep(0.1)
+
+    async def _all_confirmed(self, seconds: float) -> bool:
+        """Wait until all members have heard of everybody's present generation."""
+        world = self._world
+        end_s = world.loop.time() + seconds
+        while world.loop.time() < end_s:
+            if all(name in world.lives and not world.node(name).starts.untold for name in world.members):
+                return True
+            await asyncio.sleep(0.1)
+        return False
 
     async def _agreed(self, seconds: float) -> bool:
         """Wait until all replicas agree."""

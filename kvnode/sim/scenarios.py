@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from kvnode.errors import KvError
 from kvnode.membership import ALIVE
 from kvnode.sim.agreement import differing_records
-from kvnode.sim.bugs import HINTS_ALONE, OF_MOVES, only_hints, planted
+from kvnode.sim.bugs import HINTS_ALONE, OF_LEAVES, OF_MOVES, only_hints, planted
 from kvnode.sim.client import Client
 from kvnode.sim.loop import run
-from kvnode.sim.nemesis import Nemesis
+from kvnode.sim.nemesis import LOSSES, Nemesis
 from kvnode.sim.world import World
 
 _WORKER_COUNT = 5
@@ -70,6 +72,8 @@ async def storm(seed: int, bug: str | None = None) -> Report:
     """
     if bug in OF_MOVES:
         return await moving_storm(seed, bug)
+    if bug in OF_LEAVES:
+        return await last_holder_leaves(seed, bug)
     return await _storm(seed, bug, node_count=5 if seed % 3 == 0 else 3, moving=3 if seed % 3 == 0 else 0)
 
 
@@ -95,13 +99,13 @@ async def _storm(
     world = World(seed, node_count=node_count)
     client, nemesis = Client(world, sloppy_share=sloppy_share), Nemesis(world)
     if sloppy_share:
-        nemesis.spare("lost disk")
+        nemesis.spare(*LOSSES)
     hints_alone = bug in HINTS_ALONE or bug in OF_MOVES or seed % 8 == 5
     if moving and (moving > 1 or not hints_alone):
         nemesis.move(moving, crashes=not hints_alone)
     if hints_alone:
         world.on_start = only_hints
-        nemesis.spare("crash", "crash in mid-sync", "crash of all", "lost disk", "one-way cut", "loss")
+        nemesis.spare("crash", "crash in mid-sync", "crash of all", "one-way cut", "loss", *LOSSES)
     with planted(bug, world):
         await world.start()
         work = [
@@ -114,6 +118,44 @@ async def _storm(
         await client.judge(world.chance.choice(world.members))
     world.counts["hints alone"] += hints_alone
     return _report(seed, world, client, nemesis.violations + violations)
+
+
+async def last_holder_leaves(seed: int, bug: str | None = None) -> Report:
+    """Five nodes, N=3: one owner misses writes, another loses its disk, and the third, which alone has them, leaves.
+
+    It reaches neither of them meanwhile; who takes over does. One disk is lost: nothing may be.
+    """
+    world = World(seed, node_count=5)
+    client, nemesis, chance = Client(world), Nemesis(world), world.chance
+    with planted(bug, world):
+        await world.start()
+        owners = list(world.node("node-1").ring.preference_lists[chance.randrange(world.config.partitions)])
+        chance.shuffle(owners)
+        behind, lost, holder = owners
+        work = [
+            asyncio.ensure_future(client.work(18.0, worker, rate=_RATE / _WORKER_COUNT))
+            for worker in range(_WORKER_COUNT)
+        ]
+        await asyncio.sleep(chance.uniform(1.0, 3.0))
+        nemesis.cut(behind, *world.names)
+        await asyncio.sleep(chance.uniform(2.0, 4.0))
+        nemesis.losses.lose(lost)
+        world.crash(lost)
+        world.wipe(lost)
+        world.heal()
+        nemesis.cut(holder, behind, lost)
+        await asyncio.sleep(chance.uniform(0.5, 3.0))
+        await world.start(lost)
+        await asyncio.sleep(chance.uniform(0.5, 2.5))
+        via = chance.choice([name for name in world.names if name not in owners] + [holder])
+        with contextlib.suppress(KvError):
+            await world.command(via, lambda node: node.changes.leave(holder))
+        await asyncio.sleep(chance.uniform(2.0, 5.0))
+        await nemesis.make_peace()
+        await asyncio.gather(*work)
+        violations = await _until_agreement(world)
+        await client.judge(chance.choice(world.members))
+    return _report(seed, world, client, violations)
 
 
 async def _until_agreement(world: World) -> list[str]:
@@ -140,6 +182,9 @@ def _waiting(world: World) -> list[str]:
         not_alive = [member.name for member in world.node(name).members if member.state != ALIVE]
         if not_alive:
             waiting.append(f"{name} believes {', '.join(not_alive)} not alive")
+        incomplete = world.node(name).incomplete.owned
+        if incomplete:
+            waiting.append(f"{len(incomplete)} incomplete partitions at {name}")
         left_over = world.node(name).drop.left_over
         if left_over:
             waiting.append(f"{len(left_over)} left-over partitions at {name}")
@@ -165,6 +210,7 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
         counts["request forwarded"] += node.serving.forwarded_count
         counts["record let go"] += node.drop.dropped_count
         counts["context entry pruned"] += node.sweep.pruning.pruned_count
+        counts["partition refilled"] += node.incomplete.refilled_count
     counts["ring of another epoch"] = 0 if world.ring is None else world.ring.epoch - 1
     return Report(
         seed=seed,
@@ -184,6 +230,7 @@ SCENARIOS = {
     "moving-storm": moving_storm,
     "sloppy-storm": sloppy_storm,
     "crash-and-restart": crash_and_restart,
+    "last-holder-leaves": last_holder_leaves,
 }
 
 

@@ -221,3 +221,37 @@ def test_an_empty_folder_of_a_cluster_that_does_not_say_it_has_run_is_found_out_
         assert (await ask(world, "node-1", Get("k", r=1)))[1]["value"] == "v"
 
     play(story)
+
+
+def test_a_copy_made_while_the_node_ran_is_noticed_though_it_never_started_anew() -> None:
+    """1. node-1's folder is copied while it runs. 2. It writes on for a while, and crashes. 3. The copy is put back."""
+
+    async def story(world: World) -> None:
+        await put(world, "node-1", "k", "1")
+        older = world.platters["node-1"].tables.copy()
+        for n in range(20):
+            await put(world, "node-1", "k", f"later {n}")
+            await seconds(world, 0.5)
+        world.crash("node-1")
+        put_back(world, "node-1", older)
+        await world.start("node-1")
+        await seconds(world, 3.0)
+        assert world.counts["older folder noticed"] == 1
+        await until(world, lambda: is_whole(world, "node-1"))
+
+    play(story)
+
+
+def test_a_member_that_was_away_for_very_many_generations_confirms_all_the_same() -> None:
+    async def story(world: World) -> None:
+        await seconds(world, 2.0)
+        world.crash("node-3")
+        starts = world.node("node-1").starts
+        for _ in range(400):
+            await world.command("node-1", lambda node: node.starts._begin())
+        assert starts.count > 400
+        await world.start("node-3")
+        await until(world, lambda: not starts.untold)
+        assert not world.counts["older folder noticed"]
+
+    play(story)
