@@ -15,6 +15,7 @@ import ipywidgets  # type: ignore[import-untyped]
 from labkit.course.inputs import Form, card_parts, form_for
 from labkit.course.prediction import Measured, Prediction
 from labkit.course.questions import BadAnswer, Choice, Question
+from labkit.errors import LabError
 from labkit.panels.controls import Button
 
 
@@ -193,7 +194,15 @@ class Guess:
 
     def reveal(self, measured: Any, *, spread: str = "", source: str = "") -> RevealCard:
         """What was measured, beside the guess; covered until that is locked or skipped. Goes on at once."""
-        self.prediction.measure(Measured(self.prediction.question.check(measured), spread, source))
+        try:
+            value = self.prediction.question.check(measured)
+        except BadAnswer as problem:
+            raise LabError(
+                "There is no measurement to show.",
+                why=str(problem),
+                do="run the cell that measures once more",
+            ) from problem
+        self.prediction.measure(Measured(value, spread, source))
         if self._reveal is None:
             self._reveal = RevealCard(self.prediction)
         return self._reveal

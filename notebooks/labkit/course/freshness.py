@@ -40,7 +40,7 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
         self._session = session
         self._prediction = None if guess is None else guess.prediction
         self.told: dict[str, Any] = {"running": False, "points": []}
-        self._again = self._measuring = False
+        self._again = self._measuring = self._moved_by_code = False
         self.r = _sizes("R (a read waits for)", "lab-fresh-r")
         self.w = _sizes("W (a write waits for)", "lab-fresh-w")
         self.mean_ms = Slider(label="mean delay (ms)", min=20, max=100, step=10, value=50)
@@ -60,6 +60,16 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
         self._say("Choose R and W, then press Measure.")
         if self._prediction is not None:
             self._prediction.on_change(self.show)
+
+    def set(self, *, r: int | None = None, w: int | None = None, mean_ms: int | None = None) -> None:
+        """Move the controls from code; nothing is measured yet."""
+        self._moved_by_code = True
+        try:
+            for control, value in ((self.r, r), (self.w, w), (self.mean_ms, mean_ms)):
+                if value is not None:
+                    control.value = value
+        finally:
+            self._moved_by_code = False
 
     def measure(self, *, seconds: float = SECONDS) -> dict[float, float]:
         """Measure with what is set, and wait for its end: the share of fresh reads in %, by the time t in ms."""
@@ -149,7 +159,7 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
         change["owner"].told = f"now {change['new']}"
         if self._measuring:
             self._again = True
-        else:
+        elif not self._moved_by_code:
             self.button.click()
 
     def _say(self, text: str) -> None:

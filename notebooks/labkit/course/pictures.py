@@ -6,7 +6,7 @@ Must not live here: how a figure looks (labkit.figures) and what is measured (sc
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from labkit.course.operations import Operation
 from labkit.live.chart import LiveChart
 
 if TYPE_CHECKING:
+    from labkit.course.editor import Edits
     from labkit.course.scene import Scene
 
 Rows = Sequence[Mapping[str, Any]]
@@ -34,13 +35,16 @@ STATUS = {
 class Picture(ipywidgets.VBox):  # type: ignore[misc]
     """A chart, one sentence with its newest numbers, and the numbers as a table for who prefers those."""
 
-    def __init__(self, figure: Mapping[str, Any], rows: Rows = (), *, css_class: str = "lab-picture") -> None:
+    def __init__(
+        self, figure: Mapping[str, Any], rows: Rows = (), *, css_class: str = "lab-picture", title: str = ""
+    ) -> None:
         self.chart = LiveChart()
         self.chart.add_class(css_class)
         self._summary = ipywidgets.HTML()
         self._numbers = ipywidgets.HTML()
         fold = ipywidgets.Accordion([self._numbers], titles=("The numbers as a table",), selected_index=None)
-        super().__init__([*card_parts(), self.chart, self._summary, fold])
+        head = [ipywidgets.HTML(f'<div class="lab-kicker">{escape(title)}</div>')] if title else []
+        super().__init__([*card_parts(), *head, self.chart, self._summary, fold])
         self.add_class("lab-panel")
         self.show(figure, rows)
 
@@ -63,9 +67,9 @@ def figure_and_rows(name: str, *arguments: Any) -> tuple[dict[str, Any], list[di
     return getattr(module, name)(*arguments), getattr(module, f"{name}_rows")(*arguments)
 
 
-def drawn(name: str, *arguments: Any) -> Picture:
+def drawn(name: str, *arguments: Any, title: str = "") -> Picture:
     """A figure of labkit.figures as a picture."""
-    return Picture(*figure_and_rows(name, *arguments), css_class=f"lab-{name.replace('_', '-')}")
+    return Picture(*figure_and_rows(name, *arguments), css_class=f"lab-{name.replace('_', '-')}", title=title)
 
 
 def space_time(scene: Scene) -> Picture:
@@ -77,7 +81,31 @@ def space_time(scene: Scene) -> Picture:
 
 def version_graph(scene: Scene, key: str) -> Picture:
     """Every version of a key, with arrows from what its writer had seen."""
-    return drawn("version_graph", scene.versions(key))
+    return drawn("version_graph", scene.versions(key), title=scene.name)
+
+
+def together(*makers: Callable[[], Any]) -> Any:
+    """Several pictures and tables, one below the other."""
+    tables = [_shown(maker()) for maker in makers]
+    box = ipywidgets.VBox([*card_parts(), *tables])
+    box.add_class("lab-panel")
+    return box
+
+
+def _shown(made: Any) -> Any:
+    if not isinstance(made, pandas.DataFrame):
+        return made
+    rows = [{str(name): value for name, value in row.items()} for row in made.to_dict("records")]
+    return ipywidgets.HTML(table_html(rows))
+
+
+def evidence(edits: Edits) -> Any:
+    """What is left of people's edits, and which paragraphs lack some."""
+    lines = "".join(f"<li>{escape(line)}</li>" for line in edits.evidence[:6])
+    html = f'<div class="lab-judgement">{escape(repr(edits))}<ul>{lines}</ul></div>'
+    box = ipywidgets.VBox([*card_parts(), ipywidgets.HTML(html)])
+    box.add_class("lab-panel")
+    return box
 
 
 def operations_table(operations: Sequence[Operation]) -> pandas.DataFrame:

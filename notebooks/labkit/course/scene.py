@@ -259,6 +259,12 @@ class Scene:
             version["replaced"] = held is not None and version["dot"] not in held
         return sorted(found.values(), key=lambda one: (one.get("seen_ms", 0.0), one["dot"]))
 
+    @property
+    def outcome(self) -> str:
+        """Of the key that the scene is about: "siblings" if several versions stand beside each other, or "replaced"."""
+        left = [one for one in self.versions(self.about) if not one["replaced"]]
+        return "siblings" if len(left) > 1 else "replaced"
+
     def session_verdicts(self) -> list[Verdict]:
         """Read your writes and monotonic reads, as the checker judges these people; who was told counts as one."""
         return judged(self.operations, self.told, n=self.replicas)

@@ -10,8 +10,10 @@ from typing import Any
 
 from labkit.course.cards import Guess
 from labkit.course.course import Course, Receipt
+from labkit.course.editor import Edits
 from labkit.course.exercise_panel import ExercisePanel
 from labkit.course.freshness import Freshness
+from labkit.course.pictures import Picture, drawn, evidence, together
 from labkit.course.preflight import Preflight
 from labkit.course.questions import Question
 from labkit.course.scene import Scene
@@ -37,6 +39,18 @@ class Teaching:
     def exercise(self, name: str) -> ExercisePanel:
         """An exercise of a lesson, such as "02.1"."""
         return self.course.exercise(name)
+
+    def picture(self, name: str, *arguments: Any) -> Picture:
+        """A figure of labkit.figures by its name, such as "quorum_sets", 3, 2, 2."""
+        return drawn(name, *arguments)
+
+    def pictures(self, *makers: Callable[[], Any]) -> Any:
+        """Several pictures and tables, one below the other."""
+        return together(*makers)
+
+    def evidence(self, edits: Edits) -> Any:
+        """What is left of people's edits, and which paragraphs lack some."""
+        return evidence(edits)
 
     def preflight(self) -> Preflight:
         """Whether this computer and cluster are fit for a lesson."""
