@@ -191,9 +191,11 @@ def test_a_plain_put_or_delete_at_a_store_that_is_being_refilled_still_replaces_
         assert world.node("node-1").incomplete.owned, "node-3 is dead: nobody knows what it alone may hold"
         answer = await put(world, "node-1", "k", "new")
         assert answer["node"] == "node-2"
-        assert (await ask(world, "node-1", Put("d", None)))[0] == 200
+        status, refused = await ask(world, "node-1", Put("d", None))  # it deletes what a quorum holds
+        assert status == 503 and refused["definite"] and "node-1 being refilled" in refused["detail"]
         await world.start("node-3")
         await until(world, lambda: not world.node("node-1").incomplete)
+        assert (await ask(world, "node-1", Put("d", None)))[0] == 200
         _, body = await ask(world, "node-1", Get("k", r=3))
         assert (body["value"], body["conflict"]) == ("new", False)
         assert (await ask(world, "node-1", Get("d", r=3)))[0] == 404
