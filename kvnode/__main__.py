@@ -96,6 +96,9 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
         log = JsonLog(data_dir / "log.jsonl", address.name)
     except OSError as error:
         raise StorageError(f"cannot write to {data_dir / 'log.jsonl'}: {error.strerror}") from error
+    if disk.no_room:
+        log.write("disk_full", level="error", why=disk.no_room)
+        print(f"kvnode: the disk of {data_dir} is full: reads are served, writes refused", file=sys.stderr)
     if disk.damage is not None:
         why, kept = disk.damage
         log.write("data_file_set_aside", level="error", why=why, kept=kept.name)

@@ -20,7 +20,7 @@ from pathlib import Path
 from kvnode.storage.files import delete, make_way, stamp, sync_directory, trouble_with_file
 from kvnode.storage.log import LOG_SIDES, Log
 from kvnode.storage.rows import trouble_in_definitions, trouble_in_meta
-from kvnode.storage.tables import moved_turn_of
+from kvnode.storage.tables import connect, moved_turn_of
 
 _TROUBLE_OF_THE_COMPUTER = frozenset(
     (
@@ -51,8 +51,10 @@ def is_damage(error: sqlite3.Error) -> bool:
     )
 
 
-def damage_of(path: Path, log: Log) -> str | None:
+def damage_of(path: Path, log: Log, *, without_room: bool = False) -> str | None:
     """What is wrong with this file or its log, in a few words; None if they are whole, or not there.
+
+    without_room: the disk is full; what can only be seen by writing is not looked at.
 
     Raises sqlite3.Error for trouble that is not the file's own: a full disk, no permission.
     """
@@ -68,8 +70,8 @@ def damage_of(path: Path, log: Log) -> str | None:
     if not path.exists() or not path.stat().st_size:
         return "it is gone, and its log is not" if log.commits or log.moved_turn else None
     try:
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-            return _damage_in(database, path, log)
+        with contextlib.closing(connect(path, without_room=without_room)) as database:
+            return _damage_in(database, path, log, without_room=without_room)
     except sqlite3.Error as error:
         if is_trouble_of_the_computer(error, path):
             raise
@@ -82,7 +84,7 @@ def is_trouble_of_the_computer(error: sqlite3.Error, path: Path) -> bool:
     return code in _TROUBLE_OF_THE_COMPUTER or not os.access(path, os.W_OK)
 
 
-def _damage_in(database: sqlite3.Connection, path: Path, log: Log) -> str | None:
+def _damage_in(database: sqlite3.Connection, path: Path, log: Log, *, without_room: bool) -> str | None:
     if database.execute("pragma encoding").fetchone() != ("UTF-8",):
         return "its text is said to be in another encoding"
     if (trouble := trouble_in_definitions(database)) is not None:
@@ -90,8 +92,7 @@ def _damage_in(database: sqlite3.Connection, path: Path, log: Log) -> str | None
     found: str = database.execute("pragma integrity_check(1)").fetchone()[0]
     if found != "ok":
         return " ".join(found.split())
-    valid_frames: int = database.execute("pragma wal_checkpoint(passive)").fetchone()[1]
-    if _commit_beyond(Path(f"{path}-wal"), max(0, valid_frames)):
+    if not without_room and _commit_beyond(Path(f"{path}-wal"), _valid_frames(database)):
         return "SQLite's log holds a commit after a damaged one"
     moved_turn = moved_turn_of(database)
     if moved_turn < log.moved_turn:
@@ -99,6 +100,10 @@ def _damage_in(database: sqlite3.Connection, path: Path, log: Log) -> str | None
     if moved_turn > _TURN_MAX:
         return f"it counts {moved_turn} turns of the log"
     return trouble_in_meta(database)
+
+
+def _valid_frames(database: sqlite3.Connection) -> int:
+    return max(0, int(database.execute("pragma wal_checkpoint(passive)").fetchone()[1]))
 
 
 def _commit_beyond(log: Path, valid_frames: int) -> bool:

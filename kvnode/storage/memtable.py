@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from kvnode.checksum import checksum
 from kvnode.runtime import Row
 
 STEP_ROWS = 64
@@ -71,3 +72,12 @@ class Memtable:
                     some, room = [], STEP_BYTES
             if some:
                 yield place[0], some
+
+
+def with_checksums(rows: Iterable[Row]) -> Iterator[Row]:
+    """The same rows, those with a record with its checksum."""
+    for row in rows:
+        if row.checksum or row.record is None:
+            yield row
+        else:
+            yield row._replace(checksum=checksum(row.key, row.record))

@@ -24,6 +24,7 @@ from kvnode.storage.files import StorageError
 from kvnode.storage.layers import Layers
 from kvnode.storage.log import CommitLog
 from kvnode.storage.memtable import Memtable
+from kvnode.storage.no_room import NoLog
 from kvnode.storage.tables import Tables
 
 _MOVE_AT_ROWS = 8192  # or
@@ -47,7 +48,7 @@ class Mover:
     def __init__(
         self,
         path: Path,
-        log: CommitLog,
+        log: CommitLog | NoLog,
         tables: Tables,
         layers: Layers,
         refuse_if_damaged: Callable[[Exception], None],

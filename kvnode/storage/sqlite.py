@@ -14,6 +14,9 @@ end of a move, which syncs the tables, always runs on another thread.
 A sync of the log that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate",
 2018). A full disk is an ordinary error: those writes fail, reads go on.
 
+On a disk that is full at the start a store opens too (no_room.py): it serves what it holds, refuses all writes, and
+takes them again once there is room.
+
 A file that is damaged when the disk is opened is set aside (damage.py); one that turns out to be while it is in use
 ends the process, and is set aside at the next start.
 
@@ -35,7 +38,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kvnode.checksum import checksum
 from kvnode.observe import Samples
 from kvnode.runtime import ANY, LowBits, Row
 from kvnode.storage.damage import (
@@ -49,13 +51,15 @@ from kvnode.storage.damage import (
 from kvnode.storage.files import StorageError, lock, sync_directory, sync_function
 from kvnode.storage.layers import Layers
 from kvnode.storage.log import CommitLog, Log, read_log, remove_log
-from kvnode.storage.memtable import Memtable
+from kvnode.storage.memtable import Memtable, with_checksums
 from kvnode.storage.mover import Mover
+from kvnode.storage.no_room import NoLog, has_room_again, is_no_room, tables_to_read
 from kvnode.storage.tables import Tables
 
 INLINE_SYNC_MS_MAX = 2.0
 _PATIENCE_TURNS = 4
 _MEAN_SHARE = 0.1  # one slow sync (a busy computer) does not make a slow disk
+_ROOM_EVERY_S = 1.0
 _LOG_BYTES_MAX = 32_000_000
 """Of one segment: beyond that, writes wait until rows were moved, or are refused if the tables take none."""
 
@@ -65,7 +69,8 @@ class SqliteDisk:
 
     damage: why the file that was found was set aside just now, and under which name. dropped: what it held that is no
     row (rows.py); it counts as forgotten. on_damage: called when a file
-    turns out to be damaged while it is in use; it must not return.
+    turns out to be damaged while it is in use; it must not return. no_room: why this store takes no writes since its
+    start; empty if it does.
     Invariant: every acknowledged row is in the tables, durably, or in a segment that is read back after a crash.
     """
 
@@ -84,17 +89,21 @@ class SqliteDisk:
         self._sync_file = sync_function()
         self.damage: tuple[str, Path] | None = None
         self.dropped: list[str] = []
+        self.no_room = ""
+        self._left_in_log = Memtable()
+        self._log: CommitLog | NoLog
         try:
-            self._open_tables()
-            self._set_aside = [file.name for file in set_aside_files(self._path)]
-            self._log = CommitLog(self._path, last_turn=self._tables.moved_turn, sync=self._sync_now)
-            sync_directory(directory)  # the names are durable before the first commit is
+            try:
+                self._open_files()
+            except (sqlite3.Error, OSError) as error:
+                if not is_no_room(error, directory):
+                    raise
+                self._open_without_room(error)
         except (sqlite3.Error, OSError) as error:
             raise StorageError(f"cannot use {self._path}: {error}") from error
+        self._set_aside = [file.name for file in set_aside_files(self._path)]
         self._group: asyncio.Future[None] | None = None
-        self._tables.hold()
-        self._layers = Layers(self._tables)
-        self._mover = Mover(self._path, self._log, self._tables, self._layers, self._refuse_if_damaged)
+        self._begin_to_serve()
         self._syncing = False
         self._disk_is_fast = True
         self._mean_sync_ms = 0.0
@@ -104,6 +113,52 @@ class SqliteDisk:
         self.sync_ms = Samples()
         self.commit_count = 0
         self.record_count = 0
+
+    def _open_files(self) -> None:
+        self._open_tables()
+        self._log = CommitLog(self._path, last_turn=self._tables.moved_turn, sync=self._sync_now)
+        sync_directory(self._path.parent)  # the names are durable before the first commit is
+
+    def _begin_to_serve(self) -> None:
+        """What stands over the files."""
+        self._tables.hold()
+        self._layers = Layers(self._tables)
+        self._layers.frozen = self._left_in_log
+        self._mover = Mover(self._path, self._log, self._tables, self._layers, self._refuse_if_damaged)
+
+    def _open_without_room(self, error: Exception) -> None:
+        """The disk is full: read what there is, refuse every write, and look again and again (no_room.py)."""
+        self._close_tables()
+        self._tables, self._left_in_log = tables_to_read(self._path, error)
+        self.no_room = getattr(error, "strerror", None) or str(error)
+        self._log = NoLog(self.no_room)
+        self._look_for_room = self._loop.call_later(_ROOM_EVERY_S, self._leave_if_there_is_room)
+
+    def _leave_if_there_is_room(self) -> None:
+        """Become an ordinary store: what the log holds goes to the tables, as at any start after a crash."""
+        self._look_for_room = self._loop.call_later(_ROOM_EVERY_S, self._leave_if_there_is_room)
+        if not has_room_again(self._path):
+            return
+        waiting = self._layers.waiting
+        self._tables.close()
+        try:
+            self._tables = Tables(self._path)
+            self._read_log_back(read_log(self._path))
+            self._log = CommitLog(self._path, last_turn=self._tables.moved_turn, sync=self._sync_now)
+        except (sqlite3.Error, OSError) as error:
+            self._refuse_if_damaged(error)
+            self._close_tables()
+            self._tables = Tables(self._path, without_room=True)
+        else:
+            self._look_for_room.cancel()
+            self.no_room, self._left_in_log = "", Memtable()
+        self._begin_to_serve()
+        self._layers.waiting = waiting
+
+    def _close_tables(self) -> None:
+        if hasattr(self, "_tables"):
+            with contextlib.suppress(sqlite3.Error):
+                self._tables.close()
 
     def _open_tables(self) -> None:
         """Whatever the files hold, there are tables afterwards: of what is whole, or empty ones."""
@@ -199,7 +254,7 @@ class SqliteDisk:
                 # Not at the end of this turn but of the next: first the messages of this turn leave, so that the
                 # replicas sync while this node does, and what has arrived meanwhile joins the group.
                 self._loop.call_soon(self._loop.call_soon, self._flush_when_still, 1, _PATIENCE_TURNS)
-        self._layers.waiting.put(_with_checksums(rows))
+        self._layers.waiting.put(with_checksums(rows))
         return self._group
 
     def _flush_when_still(self, before: int, turns: int) -> None:
@@ -220,6 +275,9 @@ class SqliteDisk:
                 return
         self._group, waiting, self._layers.waiting = None, self._layers.waiting, Memtable()
         rows = list(waiting.rows())
+        if self.no_room and not rows:
+            group.set_result(None)  # what can be read is durable: there is nothing else
+            return
         try:
             if self._mover.trouble and self._log_is_full():
                 raise OSError(f"the log is long enough, and the tables take no rows: {self._mover.trouble}")
@@ -296,12 +354,15 @@ class SqliteDisk:
             "sync_ms": {"p50": sync["p50_ms"], "p95": sync["p95_ms"], "max": sync["max_ms"]},
             "log_bytes": self._log.written_bytes,
             "rows_moved_total": self._mover.moved_count,
+            "no_room": self.no_room,
             "set_aside": self._set_aside,
             "dropped": self.dropped,
         }
 
     async def close(self) -> None:
         """Sync what is waiting, move it into the tables and let go of the files."""
+        if self.no_room:
+            self._look_for_room.cancel()
         self._mover.in_haste = True
         with contextlib.suppress(OSError):  # a full disk: the next start reads the log back
             await self.commit([])
@@ -314,17 +375,9 @@ class SqliteDisk:
         self._mover.stop()
         self._log.close()
         self._tables.close()
-        if moved:
+        if moved and not self.no_room:
             remove_log(self._path)
         os.close(self._lock)
-
-
-def _with_checksums(rows: Sequence[Row]) -> Iterator[Row]:
-    for row in rows:
-        if row.checksum or row.record is None:
-            yield row
-        else:
-            yield row._replace(checksum=checksum(row.key, row.record))
 
 
 def _retrieve(future: asyncio.Future[None]) -> None:

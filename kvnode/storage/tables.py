@@ -32,8 +32,14 @@ _CACHE_KB = 16_384  # of each connection
 class Tables:
     """The rows in the file `path`, as of the last move that was committed."""
 
-    def __init__(self, path: Path) -> None:
-        self._writer = _connect(path)
+    def __init__(self, path: Path, *, without_room: bool = False) -> None:
+        """without_room: the disk is full, so nothing is made and nothing may be put (no_room.py)."""
+        if without_room:
+            self._writer, self._reader = connect(path, without_room=True), connect(path, without_room=True)
+            for database in (self._writer, self._reader):
+                database.execute("pragma query_only=1")
+            return
+        self._writer = connect(path)
         self._writer.execute(f"pragma page_size={_PAGE_BYTES}")
         self._writer.execute("pragma journal_mode=wal").fetchone()
         self._writer.execute("pragma synchronous=full")
@@ -41,7 +47,7 @@ class Tables:
         self._writer.execute("pragma wal_autocheckpoint=0")
         for statement in TABLES.values():
             self._writer.execute(statement.replace("create table", "create table if not exists"))
-        self._reader = _connect(path)
+        self._reader = connect(path)
         for database in (self._writer, self._reader):
             database.execute(
                 "pragma busy_timeout=0"
@@ -172,7 +178,11 @@ def moved_turn_of(database: sqlite3.Connection) -> int:
     return int(database.execute("pragma user_version").fetchone()[0])
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+def connect(path: Path, *, without_room: bool = False) -> sqlite3.Connection:
+    """One connection. without_room: it makes no file of shared memory beside it."""
+    where = f"{path.absolute().as_uri()}?vfs=unix-excl" if without_room else path
+    database = sqlite3.connect(
+        where, uri=without_room, isolation_level=None, check_same_thread=False, cached_statements=64
+    )
     database.execute(f"pragma cache_size=-{_CACHE_KB}")
     return database
