@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +22,7 @@ from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
 
 from kvnode.cluster import LocalCluster, NotRunning
 from labkit.notebook_server import NotebookServer
+from labkit.service import TrafficService
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "00-start-here.ipynb"
@@ -237,3 +243,77 @@ def _wait_gone(state: Path) -> None:
         time.sleep(0.05)
     LocalCluster.attach(CLUSTER, state).stop(force=True)
     raise AssertionError("the cluster outlived the kernel that had started it")
+
+
+class Lab:
+    """Three real nodes and the real service, which may be started anew at the same port."""
+
+    def __init__(self, cluster: LocalCluster, port: int) -> None:
+        self.cluster = cluster
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.service: subprocess.Popen[str] | None = None
+
+    @property
+    def link(self) -> str:
+        """The page with control, as the start command prints it."""
+        return TrafficService(self.url).page
+
+    def start(self) -> None:
+        self.service = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "traffic", "serve", "--port", str(self.port), "--rate", "100"),
+                *("--exit-with-stdin", "--nodes", ",".join(self.cluster.urls)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.service.stdout is not None
+        assert self.service.stdout.readline() == f"ready traffic {self.url}\n"
+
+    def stop(self) -> None:
+        assert self.service is not None
+        self.service.send_signal(signal.SIGTERM)
+        assert self.service.wait(10) == 0
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    state = tmp_path_factory.mktemp("state")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    before = os.environ.get("QUORUM_LAB_STATE")
+    os.environ["QUORUM_LAB_STATE"] = str(state)
+    try:
+        with LocalCluster.start(name=f"status-page-{os.getpid()}", nodes=3, base_port=13400) as cluster:
+            lab = Lab(cluster, port)
+            lab.start()
+            yield lab
+            lab.stop()
+    finally:
+        os.environ.pop("QUORUM_LAB_STATE")
+        if before is not None:
+            os.environ["QUORUM_LAB_STATE"] = before
+
+
+@pytest.fixture
+def open_page(browser: Browser, lab: Lab) -> Iterator[Callable[..., Page]]:
+    contexts = []
+    errors: list[str] = []
+
+    def opened(*, with_token: bool = True, **options: Any) -> Page:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(lab.link if with_token else lab.url)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    # The browser writes down each answer that is no success, and those are what some tests are about.
+    assert [error for error in errors if "Failed to load resource" not in error] == []

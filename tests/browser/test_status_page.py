@@ -3,83 +3,23 @@ nodes."""
 
 from __future__ import annotations
 
-import os
+import re
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
-
-from kvnode.cluster import LocalCluster
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
+Lab = Any
 OUTPUT = Path(__file__).parents[2] / ".test-output"
 WIDE = {"width": 1280, "height": 1500}
 PHONE = {"width": 390, "height": 844}
-
-
-class Lab:
-    """Three real nodes and the real service."""
-
-    def __init__(self, cluster: LocalCluster, url: str) -> None:
-        self.cluster = cluster
-        self.url = url
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    state = tmp_path_factory.mktemp("state")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with LocalCluster.start(
-        name=f"status-page-{os.getpid()}", nodes=3, base_port=13400, state_dir=state
-    ) as cluster:
-        service = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "traffic", "serve", "--port", str(port), "--rate", "100"),
-                *("--exit-with-stdin", "--nodes", ",".join(cluster.urls)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert service.stdout is not None
-            assert service.stdout.readline() == f"ready traffic http://127.0.0.1:{port}\n"
-            yield Lab(cluster, f"http://127.0.0.1:{port}")
-        finally:
-            service.send_signal(signal.SIGTERM)
-            assert service.wait(10) == 0
-
-
-@pytest.fixture
-def open_page(browser: Browser, lab: Lab) -> Iterator[Callable[..., Page]]:
-    contexts = []
-    errors: list[str] = []
-
-    def opened(**options: Any) -> Page:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.goto(lab.url)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    # A failed download is what the test of the reconnect is about; everything else is a fault of the page.
-    assert [error for error in errors if "net::ERR_FAILED" not in error] == []
 
 
 def number(page: Page, selector: str) -> int:
@@ -91,6 +31,10 @@ def until(true: Callable[[], bool], timeout_s: float = 15.0) -> None:
     while not true():
         assert time.monotonic() < deadline_s, "not in time"
         time.sleep(0.1)
+
+
+def samples(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.dataset.samples ?? 0"))
 
 
 def animation(page: Page) -> str:
@@ -106,11 +50,11 @@ def test_the_light_blinks_while_traffic_runs_and_is_off_when_it_is_stopped(
     likes = number(page, "#count-like")
     until(lambda: number(page, "#count-like") > likes + 20)
     until(lambda: 70 <= number(page, "#achieved") <= 130)
-    expect(page.locator(".node .word")).to_have_text(["● alive"] * 3)
+    expect(page.locator("#nodes .word")).to_have_text(["● alive"] * 3)
     expect(page.locator(".list-twitter li .meta").first).to_contain_text("written through node-")
     page.click("#check")
     expect(page.locator("#verdict")).to_contain_text("0 lost", timeout=20_000)
-    until(lambda: page.evaluate("samples.length") >= 16)
+    until(lambda: samples(page) >= 16)
     OUTPUT.mkdir(exist_ok=True)
     page.screenshot(path=OUTPUT / "status-page.png", full_page=True)
     page.click("#stop")
@@ -131,7 +75,7 @@ def test_the_light_is_steady_when_the_system_asks_for_reduced_motion(open_page: 
     expect(page.locator("#state")).to_have_text("Traffic is running")
     expect(page.locator("#light")).to_have_class("on")
     assert animation(page) == "none"
-    until(lambda: page.evaluate("samples.length") >= 16)
+    until(lambda: samples(page) >= 16)
     page.screenshot(path=OUTPUT / "status-page-dark.png", full_page=True)
 
 
@@ -147,7 +91,7 @@ def test_the_slider_changes_the_measured_rate(open_page: Callable[..., Page]) ->
 
 def test_a_killed_node_is_shown_in_words_and_comes_back(open_page: Callable[..., Page], lab: Lab) -> None:
     page = open_page(viewport=WIDE)
-    second = page.locator(".node .word").nth(1)
+    second = page.locator("#nodes .word").nth(1)
     expect(second).to_have_text("● alive")
     lab.cluster.kill("node-2")
     expect(second).to_have_text("✕ dead", timeout=10_000)
@@ -227,16 +171,94 @@ def test_lamps_are_steady_when_the_system_asks_for_reduced_motion(
 def test_it_fits_a_phone(open_page: Callable[..., Page]) -> None:
     page = open_page(viewport=PHONE, device_scale_factor=2, color_scheme="dark")
     expect(page.locator("#state")).to_have_text("Traffic is running")
-    until(lambda: page.evaluate("samples.length") >= 8)
+    until(lambda: samples(page) >= 8)
     page.screenshot(path=OUTPUT / "status-page-phone.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_the_page_finds_the_service_again_after_a_restart(open_page: Callable[..., Page], lab: Lab) -> None:
+# --- tables, charts, files ----------------------------------------------------------------------------------
+
+
+def test_tables_tell_operations_failures_people_and_regions(open_page: Callable[..., Page], lab: Lab) -> None:
+    page = open_page(viewport=WIDE)
+    expect(page.locator("#operations")).to_contain_text("retweet")
+    for node in ("node-2", "node-3"):  # without a quorum writes must fail
+        lab.cluster.kill(node)
+    expect(page.locator("#messages tbody tr").first).to_contain_text("node-", timeout=20_000)
+    for node in ("node-2", "node-3"):
+        lab.cluster.restart(node)
+    expect(page.locator("#people")).to_contain_text("influencer")
+    expect(page.locator("#homes")).to_contain_text("Sao Paulo")
+    busy = page.get_by_label("how busy bot people are, times what is usual")
+    busy.fill("5")
+    busy.press("Tab")
+    page.select_option("#table-world", "collab")
+    expect(page.locator("#people")).to_contain_text("fixer")
+    page.select_option("#table-world", "twitter")
+    expect(page.get_by_label("how busy bot people are, times what is usual")).to_have_value("5")
+
+
+@pytest.mark.parametrize(("span", "label"), [("300", "5 min ago"), ("3600", "1 h ago")])
+def test_charts_reach_back_an_hour(open_page: Callable[..., Page], span: str, label: str) -> None:
     page = open_page(viewport=WIDE)
     expect(page.locator("#state")).to_have_text("Traffic is running")
-    page.route("**/api/real/stream", lambda route: route.abort())
-    page.evaluate("stream.close(); heard = 0")
-    expect(page.locator("#state")).to_have_text("No connection to the traffic service", timeout=5000)
-    page.unroute("**/api/real/stream")
+    with page.expect_response(f"**/history?span_s={span}") as answer:
+        page.select_option("#span", span)
+    assert answer.value.json()["rows"]
+    page.uncheck("#log")
+    page.check("#log")
+    expect(page.locator("#chart-rate")).to_have_attribute("aria-label", re.compile("now in /s: all together"))
+
+
+def test_an_hour_of_the_stream_leaves_no_more_behind_than_a_minute(open_page: Callable[..., Page]) -> None:
+    page = open_page(viewport=WIDE)
+    until(lambda: samples(page) >= 3)
+    kept = page.evaluate(
+        """async () => {
+            const { remember } = await import("/static/charts.js");
+            const stats = await (await fetch("/api/real/traffic/stats")).json();
+            for (const canvas of document.querySelectorAll("canvas")) canvas.style.display = "none";
+            for (let half = 0; half < 7200; half++) {
+                remember({ ...stats, timestamp: stats.timestamp + half * 500 }, { p50: 1, p99: 2 });
+            }
+            return Number(document.documentElement.dataset.samples);
+        }"""
+    )
+    assert kept <= 126
+
+
+def test_report_and_tables_are_downloaded(open_page: Callable[..., Page], tmp_path: Path) -> None:
+    page = open_page(viewport=WIDE)
+    for text, name in (
+        ("report (HTML)", "quorum-lab-report.html"),
+        ("each second (CSV)", "quorum-lab-series.csv"),
+    ):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=text).click()
+        assert download.value.suggested_filename == name
+        download.value.save_as(tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 1000
+
+
+def test_the_page_finds_the_service_again_after_an_outage(open_page: Callable[..., Page], lab: Lab) -> None:
+    page = open_page(viewport=WIDE)
+    expect(page.locator("#state")).to_have_text("Traffic is running")
+    lab.service.send_signal(signal.SIGSTOP)
+    expect(page.locator("#state")).to_have_text("No connection to the traffic service", timeout=8000)
+    lab.service.send_signal(signal.SIGCONT)
     expect(page.locator("#state")).to_have_text("Traffic is running", timeout=10_000)
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_a_service_that_was_started_anew_is_noticed_and_the_old_token_is_worth_nothing(
+    open_page: Callable[..., Page], lab: Lab
+) -> None:
+    page = open_page(viewport=WIDE)
+    expect(page.locator("#network")).to_be_visible()
+    lab.stop()
+    lab.start()
+    expect(page.locator("#notice")).to_contain_text("was started anew", timeout=15_000)
+    expect(page.locator("#no-control")).to_contain_text("started anew since this page got its token")
+    expect(page.locator("#network")).to_be_hidden()
+    page.goto(lab.link)
+    expect(page.locator("#network")).to_be_visible()

@@ -10,7 +10,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -19,13 +18,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from kvnode.checkers.verdict import worst
 from traffic.clock import monotonic
 from traffic.fleet.commands import Change, Command, Engine, Time
 from traffic.presets import PRESETS
-from traffic.service import openapi
+from traffic.service import openapi, pages
 from traffic.service.access import Access
 from traffic.service.bodies import LISTED_MAX, body_of, limit_of, order_of, readable
 from traffic.service.cluster_api import ClusterApi
@@ -79,7 +78,8 @@ class Api:
         real = "/api/real"
         return Starlette(
             routes=[
-                Path("/", GET=self.page),
+                Path("/", GET=pages.page),
+                Path("/static/{name}", GET=pages.part),
                 Path(f"{real}/traffic/stats", GET=self.stats),
                 Path(f"{real}/traffic/series", GET=self.series),
                 Path(f"{real}/traffic/history", GET=self._figures.history),
@@ -116,12 +116,6 @@ class Api:
         )
 
     # --- looking ------------------------------------------------------------------------------------------
-
-    async def page(self, request: Request) -> Response:
-        page = files("traffic.service").joinpath("page.html").read_text(encoding="utf-8")
-        policy = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
-        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
-        return HTMLResponse(page, headers=headers)
 
     async def stats(self, request: Request) -> Response:
         return Response(self._stats(), media_type="application/json")

@@ -30,6 +30,7 @@ from traffic.service.openapi_parts import (
     whole,
 )
 from traffic.service.openapi_pbs import pbs_paths
+from traffic.service.pages import parts
 
 _LATENCY = object_of({name: maybe({"type": "number"}) for name in ("p50", "p95", "p99", "max")})
 _RUNNING = object_of({"success": YES, "running": YES})
@@ -111,6 +112,10 @@ def describe(
     )
     real = "/api/real"
     paths: Schema = {
+        "/static/{name}": {
+            "parameters": [in_path("name", {"type": "string", "enum": parts()})],
+            "get": operation("A part of the status page", media_type="text/*", answer=TEXT, problems=(404,)),
+        },
         "/": {"get": operation("The status page", media_type="text/html", answer=TEXT)},
         f"{real}/traffic/stats": {"get": operation("Everything at this moment", answer=_stats(names))},
         f"{real}/traffic/series": {

@@ -36,6 +36,7 @@ from traffic.stores.http import Answer, HttpError, Pool
 
 WATCH_CONNECTIONS_MAX = 8
 WATCH_TIMEOUT_S = 0.9
+FOLLOWERS_MAX = 4
 UPKEEP_TIMEOUT_S = 30.0
 REPLICAS_DEFAULT = 3
 TOKEN = "QUORUM_LAB_TOKEN"
@@ -160,6 +161,8 @@ class KvnodeStore:
         self._watch: dict[str, Pool] = {}
         # Night work takes seconds: with connections of its own, nothing else waits behind it.
         self._upkeep: dict[str, Pool] = {}
+        # Somebody follows a tweet while a node is dead: the others wait for it longer than a look at health may take.
+        self._following: dict[str, Pool] = {}
         self._replaced: list[Pool] = []
         for name, url in zip(given, urls, strict=True):
             self.admit(name, url)
@@ -212,6 +215,7 @@ class KvnodeStore:
                 (self._pools, self._connections_max, self._timeout_s),
                 (self._watch, self._watch_connections_max, WATCH_TIMEOUT_S),
                 (self._upkeep, 1, UPKEEP_TIMEOUT_S),
+                (self._following, FOLLOWERS_MAX, self._timeout_s),
             ):
                 if node in pools:
                     self._replaced.append(pools[node])
@@ -282,7 +286,10 @@ class KvnodeStore:
         await self._ask(self._upkeep, node, "POST", "/upkeep", b'{"work": ["sweep"]}')
 
     async def close(self) -> None:
-        for pool in (*self._pools.values(), *self._watch.values(), *self._upkeep.values(), *self._replaced):
+        for pools in (self._pools, self._watch, self._upkeep, self._following):
+            for pool in pools.values():
+                await pool.close()
+        for pool in self._replaced:
             await pool.close()
 
     # --- Observer -----------------------------------------------------------------------------------------
@@ -309,7 +316,7 @@ class KvnodeStore:
         return agree(await self.digests(node, key, counter=counter))
 
     async def seen_by_replicas(self, node: str, key: str) -> list[ReplicaSeen]:
-        answer = await self._ask(self._watch, node, "GET", f"/kv/{_quoted(key)}/replicas")
+        answer = await self._ask(self._following, node, "GET", f"/kv/{_quoted(key)}/replicas")
         return _decoded(node, answer, _Seen).replicas
 
     async def digests(self, node: str, key: str, *, counter: bool) -> Digests:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,14 @@ from starlette.testclient import TestClient
 
 from traffic.stores.memory import MemoryStore, Version
 
+FILLED = {
+    "workload": "twitter",
+    "preset": "classroom",
+    "key": "k",
+    "tweet_id": "t",
+    "table": "series",
+    "name": "main.js",
+}
 SEED_URLS = [
     ("GET", "/api/real/traffic/stats"),
     ("GET", "/api/real/twitter/active_tweets"),
@@ -239,7 +248,7 @@ def test_every_path_refuses_other_methods_with_405_and_says_which_it_takes(clien
     for path, item in paths.items():
         takes = {method.upper() for method in item if method != "parameters"}
         takes |= {"HEAD"} if "GET" in takes else set()
-        filled = path.format(workload="twitter", preset="classroom", key="k", tweet_id="t", table="series")
+        filled = path.format_map(FILLED)
         for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - takes:
             response = client.request(method, filled)
             assert response.status_code == 405, (method, path, response.text)
@@ -308,11 +317,38 @@ def test_a_body_that_grows_without_a_length_is_cut_off(client: TestClient) -> No
 
 
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
-    response = client.get("/")
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/html")
-    for foreign in ("http://", "https://", "//cdn", "@import"):
-        assert foreign not in response.text.replace("http://www.w3.org/2000/svg", "")
+    page = client.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    parts = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
+    texts = {"/": page.text}
+    while parts:
+        path = parts.pop()
+        texts[path] = client.get(path).text
+        found = re.findall(r'from "\./([^"]+)"', texts[path])
+        parts |= {f"/static/{name}" for name in found} - texts.keys()
+    assert len(texts) > 8
+    for path, text in texts.items():
+        for foreign in ("http://", "https://", "//cdn", "@import", "innerHTML", "eval("):
+            assert foreign not in text.replace("http://www.w3.org/2000/svg", ""), path
+
+
+def test_every_part_of_the_page_has_its_type_and_a_policy_that_runs_no_other_script(
+    client: TestClient,
+) -> None:
+    for path, kind in (("/", "html"), ("/static/main.js", "javascript"), ("/static/page.css", "css")):
+        answer = client.get(path)
+        assert answer.headers["content-type"] == f"text/{kind}; charset=utf-8"
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2Fapi.py", "%2Fetc%2Fpasswd", "__init__.py", "%00"])
+def test_nothing_else_is_served_as_a_part(client: TestClient, name: str) -> None:
+    assert client.get(f"/static/{name}").status_code == 404
 
 
 def test_metrics_are_named_and_measured_as_prometheus_wants_them(client: TestClient) -> None:

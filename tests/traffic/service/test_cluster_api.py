@@ -7,6 +7,14 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+FILLED = {
+    "workload": "twitter",
+    "preset": "classroom",
+    "key": "k",
+    "tweet_id": "t",
+    "table": "series",
+    "name": "main.js",
+}
 FAULTS = "/api/real/cluster/faults"
 KILL = {"action": "kill", "node": "node-2"}
 
@@ -57,7 +65,14 @@ def test_no_answer_holds_the_token(guarded: TestClient, supervisor: Any, carryin
         for method in set(item) - {"parameters"}:
             answer = guarded.request(
                 method.upper(),
-                path.format(workload="twitter", preset="classroom", key="k", tweet_id="t", table="series"),
+                path.format(
+                    workload="twitter",
+                    preset="classroom",
+                    key="k",
+                    tweet_id="t",
+                    table="series",
+                    name="main.js",
+                ),
             )
             assert token not in answer.text, path
             assert token not in str(answer.headers), path
