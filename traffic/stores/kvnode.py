@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
 
 from kvnode.checkers import UNREACHABLE, Digests, agree
 from traffic.discovery import Address, NoCluster
 from traffic.operations import Mode
+from traffic.stores import kvnode_shapes as shapes
 from traffic.stores.base import (
-    ActorTotals,
     CounterReply,
     GetReply,
     Members,
@@ -28,7 +27,6 @@ from traffic.stores.base import (
     Observed,
     PutReply,
     ReplicaSeen,
-    Sibling,
     StoreError,
     TraceEvent,
 )
@@ -46,90 +44,6 @@ NOT_A_MEMBER = "Not a member"
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
-
-
-class _PutBody(Struct, omit_defaults=True):
-    value: str
-    context: str | None = None
-
-
-class _AddBody(Struct):
-    actor: str
-    increments: int
-    decrements: int
-
-
-class _Added(Struct):
-    """What an addition answers: the value, and the totals of the one actor that was asked for."""
-
-    key: str
-    value: int
-    node: str
-    actor: str
-    increments: int
-    decrements: int
-    w: int | None = None
-
-    @property
-    def reply(self) -> CounterReply:
-        totals = {self.actor: ActorTotals(self.increments, self.decrements)}
-        return CounterReply(self.key, self.value, self.node, totals, self.w)
-
-
-class _Problem(Struct):
-    title: str = ""
-    detail: str = ""
-    definite: bool = False
-    siblings: list[Sibling] = []
-
-
-class _Keys(Struct):
-    keys: list[str]
-
-
-class _Info(Struct):
-    name: str
-    replicas: int
-    cluster_id: str = ""
-
-
-class _Ring(Struct):
-    epoch: int
-    members: tuple[str, ...]
-    urls: dict[str, str] = {}
-
-
-class _Health(Struct):
-    members: dict[str, str]
-
-
-class _Hints(Struct):
-    pending_total: int = 0
-
-
-class _Stats(Struct):
-    hints: _Hints = msgspec.field(default_factory=_Hints)
-    keys: int | None = None
-    replication_lag: dict[str, dict[str, Any]] = {}
-
-
-class _Trace(Struct):
-    began: float | None
-    events: list[TraceEvent]
-
-
-class _ReplicaOf(Struct):
-    node: str
-    reachable: bool
-    digest: str | None = None
-
-
-class _Replicas(Struct):
-    replicas: list[_ReplicaOf]
-
-
-class _Seen(Struct):
-    replicas: list[ReplicaSeen]
 
 
 class KvnodeStore:
@@ -168,7 +82,7 @@ class KvnodeStore:
             self.admit(name, url)
         self._decode_get = msgspec.json.Decoder(GetReply).decode
         self._decode_put = msgspec.json.Decoder(PutReply).decode
-        self._decode_added = msgspec.json.Decoder(_Added).decode
+        self._decode_added = msgspec.json.Decoder(shapes.Added).decode
 
     @property
     def nodes(self) -> Sequence[str]:
@@ -198,7 +112,7 @@ class KvnodeStore:
         for node in self._nodes:
             try:
                 answer = await self._ask(self._watch, node, "GET", "/info")
-                info = _decoded(node, answer, _Info)
+                info = _decoded(node, answer, shapes.Info)
             except StoreError:
                 continue
             self._replicas, self._cluster = info.replicas, info.cluster_id
@@ -244,7 +158,7 @@ class KvnodeStore:
         context: str | None = None,
         mode: Mode | None = None,
     ) -> PutReply:
-        body = _encode(_PutBody(value, context))
+        body = _encode(shapes.PutBody(value, context))
         target = f"/kv/{_quoted(key)}?w={w}"
         answer = await self._ask(self._pools, node, "PUT", f"{target}&mode={mode}" if mode else target, body)
         try:
@@ -263,7 +177,7 @@ class KvnodeStore:
     async def add(
         self, node: str, key: str, *, actor: str, increments: int, decrements: int = 0, w: int
     ) -> CounterReply:
-        body = _encode(_AddBody(actor, increments, decrements))
+        body = _encode(shapes.AddBody(actor, increments, decrements))
         answer = await self._ask(self._pools, node, "POST", f"/counter/{_quoted(key)}?w={w}", body)
         try:
             return self._decode_added(answer.body).reply
@@ -277,7 +191,7 @@ class KvnodeStore:
     async def keys(self, node: str, *, prefix: str, after: str, limit: int) -> list[str]:
         target = f"/keys?prefix={_quoted(prefix)}&after={_quoted(after)}&limit={limit}&kind=kv"
         answer = await self._ask(self._watch, node, "GET", target)
-        return _decoded(node, answer, _Keys).keys
+        return _decoded(node, answer, shapes.Keys).keys
 
     async def repair(self, node: str) -> None:
         await self._ask(self._upkeep, node, "POST", "/repair")
@@ -296,11 +210,11 @@ class KvnodeStore:
 
     async def health(self, node: str) -> Mapping[str, str]:
         answer = await self._ask(self._watch, node, "GET", "/health")
-        return _decoded(node, answer, _Health).members
+        return _decoded(node, answer, shapes.Health).members
 
     async def stats(self, node: str) -> Observed:
         answer = await self._ask(self._watch, node, "GET", "/stats")
-        stats = _decoded(node, answer, _Stats)
+        stats = _decoded(node, answer, shapes.Stats)
         return Observed(
             members={},
             hints_pending=stats.hints.pending_total,
@@ -309,7 +223,7 @@ class KvnodeStore:
         )
 
     async def members(self, node: str) -> Members:
-        ring = _decoded(node, await self._ask(self._watch, node, "GET", "/ring"), _Ring)
+        ring = _decoded(node, await self._ask(self._watch, node, "GET", "/ring"), shapes.Ring)
         return Members(ring.epoch, ring.members, ring.urls)
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
@@ -317,18 +231,18 @@ class KvnodeStore:
 
     async def seen_by_replicas(self, node: str, key: str) -> list[ReplicaSeen]:
         answer = await self._ask(self._following, node, "GET", f"/kv/{_quoted(key)}/replicas")
-        return _decoded(node, answer, _Seen).replicas
+        return _decoded(node, answer, shapes.Seen).replicas
 
     async def digests(self, node: str, key: str, *, counter: bool) -> Digests:
         target = f"/{'counter' if counter else 'kv'}/{_quoted(key)}/replicas"
         answer = await self._ask(self._watch, node, "GET", target)
         return {
             replica.node: replica.digest if replica.reachable else UNREACHABLE
-            for replica in _decoded(node, answer, _Replicas).replicas
+            for replica in _decoded(node, answer, shapes.Replicas).replicas
         }
 
     async def trace(self, node: str, cause: str) -> list[TraceEvent]:
-        told = _decoded(node, await self._ask(self._watch, node, "GET", f"/trace/{cause}"), _Trace)
+        told = _decoded(node, await self._ask(self._watch, node, "GET", f"/trace/{cause}"), shapes.Trace)
         began_ms = told.began or 0.0
         return [TraceEvent(one.node, began_ms + one.at_ms, one.event, one.peer) for one in told.events]
 
@@ -360,11 +274,11 @@ async def connect(addresses: Sequence[Address]) -> KvnodeStore:
     return KvnodeStore([address.url for address in addresses], names, replicas=replicas)
 
 
-async def _info(url: str) -> _Info | None:
+async def _info(url: str) -> shapes.Info | None:
     pool = Pool(url, connections_max=1, timeout_s=WATCH_TIMEOUT_S, token=os.environ.get(TOKEN))
     try:
         answer = await pool.request("GET", "/info")
-        return msgspec.json.decode(answer.body, type=_Info)
+        return msgspec.json.decode(answer.body, type=shapes.Info)
     except (HttpError, msgspec.MsgspecError):
         return None
     finally:
@@ -393,9 +307,9 @@ def _nonsense(node: str, error: msgspec.MsgspecError) -> StoreError:
 
 def _failure(node: str, answer: Answer) -> StoreError:
     try:
-        problem = msgspec.json.decode(answer.body, type=_Problem)
+        problem = msgspec.json.decode(answer.body, type=shapes.Problem)
     except msgspec.MsgspecError:
-        problem = _Problem(detail=f"HTTP status {answer.status} without a problem document")
+        problem = shapes.Problem(detail=f"HTTP status {answer.status} without a problem document")
     # A refusal of the request itself (4xx) never reached a replica, whatever the body forgot to say.
     definite = problem.definite or 400 <= answer.status < 500
     detail = problem.detail or problem.title
