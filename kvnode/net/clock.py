@@ -8,6 +8,15 @@ from collections.abc import Awaitable, Callable
 
 from kvnode.runtime import Cancellable
 
+_RUNS_ON_ASLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
+"""time.monotonic stands still while the computer sleeps; this goes on (on macOS CLOCK_MONOTONIC does). So a node that
+slept finds that it stood still, and what lay in its sockets meanwhile is old."""
+
+
+def passed_ms() -> float:
+    """Time that never goes back and counts sleep."""
+    return time.clock_gettime(_RUNS_ON_ASLEEP) * 1000.0
+
 
 class WallClock:
     """Time as the computer tells it. skew_ms is added to what `wall_ms` says; intervals are never skewed."""
@@ -18,7 +27,7 @@ class WallClock:
 
     def now_ms(self) -> float:
         """See runtime.Clock."""
-        return time.monotonic() * 1000.0
+        return passed_ms()
 
     def wall_ms(self) -> float:
         """See runtime.Clock."""

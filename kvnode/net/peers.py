@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -34,6 +33,7 @@ from kvnode.config import (
 )
 from kvnode.faults import NO_FAULT, LinkRule
 from kvnode.messages import UNDECODABLE, Hello, Message, Moment, Proof, Welcome, decode, encode
+from kvnode.net.clock import passed_ms
 from kvnode.net.frames import FrameError, FrameReader, frame
 from kvnode.net.handshake import Handshake, challenge
 from kvnode.net.links import HELLO_S_MAX, Link, Log
@@ -41,10 +41,6 @@ from kvnode.runtime import Random
 
 MOMENT_PERIOD_S_MAX = 1.0
 OnMessage = Callable[[str, Message], None]
-
-
-def _now_ms() -> float:
-    return time.monotonic() * 1000.0
 
 
 class _Incoming(asyncio.Protocol):
@@ -67,7 +63,7 @@ class _Incoming(asyncio.Protocol):
         self._patience = asyncio.get_running_loop().call_later(HELLO_S_MAX, self.refuse, "said no hello")
 
     def data_received(self, data: bytes) -> None:
-        now_ms = _now_ms()
+        now_ms = passed_ms()
         try:
             for payload in self._frames.feed(data):
                 message = decode(payload)
@@ -121,13 +117,13 @@ class _Incoming(asyncio.Protocol):
         self._network.link_to(hello).wake()
         if self._patience is not None:
             self._patience.cancel()
-        self._fresh_ms = _now_ms()  # nothing is sent before this moment was heard (links.py)
+        self._fresh_ms = passed_ms()  # nothing is sent before this moment was heard (links.py)
         self.tell_moment()
 
     def tell_moment(self) -> None:
         """Tell the dialer what time it is here."""
         if self._peer is not None and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame(encode(Moment(_now_ms()))))
+            self._transport.write(frame(encode(Moment(passed_ms()))))
 
     def refuse(self, why: str) -> None:
         """Cut the connection, and say why in the log."""

@@ -29,13 +29,14 @@ SECRET = "only-the-rooms-know-it"
 
 
 class LoopClock:
-    """runtime.Clock on the running loop's time."""
+    """runtime.Clock on the running loop's time. slept_ms: how long the computer has slept, in which no timer ran."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.slept_ms = 0.0
 
     def now_ms(self) -> float:
-        return self._loop.time() * 1000.0
+        return self._loop.time() * 1000.0 + self.slept_ms
 
     def wall_ms(self) -> float:
         return 1_700_000_000_000.0 + self.now_ms()

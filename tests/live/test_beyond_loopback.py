@@ -257,3 +257,24 @@ def test_a_node_beyond_loopback_without_both_does_not_start(tmp_path: Path) -> N
     assert done.returncode == 2
     assert "needs a secret and a token" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_cluster_from_before_there_were_secrets_gets_one_at_its_next_start(
+    live_cluster: StartCluster,
+) -> None:
+    cluster = live_cluster(nodes=3)
+    file = cluster.folder / "cluster.json"
+    cluster.client().put("k", "v", w=3)
+    cluster.stop()
+    known = json.loads(file.read_text())
+    del known["secret"]
+    file.write_text(json.dumps(known))
+    file.chmod(0o644)
+    with LocalCluster.start(cluster.name) as again:
+        made = cluster_file(again)["secret"]
+        assert len(made) >= 32
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert again.client().get("k", r=3)["value"] == "v"
+        assert cluster_file(again)["token"] is None, "on loopback clients need none"
+    with LocalCluster.start(cluster.name) as again:
+        assert cluster_file(again)["secret"] == made
