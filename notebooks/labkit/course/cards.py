@@ -6,7 +6,7 @@ Must not live here: the rules of covering (prediction.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -34,6 +34,7 @@ class PredictionCard(ipywidgets.VBox):  # type: ignore[misc]
         self.again_button = _button("Begin again", "lab-again", self._again)
         self._said = ipywidgets.HTML()
         bar = ipywidgets.HBox([self.lock_button, self.skip_button, self.again_button])
+        bar.add_class("lab-bar")
         rows = [*card_parts(), self._head, self.form.widget, bar, self._said]
         if prediction.takes_hands and isinstance(prediction.question, Choice):
             rows.append(self._hands(prediction.question))
@@ -225,22 +226,35 @@ def reveal_html(prediction: Prediction) -> str:
             f'{question}<div class="lab-compare">▒ The measurement is here, and covered: '
             f"{escape(prediction.waits_for)}.</div>"
         )
-    words = prediction.question.words
-    guess = words(prediction.guess) if prediction.state == "locked" else "skipped"
-    facts = [_fact("Your guess", guess)]
-    facts += [
-        _fact("You saw", one.question.words(one.guess))
-        for one in prediction.observations
-        if one.state == "locked"
-    ]
     more = " · ".join(part for part in (measured.spread, measured.source) if part)
-    facts.append(_fact("Measured", words(measured.value), more))
+    facts = _facts(prediction, measured.value, more)
     compared = ""
     if prediction.state == "locked":
         sign = "✓" if prediction.guess == measured.value else "→"
         said = escape(prediction.question.compare(prediction.guess, measured.value))
         compared = f'<div class="lab-compare">{sign} {said}</div>'
-    return f'{question}<div class="lab-tiles3">{"".join(facts)}</div>{compared}{_hands_html(prediction)}'
+    return f"{question}{facts}{compared}{_hands_html(prediction)}"
+
+
+def _facts(prediction: Prediction, measured: Any, more: str) -> str:
+    """One value as tiles, several as a table."""
+    is_locked, words = prediction.state == "locked", prediction.question.words
+    saw = [one.question.words(one.guess) for one in prediction.observations if one.state == "locked"]
+    if not isinstance(measured, Mapping):
+        tiles = [_fact("Your guess", words(prediction.guess) if is_locked else "skipped")]
+        tiles += [_fact("You saw", one) for one in saw]
+        return f'<div class="lab-tiles3">{"".join(tiles)}{_fact("Measured", words(measured), more)}</div>'
+    rows = "".join(
+        f"<tr><td>{escape(place)}</td><td>{escape(guess)}</td><td>{escape(found)}</td></tr>"
+        for place, guess, found in prediction.question.rows_of(
+            prediction.guess if is_locked else None, measured
+        )
+    )
+    seen = "".join(f'<div class="lab-said">You saw: <b>{escape(one)}</b></div>' for one in saw)
+    return (
+        f'<table class="lab-compared"><thead><tr><th></th><th>your guess</th><th>measured</th></tr></thead>'
+        f'<tbody>{rows}</tbody></table>{seen}<div class="lab-kicker">{escape(more)}</div>'
+    )
 
 
 def _fact(label: str, value: str, more: str = "") -> str:

@@ -59,7 +59,9 @@ class ExercisePanel(ipywidgets.VBox):  # type: ignore[misc]
         self._folded = ipywidgets.HTML()
         fields = [form.widget for form in self.forms.values()]
         bar = [self.answer_button] if exercise.takes_code else [self.check_button, self.answer_button]
-        super().__init__([*card_parts(), head, *fields, ipywidgets.HBox(bar), self._said, self._folded])
+        buttons = ipywidgets.HBox(bar)
+        buttons.add_class("lab-bar")
+        super().__init__([*card_parts(), head, *fields, buttons, self._said, self._folded])
         self.add_class("lab-panel")
         self.add_class("lab-card")
 

@@ -8,6 +8,7 @@ Must not live here: measuring (traffic/pbs_run.py) and how the chart looks (labk
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -130,14 +131,24 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
         """How many reads the newest measurement has."""
         return sum(int(point["reads"]) for point in self.told["points"])
 
+    def keep(self) -> Callable[[], Picture]:
+        """What was measured just now, as a picture that is made when it is wanted, with the guess as it is then."""
+        told = self.told
+        title = f"R={told.get('r')}, W={told.get('w')}, links with {self.mean_ms.value} ms on average"
+        return lambda: Picture(
+            *figure_and_rows("staleness", *self._arguments(told)), css_class="lab-staleness-kept", title=title
+        )
+
     def show(self) -> None:
         """Draw what is known; also when the guess was locked meanwhile."""
         self.picture.show(self._figure(), self._rows())
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _arguments(self) -> tuple[Any, dict[float, float], dict[float, float]]:
-        points = self.told["points"]
+    def _arguments(
+        self, told: Mapping[str, Any] | None = None
+    ) -> tuple[Any, dict[float, float], dict[float, float]]:
+        points = (told or self.told)["points"]
         model = {
             float(one["t_ms"]): 100.0 * one["predicted"] for one in points if one.get("predicted") is not None
         }

@@ -18,7 +18,6 @@ from labkit.panels import controls
 from labkit.panels.style import panel_parts
 
 STYLE = f"<style>{(Path(__file__).parent / 'course.css').read_text(encoding='utf-8')}</style>"
-CHOOSE = "choose…"
 SHORT = 12  # options up to this length stand side by side, all in sight
 
 
@@ -59,19 +58,10 @@ def form_for(question: Question, *, label: str = "") -> Form:
 
 
 def _choice(question: Choice, label: str) -> Form:
-    if label and max(map(len, question.options)) > SHORT:
-        return _labelled_menu(question, label)
     control = controls.Choice(label=label or "Your answer", options=question.options, value=None)
-    control.add_class("lab-answers")
+    is_row = bool(label) and max(map(len, question.options)) <= SHORT
+    control.add_class("lab-answer-row" if is_row else "lab-answers")
     return Form(control, lambda: control.value, *_keeping(control))
-
-
-def _labelled_menu(question: Choice, label: str) -> Form:
-    menu = controls.Menu(
-        label=label, options=("", *question.options), words=(CHOOSE, *question.options), value=""
-    )
-    row = ipywidgets.HBox([_words(label), menu], layout={"flex_flow": "row wrap"})
-    return Form(row, lambda: menu.value or None, *_keeping(menu))
 
 
 def _words(text: str) -> Any:
@@ -163,7 +153,7 @@ def _several(question: Several) -> Form:
             choice.value = answer[row]
 
     box = ipywidgets.VBox(choices)
-    box.add_class("lab-answer-rows")
+    box.add_class("lab-answer-row")
     return Form(box, read, fill, keep)
 
 
@@ -183,5 +173,5 @@ def _order(question: Order) -> Form:
             choice.value = str(list(answer).index(item) + 1)
 
     box = ipywidgets.VBox(choices)
-    box.add_class("lab-answer-rows")
+    box.add_class("lab-answer-row")
     return Form(box, read, fill, keep)

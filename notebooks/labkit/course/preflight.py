@@ -64,14 +64,17 @@ class Preflight:
 
     def _repr_html_(self) -> str:
         signs = {"ok": ("✓ ok", "lab-good"), "slow": ("! slow", "lab-warn"), "stop": ("✗ stop", "lab-bad")}
+        left = 'style="text-align: left"'
         body = "".join(
-            f"<tr><td>{escape(row.what)}</td><td>{escape(row.found)}</td>"
-            f'<td class="{signs[row.state][1]}"><b>{signs[row.state][0]}</b></td><td>{escape(row.do)}</td></tr>'
+            f"<tr><td {left}>{escape(row.what)}</td><td {left}>{escape(row.found)}</td>"
+            f'<td {left} class="{signs[row.state][1]}"><b>{signs[row.state][0]}</b></td>'
+            f"<td {left}>{escape(row.do)}</td></tr>"
             for row in self.rows
         )
+        head = "".join(f"<th {left}>{name}</th>" for name in ("what", "found", "fit?", "what to do"))
         return (
-            '<div class="lab-panel"><table class="lab-table"><thead><tr><th>what</th><th>found</th><th>fit?</th>'
-            f"<th>what to do</th></tr></thead><tbody>{body}</tbody></table></div>"
+            f'<div class="lab-panel"><table class="lab-table"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div>"
         )
 
 

@@ -30,6 +30,13 @@ class Question(Protocol):
     def compare(self, guess: Any, measured: Any) -> str:
         """One sentence: how far the guess is from the measurement."""
 
+    def rows_of(self, guess: Any, measured: Any) -> list[tuple[str, str, str]]:
+        """For an answer of several parts: (part, guess, measured), each in words."""
+
+
+def _one_row(question: Question, guess: Any, measured: Any) -> list[tuple[str, str, str]]:
+    return [("", "–" if guess is None else question.words(guess), question.words(measured))]
+
 
 @dataclass(frozen=True)
 class Number:
@@ -66,6 +73,9 @@ class Number:
         more = "more" if float(guess) > float(measured) else "less"
         return f"You guessed {times:.1f} times {more} than was measured."
 
+    def rows_of(self, guess: Any, measured: Any) -> list[tuple[str, str, str]]:
+        return _one_row(self, guess, measured)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -89,6 +99,9 @@ class Choice:
             return "That is what happened."
         return "Something else happened: what do you know now that you did not use?"
 
+    def rows_of(self, guess: Any, measured: Any) -> list[tuple[str, str, str]]:
+        return _one_row(self, guess, measured)
+
 
 @dataclass(frozen=True)
 class Order:
@@ -111,6 +124,9 @@ class Order:
     def compare(self, guess: Any, measured: Any) -> str:
         right = sum(one == other for one, other in zip(guess, measured, strict=False))
         return f"{right} of {len(self.items)} stand in their place."
+
+    def rows_of(self, guess: Any, measured: Any) -> list[tuple[str, str, str]]:
+        return _one_row(self, guess, measured)
 
 
 @dataclass(frozen=True)
@@ -150,6 +166,16 @@ class Curve:
             return f"On average {mean:.0f} points away: close."
         return f"On average {mean:.0f} points away; farthest at {worst:g} {self.at_unit}, by {both[worst]:.0f} points."
 
+    def rows_of(self, guess: Any, measured: Any) -> list[tuple[str, str, str]]:
+        return [
+            (
+                f"after {place:g} {self.at_unit}",
+                "–" if guess is None else f"{guess[place]:.0f} {self.unit}",
+                f"{value:.0f} {self.unit}",
+            )
+            for place, value in measured.items()
+        ]
+
 
 @dataclass(frozen=True)
 class Several:
@@ -176,3 +202,6 @@ class Several:
         both = [row for row in self.rows if row in guess and row in measured]
         right = sum(guess[row] == measured[row] for row in both)
         return f"{right} of {len(both)} are as you said."
+
+    def rows_of(self, guess: Any, measured: Any) -> list[tuple[str, str, str]]:
+        return [(row, "–" if guess is None else guess[row], one) for row, one in measured.items()]
