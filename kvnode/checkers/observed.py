@@ -17,7 +17,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from kvnode.versions import Dot
+from kvnode.versions import FORGOTTEN, Dot
 
 KEYS_MAX = 10_000
 WRITES_PER_KEY_MAX = 16
@@ -51,6 +51,10 @@ class Past(Struct, frozen=True):
     def covers(self, dot: Dot) -> bool:
         """Whether the write `dot` had been seen."""
         return self.vector.get(dot.store, 0) >= dot.counter or (bool(self.dots) and dot in self.dots)
+
+    def may_have_covered(self, dot: Dot) -> bool:
+        """The same, or else that it was relieved of old stores, and that of the dot may be among them."""
+        return self.covers(dot) or (FORGOTTEN in self.vector and dot.store not in self.vector)
 
 
 class Write(Struct):
@@ -113,10 +117,10 @@ class Seen:
         return cls([Dot(actor, total) for actor, total in totals.items() if total], [Past(totals)])
 
     def holds(self, dot: Dot) -> bool:
-        """Whether the read returned this write, or one that was made with knowledge of it."""
+        """Whether the read returned this write, or one that was, or may have been, made with knowledge of it."""
         if dot in self.dots:
             return True
-        return any(past.covers(dot) for past in self._pasts)
+        return any(past.may_have_covered(dot) for past in self._pasts)
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.dots)) or "nothing"

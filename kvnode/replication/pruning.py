@@ -31,7 +31,7 @@ from kvnode.runtime import Row
 from kvnode.tombstones import Events, Prunable, Sweepable, Tombstone
 from kvnode.versions import Context, StoreId
 
-_ENTRY_BYTES_MIN = 24  # a name, a dot, 16 hex digits, a counter
+_PAIR = b"\x92"  # in msgpack: a list of two, as each entry of a vector is one
 
 
 class Pruning:
@@ -50,7 +50,7 @@ class Pruning:
     def past_events(self, row: Row) -> dict[StoreId, int]:
         """The past stores of which a row's context speaks, and how many writes of each, if they are too many."""
         record = row.record
-        if record is None or len(record) <= self.kept_max * _ENTRY_BYTES_MIN:
+        if record is None or record.count(_PAIR) <= self.kept_max:
             return {}
         if not is_whole(row.key, record, row.checksum):
             return {}

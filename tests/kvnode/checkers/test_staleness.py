@@ -58,6 +58,14 @@ def test_a_miss_at_strict_quorums_is_a_violation_and_the_evidence_names_the_writ
     )
 
 
+def test_a_read_whose_context_was_pruned_is_not_called_stale_for_what_it_may_have_covered() -> None:
+    old = write(1, at_s=1.0)
+    pruned = Seen([Dot(B, 1)], [Past({"~": 17})])
+    named = Seen([Dot(B, 1)], [Past({"~": 17, A: 0})])
+    assert checker(old).read("k", pruned, started_s=2.5, r=2) == 0
+    assert checker(old).read("k", named, started_s=2.5, r=2) == 1
+
+
 def test_the_same_miss_at_one_and_one_is_measured_and_at_risk() -> None:
     only = write(1, at_s=1.0, w=1)
     staleness = checker(only)
