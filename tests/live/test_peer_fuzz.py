@@ -18,7 +18,7 @@ import pytest
 from msgspec import inspect
 
 from kvnode.cluster import LocalCluster
-from kvnode.messages import UNDECODABLE, Hello, Message, Moment, Proof, Welcome, decode, encode
+from kvnode.messages import UNDECODABLE, Began, Hello, Message, Moment, Proof, Welcome, decode, encode
 from kvnode.net.frames import frame
 from kvnode.replication.kinds import encode_state
 from kvnode.versions import Context, Dot, Siblings
@@ -46,8 +46,10 @@ TEXTS = [
     "é" * 40,
 ]
 RECORD = encode_state(Siblings().write(Dot("node-2.1", 1), b"1", context=Context(), timestamp=1.0)[0])
-OF_THE_LINKS = (Hello, Welcome, Proof, Moment)
-SPOKEN = [kind for kind in typing.get_args(Message) if kind not in OF_THE_LINKS]
+NOT_SPOKEN = (Hello, Welcome, Proof, Moment, Began)
+"""What links say to each other; and by what a node tells how often its own folder was started: who knows the secret and
+speaks in its name can say that the folder has gone back in time, and then it is refilled, as it should be."""
+SPOKEN = [kind for kind in typing.get_args(Message) if kind not in NOT_SPOKEN]
 
 
 class Maker:
@@ -143,10 +145,9 @@ class Caller:
         return True
 
 
-def is_message(payload: bytes) -> bool:
+def is_message(payload: bytes, kinds: tuple[type, ...] = (object,)) -> bool:
     with contextlib.suppress(*UNDECODABLE):
-        decode(payload)
-        return True
+        return isinstance(decode(payload), kinds)
     return False
 
 
@@ -202,6 +203,8 @@ def test_one_who_knows_the_secret_and_talks_nonsense_ends_nothing(
     read = 0
     for _ in range(FRAMES):
         payload = maker.typed() if kind == "typed" else maker.random()
+        if is_message(payload, NOT_SPOKEN):
+            continue
         can_be_read = is_message(payload)
         read += can_be_read
         caller.send(payload, must_be_refused=not can_be_read)
