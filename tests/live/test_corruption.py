@@ -120,6 +120,14 @@ def one_row(content: bytearray, chance: random.Random) -> None:
     content[at : at + 9] = b"!damaged!"
 
 
+def type_of_a_checksum(content: bytearray, chance: random.Random) -> None:
+    """One bit of a row says that its checksum is a float. SQLite's own integrity check calls that sound."""
+    at = content.index(
+        b"kv/key/", PAGE
+    )  # in front of it: the types of the columns, and a partition of 0 to 2 bytes
+    content[content.index(b"\x06", at - 3, at)] = 7
+
+
 def anywhere(content: bytearray, chance: random.Random) -> None:
     for _ in range(4):
         at = chance.randrange(len(content) - 32)
@@ -157,6 +165,16 @@ def test_a_damaged_row_is_reported_and_rebuilt_and_the_file_is_kept(store: Store
     (event,) = (event for event in store.log("node-2") if event["event"] == "record_corrupt")
     assert event["key"].startswith("kv/key/")
     assert store.client.info("node-2")["store_id"] != before, "it had forgotten a write of its own, perhaps"
+    store.check()
+
+
+def test_a_checksum_of_another_type_costs_one_row_and_no_start(store: Store) -> None:
+    """1. One bit made a checksum a float. 2. Five of five starts died of it."""
+    store.damage("node-2", type_of_a_checksum, random.Random(1))
+    (what,) = store.stats("node-2")["storage"]["dropped"]
+    assert "key 'kv/key/" in what or "X'6B762F6B6579" in what
+    assert any(event["event"] == "row_dropped" for event in store.log("node-2"))
+    assert store.stats("node-2")["storage"]["set_aside"] == []
     store.check()
 
 
