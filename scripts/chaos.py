@@ -1,6 +1,6 @@
 """Breaks real processes at random under real traffic, and judges what came of every acknowledged write.
 
-    python scripts/chaos.py [--seconds 120] [--rate 1000] [--every 3] [--nodes 3] [--seed N]
+    python scripts/chaos.py [--seconds 120] [--rate 1000] [--every 3] [--nodes 3] [--members] [--seed N]
 
 Starts a cluster and a traffic service of its own, with fresh disks. A seed is printed; it repeats the plan of faults
 (kill -9, pause, cuts, delays, and lost disks where the promise allows them), not the moment of each message. At
@@ -29,7 +29,7 @@ import requests
 from kvnode.cluster import LocalCluster
 from kvnode.cluster.agreement import Roots, describe
 from kvnode.cluster.chaos import AGREE_S_MAX, Chaos
-from kvnode.cluster.troubles import Trouble, plan
+from kvnode.cluster.troubles import ANY_ORDER, WEIGHTS, Trouble, plan
 
 TRAFFIC_READY_S = 30.0
 CHECK_S_MAX = 180.0
@@ -58,7 +58,11 @@ def main() -> int:
 def run(cluster: LocalCluster, options: argparse.Namespace, seed: int) -> str:
     """Traffic, troubles, peace, judgement; "ok", "violated" or "unknown"."""
     troubles = plan(
-        seed, [node.name for node in cluster.nodes], seconds=options.seconds, every_s=options.every
+        seed,
+        [node.name for node in cluster.nodes],
+        seconds=options.seconds,
+        every_s=options.every,
+        weights=ANY_ORDER if options.members else WEIGHTS,
     )
     if options.plant_loss:
         troubles = with_a_disaster(troubles, [node.name for node in cluster.nodes], options.seconds / 2)
@@ -72,6 +76,8 @@ def run(cluster: LocalCluster, options: argparse.Namespace, seed: int) -> str:
     took_s = time.monotonic() - began_s
     stats = traffic("GET", "stats")
     traffic("POST", "stop")
+    roots.close()
+    roots = Roots(cluster.client())  # members may have come and gone
     equal_s = roots.wait_until_equal(AGREE_S_MAX)
     checked = traffic("POST", "check")
     left = describe(roots.differing())
@@ -171,6 +177,11 @@ def arguments() -> argparse.Namespace:
         "--every", type=float, default=3.0, metavar="S", help="a fault each so often (default 3)"
     )
     parser.add_argument("--nodes", type=int, default=3, help="default 3")
+    parser.add_argument(
+        "--members",
+        action="store_true",
+        help="members come and go too, and disks are lost in the middle of everything (give at least 5 nodes)",
+    )
     parser.add_argument("--seed", type=int, help="repeat the plan of an earlier run")
     parser.add_argument("--name", default=f"chaos-{os.getpid()}", help="of the cluster")
     parser.add_argument(

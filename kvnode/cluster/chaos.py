@@ -3,7 +3,8 @@
 Every trouble is undone when its time is over; meanwhile others may begin. A lost disk is the exception, since the
 promise is about fewer than w disks between full repairs: first everything is undone and every partition must have been
 seen equal on all its replicas; then the disk goes; and nothing else begins until that is so again. The clock of the
-plan stands still for it.
+plan stands still for it. A disk that is lost in a storm goes at once, if no other store is lost: a store is lost until
+its node says that it is complete (`refill` in GET /stats). Members come and go beside all that (MembersInChaos).
 
 Not here: the plan (troubles.py), load, and the verdict (scripts/chaos.py).
 """
@@ -11,6 +12,7 @@ Not here: the plan (troubles.py), load, and the verdict (scripts/chaos.py).
 from __future__ import annotations
 
 import heapq
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,9 +23,12 @@ from kvnode.cluster.agreement import Roots
 from kvnode.cluster.errors import ClusterError
 from kvnode.cluster.local import LocalCluster
 from kvnode.cluster.troubles import Trouble
+from kvnode.config import NODE_COUNT_MAX
+from kvnode.errors import KvError
 
 AGREE_S_MAX = 20.0
 REBUILD_S_MAX = 120.0
+MOVE_S_MAX = 90.0
 
 
 class Chaos:
@@ -39,6 +44,8 @@ class Chaos:
         self._began_s = time.monotonic()
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
+        self._lost: set[str] = set()
+        self._members = MembersInChaos(cluster, tell, self.counts)
 
     def work(self, troubles: Sequence[Trouble], *, seconds: float) -> None:
         """Make these troubles for so many seconds, and those that lost disks take; then peace."""
@@ -46,11 +53,15 @@ class Chaos:
         for trouble in troubles:
             self._wait_until(trouble.at_s)
             self._find_unplanned_deaths()
+            if not {*trouble.nodes} <= {node.name for node in self._cluster.nodes}:
+                self.counts["of who has left"] += 1
+                continue
             self._tell(f"{time.monotonic() - self._began_s:6.1f} s  {trouble}")
             self._do(partial(self._begin, trouble), trouble.kind)
         self._wait_until(seconds)
         self._find_unplanned_deaths()
         self.make_peace()
+        self._members.wait_until_over()
 
     def make_peace(self) -> None:
         """Everybody running, all links healed."""
@@ -66,7 +77,17 @@ class Chaos:
             self._lose_disk(nodes[0])
             self._held_s += time.monotonic() - held_from_s
             return
-        if trouble.kind == "all disks lost":
+        if trouble.kind in ("join", "leave"):
+            self._members.begin(trouble)
+            return
+        if trouble.kind == "lost disk in a storm":
+            if not self._may_lose_another():
+                self._tell("          put off: a store is lost already, and not refilled yet")
+                self.counts["lost disk in a storm, put off"] += 1
+                return
+            self._lost.add(nodes[0])
+            cluster.wipe(*nodes)
+        elif trouble.kind == "all disks lost":
             cluster.wipe(*nodes)
             cluster.restart(*nodes)
         elif trouble.kind == "kill":
@@ -86,7 +107,9 @@ class Chaos:
 
     def _end(self, trouble: Trouble) -> None:
         cluster = self._cluster
-        if trouble.kind == "kill":
+        if not {*trouble.nodes} <= {node.name for node in cluster.nodes}:
+            return  # it has left meanwhile
+        if trouble.kind in ("kill", "lost disk in a storm"):
             cluster.restart(*trouble.nodes)
         elif trouble.kind == "pause":
             cluster.resume(*trouble.nodes)
@@ -97,9 +120,10 @@ class Chaos:
 
     def _find_unplanned_deaths(self) -> None:
         """A node that ended though nobody killed it has a fault of its own."""
-        killed = {node for _, _, trouble in self._ends if trouble.kind == "kill" for node in trouble.nodes}
+        kinds = ("kill", "lost disk in a storm")
+        killed = {node for _, _, trouble in self._ends if trouble.kind in kinds for node in trouble.nodes}
         for node in self._cluster.nodes:
-            if node.state in ("dead", "failed") and node.name not in killed:
+            if node.state in ("dead", "failed") and node.name not in killed | self._members.moving:
                 self.violations.append(f"{node.name} ended by itself: {node.reason}; see {node.log_file}")
                 self._do(partial(self._cluster.restart, node.name), "restart")
 
@@ -123,6 +147,18 @@ class Chaos:
                 f"          all equal after {agreed_s:.1f} s, rebuilt {rebuilt_s:.1f} s after the restart"
             )
 
+    def _may_lose_another(self) -> bool:
+        """Whether every store is complete that was lost in a storm before; what does not answer is not."""
+        for name in sorted(self._lost):
+            if any(node.name == name for node in self._cluster.nodes):
+                try:
+                    if self._cluster.client().stats(name)["refill"]["partitions"]:
+                        return False
+                except KvError:
+                    return False
+            self._lost.discard(name)
+        return True
+
     # --- time ---------------------------------------------------------------------------------------------
 
     def _now_s(self) -> float:
@@ -143,3 +179,54 @@ class Chaos:
             action()
         except ClusterError as error:
             self.violations.append(f"{what}: {error}")
+
+
+class MembersInChaos:
+    """Joins and leaves, one at a time, each in a thread of its own while other troubles go on.
+
+    Whatever becomes of one is allowed: it may be refused, or called off. moving: who is coming or going.
+    """
+
+    def __init__(self, cluster: LocalCluster, tell: Callable[[str], None], counts: Counter[str]) -> None:
+        self._cluster = cluster
+        self._tell = tell
+        self._counts = counts
+        self._thread: threading.Thread | None = None
+        self._leaving: set[str] = set()
+
+    @property
+    def moving(self) -> set[str]:
+        """Who may be dead as it comes or goes: nobody killed it."""
+        if self._thread is None or not self._thread.is_alive():
+            return set()
+        move = self._cluster.state().get("move") or {}
+        return self._leaving | {str(move.get("node", ""))}
+
+    def begin(self, trouble: Trouble) -> None:
+        """Begin one, unless one is under way or the ring would be too small or too large."""
+        members = [node.name for node in self._cluster.nodes]
+        is_join = trouble.kind == "join"
+        is_possible = len(members) < NODE_COUNT_MAX if is_join else len(members) > self._cluster.replicas + 1
+        if (self._thread is not None and self._thread.is_alive()) or not is_possible:
+            self._counts[f"{trouble.kind}, put off"] += 1
+            return
+        self._leaving = set(trouble.nodes)
+        self._thread = threading.Thread(target=self._see_through, args=(trouble,), daemon=True)
+        self._thread.start()
+
+    def _see_through(self, trouble: Trouble) -> None:
+        cluster = self._cluster
+        try:
+            if trouble.kind == "join":
+                cluster.join(timeout_s=MOVE_S_MAX)
+            else:
+                cluster.leave(trouble.nodes[0], timeout_s=MOVE_S_MAX)
+            self._counts[trouble.kind] += 1
+        except ClusterError as error:
+            self._counts[f"{trouble.kind} refused or called off"] += 1
+            self._tell(f"          {trouble}: {error}")
+
+    def wait_until_over(self) -> None:
+        """In peace a change comes to its end."""
+        if self._thread is not None:
+            self._thread.join(MOVE_S_MAX)

@@ -2,7 +2,9 @@
 
 Pure values: the same seed gives the same plan. What the plan keeps to is what the promise of the database allows
 (kvnode/sim/nemesis.py does the same in virtual time): nodes may crash, all of them too, stand still, and be cut off
-or slow at the same time, but a disk is lost only while nothing else is wrong. Not here: doing it (chaos.py).
+or slow at the same time; a "lost disk" comes only while nothing else is wrong. In a plan of any order disks are lost in
+the middle of all that, and members come and go; who carries it out sees to it that no two stores are lost at a time.
+Not here: doing it (chaos.py).
 """
 
 from __future__ import annotations
@@ -15,7 +17,18 @@ from typing import Literal
 from kvnode.cluster.faults import Slow
 from kvnode.faults import DISTRIBUTIONS
 
-Kind = Literal["kill", "pause", "partition", "one-way cut", "delay", "lost disk", "all disks lost"]
+Kind = Literal[
+    "kill",
+    "pause",
+    "partition",
+    "one-way cut",
+    "delay",
+    "lost disk",
+    "lost disk in a storm",
+    "join",
+    "leave",
+    "all disks lost",
+]
 
 WEIGHTS: dict[Kind, int] = {
     "kill": 4,
@@ -25,6 +38,17 @@ WEIGHTS: dict[Kind, int] = {
     "delay": 3,
     "lost disk": 1,
 }
+ANY_ORDER: dict[Kind, int] = {
+    "kill": 3,
+    "pause": 3,
+    "partition": 3,
+    "one-way cut": 4,
+    "delay": 2,
+    "lost disk in a storm": 4,
+    "join": 3,
+    "leave": 3,
+}
+"""Weights of a plan in which disks are lost and members come and go in any order that the promise allows."""
 LASTS_S = (0.5, 5.5)
 DELAYS_MS = (5.0, 20.0, 80.0)
 NO_SLOWNESS = Slow()
@@ -36,7 +60,7 @@ class Trouble:
     """One fault. at_s: from the beginning. lasts_s: until it is undone.
 
     nodes: the victim; for a partition one side of it; for a one-way cut sender and receiver; for a delay nobody (all
-    links) or a pair.
+    links) or a pair; for a join nobody.
     """
 
     at_s: float
@@ -51,6 +75,7 @@ class Trouble:
             "one-way cut": f"cut {' --> '.join(self.nodes)}",
             "delay": f"delay {' <-> '.join(self.nodes) or 'all links'} by {self.slow.delay_ms:g} ms "
             f"({self.slow.distribution})",
+            "join": "join",
         }.get(self.kind, f"{self.kind}: {', '.join(self.nodes)}")
         return f"{where} for {self.lasts_s:.1f} s" if self.lasts_s else where
 
@@ -86,7 +111,7 @@ def plan(
 def _is_possible(kind: Kind, whole: Sequence[str], busy_until_s: dict[str, float], at_s: float) -> bool:
     if kind in _AREAS:
         return busy_until_s.get(_AREAS[kind], 0.0) <= at_s
-    return kind == "lost disk" or bool(whole)
+    return kind in ("lost disk", "join") or bool(whole)
 
 
 def _draw(kind: Kind, at_s: float, nodes: Sequence[str], whole: Sequence[str], chance: Random) -> Trouble:
@@ -102,4 +127,8 @@ def _draw(kind: Kind, at_s: float, nodes: Sequence[str], whole: Sequence[str], c
         slow = Slow(chance.choice(DELAYS_MS), distribution=chance.choice(DISTRIBUTIONS))
         pair = tuple(chance.sample(list(nodes), 2)) if chance.random() < 0.5 else ()
         return Trouble(at_s, kind, pair, lasts_s, slow)
+    if kind == "join":
+        return Trouble(at_s, kind, ())
+    if kind == "leave":
+        return Trouble(at_s, kind, (chance.choice(list(whole)),))
     return Trouble(at_s, kind, (chance.choice(list(whole)),), lasts_s)

@@ -156,3 +156,32 @@ def test_a_node_that_does_not_come_back_is_a_violation(clock: Clock) -> None:
     stand.refuses = "restart"
     chaos = run(clock, stand, [Trouble(3, "kill", ("node-2",), 1)])
     assert chaos.violations == ["end of kill: node-2 ended with exit code 4"]
+
+
+def test_a_second_store_is_not_lost_before_the_first_says_that_it_is_complete(clock: Clock) -> None:
+    stand = Stand(clock)
+    left = {"node-2": 7, "node-1": 0}
+    refill = SimpleNamespace(stats=lambda name: {"refill": {"partitions": left[name]}})
+    stand.__dict__["client"] = lambda: refill
+    troubles = [
+        Trouble(at, "lost disk in a storm", (name,), 1.0) for at, name in ((1, "node-2"), (4, "node-1"))
+    ]
+    chaos = run(clock, stand, troubles)
+    assert [what for _, what in stand.done] == ["wipe(node-2)", "restart(node-2)", "reset()"]
+    assert chaos.counts["lost disk in a storm, put off"] == 1
+    left["node-2"] = 0
+    stand.done.clear()
+    run(clock, stand, troubles)
+    assert [what for _, what in stand.done][:4] == [
+        "wipe(node-2)",
+        "restart(node-2)",
+        "wipe(node-1)",
+        "restart(node-1)",
+    ]
+
+
+def test_troubles_of_a_node_that_has_left_are_left_out(clock: Clock) -> None:
+    stand = Stand(clock)
+    chaos = run(clock, stand, [Trouble(3, "kill", ("node-9",), 1)])
+    assert [what for _, what in stand.done] == ["reset()"]
+    assert chaos.counts["of who has left"] == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.cluster.troubles import LASTS_S, WEIGHTS, Trouble, plan
+from kvnode.cluster.troubles import ANY_ORDER, LASTS_S, WEIGHTS, Trouble, plan
 
 NODES = ("node-1", "node-2", "node-3")
 
@@ -57,3 +57,15 @@ def test_a_fault_each_three_seconds_and_every_kind_in_two_minutes_of_most_seeds(
 )
 def test_a_trouble_says_what_it_does(trouble: Trouble, said: str) -> None:
     assert str(trouble) == said
+
+
+def test_a_plan_of_any_order_loses_disks_while_other_things_are_wrong() -> None:
+    plans = [plan(seed, NODES, seconds=60, every_s=2, weights=ANY_ORDER) for seed in range(40)]
+    for kind in ANY_ORDER:
+        assert sum(any(trouble.kind == kind for trouble in troubles) for troubles in plans) > 25
+    in_the_middle = 0
+    for troubles in plans:
+        for lost in (each for each in troubles if each.kind == "lost disk in a storm"):
+            assert lost.lasts_s, "its node is dead for a while, and starts on an empty disk"
+            in_the_middle += any(each.at_s < lost.at_s < each.at_s + each.lasts_s for each in troubles)
+    assert in_the_middle > 40
