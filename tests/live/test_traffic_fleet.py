@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from kvnode.cluster import LocalCluster
 
@@ -40,6 +41,16 @@ def test_two_processes_share_the_rate_and_their_verdicts_are_one(
     assert twitter["latency_ms"]["p99"] >= twitter["latency_ms"]["p50"] > 0
     assert twitter["w"] == 3
     until(lambda: len(service.get("/api/real/traffic/series")["rows"]) >= 3, within_s=10, what="a series")
+    likes: dict[str, Any] = {"ok": 0}
+    until(
+        lambda: likes.update(_parts(service)["kinds"].get("like", likes)) or likes["ok"] > 100,
+        within_s=20,
+        what="the parts of both processes",
+    )
+    assert likes["latency_ms"]["p99"] >= likes["latency_ms"]["p50"] > 0
+    assert sum(one["people"] for one in _parts(service)["people"]) == 200
+    report = requests.get(f"{service.url}/api/real/traffic/report", timeout=20)
+    assert (report.status_code, "How long did people wait?" in report.text) == (200, True)
     service.post("/api/real/traffic/stop")
     verdict = service.post("/api/real/traffic/check")
     assert (verdict["status"], verdict["lost"]) == ("ok", 0), verdict
@@ -47,6 +58,10 @@ def test_two_processes_share_the_rate_and_their_verdicts_are_one(
     total = cluster.client().counter("twitter/tweets_total")
     assert len(total["actors"]) == 2
     assert total["value"] <= counted + len(total["actors"])
+
+
+def _parts(service: Any) -> Any:
+    return service.get("/api/real/traffic/operations")["workloads"]["twitter"]
 
 
 def test_a_killed_process_is_noticed_reported_and_replaced_by_a_new_actor(

@@ -246,8 +246,9 @@ class Fleet:
 
     def _forget_pictures(self) -> None:
         self._past.clear()
+        self._past_breakdowns.clear()
         for member in self._members:
-            member.picture = None
+            member.picture = member.breakdown = None
         for rows in self._series.values():
             rows.clear()
 

@@ -41,13 +41,18 @@ class FiguresApi:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._environment: dict[str, Any] = {}
+        self._writing = asyncio.Semaphore(1)
+        self._counting_since: int | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """With the service, and with every reset: what a class sees is of that class alone."""
         self._history = History()
         self._events = Events()
         self._verdicts: list[Verdict] = []  # of the last check
-        self._environment: dict[str, Any] = {}
         self._began_s = monotonic()
         self._began_at = datetime.now().astimezone()
-        self._writing = asyncio.Semaphore(1)
 
     async def keep_looking(self) -> None:
         """Until it is cancelled."""
@@ -55,9 +60,15 @@ class FiguresApi:
         while True:
             self._look()
             if looks % LOOKS_A_SAMPLE == 0:
-                self._history.add(self._engine.stats())
+                self._sample(self._engine.stats())
             looks += 1
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _sample(self, stats: Mapping[str, Any]) -> None:
+        if self._counting_since not in (None, stats["counting_since"]):
+            self._begin()
+        self._counting_since = stats["counting_since"]
+        self._history.add(stats)
 
     def _look(self) -> None:
         own, now_s = self._engine.own, monotonic()

@@ -92,6 +92,18 @@ def test_the_report_has_the_verdicts_of_the_last_check_and_what_happened(busy: T
     assert "<script" not in report.text
 
 
+def test_a_reset_begins_history_events_failures_and_report_anew(busy: TestClient) -> None:
+    busy.post(f"{TRAFFIC}/check")
+    busy.post(f"{TRAFFIC}/stop")
+    assert busy.post(f"{TRAFFIC}/reset").status_code == 200
+    until(lambda: len(busy.get(f"{TRAFFIC}/history?span_s=300").json()["rows"]) <= 2)
+    assert busy.get(f"{TRAFFIC}/operations").json()["workloads"]["twitter"]["failures"] == []
+    assert busy.get(f"{TRAFFIC}/stats").json()["faults"]["events"] == []
+    report = busy.get(f"{TRAFFIC}/report").text
+    assert "nothing was sent yet" in report
+    assert "There is no verdict" in report
+
+
 def test_a_report_before_anything_was_sent_says_so(client: TestClient) -> None:
     assert "nothing was sent yet" in client.get(f"{TRAFFIC}/report").text
 

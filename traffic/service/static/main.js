@@ -62,7 +62,9 @@ function inherited(stats) {
 
 /* A service that was started anew counts from 0: what this page remembers of the old one would be a lie. */
 function noticeRestart(stats) {
-  if (!last || last.service.instance === stats.service.instance) return;
+  if (!last) return;
+  if (last.counting_since !== stats.counting_since) forgetCharts();  // a reset: a class sees figures of its own
+  if (last.service.instance === stats.service.instance) return;
   $("notice").textContent = `The traffic service was started anew at ${clock(stats.service.started_at)}: all counts begin again.`;
   $("notice").hidden = false;
   $("verdict").textContent = ""; $("verdict").className = ""; $("verdicts").replaceChildren();
