@@ -287,6 +287,8 @@ class Connection(asyncio.Protocol):
             if not self._in_line:
                 self._transport.resume_reading()
         self._serving = None
+        if self.arriving_since_s is not None:
+            self.arriving_since_s = self._loop.time()  # before that, nothing may have been read
         if self._transport is None:
             self._on_end(self)
 

@@ -148,7 +148,7 @@ class HttpServer:
         now_s = loop.time()
         for connection in list(self._connections):
             since_s = connection.arriving_since_s
-            if since_s is not None and now_s - since_s > REQUEST_ARRIVAL_S:
+            if since_s is not None and connection.is_idle and now_s - since_s > REQUEST_ARRIVAL_S:
                 self.timed_out_count += 1
                 connection.give_way(
                     RequestTimeout(f"the request has not arrived within {REQUEST_ARRIVAL_S:.0f} s")

@@ -38,6 +38,7 @@ _SALT_BYTES = 8
 _EMPTIED = bytes(_SALT_BYTES)  # in place of a salt
 _HEAD = Struct(">8sQQ8sI")  # magic, turn, where the turn before ends in the other file, salt, CRC-32 of these
 _COMMIT = Struct(">8sII")  # salt, length of the payload, CRC-32 of the payload
+_READ_BYTES_MAX = 2**30
 _MAGIC = b"kvlog\x00\x00\x01"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Row]).decode
@@ -156,6 +157,8 @@ def _read_segment(file: Path) -> _Segment | None:
     if (trouble := trouble_with_file(file)) is not None:
         raise _Damaged(trouble)
     try:
+        if file.stat().st_size > _READ_BYTES_MAX:
+            raise _Damaged(f"{file.name} is longer than a log ever gets")
         data = file.read_bytes()
     except FileNotFoundError:
         return None

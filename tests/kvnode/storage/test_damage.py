@@ -14,7 +14,7 @@ import pytest
 
 from kvnode.checksum import checksum
 from kvnode.runtime import Row
-from kvnode.storage import SqliteDisk, StorageError
+from kvnode.storage import SqliteDisk, StorageError, files
 from kvnode.storage.damage import damage_of, set_aside_files
 from kvnode.storage.log import read_log
 from kvnode.storage.tables import TABLES
@@ -236,3 +236,33 @@ def test_a_row_that_gets_another_type_in_use_reads_as_a_row_that_fails_its_check
         assert [known for _, key, known in disk.checksums("records", 0) if key.endswith("/000032")] == [0]
 
     with_disk(whole_file.parent, read)
+
+
+# --- the files themselves -----------------------------------------------------------------------------------
+
+
+def test_a_file_that_may_not_be_read_is_made_readable_or_set_aside(
+    whole_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. The files of a node had lost their permissions. 2. No start succeeded any more."""
+    may_use: set[str] = set()
+
+    def chmod(path: Path, mode: int) -> None:
+        may_use.add(path.name)
+
+    def access(path: Path, mode: int) -> bool:
+        return not path.name.startswith("data.sqlite") or path.name in may_use
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_may_use", lambda path: access(path, 0))
+        patch.setattr(Path, "chmod", chmod)
+        assert files.trouble_with_file(whole_file) is None, "it is ours, and was made readable"
+        patch.setattr(Path, "chmod", lambda path, mode: None)
+        may_use.clear()
+        assert files.trouble_with_file(whole_file) == "data.sqlite may not be read and written"
+
+        async def look_at_it(disk: SqliteDisk) -> None:
+            assert disk.damage is not None
+            assert disk.damage[0] == "data.sqlite may not be read and written"
+
+        with_disk(whole_file.parent, look_at_it)
