@@ -172,8 +172,9 @@ def test_picture_for_the_readme(at_work: Any) -> None:
     desk.page.wait_for_timeout(9000)
     desk.press("lab-restart-node-2")
     desk.page.wait_for_timeout(12_000)
-    desk.page.locator(".lab-head").first.evaluate("(head) => head.scrollIntoView({block: 'start'})")
-    desk.page.wait_for_timeout(1500)
+    desk.see("lab-slots").locator("input").last.check()
+    desk.top()
+    desk.page.wait_for_timeout(2500)
     desk.shot("picture")
     PICTURE.parent.mkdir(exist_ok=True)
     for quality in (85, 75, 65):

@@ -11,6 +11,7 @@ charts are in sight together. For the back of a room there is `large` (text of a
 
 from __future__ import annotations
 
+import weakref
 from html import escape
 from typing import Any
 
@@ -81,6 +82,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         self.lab = lab
         self.refresh_count = 0
         self._charts = Charts(lab)
+        self._boxes: weakref.WeakSet[Any] = weakref.WeakSet()  # what `show` gave out
         self._drawn: object = None  # the settings and marks at the last drawing
         sample = lab.history.latest
         self._head = ipywidgets.HTML(head_html(lab.story, sample))
@@ -129,6 +131,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         box.add_class("lab-panel")
         if self.large:
             box.add_class("lab-large")
+        self._boxes.add(box)
         return box
 
     def refresh(self) -> None:
@@ -163,7 +166,8 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
 
     @traitlets.observe("large")
     def _resize(self, _change: Any) -> None:
-        (self.add_class if self.large else self.remove_class)("lab-large")
+        for panel in (self, *self._boxes):
+            (panel.add_class if self.large else panel.remove_class)("lab-large")
         self._charts.large = self.large
         self._drawn = None  # the next tick draws
         self.text_size.value = TEXT_SIZES[self.large]

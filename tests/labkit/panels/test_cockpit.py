@@ -230,10 +230,12 @@ def test_a_changed_setting_is_drawn_at_once_and_not_at_every_second_tick(lab) ->
 
 def test_large_is_for_the_last_row_and_can_be_switched_at_any_time(lab) -> None:
     cockpit = Cockpit(lab)
+    shown = cockpit.show("load")
     lab.run_for(1)
     assert title_size(cockpit) < 20
     cockpit.large = True
     lab.run_for(1)
+    assert "lab-large" in shown._dom_classes
     assert "lab-large" in cockpit._dom_classes
     assert title_size(cockpit) >= 20
     assert find(cockpit, "lab-text-size").value == "large"
