@@ -76,11 +76,16 @@ class Changes:
     async def leave(self, name: str, *, force: bool = False) -> dict[str, Any]:
         """Let a member go; force: it is dead, and the others rebuild what it held.
 
+        A change under way is called off for a dead one: it may be waiting for that very member, and for ever.
         Answers when that is decided. Raises Conflict if another change is under way or it cannot go; QuorumUnmet.
         """
         state = self._present()
         if name not in state.names and name != state.joining:
             raise Conflict(f"{name} is no member; members are {', '.join(state.names)}")
+        is_in_the_way = state.phase == MOVING and name not in (state.joining, state.leaving)
+        if force and is_in_the_way and self._state_of(name) == "dead":
+            await self._voting.decide(state.called_off(f"{name} is dead, and is to be removed"))
+            state = self._present()
         if state.joining == name:
             await self._voting.decide(state.called_off(f"{name} was told to leave"))
         elif state.leaving != name:

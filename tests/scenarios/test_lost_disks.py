@@ -303,3 +303,33 @@ def _record(key: str) -> bytes:
         Dot("node-4.straggler", 1), f'"{key}"'.encode(), context=Context(), timestamp=1.0
     )
     return encode_state(siblings)
+
+
+def test_removing_a_dead_member_calls_off_the_change_that_waits_for_it() -> None:
+    """1. node-4 dies and node-1 loses its disk. 2. node-6 joins, and cannot take over what they alone held. 3. node-4
+    is dead for good: it is removed.
+    """
+
+    async def story(world: World) -> None:
+        keys = keys_of(world, "node-1", "node-2", "node-4")
+        for key in keys:
+            await put(world, "node-2", key, key, w=3)
+        name = world.add()
+        await world.start(name)
+        address = world.config.address(name)
+        world.crash("node-4")
+        world.crash("node-1")
+        world.wipe("node-1")
+        await world.start("node-1")
+        answer = await world.command("node-3", lambda node: node.changes.join(address))
+        assert answer is not None
+        await seconds(world, 8.0)
+        assert world.node("node-3").ring.state.joining == name, "some of what it takes over is not to be had"
+        answer = await world.command("node-3", lambda node: node.changes.leave("node-4", force=True))
+        assert answer is not None
+        await until(world, lambda: is_stable_without(world, "node-4"))
+        await until(world, lambda: not world.node("node-1").incomplete.owned)
+        for key in keys:
+            assert (await ask(world, "node-1", Get(key)))[1]["value"] == key
+
+    play(story, node_count=5)
