@@ -15,7 +15,7 @@ from typing import Any
 
 from traffic import cli_run
 from traffic.arrivals import PATTERNS
-from traffic.discovery import Address, NoCluster, from_cluster, from_urls
+from traffic.discovery import Address, NoCluster, from_cluster, from_urls, token_of
 from traffic.driver import Settings
 from traffic.fleet.front import PROCESSES_MAX
 from traffic.process import loop_factory, open_standard_streams
@@ -24,6 +24,7 @@ from traffic.recording import BadRecording
 from traffic.run import CannotRun
 from traffic.service.access import link
 from traffic.service.serve import CannotServe, serve
+from traffic.stores.kvnode import TOKEN
 
 NODES_DEFAULT = "http://127.0.0.1:9999,http://127.0.0.1:10000,http://127.0.0.1:10001"
 BAD_ARGUMENTS = 2
@@ -39,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return cli_run.report_of(options)
         if options.command == "page":
             return _page(options.port)
-        if options.token is not None:
-            os.environ["QUORUM_LAB_TOKEN"] = options.token  # the one place where the store looks
+        token = options.token or os.environ.get(TOKEN) or (options.cluster and token_of(options.cluster))
+        if token:
+            os.environ[TOKEN] = token  # the one place where the store looks
         addresses = _addresses(options)
         settings = _settings(options)
     except (NoCluster, ValueError, CannotRun, BadRecording) as error:

@@ -45,6 +45,10 @@ class _State(Struct):
     socket: str = ""
 
 
+class _Cluster(Struct):
+    token: str | None = None
+
+
 def from_urls(text: str) -> list[Address]:
     """`http://127.0.0.1:9999,http://127.0.0.1:10000`; host:port alone will do."""
     addresses: list[Address] = []
@@ -80,6 +84,13 @@ def from_cluster(name: str) -> list[Address]:
     if not state.nodes:
         raise NoCluster(f"the cluster {name!r} has no nodes")
     return [Address(node.url, node.name) for node in state.nodes]
+
+
+def token_of(name: str) -> str | None:
+    """What the local cluster `name` demands of its clients; None if nothing, or if it may not be read."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode((state_folder() / name / "cluster.json").read_bytes(), type=_Cluster).token
+    return None
 
 
 async def require_a_node(addresses: Sequence[Address]) -> None:

@@ -99,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=SECONDS",
         help=f"how often each work begins, such as sweep_s=10; names: {', '.join(UPKEEP_NAMES)}",
     )
+    start.add_argument("--token", action="store_true", help="demand a token of clients, on loopback too")
     start.add_argument("--detach", action="store_true", help="run in the background until `stop`")
     start.add_argument("--fresh", action="store_true", help="delete this cluster's data first")
     start.add_argument("--node-command", type=shlex.split, default=NODE_COMMAND, help=argparse.SUPPRESS)
@@ -170,6 +171,7 @@ def _start(options: argparse.Namespace) -> None:
             fresh=options.fresh,
             node_command=options.node_command,
             host=options.host,
+            token=options.token,
             upkeep=None if options.upkeep is None else _seconds(options.upkeep),
         )
     except AlreadyRunning as error:

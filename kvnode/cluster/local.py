@@ -65,6 +65,7 @@ class LocalCluster(FaultCommands):
         state_dir: StateDir = None,
         node_command: Sequence[str] = NODE_COMMAND,
         host: str | None = None,
+        token: bool = False,
         upkeep: Mapping[str, float] | None = None,
     ) -> LocalCluster:
         """Start a cluster and wait until all its nodes are ready.
@@ -74,15 +75,18 @@ class LocalCluster(FaultCommands):
         (fewer if there are fewer nodes) and ports from 9999. It ends with this process, however that dies,
         unless detach=True.
 
-        host: where to listen instead of 127.0.0.1, such as 0.0.0.0. Nodes then demand a secret of each other, and a
-        token of clients (`.token`); both are made here, kept in cluster.json, and demanded from then on.
+        host: where to listen instead of 127.0.0.1, such as 0.0.0.0; nodes then demand a token of clients (`.token`).
+        token: they do so on loopback too, which other users of the computer share. It is made here, kept in
+        cluster.json, and demanded from then on.
 
         upkeep: how often each work of upkeep begins, such as {"sweep_s": 5}, as in kvnode.config.UpkeepConfig; kept.
 
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """
         places = Places.of(name, state_dir)
-        options = starting.StartOptions(nodes, replicas, base_port, detach, fresh, node_command, host, upkeep)
+        options = starting.StartOptions(
+            nodes, replicas, base_port, detach, fresh, node_command, host, upkeep, token
+        )
         notes = starting.start_supervisor(places, options)
         return cls(places, owned=True, detached=detach, notes=notes)
 
@@ -104,9 +108,9 @@ class LocalCluster(FaultCommands):
         detach: bool = False,
         state_dir: StateDir = None,
         node_command: Sequence[str] = NODE_COMMAND,
+        token: bool = False,
     ) -> LocalCluster:
-        """Find a running cluster, or start one; `owned` says which. Safe when several programs do it at
-        once."""
+        """Find a running cluster, or start one; `owned` says which. Safe when several do it at once."""
         with contextlib.suppress(NotRunning):
             return cls.attach(name, state_dir)
         try:
@@ -118,6 +122,7 @@ class LocalCluster(FaultCommands):
                 detach=detach,
                 state_dir=state_dir,
                 node_command=node_command,
+                token=token,
             )
         except AlreadyRunning:
             cluster = cls._find(Places.of(name, state_dir))

@@ -41,6 +41,7 @@ class StartOptions:
     node_command: Sequence[str]
     host: str | None = None
     upkeep: Mapping[str, float] | None = None
+    token: bool = False
 
     def arguments(self, places: Places) -> list[str]:
         """The supervisor's command line."""
@@ -54,6 +55,7 @@ class StartOptions:
             words += [] if number is None else [flag, str(number)]
         words += [] if self.host is None else [f"--host={self.host}"]
         words += [] if self.upkeep is None else ["--upkeep", json.dumps(dict(self.upkeep))]
+        words += ["--token"] if self.token else []
         words += ["--fresh"] if self.fresh else []
         words += ["--detached"] if self.detach else []
         return words

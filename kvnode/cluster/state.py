@@ -146,13 +146,14 @@ class ClusterFile:
         """The same cluster, with a new secret if it had none: by it nodes know each other, and what they handed out."""
         return replace(self, secret=self.secret or secrets.token_urlsafe(32))
 
+    def with_token(self) -> ClusterFile:
+        """The same cluster, which demands a token of its clients, a new one if it had none."""
+        return replace(self, token=self.token or secrets.token_urlsafe(32))
+
     def at(self, host: str) -> ClusterFile:
-        """The same cluster on another host, with a token for clients, a new one if it had none."""
-        return replace(
-            self,
-            nodes=tuple(msgspec.structs.replace(node, host=host) for node in self.nodes),
-            token=self.token or secrets.token_urlsafe(32),
-        )
+        """The same cluster on another host, with a token for clients."""
+        nodes = tuple(msgspec.structs.replace(node, host=host) for node in self.nodes)
+        return replace(self, nodes=nodes).with_token()
 
 
 def new_cluster_id() -> str:

@@ -227,7 +227,7 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
                     "--fresh deletes its data and creates it anew, --name makes another one"
                 )
         known = _with_upkeep(known, options.upkeep).with_secret()
-        return known if options.host is None else known.at(options.host)
+        return _open_to(known, options)
     count = NODES_DEFAULT if options.nodes is None else options.nodes
     if not 1 <= count <= NODE_COUNT_MAX:
         raise BadCommand(f"{count} nodes: expected 1 to {NODE_COUNT_MAX}")
@@ -241,6 +241,12 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
     )
     cluster = ClusterFile(places.name, new_cluster_id(), replicas, nodes).with_secret()
     cluster = _with_upkeep(cluster, options.upkeep)
+    return _open_to(cluster, options)
+
+
+def _open_to(cluster: ClusterFile, options: argparse.Namespace) -> ClusterFile:
+    """Where it listens, and what it demands of clients. What once was demanded is demanded from then on."""
+    cluster = cluster.with_token() if options.token else cluster
     return cluster if options.host is None else cluster.at(options.host)
 
 
@@ -299,6 +305,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--replicas", type=int)
     parser.add_argument("--base-port", type=int)
     parser.add_argument("--host")
+    parser.add_argument("--token", action="store_true")
     parser.add_argument("--upkeep", help="JSON object: seconds by name")
     parser.add_argument("--node-command", required=True, help="JSON list of words")
     parser.add_argument("--fresh", action="store_true")

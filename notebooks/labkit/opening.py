@@ -20,6 +20,7 @@ CLUSTER_VARIABLE = "QUORUM_LAB_CLUSTER"
 BASE_PORT_VARIABLE = "QUORUM_LAB_BASE_PORT"
 TRAFFIC_PORT_VARIABLE = "QUORUM_LAB_TRAFFIC_PORT"
 TOKEN_VARIABLE = "QUORUM_LAB_TOKEN"
+HUB_VARIABLE = "JUPYTERHUB_USER"
 TRAFFIC_PORT = 7342
 READY_TIMEOUT_S = 20.0
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -39,7 +40,10 @@ def find_or_start(*, nodes: int | None = None) -> Found:
     name = os.environ.get(CLUSTER_VARIABLE, "quorum-lab")
     base_port = _port_from(BASE_PORT_VARIABLE)
     try:
-        cluster = LocalCluster.attach_or_start(name, nodes, base_port=base_port)
+        # On a hub, loopback belongs to all students: without a token any of them could write to another's nodes.
+        cluster = LocalCluster.attach_or_start(
+            name, nodes, base_port=base_port, token=HUB_VARIABLE in os.environ
+        )
     except ClusterError as error:
         raise LabError(
             f"The cluster {name} can neither be found nor started.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kvnode.cluster import ClusterError
 from labkit import opening
 from labkit.errors import LabError
 
@@ -48,3 +49,22 @@ def test_a_service_started_for_somebody_elses_cluster_ends_with_that_cluster() -
     story = opening.story_of(cluster("running"), SERVICE, found_traffic=False)
     assert "started a traffic service for it" in story
     assert "ends with that cluster" in story
+
+
+@pytest.mark.parametrize("is_hub", [False, True])
+def test_on_a_hub_where_students_share_loopback_a_new_cluster_demands_a_token(
+    monkeypatch: pytest.MonkeyPatch, is_hub: bool
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def attach_or_start(name: str, nodes: int | None, **options: Any) -> Any:
+        asked.append(options)
+        raise ClusterError("not today")
+
+    monkeypatch.setattr(opening.LocalCluster, "attach_or_start", attach_or_start)
+    monkeypatch.delenv(opening.HUB_VARIABLE, raising=False)
+    if is_hub:
+        monkeypatch.setenv(opening.HUB_VARIABLE, "student")
+    with pytest.raises(LabError):
+        opening.find_or_start()
+    assert asked[0]["token"] is is_hub

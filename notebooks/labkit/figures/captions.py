@@ -16,7 +16,8 @@ from labkit.figures.style import FAULT, INK, PAPER, TICK_PX, node_colour
 
 LATE_SHARE = 0.12
 """A message that takes this share of the picture says how long it took."""
-LATE_NAMES_MAX = 4
+LATE_PLACES = (0.62, 0.45, 0.75, 0.3)
+"""Where on their way the slowest messages are named: each elsewhere, so that no two names meet."""
 TOLD_MAX = 4
 """So many operations are told in the summary: the last ones."""
 
@@ -79,7 +80,6 @@ def delays(messages: Sequence[Message], rows: Mapping[str, float], width_ms: flo
         if _took(one) >= width_ms * LATE_SHARE and one.what in ("the record", "a question")
     ]
     late.sort(key=_took, reverse=True)
-    part = 0.62  # of its way: not in the middle, where arrows cross
     return [
         {
             "x": one.sent_ms + _took(one) * part,
@@ -87,7 +87,7 @@ def delays(messages: Sequence[Message], rows: Mapping[str, float], width_ms: flo
             "xref": "x", "yref": "y", "text": f"{_took(one):.0f} ms", "showarrow": False, "bgcolor": PAPER,
             "font": {"size": TICK_PX, "color": node_colour(one.sender), "weight": 600}, "borderpad": 1,
         }
-        for one in late[:LATE_NAMES_MAX]
+        for part, one in zip(LATE_PLACES, late, strict=False)
     ]  # fmt: skip
 
 

@@ -28,19 +28,24 @@ def round_trips(rows: Sequence[Row]) -> Figure:
         "data": [
             {
                 "type": "bar", "orientation": "h", "name": "measured, p50 to p95", "y": names, "width": 0.5,
-                "x": [row["p50_ms"] or 0.0 for row in rows], "marker": {"color": "#8496a9"}, "cliponaxis": False,
-                "text": labels, "textposition": "outside", "textfont": {"size": TEXT_PX, "color": INK},
+                "x": [row["p50_ms"] or 0.0 for row in rows], "marker": {"color": "#8496a9"}, "hoverinfo": "skip",
                 "error_x": {
                     "type": "data",
                     "array": [max(0.0, (row["p95_ms"] or 0.0) - (row["p50_ms"] or 0.0)) for row in rows],
                     "arrayminus": [0.0] * len(rows), "color": INK, "thickness": 2.5, "width": 6,
                 },
-                "hoverinfo": "skip",
             },
             {
                 "type": "scatter", "mode": "markers", "name": "set", "x": [row["set_ms"] for row in rows], "y": names,
-                "marker": {"symbol": "line-ns-open", "size": 26, "line": {"width": 4, "color": FAULT}},
+                "marker": {
+                    "symbol": "line-ns-open", "size": 26, "color": FAULT, "line": {"width": 4, "color": FAULT},
+                },
                 "cliponaxis": False, "hoverinfo": "skip",
+            },
+            {
+                "type": "scatter", "mode": "text", "y": names, "text": labels, "textposition": "middle right",
+                "x": [max(row["p95_ms"] or 0.0, row["set_ms"]) for row in rows], "cliponaxis": False,
+                "textfont": {"size": TEXT_PX, "color": INK}, "hoverinfo": "skip", "showlegend": False,
             },
         ],
         "layout": layout(
@@ -67,13 +72,16 @@ def round_trips_rows(
     for place, one in enumerate(names):
         for other in names[place + 1 :]:
             there, back = rules.get(one, {}).get(other, {}), rules.get(other, {}).get(one, {})
+            both = not stats or (
+                one in stats and other in stats
+            )  # who does not answer has no round trip any more
             seen = [_seen(stats.get(one), other), _seen(stats.get(other), one)]
             best = max(seen, key=lambda trip: float(trip.get("samples") or 0))
             rows.append(
                 {
                     "link": f"{one} – {other}",
                     "set_ms": float(there.get("delay_ms", 0.0)) + float(back.get("delay_ms", 0.0)),
-                    "p50_ms": best.get("p50"), "p95_ms": best.get("p95"),
+                    "p50_ms": best.get("p50") if both else None, "p95_ms": best.get("p95") if both else None,
                     "cut": bool(there.get("cut") or back.get("cut")),
                 }
             )  # fmt: skip
@@ -88,7 +96,7 @@ def _seen(stats: Mapping[str, Any] | None, peer: str) -> Mapping[str, Any]:
 def _label(row: Row) -> str:
     if row["cut"]:
         return "  ✕ cut"
-    return "  nothing came back yet" if row["p50_ms"] is None else f"  {row['p50_ms']:.0f} ms"
+    return "  nothing comes back" if row["p50_ms"] is None else f"  {row['p50_ms']:.0f} ms"
 
 
 def _summary(rows: Sequence[Row]) -> str:

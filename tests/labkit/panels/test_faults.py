@@ -145,10 +145,15 @@ def test_a_link_shows_what_was_set_beside_what_is_achieved() -> None:
     assert [row["link"] for row in rows] == ["node-1 – node-2", "node-1 – node-3", "node-2 – node-3"]
     assert (rows[0]["set_ms"], rows[0]["p50_ms"], rows[0]["p95_ms"]) == (100.0, 101.0, 140.0)
     figure = round_trips(rows)
-    assert figure["data"][0]["text"] == ["  101 ms", "  ✕ cut", "  nothing came back yet"]
+    assert figure["data"][2]["text"] == ["  101 ms", "  ✕ cut", "  nothing comes back"]
     assert figure["summary"] == (
         "The slowest round trip is node-1 – node-2: 101 ms (set: 100 ms); cut: node-1 – node-3."
     )
+
+
+def test_a_link_to_a_node_that_does_not_answer_shows_nothing_of_the_past() -> None:
+    rows = round_trips_rows({"node-1": STATS["node-1"]}, RULES)
+    assert rows[0]["p50_ms"] is None
 
 
 def test_no_node_has_told_anything_yet() -> None:
