@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -276,21 +276,19 @@ def works_of(body: bytes) -> tuple[str, ...]:
     return tuple(works)
 
 
-_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
+_UP_DOWN = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def _depth(value: bytes) -> int:
-    """How deeply JSON is nested; brackets within strings do not count."""
-    depth = deepest = 0
-    for byte in _STRINGS.sub(b"", value).translate(None, _NO_BRACKETS):
-        if byte in b"[{":
-            depth += 1
-            if depth > deepest:
-                deepest = depth
-        else:
-            depth -= 1
-    return deepest
+    """How deeply JSON is nested; brackets within strings do not count. All in C: a megabyte must not take long."""
+    if b'"' in value:
+        if b"\\" in value:
+            value = value.replace(b"\\\\", b"").replace(b'\\"', b"")
+        value = b"".join(value.split(b'"')[::2])
+    steps = value.translate(_UP_DOWN, _NO_BRACKETS)
+    without_leaves = steps.replace(b"\x01\xff", b"")
+    return (len(steps) > 0) + max(accumulate(memoryview(without_leaves).cast("b")), default=0)
 
 
 def as_json(value: Any) -> bytes:
