@@ -227,6 +227,12 @@ def test_the_check_notices_that_the_disks_are_gone(
     assert final_reads(cluster.client(), storm.ledger).ok
     cluster.wipe("node-1", "node-2", "node-3")
     cluster.restart("node-1", "node-2", "node-3")
+    client = cluster.client()
+    until(  # then it serves again by itself, and can be asked
+        lambda: not any(client.stats(name)["refill"]["partitions"] for name in client.names),
+        within_s=20,
+        what="all stores know that there is nothing to be had",
+    )
     verdict = final_reads(cluster.client(), storm.ledger)
     print(f"\n{verdict}")
     assert verdict.status == "violated"
