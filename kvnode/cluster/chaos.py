@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 
@@ -29,6 +30,8 @@ from kvnode.errors import KvError
 AGREE_S_MAX = 20.0
 REBUILD_S_MAX = 120.0
 MOVE_S_MAX = 90.0
+NODES_NEEDED = {"one-way cut": 2, **dict.fromkeys(("kill", "pause", "partition", "leave"), 1)}
+NODES_NEEDED |= {"lost disk": 1, "lost disk in a storm": 1}
 
 
 class Chaos:
@@ -53,9 +56,7 @@ class Chaos:
         for trouble in troubles:
             self._wait_until(trouble.at_s)
             self._find_unplanned_deaths()
-            if not {*trouble.nodes} <= {node.name for node in self._cluster.nodes}:
-                self.counts["of who has left"] += 1
-                continue
+            trouble = self._of_who_is_there(trouble)
             self._tell(f"{time.monotonic() - self._began_s:6.1f} s  {trouble}")
             self._do(partial(self._begin, trouble), trouble.kind)
         self._wait_until(seconds)
@@ -68,10 +69,23 @@ class Chaos:
         self._ends.clear()
         self._do(self._cluster.reset, "reset")
 
+    def _of_who_is_there(self, trouble: Trouble) -> Trouble:
+        """The same trouble, for others if it is of somebody who has left: those that joined meanwhile come first."""
+        there = [node.name for node in self._cluster.nodes]
+        if {*trouble.nodes} <= {*there}:
+            return trouble
+        busy = {node for _, _, other in self._ends for node in other.nodes} | self._members.moving
+        spare = [name for name in reversed(there) if name not in busy and name not in trouble.nodes]
+        named = [name if name in there else spare.pop(0) if spare else "" for name in trouble.nodes]
+        return replace(trouble, nodes=tuple(name for name in named if name))
+
     # --- one trouble --------------------------------------------------------------------------------------
 
     def _begin(self, trouble: Trouble) -> None:
         cluster, nodes = self._cluster, trouble.nodes
+        if len(nodes) < NODES_NEEDED.get(trouble.kind, 0):
+            self.counts["of who has left"] += 1
+            return
         if trouble.kind == "lost disk":
             held_from_s = time.monotonic()
             self._lose_disk(nodes[0])
@@ -99,7 +113,7 @@ class Chaos:
         elif trouble.kind == "one-way cut":
             cluster.cut(nodes[0], nodes[1], both_ways=False)
         else:
-            slow, pair = trouble.slow, (nodes[0], nodes[1]) if nodes else None
+            slow, pair = trouble.slow, (nodes[0], nodes[1]) if len(nodes) == 2 else None
             cluster.delay(slow.delay_ms, distribution=slow.distribution, nodes=pair)
         self.counts[trouble.kind] += 1
         if trouble.lasts_s:

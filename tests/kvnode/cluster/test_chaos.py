@@ -180,8 +180,22 @@ def test_a_second_store_is_not_lost_before_the_first_says_that_it_is_complete(cl
     ]
 
 
-def test_troubles_of_a_node_that_has_left_are_left_out(clock: Clock) -> None:
+def test_a_trouble_of_a_node_that_has_left_befalls_another_that_is_whole(clock: Clock) -> None:
     stand = Stand(clock)
-    chaos = run(clock, stand, [Trouble(3, "kill", ("node-9",), 1)])
-    assert [what for _, what in stand.done] == ["reset()"]
+    chaos = run(clock, stand, [Trouble(1, "pause", ("node-3",), 5), Trouble(3, "kill", ("node-9",), 1)])
+    assert [what for _, what in stand.done] == [
+        "pause(node-3)",
+        "kill(node-2)",
+        "restart(node-2)",
+        "resume(node-3)",
+        "reset()",
+    ]
+    assert not chaos.counts["of who has left"]
+
+
+def test_a_cut_between_nodes_of_which_too_few_are_left_is_left_out(clock: Clock) -> None:
+    stand = Stand(clock)
+    troubles = [Trouble(1, "pause", (f"node-{n}",), 9) for n in (1, 2, 3)]
+    chaos = run(clock, stand, [*troubles, Trouble(3, "one-way cut", ("node-1", "node-9"), 1)])
     assert chaos.counts["of who has left"] == 1
+    assert chaos.violations == []
