@@ -39,6 +39,7 @@ def _deed(action: str, **fields: Schema) -> Schema:
     return object_of(properties, closed=True, required=["action", *fields])
 
 
+NEEDS_TOKEN = {"security": [{"token": []}]}
 NODE = {**TEXT, "examples": ["node-2"]}
 DEEDS = [
     *(_deed(action, node=NODE) for action in ("kill", "pause", "resume", "restart", "isolate")),
@@ -61,7 +62,10 @@ def _probes(key_name: str) -> Schema:
 
 def cluster_paths(real: str, *, list_max: int) -> Schema:
     """By path. real: what they begin with."""
-    limit = in_query("limit", whole(1, list_max), "at most so many")
+    return {**_fault_paths(real), **_tweet_paths(real), **_list_paths(real, list_max), **_probe_paths(real)}
+
+
+def _fault_paths(real: str) -> Schema:
     return {
         f"{real}/cluster/faults": {
             "get": operation(
@@ -73,9 +77,14 @@ def cluster_paths(real: str, *, list_max: int) -> Schema:
                 answer=object_of({"success": YES, **FAULTS}),
                 problems=(401, 409, 429, 503),
                 body=body_of({"oneOf": DEEDS}),
-                needs_token=True,
-            ),
+            )
+            | NEEDS_TOKEN,
         },
+    }
+
+
+def _tweet_paths(real: str) -> Schema:
+    return {
         f"{real}/twitter/tweets": {
             "post": operation(
                 "Post a tweet: one real quorum write",
@@ -129,6 +138,12 @@ def cluster_paths(real: str, *, list_max: int) -> Schema:
                 problems=(404, 503),
             ),
         },
+    }
+
+
+def _list_paths(real: str, list_max: int) -> Schema:
+    limit = in_query("limit", whole(1, list_max), "at most so many")
+    return {
         f"{real}/twitter/active_tweets": {
             "get": operation(
                 "Tweets, read from the cluster now",
@@ -156,6 +171,11 @@ def cluster_paths(real: str, *, list_max: int) -> Schema:
                 parameters=[limit],
             )
         },
+    }
+
+
+def _probe_paths(real: str) -> Schema:
+    return {
         f"{real}/cluster/write_test": {
             "post": operation("One write through every node", answer=_probes("test_key"), problems=(503,))
         },

@@ -73,7 +73,6 @@ def operation(
     parameters: list[Schema] | None = None,
     body: Schema | None = None,
     media_type: str = "application/json",
-    needs_token: bool = False,
 ) -> Schema:
     content = {media_type: {"schema": answer or {"type": "object"}}}
     responses: dict[str, Schema] = {"200": {"description": "As asked", "content": content}}
@@ -81,8 +80,6 @@ def operation(
         problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
         responses[str(status)] = {"description": PROBLEMS[status], "content": problem}
     operation: Schema = {"summary": summary, "responses": responses}
-    if needs_token:
-        operation["security"] = [{"token": []}]
     if parameters:
         operation["parameters"] = parameters
     if body:
