@@ -39,7 +39,7 @@ def _deed(action: str, **fields: Schema) -> Schema:
     return object_of(properties, closed=True, required=["action", *fields])
 
 
-NEEDS_TOKEN = {"security": [{"token": []}]}
+NEEDS_TOKEN: Schema = {"security": [{"token": []}]}
 NODE = {**TEXT, "examples": ["node-2"]}
 DEEDS = [
     *(_deed(action, node=NODE) for action in ("kill", "pause", "resume", "restart", "isolate")),
