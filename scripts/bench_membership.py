@@ -155,7 +155,9 @@ def arguments() -> argparse.Namespace:
         "--quiet-s", type=float, default=60.0, help="seconds of load, 0 for none (default 60)"
     )
     parser.add_argument("--rate", type=float, default=1000.0, help="operations/s meanwhile (default 1000)")
-    parser.add_argument("--name", default=f"bench-{os.getpid()}", help="of the cluster")
+    parser.add_argument(
+        "--cluster", "--name", dest="name", default=f"bench-{os.getpid()}", help="of the cluster"
+    )
     parser.add_argument(
         "--base-port", type=int, default=12_500, help="default 12500; busy ones are stepped over"
     )

@@ -93,7 +93,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pause-s", type=float, default=1.4)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--name", default="bench-omission")
+    parser.add_argument("--cluster", "--name", dest="name", default="bench-omission")
     parser.add_argument("--base-port", type=int, default=9_500)
     return parser.parse_args()
 

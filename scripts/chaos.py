@@ -183,7 +183,9 @@ def arguments() -> argparse.Namespace:
         help="members come and go too, and disks are lost in the middle of everything (give at least 5 nodes)",
     )
     parser.add_argument("--seed", type=int, help="repeat the plan of an earlier run")
-    parser.add_argument("--name", default=f"chaos-{os.getpid()}", help="of the cluster")
+    parser.add_argument(
+        "--cluster", "--name", dest="name", default=f"chaos-{os.getpid()}", help="of the cluster"
+    )
     parser.add_argument(
         "--base-port", type=int, default=12_000, help="default 12000; busy ports are stepped over"
     )

@@ -118,7 +118,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--w", type=int, choices=(1, 2, 3), default=1)
     parser.add_argument("--within", type=float, default=5.0, help="percentage points")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--name", default="pbs", help="of the cluster")
+    parser.add_argument("--cluster", "--name", dest="name", default="pbs", help="of the cluster")
     parser.add_argument("--base-port", type=int, default=12_990)
     options = parser.parse_args()
     if options.writes < 1 or options.rate <= 0 or options.mean_ms <= 0:

@@ -78,7 +78,18 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--name", default=DEFAULT_NAME, help="which cluster (default: %(default)s)")
+    for parser_of_name, default in (
+        (top, DEFAULT_NAME),
+        (common, argparse.SUPPRESS),
+    ):  # before the command, or after
+        parser_of_name.add_argument(
+            "--cluster",
+            "--name",
+            dest="name",
+            metavar="NAME",
+            default=default,
+            help=f"which cluster (default: {DEFAULT_NAME}); --name is the same",
+        )
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
@@ -253,24 +264,32 @@ def _on_nodes(name: str) -> Callable[[argparse.Namespace], None]:
 def _join(options: argparse.Namespace) -> None:
     cluster = LocalCluster.attach(options.name)
     joined = cluster.join(on_progress=_show_progress)
+    _end_progress()
     print(f"{joined.name} has joined at {joined.url}")
     _show(cluster)
 
 
 def _leave(options: argparse.Namespace) -> None:
     cluster = LocalCluster.attach(options.name)
-    cluster.leave(options.node, force=options.force, on_progress=_show_progress)
+    name = cluster.node(options.node).name
+    cluster.leave(name, force=options.force, on_progress=_show_progress)
+    _end_progress()
+    print(f"{name} has left")
     _show(cluster)
 
 
-def _show_progress(done: int, total: int) -> None:
+def _show_progress(step: str, done: int, total: int) -> None:
+    """On a terminal one line that changes; elsewhere a line for each step."""
+    text = f"{step}: {done} of {total} have arrived" if total else step
     if sys.stderr.isatty():
-        print(
-            f"\r{done} of {total} partitions have arrived",
-            end="\n" * (done == total),
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"\r\x1b[K{text} ", end="", file=sys.stderr, flush=True)
+    elif done == 0 or done == total:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _end_progress() -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _partition(options: argparse.Namespace) -> None:
@@ -372,4 +391,4 @@ def _show(cluster: LocalCluster) -> None:
 
 
 def _named(name: str) -> str:
-    return "" if name == DEFAULT_NAME else f" --name {name}"
+    return "" if name == DEFAULT_NAME else f" --cluster {name}"

@@ -53,6 +53,7 @@ class Keeper:
         self.stop_asked = asyncio.Event()
         self._detached = detached
         self._log = log
+        self._is_started = False
         self._state_writer = StateWriter(places.state_file, self.state, log)
         self._created_at_ms = int(time.time() * 1000)
         self._sidecars: dict[str, Child] = {}
@@ -143,6 +144,8 @@ class Keeper:
             reasons = "; ".join(f"{child.name} {child.reason}" for child in failed)
             raise StartFailed(f"{reasons} (its own log: {self.places.data_dir(failed[0].name)}/log.jsonl)")
         self.save(replace(self.cluster, founded=True))
+        self._is_started = True
+        self._on_change()
         self._moves.reconcile()
 
     def choose_ports(self, wanted: Sequence[int], *, avoid: Iterable[int] = ()) -> None:
@@ -181,6 +184,7 @@ class Keeper:
             "socket": str(self.places.socket_path()),
             "replicas": self.cluster.replicas,
             "created_at": self._created_at_ms,
+            "phase": "running" if self._is_started else "starting",
             "trouble": self._state_writer.trouble,
             "topology": self._topology(),
             "nodes": [self._node_state(node.name) for node in self.cluster.nodes if node.name in self._nodes],

@@ -24,7 +24,7 @@ from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotR
 from kvnode.cluster.fault_commands import FaultCommands, NodeName
 from kvnode.cluster.faults import Rules
 from kvnode.cluster.places import DEFAULT_NAME, Places
-from kvnode.cluster.progress import Progress, see_move_through
+from kvnode.cluster.progress import Progress, see_move_through, see_start_through
 from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
 
 if TYPE_CHECKING:
@@ -111,23 +111,19 @@ class LocalCluster(FaultCommands):
         token: bool = False,
     ) -> LocalCluster:
         """Find a running cluster, or start one; `owned` says which. Safe when several do it at once."""
-        with contextlib.suppress(NotRunning):
-            return cls.attach(name, state_dir)
-        try:
-            return cls.start(
-                name,
-                nodes,
-                base_port=base_port,
-                replicas=replicas,
-                detach=detach,
-                state_dir=state_dir,
-                node_command=node_command,
-                token=token,
-            )
-        except AlreadyRunning:
-            cluster = cls._find(Places.of(name, state_dir))
-            cluster.wait_ready(ATTACH_WAIT_S)
-            return cluster
+        places, deadline = Places.of(name, state_dir), time.monotonic() + ATTACH_WAIT_S
+        options = starting.StartOptions(nodes, replicas, base_port, detach, False, node_command, token=token)
+        while True:
+            with contextlib.suppress(NotRunning):
+                cluster = cls.attach(name, state_dir)
+                cluster.wait_started(max(0.0, deadline - time.monotonic()))
+                return cluster
+            try:
+                notes = starting.start_supervisor(places, options)
+                return cls(places, owned=True, detached=detach, notes=notes)
+            except AlreadyRunning:  # somebody was first; should their start fail, it is our turn
+                if time.monotonic() > deadline:
+                    raise
 
     @classmethod
     def _find(cls, places: Places) -> LocalCluster:
@@ -210,6 +206,13 @@ class LocalCluster(FaultCommands):
             timeout_s=timeout_s,
             token=self.token,
         )
+
+    def wait_started(self, timeout_s: float = ATTACH_WAIT_S) -> None:
+        """Wait until the start of the cluster is over, whoever started it; NotRunning if that came to nothing.
+
+        Unlike `wait_ready` it does not wait for nodes that somebody has killed since.
+        """
+        see_start_through(lambda: self.state()["phase"], self.name, timeout_s)
 
     def wait_ready(self, timeout_s: float = 10.0) -> None:
         """Wait until every node that should run does; ClusterError names those that do not."""
@@ -391,7 +394,7 @@ class LocalCluster(FaultCommands):
                 self._places.socket_path(), {"command": command, **arguments}, timeout_s=patience_s + 10.0
             )
         except NotRunning:
-            hint = "" if self.name == DEFAULT_NAME else f" --name {self.name}"
+            hint = "" if self.name == DEFAULT_NAME else f" --cluster {self.name}"
             starting.clean_up_if_stale(self._places)
             raise NotRunning(
                 f"cluster {self.name} is not running; start it: python -m kvnode.cluster start{hint}"

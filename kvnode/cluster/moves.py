@@ -32,7 +32,10 @@ EXIT_PORT_BUSY = 3
 
 @dataclass
 class Move:
-    """The last move, finished or not. done of total partitions have arrived. error: why it came to nothing."""
+    """The last move, finished or not. done of total partitions have arrived. error: why it came to nothing.
+
+    step: what is waited for now, in words; empty once it is finished.
+    """
 
     what: str
     node: str
@@ -40,6 +43,7 @@ class Move:
     total: int = 0
     finished: bool = False
     error: str = ""
+    step: str = ""
 
 
 class Processes(Protocol):
@@ -86,7 +90,9 @@ class Moves:
         del command
         move = self._begin("join", self._next_name())
         try:
+            self._now(move, "its process starts")
             address = await self._start_joiner(move.node)
+            self._now(move, "the members decide")
             await self._ask_members("/cluster/join", msgspec.structs.asdict(address), {move.node})
         except BaseException as error:
             await self._give_up(move, str(error))
@@ -143,6 +149,7 @@ class Moves:
         name, force = str(command["node"]), bool(command["force"])
         self._processes.child(name)
         move = self._begin("leave", name)
+        self._now(move, "the members decide")
         try:
             await self._ask_members("/cluster/leave", {"node": name, "force": force}, {name})
         except BaseException as error:
@@ -156,6 +163,7 @@ class Moves:
             self._end(move, view["note"])
             return
         if not force:
+            self._now(move, f"{move.node} hands over what it still holds")
             await self._until_let_go(move.node)
         await self._processes.remove_node(move.node, "left the cluster")
         self._save(view)
@@ -190,8 +198,12 @@ class Moves:
         return self.move
 
     def _end(self, move: Move, error: str = "") -> None:
-        move.finished, move.error = True, error
+        move.finished, move.error, move.step = True, error, ""
         self._log(f"{move.what} of {move.node}: {error or 'done'}")
+        self._on_change()
+
+    def _now(self, move: Move, step: str) -> None:
+        move.step = step
         self._on_change()
 
     def _watch(self, move: Move, work: Any) -> None:
@@ -247,7 +259,7 @@ class Moves:
                 if view["phase"] == "stable":
                     return view
                 move.done, move.total = sum(p["done"] for p in pending), sum(p["slots"] for p in pending)
-                self._on_change()
+                self._now(move, "partitions go to their new owners")
             await asyncio.sleep(POLL_S)
 
     def _save(self, view: dict[str, Any]) -> None:

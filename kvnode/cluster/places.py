@@ -5,18 +5,23 @@ Not here: what is in the files (state.py), and who may write them (the superviso
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import re
 import stat
 import tempfile
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kvnode.cluster.errors import BadCommand, ClusterError
 
 DEFAULT_NAME = "quorum-lab"
+OPENING_POLL_S = 0.05
+OPENING_TIMEOUT_S = 120.0  # longer than a cluster and its traffic may take to start
 SOCKET_PATH_BYTES_MAX = 100  # a Unix socket's address holds 104 bytes on macOS and 108 on Linux
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -62,6 +67,11 @@ class Places:
         return self.folder / "lock"
 
     @property
+    def opening_file(self) -> Path:
+        """Who holds its flock is opening this cluster, with what belongs to it (`opening`)."""
+        return self.folder / "opening"
+
+    @property
     def log_file(self) -> Path:
         """What the supervisor did."""
         return self.folder / "supervisor.log"
@@ -100,7 +110,11 @@ def make_private(folder: Path) -> None:
         if stat.S_IMODE(found.st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:
-        raise ClusterError(f"no folder {folder}: {error.strerror}; set QUORUM_LAB_STATE") from error
+        elsewhere = Path(tempfile.gettempdir()) / f"quorum-lab-{os.getuid()}-state"
+        raise ClusterError(
+            f"no folder {folder}: {error.strerror}; set QUORUM_LAB_STATE to one that can be written, "
+            f"such as {elsewhere}"
+        ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ClusterError(f"the folder {folder} cannot be written; set QUORUM_LAB_STATE")
 
@@ -119,13 +133,40 @@ def _close_parent(parent: Path) -> None:
     )  # the home folder is not ours to close
 
 
+@contextlib.contextmanager
+def opening(
+    places: Places, *, timeout_s: float, on_wait: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Within it nobody else opens this cluster: two who start everything at the same instant become one who starts and
+    one who finds. on_wait is called once if somebody else is at it. ClusterError if that takes longer than told."""
+    make_private(places.folder)
+    deadline, has_told = time.monotonic() + timeout_s, False
+    while (lock := _try_lock(places.opening_file)) is None:
+        if not has_told:
+            on_wait()
+            has_told = True
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                f"another start of {places.name} was not done within {timeout_s:.0f} s; try again"
+            )
+        time.sleep(OPENING_POLL_S)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def try_lock(places: Places) -> int | None:
     """Take the cluster's lock: an open file descriptor that holds it, or None if a supervisor does.
 
     The kernel lets go of it when its holder dies, however it dies. The descriptor is closed on exec, so no
     child can keep it.
     """
-    descriptor = os.open(places.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return _try_lock(places.lock_file)
+
+
+def _try_lock(file: Path) -> int | None:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,6 +1,6 @@
-"""Waiting for a move (a join or a leave) that goes on in the supervisor, and telling how far it is.
+"""Waiting for what goes on in the supervisor: a start, or a move (a join or a leave), and telling how far that is.
 
-Not here: the move itself (moves.py).
+Not here: the start (supervisor.py), the move itself (moves.py).
 """
 
 from __future__ import annotations
@@ -12,19 +12,29 @@ from typing import Any
 from kvnode.cluster.errors import ClusterError, NodeFailed
 
 POLL_S = 0.05
-Progress = Callable[[int, int], None]
-"""Called with (partitions that have arrived, all that move) whenever that changes."""
+Progress = Callable[[str, int, int], None]
+"""Called with (what is waited for, partitions that have arrived, all that move) whenever one of them changes; the
+numbers are 0 while no partitions move."""
+
+
+def see_start_through(phase_now: Callable[[], str], name: str, timeout_s: float) -> None:
+    """Wait until a start is over, whoever began it. ClusterError if it takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while phase_now() == "starting":
+        if time.monotonic() > deadline:
+            raise ClusterError(f"cluster {name} is still starting after {timeout_s:.0f} s")
+        time.sleep(POLL_S)
 
 
 def see_move_through(
     move_now: Callable[[], dict[str, Any]], timeout_s: float, on_progress: Progress | None
 ) -> None:
     """Wait until the move is finished. NodeFailed if it came to nothing, ClusterError if it takes too long."""
-    deadline, told = time.monotonic() + timeout_s, (-1, -1)
+    deadline, told = time.monotonic() + timeout_s, ("", 0, 0)
     while True:
         move = move_now()
-        now = move["done"], move["total"]
-        if on_progress is not None and move["total"] and now != told:
+        now = move["step"], move["done"], move["total"]
+        if on_progress is not None and move["step"] and now != told:
             on_progress(*now)
             told = now
         if move["finished"]:

@@ -172,7 +172,7 @@ def _lock(places: Places) -> int:
 
 
 def _already(places: Places) -> str:
-    named = "" if places.name == "quorum-lab" else f" --name {places.name}"
+    named = "" if places.name == "quorum-lab" else f" --cluster {places.name}"
     return f"cluster {places.name} runs already; stop it first: python -m kvnode.cluster stop{named}"
 
 
@@ -224,7 +224,7 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
             if asked is not None and asked != has:
                 raise BadCommand(
                     f"cluster {places.name} was created with {has} {what}, not {asked}; "
-                    "--fresh deletes its data and creates it anew, --name makes another one"
+                    "--fresh deletes its data and creates it anew, --cluster NAME makes another one"
                 )
         known = _with_upkeep(known, options.upkeep).with_secret()
         return _open_to(known, options)

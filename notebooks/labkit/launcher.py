@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvnode.cluster import ClusterError, LocalCluster, NotRunning
-from kvnode.cluster.places import Places
+from kvnode.cluster.places import OPENING_TIMEOUT_S, Places, opening
 from labkit.errors import LabError
 from labkit.notebook_server import Address, NotebookServer
 from labkit.opening import CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
@@ -69,10 +69,14 @@ def run(options: argparse.Namespace, *, stop_signals: Sequence[signal.Signals]) 
 def watch(running: contextlib.ExitStack, options: argparse.Namespace) -> None:
     """Start everything, say so, and wait until something ends; what must be stopped goes on `running`."""
     began = time.monotonic()
-    check_port(options.port)
-    server = None if options.no_lab else start_server(running, options)
-    cluster = start_cluster(running, options)
-    traffic = start_traffic(running, cluster, options)
+    waiting = "another start of this cluster is under way: waiting for it"
+    with opening(
+        Places.of(options.cluster), timeout_s=OPENING_TIMEOUT_S, on_wait=lambda: tell(f"  {waiting}")
+    ):
+        check_port(options.port)
+        server = None if options.no_lab else start_server(running, options)
+        cluster = start_cluster(running, options)
+        traffic = start_traffic(running, cluster, options)
     address = None
     if server is not None:
         with step("waiting for JupyterLab"):
@@ -125,7 +129,7 @@ def start_cluster(running: contextlib.ExitStack, options: argparse.Namespace) ->
             raise LabError(
                 f"The running cluster {options.cluster} has {len(cluster.nodes)} nodes, not {options.nodes}.",
                 do="leave out --nodes, name another cluster with --cluster, or stop it: "
-                f"bash scripts/stop-cluster-local.sh --name {options.cluster}",
+                f"bash scripts/stop-cluster-local.sh --cluster {options.cluster}",
             )
     return cluster
 

@@ -68,6 +68,7 @@ class NotebookServer:
                 env={
                     **os.environ,
                     **environment,
+                    **_folders_of_jupyter(folder),
                     "JUPYTER_RUNTIME_DIR": str(self._runtime),
                     "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one of the same name at home
                     "PYTHONUNBUFFERED": "1",
@@ -138,6 +139,14 @@ class NotebookServer:
     def _last_words(self) -> str:
         lines = self.log_file.read_text(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else "it said nothing"
+
+
+def _folders_of_jupyter(folder: Path) -> dict[str, str]:
+    """Where Jupyter and its kernels keep what is usually kept at home, if nothing can be kept there."""
+    if os.access(Path.home(), os.W_OK | os.X_OK):
+        return {}
+    names = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "IPYTHONDIR": "ipython"}
+    return {name: str(folder / inner) for name, inner in names.items() if name not in os.environ}
 
 
 def _answers(base_url: str) -> bool:

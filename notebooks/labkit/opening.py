@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kvnode.cluster import ClusterError, LocalCluster
+from kvnode.cluster import ClusterError, LocalCluster, places
+from kvnode.cluster.places import Places
 from labkit.errors import LabError
 from labkit.ports import free_port
 from labkit.service import TrafficService
@@ -40,16 +41,19 @@ def find_or_start(*, nodes: int | None = None) -> Found:
     name = os.environ.get(CLUSTER_VARIABLE, "quorum-lab")
     base_port = _port_from(BASE_PORT_VARIABLE)
     try:
-        # On a hub, loopback belongs to all students: without a token any of them could write to another's nodes.
-        cluster = LocalCluster.attach_or_start(
-            name, nodes, base_port=base_port, token=HUB_VARIABLE in os.environ
-        )
+        with places.opening(Places.of(name), timeout_s=places.OPENING_TIMEOUT_S):
+            return _find_or_start(name, nodes, base_port)
     except ClusterError as error:
         raise LabError(
             f"The cluster {name} can neither be found nor started.",
             why=str(error),
             do="run the cell once more; if it stays, look at the log that the reason names",
         ) from error
+
+
+def _find_or_start(name: str, nodes: int | None, base_port: int | None) -> Found:
+    # On a hub, loopback belongs to all students: without a token any of them could write to another's nodes.
+    cluster = LocalCluster.attach_or_start(name, nodes, base_port=base_port, token=HUB_VARIABLE in os.environ)
     try:
         traffic, found_traffic = _traffic_of(cluster)
         return Found(cluster, traffic, story_of(cluster, traffic, found_traffic=found_traffic))

@@ -53,7 +53,7 @@ def test_the_command_line_drives_a_detached_cluster(
     port, command = str(next_base_port()), " ".join(fake_node)
     started = run("start", "--detach", "--base-port", port, "--node-command", command)
     try:
-        assert "python -m kvnode.cluster stop --name exp-cluster-cli" in started.stdout
+        assert "python -m kvnode.cluster stop --cluster exp-cluster-cli" in started.stdout
         assert "node-2  dead" in run("kill", "2").stdout
         assert "node-1 <-> node-3: cut" in run("partition", "1,2", "/", "3").stdout
         assert run("kill", "7").stderr == "error: no node called 'node-7'; there are node-1, node-2, node-3\n"

@@ -226,3 +226,49 @@ def test_an_interrupt_in_mid_start_leaves_nothing(start_demo: Callable[..., Demo
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(30) == 0, demo.said()
     until(lambda: not demo.processes(), within_s=GONE_WITHIN_S, what="every process is gone")
+
+
+def test_two_starts_at_the_same_instant_are_one_that_starts_and_one_that_finds(
+    start_demo: Callable[..., Demo], next_base_port: Callable[[], int], until: Until
+) -> None:
+    """The story: two terminals, one command. Both found nothing, both started the traffic service, and the second one
+    ended with "a sidecar called 'traffic' runs already", or with "port 7342 is held by another program"."""
+    for _ in range(3):
+        port = free_port()
+        both = [start_demo("--no-lab", port=port, wait=False) for _ in range(2)]
+        until(lambda: all(demo.is_up() for demo in both), within_s=UP_WITHIN_S, what="both are up")  # noqa: B023
+        found = [demo for demo in both if "runs already: it is used" in demo.said()]
+        [finder] = found
+        [starter] = [demo for demo in both if demo is not finder]
+        assert finder.node_urls() == starter.node_urls()
+        assert all(demo.traffic in demo.said() or f":{port}" in demo.said() for demo in both)
+        finder.process.send_signal(signal.SIGINT)
+        assert finder.process.wait(20) == 0, finder.said()
+        assert get(f"{starter.traffic}/api/real/traffic/stats")["workloads"], "what it found goes on"
+        starter.process.send_signal(signal.SIGINT)
+        assert starter.process.wait(20) == 0, starter.said()
+        until(lambda: not any(d.processes() for d in both), within_s=GONE_WITHIN_S, what="all is gone")  # noqa: B023
+
+
+def test_a_home_that_cannot_be_written_is_named_with_a_way_out(
+    start_demo: Callable[..., Demo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QUORUM_LAB_STATE")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/proc/no-home")  # nobody can make a folder there, root neither
+    demo = start_demo(wait=False)
+    assert demo.process.wait(20) == 1, demo.said()
+    assert "no folder /proc/no-home/.local/state/quorum-lab" in demo.said()
+    assert "set QUORUM_LAB_STATE to one that can be written, such as " in demo.said()
+    assert "Traceback" not in demo.said()
+
+
+def test_with_another_folder_a_home_that_cannot_be_written_does_not_matter(
+    start_demo: Callable[..., Demo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/proc/no-home")
+    demo = start_demo()
+    assert requests.get(demo.notebook_url(), timeout=20).status_code == 200
+    start_a_kernel(demo)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(20) == 0, demo.said()

@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from kvnode.checkers.verdict import worst
 from traffic.clock import monotonic
@@ -26,6 +26,7 @@ from traffic.fleet.commands import Change, Command, Engine, Time
 from traffic.presets import PRESETS
 from traffic.service import openapi, pages
 from traffic.service.access import Access
+from traffic.service.answers import JSONResponse
 from traffic.service.bodies import LISTED_MAX, body_of, limit_of, order_of, readable
 from traffic.service.cluster_api import ClusterApi
 from traffic.service.documents import active_documents
@@ -118,7 +119,7 @@ class Api:
     # --- looking ------------------------------------------------------------------------------------------
 
     async def stats(self, request: Request) -> Response:
-        return Response(self._stats(), media_type="application/json")
+        return Response(self._stats() + b"\n", media_type="application/json")
 
     async def series(self, request: Request) -> Response:
         """One row a second of the last minutes, for `pandas.DataFrame(answer["rows"])`."""

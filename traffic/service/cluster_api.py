@@ -11,11 +11,12 @@ from typing import Any
 
 from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from traffic.generator import Generator
 from traffic.service import tweets
 from traffic.service.access import Access
+from traffic.service.answers import JSONResponse
 from traffic.service.bodies import body_of, but_success
 from traffic.service.breaking import Failure, command_of, picture
 from traffic.service.probes import read_through_every_node, write_through_every_node

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from kvnode.checkers import Verdict
 from traffic.clock import monotonic
@@ -25,6 +25,7 @@ from traffic.fleet.commands import Engine
 from traffic.recording import Header, Judged
 from traffic.report import Report, html_of
 from traffic.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS, Row, csv_of, labelled
+from traffic.service.answers import JSONResponse
 from traffic.service.events import Events
 from traffic.service.history import SPAN_S_MAX, History
 from traffic.service.problems import Problem

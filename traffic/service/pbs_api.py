@@ -6,9 +6,10 @@ Here: bodies and statuses. Must not live here: measuring (traffic/pbs_live.py).
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from traffic.pbs_live import LiveMeasurement, Wish
+from traffic.service.answers import JSONResponse
 from traffic.service.bodies import body_of
 from traffic.service.problems import Problem
 from traffic.stores.base import TrafficStore

@@ -10,7 +10,9 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
+
+from traffic.service.answers import JSONResponse
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -87,6 +87,23 @@ def test_each_command_is_one_method(
     assert calls == [("attach", ("lab",), {}), call]
 
 
+@pytest.mark.parametrize(
+    "line", ["--cluster lab reset", "--name lab reset", "reset --cluster lab", "reset --name lab"]
+)
+def test_a_cluster_is_named_before_or_after_the_command(
+    calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]], line: str
+) -> None:
+    assert commandline.main(line.split()) == 0
+    assert calls[0] == ("attach", ("lab",), {})
+
+
+def test_without_a_name_it_is_the_usual_cluster(
+    calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]],
+) -> None:
+    assert commandline.main(["reset"]) == 0
+    assert calls[0] == ("attach", ("quorum-lab",), {})
+
+
 def test_an_error_is_one_line_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kvnode.cluster.errors import BadCommand, ClusterError
-from kvnode.cluster.places import SOCKET_PATH_BYTES_MAX, Places, make_private, state_root, try_lock
+from kvnode.cluster.places import SOCKET_PATH_BYTES_MAX, Places, make_private, opening, state_root, try_lock
 
 
 def test_the_state_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -95,3 +95,17 @@ def test_only_one_holds_the_lock(tmp_path: Path) -> None:
     second = try_lock(places)
     assert second is not None
     os.close(second)
+
+
+def test_who_opens_second_waits_for_the_first_and_is_told_once(tmp_path: Path) -> None:
+    places, waited = Places.of("lab", tmp_path), []
+    with opening(places, timeout_s=1):
+        with (
+            pytest.raises(ClusterError, match="another start of lab was not done within 0 s"),
+            opening(places, timeout_s=0.2, on_wait=lambda: waited.append(1)),
+        ):
+            pass
+        assert waited == [1]
+    with opening(places, timeout_s=0.2, on_wait=lambda: waited.append(2)):
+        pass
+    assert waited == [1]
