@@ -280,7 +280,7 @@ def _leave(options: argparse.Namespace) -> None:
 
 def _show_progress(step: str, done: int, total: int) -> None:
     """On a terminal one line that changes; elsewhere a line for each step."""
-    text = f"{step}: {done} of {total} have arrived" if total else step
+    text = f"{step}: {done} of {total} partitions have arrived" if total else step
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text} ", end="", file=sys.stderr, flush=True)
     elif done == 0 or done == total:

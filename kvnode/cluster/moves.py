@@ -259,7 +259,7 @@ class Moves:
                 if view["phase"] == "stable":
                     return view
                 move.done, move.total = sum(p["done"] for p in pending), sum(p["slots"] for p in pending)
-                self._now(move, "partitions go to their new owners")
+                self._now(move, "data goes to its new owners")
             await asyncio.sleep(POLL_S)
 
     def _save(self, view: dict[str, Any]) -> None:
