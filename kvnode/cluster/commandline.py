@@ -20,11 +20,13 @@ from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotR
 from kvnode.cluster.faults import parse_groups
 from kvnode.cluster.local import NODE_COMMAND, LocalCluster
 from kvnode.cluster.places import DEFAULT_NAME, state_root
+from kvnode.cluster.progress import end_progress, show_progress
 from kvnode.cluster.table import aligned, faults_lines, node_fault_lines, status_table, topology_lines
 from kvnode.cluster.topologies import REGIONS
 from kvnode.config import UPKEEP_NAMES, UPKEEP_WORKS
 from kvnode.faults import DISTRIBUTIONS
 
+STOP = "python -m kvnode.cluster stop"
 EPILOG = """\
 A NODE is a name or a number: node-2 or 2. Examples:
 
@@ -186,15 +188,15 @@ def _start(options: argparse.Namespace) -> None:
             upkeep=None if options.upkeep is None else _seconds(options.upkeep),
         )
     except AlreadyRunning as error:
-        running = LocalCluster.attach(options.name)
-        raise AlreadyRunning(f"{error}  (it is at {', '.join(running.urls)})") from None
+        _find_instead(options, error)
+        return
     _show(cluster)
     for note in cluster.notes:
         print(f"note: {note}")
     if cluster.token is not None:
         print(f"clients need the token; it stands in {cluster.folder / 'cluster.json'}")
     if options.detach:
-        print(f"runs in the background; to stop it: python -m kvnode.cluster stop{_named(options.name)}")
+        print(f"runs in the background; to stop it: {STOP}{_named(options.name)}")
         return
     signals = _note_signals()
     print("Ctrl-C stops it", flush=True)
@@ -203,6 +205,20 @@ def _start(options: argparse.Namespace) -> None:
     why = f"got {signals[0].name}" if signals else "stopped from outside"
     cluster.stop()
     print(f"\n{why}; cluster {cluster.name} is stopped, its data is in {cluster.folder}")
+
+
+def _find_instead(options: argparse.Namespace, error: AlreadyRunning) -> None:
+    """Somebody has started it, perhaps in the same instant: show it, unless something else was asked for."""
+    running = LocalCluster.attach(options.name)
+    running.wait_started()
+    differs = options.nodes not in (None, len(running.nodes)) or options.replicas not in (
+        None,
+        running.replicas,
+    )
+    if options.fresh or differs or options.host is not None or options.upkeep is not None:
+        raise AlreadyRunning(f"{error}  (it is at {', '.join(running.urls)})") from None
+    _show(running)
+    print(f"it was running already and is left as it is; to stop it: {STOP}{_named(options.name)}")
 
 
 def _note_signals() -> list[signal.Signals]:
@@ -263,8 +279,8 @@ def _on_nodes(name: str) -> Callable[[argparse.Namespace], None]:
 
 def _join(options: argparse.Namespace) -> None:
     cluster = LocalCluster.attach(options.name)
-    joined = cluster.join(on_progress=_show_progress)
-    _end_progress()
+    joined = cluster.join(on_progress=show_progress)
+    end_progress()
     print(f"{joined.name} has joined at {joined.url}")
     _show(cluster)
 
@@ -272,24 +288,10 @@ def _join(options: argparse.Namespace) -> None:
 def _leave(options: argparse.Namespace) -> None:
     cluster = LocalCluster.attach(options.name)
     name = cluster.node(options.node).name
-    cluster.leave(name, force=options.force, on_progress=_show_progress)
-    _end_progress()
+    cluster.leave(name, force=options.force, on_progress=show_progress)
+    end_progress()
     print(f"{name} has left")
     _show(cluster)
-
-
-def _show_progress(step: str, done: int, total: int) -> None:
-    """On a terminal one line that changes; elsewhere a line for each step."""
-    text = f"{step}: {done} of {total} partitions have arrived" if total else step
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text} ", end="", file=sys.stderr, flush=True)
-    elif done == 0 or done == total:
-        print(text, file=sys.stderr, flush=True)
-
-
-def _end_progress() -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _partition(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ Not here: the start (supervisor.py), the move itself (moves.py).
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -46,3 +47,18 @@ def see_move_through(
                 f"{move['what']} of {move['node']} goes on, but was not done within {timeout_s:.0f} s"
             )
         time.sleep(POLL_S)
+
+
+def show_progress(step: str, done: int, total: int) -> None:
+    """On a terminal one line that changes; elsewhere a line for each step."""
+    text = f"{step}: {done} of {total} partitions have arrived" if total else step
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text} ", end="", file=sys.stderr, flush=True)
+    elif done == 0 or done == total:
+        print(text, file=sys.stderr, flush=True)
+
+
+def end_progress() -> None:
+    """On a terminal: make room for what is said next."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from kvnode.cluster import commandline
 from kvnode.cluster.errors import ClusterError, NodeFailed
-from kvnode.cluster.progress import see_move_through, see_start_through
+from kvnode.cluster.progress import see_move_through, see_start_through, show_progress
 
 
 def move(
@@ -32,7 +31,7 @@ LEAVING = [
 def test_a_leave_says_what_it_waits_for_from_the_first_moment(capsys: pytest.CaptureFixture[str]) -> None:
     """The story: `leave` was silent for two minutes, and somebody pressed Ctrl-C."""
     looks: Iterator[dict[str, Any]] = iter([*LEAVING, move("", finished=True)])
-    see_move_through(lambda: next(looks), 10, commandline._show_progress)
+    see_move_through(lambda: next(looks), 10, show_progress)
     assert capsys.readouterr().err.splitlines() == [
         "the members decide",
         "data goes to its new owners: 0 of 64 partitions have arrived",

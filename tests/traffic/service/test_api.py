@@ -394,12 +394,3 @@ def test_documents_and_products_are_read_from_the_database(client: TestClient) -
 
 def listed(client: TestClient, world: str, name: str) -> Any:
     return client.get(f"/api/real/{world}/active_{name}").json()[name]
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/api/real/traffic/stats", "/api/real/twitter/active_tweets", "/api/real/nothing", "/openapi.json"],
-)
-def test_a_json_answer_ends_with_its_line(client: TestClient, path: str) -> None:
-    """So that the prompt of a terminal does not stand behind the last brace that curl printed."""
-    assert client.get(path).text.endswith("}\n")
