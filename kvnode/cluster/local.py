@@ -115,9 +115,7 @@ class LocalCluster(FaultCommands):
         options = starting.StartOptions(nodes, replicas, base_port, detach, False, node_command, token=token)
         while True:
             with contextlib.suppress(NotRunning):
-                cluster = cls.attach(name, state_dir)
-                cluster.wait_started(max(0.0, deadline - time.monotonic()))
-                return cluster
+                return cls.attach(name, state_dir).wait_started(max(0.0, deadline - time.monotonic()))
             try:
                 notes = starting.start_supervisor(places, options)
                 return cls(places, owned=True, detached=detach, notes=notes)
@@ -207,12 +205,13 @@ class LocalCluster(FaultCommands):
             token=self.token,
         )
 
-    def wait_started(self, timeout_s: float = ATTACH_WAIT_S) -> None:
+    def wait_started(self, timeout_s: float = ATTACH_WAIT_S) -> Self:
         """Wait until the start of the cluster is over, whoever started it; NotRunning if that came to nothing.
 
         Unlike `wait_ready` it does not wait for nodes that somebody has killed since.
         """
         see_start_through(lambda: self.state()["phase"], self.name, timeout_s)
+        return self
 
     def wait_ready(self, timeout_s: float = 10.0) -> None:
         """Wait until every node that should run does; ClusterError names those that do not."""
