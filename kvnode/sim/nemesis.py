@@ -39,7 +39,7 @@ class Nemesis:
             "one-way cut": (self._one_way_cut, 2),
             "loss": (self._bad_links, 3),
             "delay": (self._slow_links, 2),
-            "skew": (self._skew, 2),
+            "skew": (self._skew, 4),
             "slow disk": (self._slow_disk, 1),
             "lie": (self._lie, 1),
             "lost disk": (self._lose_disk, 1),
@@ -182,11 +182,22 @@ class Nemesis:
         await self._for_a_while()
         world.heal()
 
+    async def _somebody_with_hints(self) -> str | None:
+        """Wait, at most three seconds, until a node keeps hints; who it is."""
+        world, end_s = self._world, self._world.loop.time() + 3.0
+        while world.loop.time() < end_s:
+            keepers = [name for name in world.running if any(world.node(name).hints.pending().values())]
+            if keepers:
+                return world.chance.choice(keepers)
+            await asyncio.sleep(0.05)
+        return None
+
     async def _skew(self) -> None:
-        victim = self._pick()
+        """A wall clock is set, preferably that of a node that keeps hints."""
+        victim = await self._somebody_with_hints() or self._pick()
         if victim is not None:
-            hours = self._world.chance.choice((1.0 / 60.0, 24.0))
-            self._world.skew(victim, self._world.chance.uniform(-1.0, 1.0) * hours * 3_600_000.0)
+            hours = self._world.chance.choice((-24.0, -1.0 / 60.0, 1.0 / 60.0, 6.0, 24.0))
+            self._world.skew(victim, self._world.chance.uniform(0.6, 1.0) * hours * 3_600_000.0)
 
     async def _slow_disk(self) -> None:
         victim = self._pick()

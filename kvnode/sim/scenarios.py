@@ -106,6 +106,8 @@ async def _storm(
     if hints_alone:
         world.on_start = only_hints
         nemesis.spare("crash", "crash in mid-sync", "crash of all", "one-way cut", "loss", *LOSSES)
+    if bug in HINTS_ALONE:
+        nemesis.spare("delay", "slow disk", "lie")  # nobody misses a write by these
     with planted(bug, world):
         await world.start()
         work = [
