@@ -103,7 +103,7 @@ def judge_three(given: Mapping[str, Any], made: Made) -> Judgement:
         )
     if seen < THREE:
         return Judgement.not_yet(
-            f"At most {seen} versions stood beside each other.",
+            f"The most that a read saw was {seen} version{'s' if seen != 1 else ''}.",
             "Whoever has seen a text replaces it. What must none of the writers have seen when they write?",
             misconception="M7",
         )

@@ -196,7 +196,7 @@ class Several:
         return {row: choice.check(given[row]) for row in self.rows}
 
     def words(self, answer: Any) -> str:
-        return "; ".join(f"{row}: {one}" for row, one in answer.items())
+        return "; ".join(f"{row.partition(':')[0]}: {one}" for row, one in answer.items())
 
     def compare(self, guess: Any, measured: Any) -> str:
         both = [row for row in self.rows if row in guess and row in measured]

@@ -29,6 +29,7 @@ from kvnode.checkers.verdict import Verdict
 from kvnode.client import Client
 from kvnode.cluster import ClusterError, LocalCluster
 from kvnode.errors import KvError
+from labkit.course.aftermath import Aftermath
 from labkit.course.cuts import FAULTS, cut_pairs, node_name
 from labkit.course.operations import Operation
 from labkit.course.people import Pending, Person, wall_ms
@@ -71,12 +72,12 @@ class Scene:
         self._ended = ended
         self._held: LocalCluster | None = None
         self._delay_ms_max = 0.0
+        self._after_it = Aftermath(cluster)
         self._tests: list[tuple[str, Callable[[], object]]] = []
         self._people: dict[str, Person] = {}
         self._pending: list[Pending] = []
         self._under_way = 0
         self._lock = threading.Lock()
-        self._events: dict[str, list[dict[str, Any]]] = {}
         self._after = contextlib.ExitStack()
         self._zero_s = time.monotonic()
         self.wall_ms_at_zero = wall_ms()
@@ -118,7 +119,7 @@ class Scene:
         try:
             self._after.close()
         finally:
-            self._fetch_traces()
+            self._after_it.look(self.operations)
 
     def _close_cuts(self) -> None:
         for cut in self.cuts:
@@ -238,11 +239,11 @@ class Scene:
             time.sleep(
                 (late_ms - self.now_ms()) / 1000.0
             )  # what was under way at the end has arrived by then
-        self._fetch_traces()
-        return {name: list(events) for name, events in self._events.items()}
+        self._after_it.fetch_traces(self.operations)
+        return {name: list(events) for name, events in self._after_it.events.items()}
 
     def versions(self, key: str) -> list[dict[str, Any]]:
-        """Every version of a key that this scene made or saw, oldest first; `replaced`: a read finds it no more."""
+        """Every version of a key that this scene made or saw, oldest first; replaced: no read found it at its end."""
         found: dict[str, dict[str, Any]] = {}
         if key in self.first_versions:
             self._add(found, self.first_versions[key], label="before")
@@ -254,7 +255,7 @@ class Scene:
                 self._add(found, made, label=operation.who)
             for sibling in operation.siblings:
                 self._add(found, sibling, label="")
-        held = self._held_now(key)
+        held = self._after_it.left.get(key)
         for version in found.values():
             version["replaced"] = held is not None and version["dot"] not in held
         return sorted(found.values(), key=lambda one: (one.get("seen_ms", 0.0), one["dot"]))
@@ -310,11 +311,6 @@ class Scene:
                 "seen_ms": float(len(found)),
             }
 
-    def _held_now(self, key: str) -> set[str] | None:
-        with contextlib.suppress(KvError):
-            return {one["dot"] for one in self._client().get(key, r=self.replicas)["siblings"]}
-        return None
-
     # --- inside -------------------------------------------------------------------------------------------
 
     def _client(self) -> Client:
@@ -352,33 +348,6 @@ class Scene:
                         do="press Reset in the cockpit, then run this cell again",
                     ) from error
             time.sleep(0.1)
-
-    def _fetch_traces(self) -> None:
-        client = self._client()
-        for operation in list(self.operations):
-            if operation.trace_id is not None:
-                with contextlib.suppress(KvError):
-                    told = client.trace(operation.trace_id)
-                    self._merge(operation.trace_id, told)
-
-    def _merge(self, trace_id: str, told: Mapping[str, Any]) -> None:
-        """Of each node the fuller account: what was in flight when it was last asked has arrived since."""
-        by_node: dict[str, list[dict[str, Any]]] = {}
-        began_ms = float(told.get("began") or 0.0)
-        for event in told.get("events", ()):
-            new = {
-                "node": event["node"], "wall_ms": began_ms + float(event["at_ms"]), "event": event["event"],
-                **({"peer": event["peer"]} if event.get("peer") else {}),
-            }  # fmt: skip
-            by_node.setdefault(event["node"], []).append(new)
-        for event in self._events.get(trace_id, ()):
-            by_node.setdefault(event["node"], [])
-        known = self._events.get(trace_id, [])
-        merged: list[dict[str, Any]] = []
-        for node, events in by_node.items():
-            before = [one for one in known if one["node"] == node]
-            merged += events if len(events) >= len(before) else before
-        self._events[trace_id] = sorted(merged, key=lambda one: float(one["wall_ms"]))
 
 
 class _Noted(Person):
