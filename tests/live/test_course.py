@@ -1,0 +1,242 @@
+"""The course on a real cluster: its scenes, its exercises, and that everything it breaks is whole again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvnode.cluster import LocalCluster
+from labkit import Session
+from labkit.course import ex04, scenes
+from labkit.course.editor import write_together
+from labkit.errors import LabError
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
+
+NAME = "course"
+BASE_PORT = 12_050
+KILLED_IN_A_SCENE = """
+import sys, time
+from kvnode.cluster import LocalCluster
+from labkit.course.scene import Scene
+cluster = LocalCluster.attach(sys.argv[1], sys.argv[2])
+with Scene("never ends", cluster) as scene:
+    scene.fault("delay", 300)
+    scene.fault("skew", 2, -5000)
+    scene.fault("isolate", 1)
+    scene.fault("kill", 3)
+    print("in the scene", flush=True)
+    time.sleep(50)
+"""
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def session(state: Path) -> Iterator[Session]:
+    """A session of this process, on a cluster and a service of its own."""
+    wanted = {
+        "QUORUM_LAB_STATE": str(state),
+        "QUORUM_LAB_CLUSTER": NAME,
+        "QUORUM_LAB_BASE_PORT": str(BASE_PORT),
+        "QUORUM_LAB_TRAFFIC_PORT": str(BASE_PORT + 20),
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    began = time.monotonic()
+    opened = Session.open(lesson="02")
+    print(f"opened in {time.monotonic() - began:.1f} s")
+    yield opened
+    opened.close()
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+def is_whole(cluster: LocalCluster) -> bool:
+    """No fault, and everybody running."""
+    return not cluster.faults() and all(
+        info.state == "running" and not info.clock_skew_ms and not info.disk_delay_ms
+        for info in cluster.nodes
+    )
+
+
+def test_a_lesson_opens_whole_after_whatever_the_one_before_left(session: Session) -> None:
+    session.cluster.partition([[1], [2, 3]])
+    session.cluster.kill(3)
+    session.cluster.skew(2, -5000)
+    session.cluster.slow_disk(1, 20)
+    session.traffic.configure(world="collab", bug="lww", rate=200)
+    session.traffic.start("collab")
+    assert Session.open(lesson="04") is session
+    assert is_whole(session.cluster)
+    worlds = session.traffic.stats()["workloads"]
+    assert not any(world["running"] for world in worlds.values())
+    assert worlds["collab"]["bug"] is None
+    preflight = session.preflight()
+    assert preflight.state in ("ok", "slow"), preflight
+    assert preflight.seconds < 2.0
+
+
+def test_alice_sees_new_and_bob_after_her_sees_old(session: Session) -> None:
+    scene = session.play(scenes.alice_tells_bob)
+    assert scene.conclusive, scene.status
+    assert (scene.of("Alice")[0].value, scene.of("Bob")[0].value) == ("new", "old")
+    assert scene.session_verdicts()[1].status == "at risk"
+    assert scene.seconds < 4.0
+    traces = scene.traces()
+    assert len(traces) == 3 and all(events for events in traces.values())
+    assert is_whole(session.cluster)
+
+
+@pytest.mark.parametrize(
+    ("story", "options", "outcome"),
+    [
+        (scenes.lunch_break, {"seconds": 1}, "siblings"),
+        (scenes.one_breath, {}, "replaced"),
+        (scenes.two_coordinators, {}, "siblings"),
+        (scenes.without_reading, {}, "replaced"),
+    ],
+)
+def test_what_was_seen_decides_and_not_the_time(
+    session: Session, story: Callable[..., str], options: dict[str, Any], outcome: str
+) -> None:
+    scene = session.play(story, **options)
+    assert scene.conclusive, scene.status
+    assert scene.outcome == outcome
+
+
+def test_a_slow_watch_loses_the_last_acknowledged_write(session: Session) -> None:
+    scene = session.play(scenes.slow_watch)
+    assert scene.conclusive, scene.status
+    assert scene.of("Bob")[-1].values == ["at 9"]
+    assert is_whole(session.cluster)
+
+
+def test_a_scene_whose_fault_misses_is_inconclusive_whatever_was_seen(session: Session) -> None:
+    scene = session.play(scenes.slow_watch, tries=2, behind_ms=0)
+    assert not scene.conclusive
+    assert "his node's clock was behind" in scene.status
+
+
+def test_an_error_inside_a_scene_leaves_nothing_broken(session: Session) -> None:
+    threads = threading.active_count()
+    with pytest.raises(ZeroDivisionError), session.scene("breaks off") as scene:
+        scene.fault("pause", 2)
+        scene.fault("isolate", 3)
+        1 / 0  # noqa: B018
+    assert scene.status.startswith("inconclusive: it was broken off")
+    assert is_whole(session.cluster)
+    assert threading.active_count() <= threads
+    with pytest.raises(LabError, match="no fault called"), session.scene("x") as scene:
+        scene.fault("explode")
+
+
+def test_people_meet_refusals_and_silence_as_outcomes(session: Session) -> None:
+    with session.scene("two sides") as scene:
+        key = scene.key("x", "before")
+        scene.fault("pause", 2)
+        scene.fault("pause", 3)
+        write = scene.person("Alice", node=1).put(key, "lost?", w=2)
+    assert (write.outcome, write.status, write.trace_id is not None) == ("unknown", 503, True)
+    assert "W=2 unmet" in write.sentence()
+
+
+def test_exercise_02_1_judges_by_what_the_cluster_does(session: Session) -> None:
+    panel = session.exercise("02.1")
+    assert panel.check({"R": "2", "W": "2"}).status == "right"
+    wrong = [panel.check({"R": r, "W": w}) for r, w in (("1", "1"), ("1", "3"), ("3", "1"))]
+    assert {one.status for one in wrong} == {"not yet"}, wrong
+    assert len({one.hint for one in wrong}) == 3
+    assert is_whole(session.cluster)
+
+
+def test_exercise_02_2_judges_by_the_scene_with_the_change(session: Session) -> None:
+    panel = session.exercise("02.2")
+    found = {
+        option: panel.check({"change": option}).status for option in panel.exercise.fields["change"].options
+    }
+    assert list(found.values()) == ["not yet", "right", "not yet", "not yet", "right"], found
+
+
+def test_exercise_02_3_judges_by_a_measurement(session: Session) -> None:
+    panel = session.exercise("02.3")
+    assert panel.check({"fresh": 86}).status == "right"
+    assert is_whole(session.cluster)
+
+
+def only_two(scene: Any) -> str:
+    key: str = scene.key("k", "milk")
+    seen = scene.person("Alice", node=1).get(key)
+    for node in (1, 2):
+        scene.person(f"W{node}", node=node).put(key, f"milk {node}", context=seen.context)
+    scene.person("Alice", node=1).get(key, r=3)
+    return key
+
+
+def blind_merge(scene: Any) -> str:
+    key: str = scene.key("k", "milk")
+    seen = scene.person("Alice", node=1).get(key)
+    for node in (1, 2, 3):
+        scene.person(f"W{node}", node=node).put(key, f"milk {node}", context=seen.context)
+    scene.person("Alice", node=1).get(key, r=3)
+    scene.person("Alice", node=1).put(key, "milk 1, milk 2, milk 3", mode="siblings")
+    return key
+
+
+def keeps_one(scene: Any) -> str:
+    key: str = scene.key("k", "milk")
+    seen = scene.person("Alice", node=1).get(key)
+    for node in (1, 2, 3):
+        scene.person(f"W{node}", node=node).put(key, f"milk {node}", context=seen.context)
+    three = scene.person("Alice", node=1).get(key, r=3)
+    scene.person("Alice", node=1).put(key, "milk 1", context=three.context)
+    return key
+
+
+def test_exercises_of_04_judge_the_students_own_run(session: Session) -> None:
+    cell: dict[str, Any] = {}
+    exec(ex04.THREE_ANSWER, cell)
+    panel = session.exercise("04.2")
+    assert panel.check(cell["three_then_one"]).status == "right"
+    wrong = [panel.check(one) for one in (only_two, blind_merge, keeps_one)]
+    assert {one.status for one in wrong} == {"not yet"} and len({one.hint for one in wrong}) == 3, wrong
+    truth = ["<", ">", "<", "∥", "∥", ">"]
+    assert session.exercise("04.1").check(truth).status == "right"
+    assert session.exercise("04.3").check("at 10").status == "right"
+
+
+def test_an_editor_with_siblings_loses_nothing_and_last_writer_wins_does(session: Session) -> None:
+    siblings = write_together(session, seconds=6)
+    assert (siblings.lost, siblings.status) == (0, "ok") and siblings.collisions > 0, siblings
+    last_writer = write_together(session, seconds=6, last_writer_wins=True)
+    assert last_writer.lost > 0 and last_writer.evidence, last_writer
+    assert session.traffic.stats()["workloads"]["collab"]["bug"] is None
+
+
+def test_a_kernel_killed_inside_a_scene_leaves_no_fault_on_a_cluster_that_is_not_its_own(
+    session: Session, state: Path, until: Callable[..., None]
+) -> None:
+    argv = [sys.executable, "-c", KILLED_IN_A_SCENE, NAME, str(state)]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "in the scene\n"
+    assert not is_whole(session.cluster)
+    process.send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    until(lambda: is_whole(session.cluster), within_s=5.0, what="no fault left, node-3 running")
+    print(f"whole again {time.monotonic() - killed:.2f} s after kill -9")
+    process.wait()
