@@ -32,6 +32,7 @@ from labkit.live.stillness import stillness
 from labkit.live.ticker import Ticker
 from labkit.observe import joining_node, link_delay_ms, moments, node_facts
 from labkit.panels import Cockpit, PostTweet, ReplicaView
+from labkit.panels.made import Made
 from labkit.panels.pulse import pulse
 from labkit.panels.steering import Steering
 from labkit.samples import History, Measured, measured_between, sample_from_stats
@@ -83,6 +84,7 @@ class Session(Teaching, Steering):
         self._cockpit: Cockpit | None = None
         self._large = os.environ.get(LARGE_VARIABLE, "") not in ("", "0")
         self._panels: dict[str, Any] = {}
+        self.made = Made()
         self._worker = Worker()
         self.course = Course(self)
         self._tick()
@@ -377,7 +379,7 @@ class Session(Teaching, Steering):
         before = self._panels.pop(name, None)
         if before is not None:
             before.close()
-        panel = self._panels[name] = make()
+        panel = self._panels[name] = self.made.anew(f"panel {name}", make)
         return panel
 
     def post_tweet(self, text: str = "") -> PostTweet:

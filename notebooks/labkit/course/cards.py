@@ -18,6 +18,8 @@ from labkit.course.questions import BadAnswer, Choice, Question
 from labkit.errors import LabError
 from labkit.panels.controls import Button
 
+Here = Callable[[], Callable[[Callable[[], Any]], Any]]
+
 
 class PredictionCard(ipywidgets.VBox):  # type: ignore[misc]
     """The question with its form, *Lock my answer* and *Skip*; on request a show of hands."""
@@ -140,8 +142,13 @@ class Covered(ipywidgets.VBox):  # type: ignore[misc]
         self._frame = (*card_parts(), self._note)
         super().__init__(self._frame)
         self.add_class("lab-panel")
-        prediction.on_change(self.refresh)
+        self._forget = prediction.on_change(self.refresh)
         self.refresh()
+
+    def close(self) -> None:
+        """Nobody sees it any more."""
+        self._forget()
+        super().close()
 
     def refresh(self) -> None:
         """Uncover it once the guess is closed; afterwards it stays."""
@@ -160,9 +167,11 @@ class Covered(ipywidgets.VBox):  # type: ignore[misc]
 class Guess:
     """What `session.predict` gives: the prediction with its card, as the last line of a cell shows it."""
 
-    def __init__(self, prediction: Prediction) -> None:
+    def __init__(self, prediction: Prediction, *, here: Here | None = None) -> None:
+        """here: gives what makes a widget for the cell that is running (cells.py)."""
         self.prediction = prediction
         self.card = PredictionCard(prediction)
+        self._here: Here = here or (lambda: lambda make: make())
         self._saw: dict[str, Guess] = {}
         self._reveal: RevealCard | None = None
 
@@ -191,7 +200,9 @@ class Guess:
 
     def cover(self, make: Callable[[], Any]) -> Covered:
         """A picture or table that gives the result away: covered until the guess is locked or skipped."""
-        return Covered(self.prediction, make)
+        in_this_cell = self._here()
+        covered: Covered = in_this_cell(lambda: Covered(self.prediction, lambda: in_this_cell(make)))
+        return covered
 
     def reveal(self, measured: Any, *, spread: str = "", source: str = "") -> RevealCard:
         """What was measured, beside the guess; covered until that is locked or skipped. Goes on at once."""

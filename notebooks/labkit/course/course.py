@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.course import lessons, preflight, receipt
 from labkit.course.cards import Guess
+from labkit.course.cells import Cells
 from labkit.course.exercise import Exercise, Tries
 from labkit.course.exercise_panel import ExercisePanel
 from labkit.course.freshness import Freshness
@@ -35,6 +36,7 @@ class Course:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.cells = Cells(session.made)
         self.lesson = ""
         self.scenes: list[Scene] = []
         self._guesses: dict[str, Guess] = {}
@@ -51,12 +53,14 @@ class Course:
         """The prediction of this name; asked anew if the question is another one than before."""
         known = self._guesses.get(name)
         if known is None or (known.prediction.text, known.prediction.question) != (text, question):
-            known = self._guesses[name] = Guess(Prediction(name, text, question, takes_hands=hands))
+            known = self._guesses[name] = Guess(
+                Prediction(name, text, question, takes_hands=hands), here=self.cells.here
+            )
         return known
 
     def scene(self, name: str) -> Scene:
         """A new scene; use it in a `with` block."""
-        return Scene(name, self.session.cluster, ended=self._ended)
+        return Scene(name, self.session.cluster, ended=self._ended, here=self.cells.here)
 
     def play(self, function: Callable[..., str], *, tries: int = 3, **options: Any) -> Scene:
         """Run a scene that is a function, anew if its fault missed, at most `tries` times; the last run."""

@@ -41,6 +41,7 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
         self._session = session
         self._prediction = None if guess is None else guess.prediction
         self.told: dict[str, Any] = {"running": False, "points": []}
+        self._forget: Callable[[], None] = lambda: None
         self._again = self._measuring = self._moved_by_code = False
         self.r = _sizes("R (a read waits for)", "lab-fresh-r")
         self.w = _sizes("W (a write waits for)", "lab-fresh-w")
@@ -60,7 +61,7 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
             control.observe(self._changed, "value")
         self._say("Choose R and W, then press Measure.")
         if self._prediction is not None:
-            self._prediction.on_change(self.show)
+            self._forget = self._prediction.on_change(self.show)
 
     def set(self, *, r: int | None = None, w: int | None = None, mean_ms: int | None = None) -> None:
         """Move the controls from code; nothing is measured yet."""
@@ -100,6 +101,11 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
                 time.sleep(LOOK_EVERY_S)
         finally:
             self._measuring = False
+
+    def close(self) -> None:
+        """Nobody sees it any more."""
+        self._forget()
+        super().close()
 
     def end(self) -> None:
         """End what is being measured; the points so far stay."""

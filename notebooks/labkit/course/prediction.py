@@ -110,9 +110,15 @@ class Prediction:
             return "say first what you saw (above), or skip it"
         return ""
 
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Call this whenever something changes here, or in an observation that belongs to it."""
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call this whenever something changes here, or in an observation that belongs to it; gives what ends that."""
         self._listeners.append(listener)
+
+        def end() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return end
 
     def observe(self, observation: Prediction) -> None:
         """What was seen belongs to this prediction."""

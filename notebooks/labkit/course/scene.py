@@ -43,6 +43,9 @@ KEY_TRIES_MAX = 400
 STORE_WITHIN_S = 10.0
 
 
+Here = Callable[[], Callable[[Callable[[], Any]], Any]]
+
+
 @dataclass(frozen=True)
 class Guard:
     """What must have been so, and whether it was."""
@@ -55,7 +58,12 @@ class Scene:
     """One run. `operations`, `guards`, `status` and `cuts` tell of it afterwards; `about`: the key that it is about."""
 
     def __init__(
-        self, name: str, cluster: LocalCluster, *, ended: Callable[[Scene], None] | None = None
+        self,
+        name: str,
+        cluster: LocalCluster,
+        *,
+        ended: Callable[[Scene], None] | None = None,
+        here: Here | None = None,
     ) -> None:
         self.name = name
         self.operations: list[Operation] = []
@@ -70,6 +78,7 @@ class Scene:
         self.replicas = cluster.replicas
         self._cluster = cluster
         self._ended = ended
+        self._here: Here = here or (lambda: lambda make: make())
         self._held: LocalCluster | None = None
         self._delay_ms_max = 0.0
         self._after_it = Aftermath(cluster)
@@ -280,19 +289,19 @@ class Scene:
         """People and nodes as lines, real messages as arrows, to scale."""
         from labkit.course.pictures import space_time
 
-        return space_time(self)
+        return self._here()(lambda: space_time(self))
 
     def version_graph(self, key: str = "") -> Any:
         """Which version had seen which, of the key that the scene is about."""
         from labkit.course.pictures import version_graph
 
-        return version_graph(self, key or self.about)
+        return self._here()(lambda: version_graph(self, key or self.about))
 
     def verdict(self) -> Any:
         """The checker's verdicts as a card."""
         from labkit.course.pictures import VerdictCard
 
-        return VerdictCard(self.session_verdicts())
+        return self._here()(lambda: VerdictCard(self.session_verdicts()))
 
     def _repr_html_(self) -> str:
         from labkit.course.pictures import scene_html

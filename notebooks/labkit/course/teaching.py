@@ -42,15 +42,16 @@ class Teaching:
 
     def picture(self, name: str, *arguments: Any) -> Picture:
         """A figure of labkit.figures by its name, such as "quorum_sets", 3, 2, 2."""
-        return drawn(name, *arguments)
+        picture: Picture = self.course.cells.here()(lambda: drawn(name, *arguments))
+        return picture
 
     def pictures(self, *makers: Callable[[], Any]) -> Any:
         """Several pictures and tables, one below the other."""
-        return together(*makers)
+        return self.course.cells.here()(lambda: together(*makers))
 
     def evidence(self, edits: Edits) -> Any:
         """What is left of people's edits, and which paragraphs lack some."""
-        return evidence(edits)
+        return self.course.cells.here()(lambda: evidence(edits))
 
     def preflight(self) -> Preflight:
         """Whether this computer and cluster are fit for a lesson."""
