@@ -7,9 +7,10 @@ import random
 import socket
 from collections.abc import Callable
 
-from kvnode.config import LINK_QUEUE_BYTES_MAX, ClusterConfig, NodeAddress, UpkeepConfig
+from kvnode.config import LINK_QUEUE_BYTES_MAX, STRANGERS_MAX, ClusterConfig, NodeAddress, UpkeepConfig
 from kvnode.faults import LinkRule
 from kvnode.messages import Message, Ping
+from kvnode.net.links import HELLO_S_MAX
 from kvnode.net.peers import PeerNetwork
 
 
@@ -173,5 +174,33 @@ def test_a_link_that_is_silent_for_long_still_carries_the_next_message() -> None
             pair.sender.send("node-2", Ping("after a silence", ()))
             await pair.until(lambda: pair.arrived)
             assert pair.receiver.refused_count == 0
+
+    asyncio.run(run())
+
+
+def test_strangers_who_say_nothing_are_few_and_keep_nobody_out() -> None:
+    """Each might hold a connection for five seconds; the oldest of too many is cut, so that a peer still gets in."""
+
+    async def run() -> None:
+        async with Pair() as pair:
+            strangers = [
+                await asyncio.open_connection("127.0.0.1", pair.ports[1]) for _ in range(STRANGERS_MAX + 20)
+            ]
+            began_s = asyncio.get_running_loop().time()
+            await pair.until(lambda: len(pair.receiver.incoming) <= STRANGERS_MAX + 1)
+            assert asyncio.get_running_loop().time() - began_s < HELLO_S_MAX / 2, "not for want of a hello"
+            pair.sender.send("node-2", Ping("known", ()))
+            await pair.until(lambda: pair.arrived)
+            before = next(each for each in pair.receiver.incoming if each._peer is not None)
+            before.close()
+            await pair.until(lambda: before not in pair.receiver.incoming)
+            await pair.until(
+                lambda: (
+                    pair.sender.links["node-2"].connected
+                    and any(each._peer == "node-1" for each in pair.receiver.incoming)
+                )
+            )
+            for _, writer in strangers:
+                writer.close()
 
     asyncio.run(run())
