@@ -1,13 +1,13 @@
 """Does every experiment of the course show what its lesson says, every time, also on a busy computer?
 
-    python scripts/bench_course.py [--lesson 02] [--only alice] [--runs N] [--page [--minutes 10]]
+    python scripts/bench_course.py [--lesson 02] [--only alice] [--runs N] [--page]
 
 Each experiment is repeated, 20 times where one takes less than 10 s and 6 times otherwise, half of the runs with one
 core kept busy. Printed for each: how often it was conclusive, how often the expected effect was seen when it was, and
 seconds. An experiment passes if all runs but one at most were conclusive, and each of these showed the effect.
 
---page measures in a browser what a student feels: from Run All to the first point, from a control to its change (also
-while a cell computes), how often charts move, and what kernel and browser cost (bench_course_page.py).
+--page measures in a browser what a student feels (bench_course_page.py): from Run All to the first point, from a
+control to its change, also while a cell computes, and from Freeze to standing still.
 
 A cluster and traffic service of its own; both end with it. Exit status 1 if a goal is missed.
 """
@@ -245,7 +245,7 @@ def main() -> int:
     if options.page:
         from bench_course_page import measure_page
 
-        passed = measure_page(minutes=options.minutes)
+        passed = measure_page()
     else:
         passed = repeat_all(options)
     print(
@@ -291,13 +291,10 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=int, default=0, help="so often each, instead of 20 or 6 times")
     parser.add_argument("--page", action="store_true", help="what a student feels in a browser, instead")
-    parser.add_argument(
-        "--minutes", type=float, default=1.0, help="how long --page watches the browser's memory"
-    )
     parser.add_argument("--base-port", type=int, default=BASE_PORT)
     options = parser.parse_args()
-    if options.runs < 0 or options.minutes < 0:
-        parser.error("expected --runs and --minutes of at least 0")
+    if options.runs < 0:
+        parser.error("expected --runs of at least 0")
     return options
 
 

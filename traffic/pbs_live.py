@@ -38,7 +38,8 @@ SECONDS_MAX = 60.0
 class Wish(Struct, forbid_unknown_fields=True):
     """What to measure: quorums, at which times after the acknowledgement, how many writes, and how fast.
 
-    Each write is read once at each time: `writes` is also the number of reads of each point.
+    Each write is read once at each time: `writes` is also the number of reads of each point. repair: reads mend the
+    replicas that they find behind, which the model does not know of.
     """
 
     r: int = 1
@@ -46,6 +47,7 @@ class Wish(Struct, forbid_unknown_fields=True):
     t_ms: list[float] = field(default_factory=lambda: [0.0, 20.0, 50.0, 100.0])
     writes: int = 600
     writes_per_s: float = 60.0
+    repair: bool = False
 
     def check(self, replicas: int, nodes: int) -> None:
         """ValueError says what cannot be measured."""
@@ -94,7 +96,7 @@ class LiveMeasurement:
         random = Random()
         self._run = PbsRun(
             store, writes=wish.writes, writes_per_s=wish.writes_per_s, r=wish.r, w=wish.w,
-            t_ms=sorted(wish.t_ms), random=random, prepares=True,
+            t_ms=sorted(wish.t_ms), random=random, prepares=True, repair=wish.repair,
         )  # fmt: skip
         self._task = asyncio.create_task(self._measure(self._run, store))
 
@@ -115,6 +117,7 @@ class LiveMeasurement:
             "w": self._wish.w,
             "writes": self._wish.writes,
             "writes_per_s": self._wish.writes_per_s,
+            "repair": self._wish.repair,
             "elapsed_s": round(time.time() - self._began_s, 3) if self.running else None,
             "points": [_point(point) for point in known.points] if known else [],
             "writes_traced": len(known.writes) if known else 0,

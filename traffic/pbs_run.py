@@ -104,7 +104,7 @@ class Measurement:
 
 
 class PbsRun:
-    """One measurement. r, w: quorums. Replicas that are found behind are left so (no read repair).
+    """One measurement. r, w: quorums. repair: whether reads mend replicas that they find behind.
 
     prepares: each key is stored at all replicas just before it is needed, instead of all of them by `prepare`.
     """
@@ -120,6 +120,7 @@ class PbsRun:
         t_ms: Sequence[float] = T_MS,
         random: Random,
         prepares: bool = False,
+        repair: bool = False,
     ) -> None:
         if len(store.nodes) < 2:
             raise ValueError(
@@ -130,6 +131,7 @@ class PbsRun:
         self._writes_per_s = writes_per_s
         self._random = random
         self._prepares = prepares
+        self._repair = repair
         self._tag = f"pbs/{random.getrandbits(32):08x}"
         self.measurement = Measurement(r, w, [Point(t) for t in t_ms])
 
@@ -185,7 +187,7 @@ class PbsRun:
         if wait_s > 0:
             await asyncio.sleep(wait_s)
         sent = Moment()
-        got = await self._store.get(reader, key, r=self.measurement.r, repair=False)
+        got = await self._store.get(reader, key, r=self.measurement.r, repair=self._repair)
         point.waited_ms.append((sent.s - answered.s) * 1000.0)
         point.fresh += any(sibling.dot == put.dot for sibling in got.siblings)
         return point, got.cause, sent

@@ -40,6 +40,7 @@ def pbs_paths(real: str, *, n: int) -> Schema:
     answer = object_of(
         {
             "success": YES, "running": YES, "r": COUNT, "w": COUNT, "writes": COUNT, "writes_per_s": NUMBER,
+            "repair": YES,
             "elapsed_s": maybe(NUMBER), "points": list_of(point), "writes_traced": COUNT, "failed": COUNT,
             "delays": TEXT, "problem": maybe(TEXT),
         }
@@ -55,6 +56,7 @@ def pbs_paths(real: str, *, n: int) -> Schema:
                 "uniqueItems": True,
             },
             "writes": {**whole(1, WRITES_MAX), "description": "and no more than fit into a minute"},
+            "repair": YES,
             "writes_per_s": {"type": "number", "exclusiveMinimum": 0, "maximum": WRITES_PER_S_MAX},
         },
         closed=True,

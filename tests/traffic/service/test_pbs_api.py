@@ -48,8 +48,13 @@ def test_points_come_while_it_runs_and_stay_when_it_is_over(client: TestClient) 
 
 def test_a_new_measurement_takes_the_place_of_the_one_that_runs(client: TestClient) -> None:
     client.post(URL, json=LONG)
-    second = client.post(URL, json={**QUICK, "r": 2, "w": 2}).json()
-    assert (second["running"], second["r"], second["points"][0]["reads"]) == (True, 2, 0)
+    second = client.post(URL, json={**QUICK, "r": 2, "w": 2, "repair": True}).json()
+    assert (second["running"], second["r"], second["repair"], second["points"][0]["reads"]) == (
+        True,
+        2,
+        True,
+        0,
+    )
     assert until_over(client)["points"][0]["reads"] == 50
 
 
