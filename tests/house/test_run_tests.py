@@ -69,10 +69,15 @@ def test_a_process_that_a_test_left_is_found_and_ended(
 ) -> None:
     monkeypatch.setattr(runner, "LEFTOVER_WAIT_S_MAX", 0.5)
     left = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)"],
+        [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"],
         env={**os.environ, runner.RUN_MARK: "planted"},
         start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    assert left.stdout is not None
+    with left.stdout as up:
+        assert up.readline() == "up\n"  # before its exec it does not carry the mark yet
     assert left.pid in {process.pid for process in runner.marked_processes("planted")}
     result = runner.check_leftovers("planted")
     assert result.failed == 1
