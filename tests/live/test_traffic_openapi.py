@@ -13,7 +13,7 @@ import schemathesis
 from schemathesis.generation import GenerationMode
 
 EXAMPLES = int(os.environ.get("QUORUM_LAB_OPENAPI_EXAMPLES", "12"))
-"""How many requests for each operation, good and bad ones each; 40 make more than 2,000 in all."""
+"""How many requests for each operation, good and bad ones each; 72 make more than 2,000 in all."""
 pytestmark = [pytest.mark.live, pytest.mark.timeout(max(300, EXAMPLES * 20))]
 FILLED = {
     "workload": "twitter",
