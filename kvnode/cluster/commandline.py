@@ -21,7 +21,7 @@ from kvnode.cluster.faults import parse_groups
 from kvnode.cluster.local import NODE_COMMAND, LocalCluster
 from kvnode.cluster.places import DEFAULT_NAME, state_root
 from kvnode.cluster.progress import end_progress, show_progress
-from kvnode.cluster.table import aligned, faults_lines, node_fault_lines, status_table, topology_lines
+from kvnode.cluster.table import aligned, status_table, wrong_lines
 from kvnode.cluster.topologies import REGIONS
 from kvnode.config import UPKEEP_NAMES, UPKEEP_WORKS
 from kvnode.faults import DISTRIBUTIONS
@@ -384,10 +384,7 @@ def _reset(options: argparse.Namespace) -> None:
 
 def _show(cluster: LocalCluster) -> None:
     print(status_table(cluster.nodes, cluster.sidecars))
-    state = cluster.state()
-    lines = [*topology_lines(state.get("topology")), *faults_lines(cluster.faults())]
-    lines += [f"note: {state['trouble']}"] if state.get("trouble") else []
-    for line in [*lines, *node_fault_lines(cluster.nodes)]:
+    for line in wrong_lines(cluster.state(), cluster.faults(), cluster.nodes):
         print(line)
     sys.stdout.flush()
 

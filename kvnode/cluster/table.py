@@ -49,6 +49,17 @@ def faults_lines(faults: dict[str, Rules]) -> list[str]:
     return lines
 
 
+def wrong_lines(state: Mapping[str, Any], faults: dict[str, Rules], nodes: Sequence[NodeInfo]) -> list[str]:
+    """All that is wrong, a line each: links, clocks and disks, what troubles the supervisor, and who holds a lease."""
+    return [
+        *topology_lines(state.get("topology")),
+        *faults_lines(faults),
+        *([f"note: {state['trouble']}"] if state.get("trouble") else []),
+        *node_fault_lines(nodes),
+        *lease_lines(state.get("leases", ())),
+    ]
+
+
 def node_fault_lines(nodes: Sequence[NodeInfo]) -> list[str]:
     """What is wrong with nodes themselves, in words."""
     lines = []
@@ -67,6 +78,22 @@ def topology_lines(topology: Mapping[str, Any] | None) -> list[str]:
         return []
     places = ", ".join(f"{node} in {region}" for node, region in topology["regions"].items())
     return [f"topology {topology['name']}, factor {topology['factor']:g}: {places}"]
+
+
+def lease_lines(leases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whose faults these are, where somebody holds them on lease: they end with that holder."""
+    lines = []
+    for lease in leases:
+        parts = [f"{lease['faults']} fault{'' if lease['faults'] == 1 else 's'}"] if lease["faults"] else []
+        parts += [f"{', '.join(lease['stopped'])} stopped"] if lease["stopped"] else []
+        if parts:
+            who = (
+                f"{lease['holder']} (process {lease['pid']})"
+                if lease["holder"]
+                else f"process {lease['pid']}"
+            )
+            lines.append(f"on lease to {who}, and undone at its end: {'; '.join(parts)}")
+    return lines
 
 
 def _words(rule: dict[str, object]) -> str:

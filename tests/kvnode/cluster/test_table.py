@@ -1,6 +1,6 @@
 from kvnode.cluster.faults import FaultPlan, Slow
 from kvnode.cluster.state import NodeInfo
-from kvnode.cluster.table import faults_lines, status_table, topology_lines
+from kvnode.cluster.table import faults_lines, lease_lines, status_table, topology_lines
 from kvnode.cluster.topologies import Topology
 
 NODES = ("node-1", "node-2", "node-3")
@@ -50,4 +50,11 @@ def test_a_topology_says_where_each_node_lies() -> None:
     assert topology_lines(None) == []
     assert topology_lines(Topology("three-regions", 0.5).describe(NODES)) == [
         "topology three-regions, factor 0.5: node-1 in Washington DC, node-2 in London, node-3 in Tokyo"
+    ]
+
+
+def test_a_lease_says_whose_faults_they_are_and_one_that_broke_nothing_says_nothing() -> None:
+    held = {"holder": "Alice tells Bob", "pid": 17, "faults": 4, "stopped": ["node-3"]}
+    assert lease_lines([held, {"holder": "idle", "pid": 18, "faults": 0, "stopped": []}]) == [
+        "on lease to Alice tells Bob (process 17), and undone at its end: 4 faults; node-3 stopped"
     ]
