@@ -18,8 +18,8 @@ from labkit.samples import Mark, NodeSample, Sample, blank
 Array = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
 MARK_LEVELS = 3
 """So many names of marks stand below each other; where more would, one name stands for all of them."""
-CROWD_SHARE = 0.3
-"""Of the window: about the width of a name in a chart of 400 px."""
+NAME_SHARE, NAME_AGE_SHARE_MAX = 0.45, 0.7
+"""Of the window: about the width of a name in a chart of 400 px; how old a mark is when its name goes."""
 POINTS_MAX = 120
 GAP_S = 2.0
 """Samples come four times a second; for as long as none came (the service was down, the computer slept) no line is
@@ -123,31 +123,33 @@ def log_axis(title: str, span: list[float]) -> dict[str, Any]:
 def _mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict[str, Any]:
     """The marks of the window as Plotly shapes and annotations: a line each, and a name for each or for a crowd.
 
-    A name's height is its own, so that no name jumps when another one leaves the window.
+    A name stands left of its line, at a height that no earlier one nearby has; it depends on earlier marks alone, so
+    no name jumps. Near the left edge, where it would not fit any more, only the line is left.
     """
-    shapes, annotations = [], []
-    for place, crowd in enumerate(crowds(marks, window_s)):
-        shown = [mark for mark in crowd if 0 <= now_s - mark.at_s <= window_s]
-        shapes += [_mark_line(numpy.float64(mark.at_s - now_s)) for mark in shown]
-        if not shown:
-            continue
-        if len(crowd) > MARK_LEVELS:
-            age = numpy.float64(crowd[-1].at_s - now_s)
-            annotations.append(_mark_name(crowd_name(crowd), age, level=0, window_s=window_s))
-            annotations[-1]["hovertext"] = "<br>".join(mark.text for mark in crowd)
-            continue
-        for level, mark in enumerate(crowd, place % 2 if len(crowd) == 1 else 0):
-            if mark in shown:
-                age = numpy.float64(mark.at_s - now_s)
-                annotations.append(_mark_name(mark.text, age, level=level, window_s=window_s))
+    ages_s = [mark.at_s - now_s for mark in marks]
+    shapes = [_mark_line(numpy.float64(age)) for age in ages_s if -window_s <= age <= 0]
+    annotations = []
+    taken_s = [-math.inf] * MARK_LEVELS  # when the last name at each height was given
+    for crowd in crowds(marks, window_s):
+        for mark in crowd if len(crowd) <= MARK_LEVELS else crowd[-1:]:
+            free = [level for level, at_s in enumerate(taken_s) if mark.at_s - at_s > NAME_SHARE * window_s]
+            level = min(free, default=taken_s.index(min(taken_s)))
+            taken_s[level] = mark.at_s
+            age = mark.at_s - now_s
+            if not -NAME_AGE_SHARE_MAX * window_s < age <= 0:
+                continue
+            name = _mark_name(mark.text, numpy.float64(age), level=level)
+            if len(crowd) > MARK_LEVELS:
+                name |= {"text": crowd_name(crowd), "hovertext": "<br>".join(one.text for one in crowd)}
+            annotations.append(name)
     return {"shapes": shapes, "annotations": annotations}
 
 
 def crowds(marks: Sequence[Mark], window_s: float) -> list[list[Mark]]:
-    """Marks whose names would stand on each other, together: all within CROWD_SHARE of the window from the first."""
+    """Marks whose names would stand on each other, together: all within NAME_SHARE of the window from the first."""
     found: list[list[Mark]] = []
     for mark in marks:
-        if found and mark.at_s - found[-1][0].at_s <= CROWD_SHARE * window_s:
+        if found and mark.at_s - found[-1][0].at_s <= NAME_SHARE * window_s:
             found[-1].append(mark)
         else:
             found.append([mark])
@@ -169,10 +171,10 @@ def _mark_line(age: numpy.float64) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _mark_name(text: str, age: numpy.float64, *, level: int, window_s: float) -> dict[str, Any]:
+def _mark_name(text: str, age: numpy.float64, *, level: int) -> dict[str, Any]:
     return {
         "text": text, "xref": "x", "yref": "paper", "x": age, "y": 1 - 0.17 * level,
-        "xanchor": "right" if age > -window_s * 0.7 else "left", "yanchor": "top", "showarrow": False,
+        "xanchor": "right", "yanchor": "top", "showarrow": False,
         "font": {"color": FAULT, "size": TICK_PX, "weight": 600}, "bgcolor": PAPER, "borderpad": 1,
     }  # fmt: skip
 

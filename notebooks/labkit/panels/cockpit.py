@@ -27,9 +27,9 @@ from labkit.panels.nodes import NodeRow
 from labkit.panels.style import count, panel_parts
 from labkit.samples import Sample
 
-TICKS_PER_DRAWING = (
-    2  # lights and counters change at every tick, charts at every second one, and when a setting did
-)
+# Lights and counters change at every tick, charts less often, and at once when a setting did. Many charts in sight cost
+# the browser more than anything else, and in a chart of a minute a second is some six pixels.
+TICKS_PER_DRAWING, TICKS_PER_DRAWING_OF_MANY, MANY = 2, 4, 3
 RATE_MAX = 500
 DELAY_MAX_MS = 300
 SLOTS = (2, 4, 6)
@@ -149,7 +149,9 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
             if name in settings:
                 setting.follow(int(settings[name]))
         news = (dict(settings), self.lab.history.marks)
-        if self.refresh_count % TICKS_PER_DRAWING == 0 or news != self._drawn:
+        is_many = len(self._charts.in_sight) >= MANY
+        every = TICKS_PER_DRAWING_OF_MANY if is_many else TICKS_PER_DRAWING
+        if self.refresh_count % every == 0 or news != self._drawn:
             self._charts.draw()
             self._drawn = news
         self.refresh_count += 1

@@ -242,9 +242,20 @@ def test_more_than_three_marks_at_a_time_share_one_name_and_keep_their_lines(sam
     assert [note["text"] for note in notes] == ["6 changes: killed, restarted"]
 
 
-def test_marks_far_from_each_other_keep_their_names(samples) -> None:
-    marks = [Mark(second, f"at {second:g}") for second in (-20.0, 0.0, 20.0, 29.0)]
-    assert len(figures.rate_figure(samples, marks)["layout"]["annotations"]) == 4
+def test_names_that_would_touch_stand_at_different_heights(samples) -> None:
+    """1. node-3 is paused and resumed. 2. Half a minute later node-2 is killed, and restarted. 3. The names of
+    the first two stood on those of the others."""
+    marks = [Mark(0.0, "a"), Mark(1.0, "b"), Mark(26.0, "c"), Mark(28.0, "d")]
+    notes = figures.rate_figure(samples, marks)["layout"]["annotations"]
+    places = [(float(note["x"]), note["y"]) for note in notes]
+    for (x, y), (other_x, other_y) in itertools.combinations(places, 2):
+        assert y != other_y or abs(x - other_x) > 0.4 * 60, places
+
+
+def test_near_the_left_edge_a_mark_keeps_its_line_and_loses_its_name(samples) -> None:
+    layout = figures.rate_figure(samples, [Mark(-20.0, "long ago"), Mark(20.0, "now")])["layout"]
+    assert [note["text"] for note in layout["annotations"]] == ["now"]
+    assert len(layout["shapes"]) == 2
 
 
 def sizes(part: Any, owner: str = "") -> Iterator[tuple[str, float]]:
