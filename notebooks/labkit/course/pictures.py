@@ -81,7 +81,10 @@ def space_time(scene: Scene) -> Picture:
 
 def version_graph(scene: Scene, key: str) -> Picture:
     """Every version of a key, with arrows from what its writer had seen."""
-    return drawn("version_graph", scene.versions(key), title=scene.name)
+    figure, rows = figure_and_rows("version_graph", scene.versions(key))
+    for row in rows:
+        row.pop("concurrent with", None)  # which pairs are concurrent is what a student is to find out
+    return Picture(figure, rows, css_class="lab-version-graph", title=scene.name)
 
 
 def together(*makers: Callable[[], Any]) -> Any:
