@@ -45,6 +45,8 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
         self._again = self._measuring = self._moved_by_code = False
         self.r = _sizes("R (a read waits for)", "lab-fresh-r")
         self.w = _sizes("W (a write waits for)", "lab-fresh-w")
+        self.repair = Choice(label="read repair", options=("off", "on"), value="off")
+        self.repair.add_class("lab-fresh-repair")
         self.mean_ms = Slider(label="mean delay (ms)", min=20, max=100, step=10, value=50)
         self.mean_ms.add_class("lab-fresh-delay")
         self.button = CommandButton(
@@ -53,11 +55,11 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
         )  # fmt: skip
         self._said = ipywidgets.HTML()
         self.picture = Picture(self._figure(), css_class="lab-staleness")
-        bar = ipywidgets.HBox([self.r, self.w, self.mean_ms, self.button])
+        bar = ipywidgets.HBox([self.r, self.w, self.repair, self.mean_ms, self.button])
         bar.add_class("lab-fresh-bar")
         super().__init__([*card_parts(), bar, self._said, self.picture])
         self.add_class("lab-panel")
-        for control in (self.r, self.w, self.mean_ms):
+        for control in (self.r, self.w, self.repair, self.mean_ms):
             control.observe(self._changed, "value")
         self._say("Choose R and W, then press Measure.")
         if self._prediction is not None:
@@ -81,8 +83,9 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
             with on_stage(self._session.cluster, f"freshness with R={r}, W={w}") as held:
                 _slow_down(held, mean_ms)
                 self._session.traffic.begin_pbs(
-                    r=r, w=w, writes=int(seconds * WRITES_PER_S), writes_per_s=WRITES_PER_S, t_ms=list(T_MS)
-                )
+                    r=r, w=w, writes=int(seconds * WRITES_PER_S), writes_per_s=WRITES_PER_S, t_ms=list(T_MS),
+                    repair=self.repair.value == "on",
+                )  # fmt: skip
                 try:
                     self._watch(seconds + SETTLE_S_MAX)
                 finally:
