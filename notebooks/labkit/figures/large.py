@@ -24,7 +24,7 @@ def enlarged(figure: Figure) -> Figure:
     layout["margin"] = {side: round(space * SPACE_SCALE) for side, space in layout["margin"].items()}
     if "nticks" in layout["yaxis"]:
         layout["yaxis"]["nticks"] = TICKS_MAX
-    return {"data": _enlarged(figure["data"]), "layout": layout}
+    return {**figure, "data": _enlarged(figure["data"]), "layout": layout}
 
 
 def _enlarged(part: Any, name: str = "") -> Any:
@@ -40,5 +40,7 @@ def _size(owner: str, key: str, value: Any) -> Any:
     if key == "size" and owner.endswith("font"):
         return max(round(value * TEXT_SCALE), TEXT_PX_MIN)
     if key == "width" and owner == "line" and value:
+        if isinstance(value, list):
+            return [max(one * LINE_SCALE, LINE_PX_MIN) if one else one for one in value]
         return max(value * LINE_SCALE, LINE_PX_MIN)
     return _enlarged(value, key)
