@@ -60,6 +60,8 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
         self._is_quiet = False  # controls are set back to what is so already
         self.node = Choice(label="node", options=tuple(self._names), value=self._names[0])
         self.node.add_class("lab-faults-node")
+        self.node.observe(lambda _: self._show_own(), "value")
+        self._infos: Sequence[NodeInfo] = ()
         self.broken = ipywidgets.HTML()
         self.broken.add_class("lab-faults-broken")
         self.chart = LiveChart(round_trips([]))
@@ -184,11 +186,19 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
         self.scatter.value = self.topology.value = "none"
         self._is_quiet = False
 
+    def _show_own(self) -> None:
+        """Another node was chosen: the sliders show its clock and its disk."""
+        own = next((info for info in self._infos if info.name == self._node), None)
+        if own is not None:
+            self._is_quiet = True
+            self.skew.value, self.disk.value = round(own.clock_skew_ms), round(own.disk_delay_ms)
+            self._is_quiet = False
+
     # --- looking ------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """Ask the nodes that run for their round trips, and draw them; once a second on a thread of its own."""
-        infos = self._held.nodes
+        infos = self._infos = self._held.nodes
         stats: dict[str, Any] = {}
         for info in infos:
             if info.state == "running":

@@ -84,6 +84,22 @@ def test_a_clock_and_a_disk_are_the_chosen_nodes(panel: Faults, held: Held) -> N
     assert held.calls == [("skew", ("node-3", -5000), {}), ("slow_disk", ("node-3", 50), {})]
 
 
+def test_choosing_another_node_shows_its_clock_and_disk_and_changes_nothing(
+    panel: Faults, held: Held
+) -> None:
+    """1. The clock of node-1 is set back. 2. node-2 is chosen. 3. The slider must not claim that its clock is wrong."""
+    panel.skew.value = -5000
+    held.nodes[0].clock_skew_ms = -5000.0
+    held.nodes[1].disk_delay_ms = 50.0
+    panel.look()
+    held.calls.clear()
+    panel.node.value = "node-2"
+    assert (panel.skew.value, panel.disk.value) == (0, 50)
+    panel.node.value = "node-1"
+    assert (panel.skew.value, panel.disk.value) == (-5000, 0)
+    assert held.calls == []
+
+
 def test_undo_all_gives_back_what_the_lease_did_and_the_controls_say_so_without_a_command(
     panel: Faults, held: Held
 ) -> None:
