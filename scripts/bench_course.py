@@ -233,8 +233,13 @@ def open_lesson(lesson: str) -> Session:
 
 
 def experiments(lesson: str | None, only: str) -> Sequence[Experiment]:
-    """Those that were asked for."""
-    return [one for one in EXPERIMENTS if lesson in (None, one.lesson) and only in one.name]
+    """Those that were asked for: with one of the texts of `only`, between commas, in their name."""
+    texts = only.split(",")
+    return [
+        one
+        for one in EXPERIMENTS
+        if lesson in (None, one.lesson) and any(text.strip() in one.name for text in texts)
+    ]
 
 
 def main() -> int:
@@ -287,7 +292,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--lesson", choices=sorted({one.lesson for one in EXPERIMENTS}), help="only this one")
     parser.add_argument(
-        "--only", default="", metavar="TEXT", help="only experiments whose name has this in it"
+        "--only", default="", metavar="TEXT,TEXT", help="only experiments whose name has one of these in it"
     )
     parser.add_argument("--runs", type=int, default=0, help="so often each, instead of 20 or 6 times")
     parser.add_argument("--page", action="store_true", help="what a student feels in a browser, instead")

@@ -38,6 +38,7 @@ def test_every_scene_of_the_lessons_is_repeated(bench: ModuleType) -> None:
 def test_short_experiments_run_twenty_times_and_long_ones_six(bench: ModuleType) -> None:
     assert {one.runs for one in bench.EXPERIMENTS} == {20, 6}
     assert len(bench.experiments("02", "alice")) == 5
+    assert [one.name for one in bench.experiments(None, "lunch, breath")] == ["lunch break", "one breath"]
     assert bench.experiments(None, "no such thing") == []
 
 
