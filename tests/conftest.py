@@ -1,4 +1,4 @@
-"""What holds for all tests: CI draws the same generated examples every time, people draw new ones; Ctrl-C can be pressed.
+"""What holds for all tests: CI draws the same generated examples every time, people new ones; Ctrl-C can be pressed.
 
 A shell starts what runs in its background with SIGINT ignored, and so would every process that a test starts from
 there: those that are interrupted to see what they say would never hear of it.
