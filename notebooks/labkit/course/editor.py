@@ -6,6 +6,7 @@ Must not live here: the editor (traffic/workloads/collab.py) and its check.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,9 +52,17 @@ class Lab(Protocol):
 
 
 def write_together(
-    lab: Lab, *, seconds: float = 10.0, rate: float = 60.0, last_writer_wins: bool = False
+    lab: Lab,
+    *,
+    seconds: float = 10.0,
+    rate: float = 60.0,
+    last_writer_wins: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Edits:
-    """Let people write for that long, with siblings or with the known mistake; then read every paragraph back."""
+    """Let people write for that long, with siblings or with the known mistake; then read every paragraph back.
+
+    say: is told how it goes, twice a second; never what is lost, which only the check can know.
+    """
     traffic = lab.traffic
     traffic.stop(WORLD)
     traffic.reset()
@@ -62,8 +71,9 @@ def write_together(
     traffic.start(WORLD)
     began_s = time.monotonic()
     try:
-        while time.monotonic() - began_s < seconds:
-            time.sleep(0.2)
+        while (passed_s := time.monotonic() - began_s) < seconds:
+            say(_so_far(passed_s, traffic))
+            time.sleep(0.5)
     finally:
         traffic.stop(WORLD)
         verdicts = traffic.check()["verdicts"]
@@ -78,6 +88,15 @@ def write_together(
         collisions=gained["collisions"], merged=gained["automatic_merges"], by_hand=gained["resolved_by_hand"],
         status=str(verdict["status"]), evidence=tuple(verdict["evidence"]),
     )  # fmt: skip
+
+
+def _so_far(passed_s: float, traffic: TrafficService) -> str:
+    world = traffic.stats()["workloads"][WORLD]
+    now, kinds = world["world"], world["counts"]
+    return (
+        f"{passed_s:.0f} s: people have opened {kinds['open']} paragraphs and saved {kinds['edit']} edits; "
+        f"{now['collisions']} collisions found, {now['automatic_merges']} merged by the editor"
+    )
 
 
 def _counts(traffic: TrafficService) -> dict[str, Any]:

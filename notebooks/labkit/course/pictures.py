@@ -61,6 +61,19 @@ class Picture(ipywidgets.VBox):  # type: ignore[misc]
         self._numbers.value = table_html(rows)
 
 
+class Line(ipywidgets.VBox):  # type: ignore[misc]
+    """One line that tells how something goes."""
+
+    def __init__(self) -> None:
+        self._line = ipywidgets.HTML()
+        super().__init__([*card_parts(), self._line])
+        self.add_class("lab-panel")
+
+    def say(self, text: str) -> None:
+        """Say this from now on."""
+        self._line.value = f'<div class="lab-said" role="status">{escape(text)}</div>'
+
+
 def figure_and_rows(name: str, *arguments: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The figure of labkit.figures with this name, and its numbers."""
     module = importlib.import_module(f"labkit.figures.{name}")

@@ -8,21 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from IPython.display import display
+
 from labkit.course.cards import Guess
 from labkit.course.course import Course, Receipt
-from labkit.course.editor import Edits
+from labkit.course.editor import Edits, write_together
 from labkit.course.exercise_panel import ExercisePanel
 from labkit.course.freshness import Freshness
-from labkit.course.pictures import Picture, drawn, evidence, together
+from labkit.course.pictures import Line, Picture, drawn, evidence, together
 from labkit.course.preflight import Preflight
 from labkit.course.questions import Question
 from labkit.course.scene import Scene
+from labkit.service import TrafficService
 
 
 class Teaching:
     """The part of a session that a course needs."""
 
     course: Course
+    traffic: TrafficService
 
     def predict(self, name: str, text: str, question: Question, *, hands: bool = False) -> Guess:
         """A recorded prediction; hands: with a show of hands for a class."""
@@ -48,6 +52,12 @@ class Teaching:
     def pictures(self, *makers: Callable[[], Any]) -> Any:
         """Several pictures and tables, one below the other."""
         return self.course.cells.here()(lambda: together(*makers))
+
+    def write_together(self, *, seconds: float = 10.0, last_writer_wins: bool = False) -> Edits:
+        """People write documents together for that long; a line on the page tells how it goes."""
+        line = self.course.cells.here()(Line)
+        display(line)  # type: ignore[no-untyped-call]
+        return write_together(self, seconds=seconds, last_writer_wins=last_writer_wins, say=line.say)
 
     def evidence(self, edits: Edits) -> Any:
         """What is left of people's edits, and which paragraphs lack some."""
