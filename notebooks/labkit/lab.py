@@ -85,7 +85,7 @@ class Lab(Protocol):
         """Cut all its links to its peers; clients still reach it."""
 
     def heal(self) -> None:
-        """Take back every cut and delay."""
+        """Take back every cut, delay and loss."""
 
     def delay(self, delay_ms: float) -> None:
         """Let every message between nodes take that much longer, one way."""

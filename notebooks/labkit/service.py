@@ -43,7 +43,7 @@ class TrafficService:
         return self._call("GET", "/api/real/traffic/stats")
 
     def start(self, world: str | None = None) -> Json:
-        """Let the generator send: one world, or all that are in use."""
+        """Let the generator send: one world, or (without a name) the one that runs from the start, Twitter."""
         return self._call("POST", "/api/real/traffic/start", _chosen(world))
 
     def stop(self, world: str | None = None) -> Json:

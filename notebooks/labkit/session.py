@@ -33,7 +33,7 @@ from labkit.live.ticker import Ticker
 from labkit.observe import joining_node, link_delay_ms, moments, node_facts
 from labkit.panels import Cockpit, PostTweet, ReplicaView
 from labkit.panels.made import Made
-from labkit.panels.pulse import pulse
+from labkit.panels.pulse import BEAT_EVERY_S, pulse
 from labkit.panels.steering import Steering
 from labkit.samples import History, Measured, measured_between, sample_from_stats
 from labkit.service import TrafficService
@@ -89,6 +89,7 @@ class Session(Teaching, Steering):
         self.course = Course(self)
         self._tick()
         self.ticker = Ticker(self._tick).start()
+        self._heart = Ticker(self._beat, interval_s=BEAT_EVERY_S, name="labkit-heart").start()
 
     # --- open and close ----------------------------------------------------------------------------------
 
@@ -133,6 +134,7 @@ class Session(Teaching, Steering):
         return self.traffic.is_answering()
 
     def _stop_threads(self) -> None:
+        self._heart.stop()
         self.ticker.stop()
         self._worker.stop()
 
@@ -163,7 +165,11 @@ class Session(Teaching, Steering):
             self._settings = {**self._settings, **known}
         for refresh in [] if stillness().is_still else list(self._refreshers):
             refresh()
-        pulse().tick()
+
+    def _beat(self) -> None:
+        """Apart from the ticks: one that waits for a service that hangs is no sign that the kernel has ended."""
+        if self.ticker.alive:
+            pulse().tick()
 
     def _see_nodes(self, state: Mapping[str, Any], now_s: float) -> None:
         """Facts for the lights, marks for what has happened, and a client that knows every member."""
@@ -300,9 +306,8 @@ class Session(Teaching, Steering):
         self.cluster.isolate(node)
 
     def heal(self) -> None:
-        """Take back every cut and delay."""
+        """Take back every cut, delay and loss."""
         self.cluster.heal()
-        self.cluster.delay(0)
 
     def delay(self, delay_ms: float) -> None:
         """Let every message between nodes take that much longer, one way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from labkit import session as sessions
+from labkit.panels.pulse import pulse
 from labkit.session import Session
+from labkit.waiting import wait_until
 
 
 def node_entry(name: str) -> dict[str, Any]:
@@ -38,6 +41,9 @@ class FakeCluster:
 
     def reset(self) -> None:
         self.calls.append("cluster: reset")
+
+    def heal(self) -> None:
+        self.calls.append("cluster: heal")
 
     def stop(self) -> None:
         self.calls.append("cluster: stop")
@@ -114,3 +120,38 @@ def test_after_a_join_the_notebooks_client_knows_the_new_node(session: Session) 
     assert session.client.names == ("node-1", "node-2", "node-3", "node-4")
     assert [mark.text for mark in session.history.marks] == ["node-4 joined"]
     assert session.node("node-4").state == "running"
+
+
+def test_healing_is_one_command_to_the_cluster(session: Session, calls: list[str]) -> None:
+    session.heal()
+    assert calls == ["cluster: heal"]
+
+
+def test_the_pulse_beats_while_a_tick_waits_for_a_service_that_hangs(
+    calls: list[str], stats_at: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. The traffic service hangs; each question ends after 5 s. 2. The pulse beat at every fourth tick. 3. After 6 s
+    without a beat every panel said that its kernel had ended, and took no click."""
+    monkeypatch.setattr(sessions, "BEAT_EVERY_S", 0.01)
+    traffic = FakeTraffic(calls, stats_at)
+    made = Session(FakeCluster(calls), traffic, "a story")  # type: ignore[arg-type]
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang() -> dict[str, Any]:
+        hangs.set()
+        assert goes_on.wait(20)
+        return stats_at(1.0)
+
+    traffic.stats = hang  # type: ignore[method-assign]
+    try:
+        assert hangs.wait(10)
+        ticks, beats = made.ticker.ticks, pulse().beat
+        wait_until(lambda: pulse().beat >= beats + 3, what="the pulse to beat", timeout_s=10)
+        assert made.ticker.ticks == ticks
+        goes_on.set()
+    finally:
+        goes_on.set()
+        made._stop_threads()
+    beats = pulse().beat
+    assert not made._heart.alive
+    assert pulse().beat == beats

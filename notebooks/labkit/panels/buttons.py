@@ -46,6 +46,10 @@ class CommandButton(Button):
             if not self._busy and self.disabled == allowed:
                 self.disabled = not allowed
 
+    def _command(self) -> tuple[str, Callable[[], object]]:
+        """What a click asks for: in words, and as what is done when its turn comes."""
+        return self._doing, self._action
+
     def _clicked(self) -> None:
         with self._lock:
             if self._busy:
@@ -53,13 +57,35 @@ class CommandButton(Button):
             self._busy = True
             self.disabled = True
             self.description = "working…"
-        self._lab.submit(self._doing, self._action, done=self._done)
+        doing, action = self._command()
+        self._lab.submit(doing, action, done=self._done)
 
     def _done(self, _problem: str | None) -> None:
         with self._lock:
             self._busy = False
             self.description = self._label
             self.disabled = self._wanted_disabled
+
+
+class ChosenButton(CommandButton):
+    """A command about what is chosen elsewhere in the panel when it is clicked: what is chosen by the time that its
+    turn comes is not meant."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        label: str,
+        choose: Callable[[], tuple[str, Callable[[], object]]],
+        *,
+        css_class: str,
+        **traits: Any,
+    ) -> None:
+        """`choose` answers the progressive form ("killing node-2") and the action, both about what is chosen now."""
+        super().__init__(lab, label, label, int, css_class=css_class, **traits)
+        self._choose = choose
+
+    def _command(self) -> tuple[str, Callable[[], object]]:
+        return self._choose()
 
 
 def _make_room(widget: Any, value: Any) -> bool:

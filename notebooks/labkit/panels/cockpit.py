@@ -24,7 +24,7 @@ from labkit.panels.buttons import CommandButton, Setting
 from labkit.panels.charts import Charts, grid
 from labkit.panels.controls import Choice, Slider
 from labkit.panels.nodes import NodeRow
-from labkit.panels.style import count, panel_parts
+from labkit.panels.style import count, panel_parts, status_html
 from labkit.samples import Sample
 
 # Lights and counters change at every tick, charts less often, and at once when a setting did. Many charts in sight cost
@@ -64,12 +64,6 @@ def tiles_html(sample: Sample | None) -> str:
     shown = f"{gap:.2f} s" if gap == gap else "–"
     tiles.append(f'<div class="lab-tile"><b>{shown}</b><span>longest gap</span></div>')
     return f'<div class="lab-tiles">{"".join(tiles)}</div>'
-
-
-def status_html(text: str, failed: bool) -> str:
-    """The status line; a failure says so in words."""
-    kind, sign = ("lab-bad", "✗ failed: ") if failed else ("lab-good", "")
-    return f'<div class="lab-status" role="status"><span class="{kind}">{sign}{escape(text)}</span></div>'
 
 
 class Cockpit(ipywidgets.VBox):  # type: ignore[misc]

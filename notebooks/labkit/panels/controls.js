@@ -53,7 +53,12 @@ function slider(model, el) {
     send(model, Math.min(Math.max(value, model.get("min")), model.get("max")));
     show();
   };
+  // Pressed and released without a move, a slider tells of no change; it must follow others again all the same. What
+  // has changed is told before the timer.
+  const letGo = () => setTimeout(() => { if (isDragged) { isDragged = false; show(); } });
   range.addEventListener("pointerdown", () => { isDragged = true; });
+  range.addEventListener("pointerup", letGo);
+  range.addEventListener("pointercancel", letGo);
   range.addEventListener("input", () => { exact.value = range.value; });
   range.addEventListener("change", () => { isDragged = false; settle(range.value); });
   exact.addEventListener("change", () => settle(exact.value));

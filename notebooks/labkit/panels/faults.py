@@ -17,16 +17,16 @@ from typing import Any
 import ipywidgets  # type: ignore[import-untyped]
 
 from kvnode.client import Client
-from kvnode.cluster import LocalCluster, NodeInfo
+from kvnode.cluster import ClusterError, LocalCluster, NodeInfo
 from kvnode.errors import KvError
 from labkit.figures.round_trips import round_trips, round_trips_rows
 from labkit.lab import Lab
 from labkit.live.chart import LiveChart
 from labkit.live.ticker import Ticker
-from labkit.panels.buttons import CommandButton
+from labkit.panels.buttons import ChosenButton, CommandButton
 from labkit.panels.controls import Choice, Menu, Slider
 from labkit.panels.sides import sides
-from labkit.panels.style import panel_parts
+from labkit.panels.style import panel_parts, status_html
 
 DELAY_MS_MAX, SKEW_MS_MAX, DISK_MS_MAX = 700, 10_000, 500
 SCATTERS: Mapping[str, Any] = {
@@ -64,6 +64,8 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
         self._infos: Sequence[NodeInfo] = ()
         self.broken = ipywidgets.HTML()
         self.broken.add_class("lab-faults-broken")
+        self.said = ipywidgets.HTML(status_html(*lab.status()))
+        self.said.add_class("lab-faults-said")
         self.chart = LiveChart(round_trips([]))
         self.chart.add_class("lab-chart-round-trips")
         self.undo = self._button(
@@ -73,12 +75,12 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
             self._processes(),
             self._links(),
             self._own(),
-            ipywidgets.HBox([self.undo, self.broken], layout=ROW),
+            ipywidgets.HBox([self.undo, self.broken, self.said], layout=ROW),
         ]
         super().__init__([*panel_parts(), *rows, self.chart], layout={"grid_gap": "6px"})
         self.add_class("lab-panel")
         self._ticker = Ticker(self.look, interval_s=LOOK_EVERY_S, name="labkit-round-trips").start()
-        self._ends += [self.chart.close, self._ticker.stop]
+        self._ends += [self.chart.close, self._ticker.stop, lab.subscribe(self._say)]
 
     # --- the three rows -----------------------------------------------------------------------------------
 
@@ -99,10 +101,10 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
         self.verbs: dict[str, CommandButton] = {}
         for label, (doing, act, hint) in verbs.items():
             css = label.lower().replace(" ", "-")
-            do = partial(self._to_the_node, act)
-            self.verbs[label] = self._button(
-                label, f"{doing} the node", do, css, "", hint=hint, subject="the node"
-            )
+            self.verbs[label] = ChosenButton(
+                self._lab, label, partial(self._of_the_node, doing, act),
+                css_class=f"lab-faults-{css}", hint=hint, subject="the node",
+            )  # fmt: skip
         return ipywidgets.HBox([self.node, *self.verbs.values()], layout=ROW)
 
     def _links(self) -> Any:
@@ -119,23 +121,23 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
             value=next(iter(self._sides), ""),
         )
         self.side.add_class("lab-faults-sides")
-        self.part = self._button(
-            "Partition", "cutting between the sides", self._partition, "partition", "scissors"
+        self.part = ChosenButton(
+            self._lab, "Partition", self._partition, css_class="lab-faults-partition", icon="scissors"
         )
         self.reconnect = self._button(
             "Reconnect", "healing all cuts", lambda: self._held.reconnect(), "reconnect", "link"
         )
         self.link = Menu(label="link", options=tuple(self._pairs), words=tuple(self._pairs), value=ALL_LINKS)
         self.link.add_class("lab-faults-link")
-        self.delay = self._slider("delay, ms each way", DELAY_MS_MAX, 10, "delay", self._delay)
+        self.delay = self._slider("delay, ms each way", DELAY_MS_MAX, 10, "delay", lambda _: self._delay())
         self.scatter = Choice(label="scatter", options=tuple(SCATTERS), value="none")
         self.scatter.add_class("lab-faults-scatter")
-        self.scatter.observe(lambda _: self._submit("scattering delays", self._delay), "value")
+        self.scatter.observe(lambda _: self._submit("scattering delays", self._delay()), "value")
         self.topology = Menu(
             label="topology", options=tuple(TOPOLOGIES), words=tuple(TOPOLOGIES.values()), value="none"
         )
         self.topology.add_class("lab-faults-topology")
-        self.topology.observe(lambda _: self._submit("moving the nodes apart", self._spread), "value")
+        self.topology.observe(lambda _: self._submit("moving the nodes apart", self._spread()), "value")
         first = ipywidgets.HBox([self.side, self.part, self.reconnect, self.topology], layout=ROW)
         return ipywidgets.VBox([first, ipywidgets.HBox([self.link, self.delay, self.scatter], layout=ROW)])
 
@@ -145,7 +147,7 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
             SKEW_MS_MAX,
             100,
             "skew",
-            lambda: self._held.skew(self._node, self.skew.value),
+            lambda value: partial(self._held.skew, self._node, value),
             low=-SKEW_MS_MAX,
         )
         self.disk = self._slider(
@@ -153,31 +155,31 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
             DISK_MS_MAX,
             5,
             "disk",
-            lambda: self._held.slow_disk(self._node, self.disk.value),
+            lambda value: partial(self._held.slow_disk, self._node, value),
         )
         return ipywidgets.HBox([self.skew, self.disk], layout=ROW)
 
-    # --- what they do -------------------------------------------------------------------------------------
+    # --- what they do: bound to what is chosen now; a command may wait for its turn -------------------------
 
     @property
     def _node(self) -> str:
         return str(self.node.value)
 
-    def _to_the_node(self, act: Callable[[str], None]) -> None:
-        act(self._node)
+    def _of_the_node(self, doing: str, act: Callable[[str], None]) -> tuple[str, Callable[[], object]]:
+        return f"{doing} {self._node}", partial(act, self._node)
 
-    def _partition(self) -> None:
-        self._held.partition(self._sides[str(self.side.value)])
+    def _partition(self) -> tuple[str, Callable[[], object]]:
+        chosen = str(self.side.value)
+        return f"cutting {chosen}", partial(self._held.partition, self._sides[chosen])
 
-    def _delay(self) -> None:
-        pair = self._pairs[str(self.link.value)]
-        self._held.delay(float(self.delay.value), distribution=SCATTERS[str(self.scatter.value)], nodes=pair)
+    def _delay(self) -> Callable[[], object]:
+        pair, scatter = self._pairs[str(self.link.value)], SCATTERS[str(self.scatter.value)]
+        return partial(self._held.delay, float(self.delay.value), distribution=scatter, nodes=pair)
 
-    def _spread(self) -> None:
+    def _spread(self) -> Callable[[], object]:
         if self.topology.value == "none":
-            self._held.delay(0)
-        else:
-            self._held.topology(str(self.topology.value))
+            return partial(self._held.delay, 0)
+        return partial(self._held.topology, str(self.topology.value))
 
     def _undo(self) -> None:
         self._held.undo()
@@ -198,7 +200,12 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
 
     def look(self) -> None:
         """Ask the nodes that run for their round trips, and draw them; once a second on a thread of its own."""
-        infos = self._infos = self._held.nodes
+        try:
+            infos = self._infos = self._held.nodes
+        except ClusterError as error:
+            text = f"✕ what is broken cannot be told: {escape(str(error))}"
+            self.broken.value = f'<span class="lab-bad" role="status">{text}</span>'
+            return
         stats: dict[str, Any] = {}
         for info in infos:
             if info.state == "running":
@@ -209,6 +216,12 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
         text = broken_html(infos)
         if text != self.broken.value:
             self.broken.value = text
+
+    def _say(self) -> None:
+        """How the last command went; called at every tick of the lab."""
+        text = status_html(*self._lab.status())
+        if text != self.said.value:
+            self.said.value = text
 
     def close(self) -> None:
         """Undo all, and give the lease back."""
@@ -230,14 +243,22 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
         )
 
     def _slider(
-        self, label: str, high: int, step: int, css: str, apply: Callable[[], object], *, low: int = 0
+        self,
+        label: str,
+        high: int,
+        step: int,
+        css: str,
+        apply: Callable[[int], Callable[[], object]],
+        *,
+        low: int = 0,
     ) -> Slider:
+        """apply: from the value to what is done, bound to what is chosen now."""
         slider = Slider(label=label, min=low, max=high, step=step, value=0)
         slider.add_class(f"lab-faults-{css}")
 
         def changed(change: Any) -> None:
             slider.told = f"now {change['new']}"
-            self._submit(f"{label}: {change['new']}", apply)
+            self._submit(f"{label}: {change['new']}", apply(int(change["new"])))
 
         slider.observe(changed, "value")
         return slider

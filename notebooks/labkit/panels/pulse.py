@@ -12,7 +12,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-BEATS_EVERY_TICKS = 4
+BEAT_EVERY_S = 1.0
 
 
 class Pulse(anywidget.AnyWidget):
@@ -27,13 +27,10 @@ class Pulse(anywidget.AnyWidget):
         """Panels are alive from now on."""
         super().__init__()
         self.me = str(self.model_id)
-        self._ticks = 0
 
     def tick(self) -> None:
-        """The lab is at work; call it at every tick."""
-        self._ticks += 1
-        if self._ticks % BEATS_EVERY_TICKS == 0:
-            self.beat += 1
+        """The lab is at work; call it every BEAT_EVERY_S, whatever else is waited for."""
+        self.beat += 1
 
 
 @functools.cache

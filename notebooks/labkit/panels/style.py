@@ -30,6 +30,12 @@ def panel_parts() -> list[Any]:
     return [ipywidgets.HTML(CSS, layout={"display": "none"}), pulse()]
 
 
+def status_html(text: str, failed: bool) -> str:
+    """The status line; a failure says so in words."""
+    kind, sign = ("lab-bad", "✗ failed: ") if failed else ("lab-good", "")
+    return f'<div class="lab-status" role="status"><span class="{kind}">{sign}{escape(text)}</span></div>'
+
+
 # state -> (symbol, word, class)
 LIGHTS = {
     "running": ("●", "running", "lab-good"),

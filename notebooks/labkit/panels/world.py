@@ -45,6 +45,7 @@ class World(ipywidgets.VBox):  # type: ignore[misc]
             raise ValueError(f"no world {name!r}; there are {', '.join(TITLES)}")
         self.name = name
         self._traffic = traffic
+        self._is_quiet = False  # the menu is set to what is so already
         told = traffic.stats()
         now = told["workloads"][name]
         presets = [str(preset["name"]) for preset in traffic.presets()]
@@ -54,7 +55,7 @@ class World(ipywidgets.VBox):  # type: ignore[misc]
             lab,
             rate,
             f"{name}: {{value}} operations/s",
-            lambda value: self._configure(rate=value),
+            self._set_rate,
             "lab-world-rate",
         )
         hour = Slider(label="hour of their day", min=0, max=23, value=_hour(told))
@@ -124,9 +125,20 @@ class World(ipywidgets.VBox):  # type: ignore[misc]
     def _make_mistake(self, mistake: str) -> None:
         self._configure(bug=None if mistake == NONE else mistake)
 
+    def _set_rate(self, rate: int) -> None:
+        """A rate by hand ends the situation, and the menu says so."""
+        self._configure(rate=rate)
+        self._is_quiet = True
+        self.preset.value = NONE
+        self._is_quiet = False
+
     def _use(self, lab: Lab, preset: str) -> None:
-        if preset != NONE:
-            lab.submit(f"{self.name}: {preset}", lambda: self._configure(preset=preset))
+        if self._is_quiet:
+            return
+        wish = {"preset": preset} if preset != NONE else {"rate": self.rate.widget.value}
+        lab.submit(
+            f"{self.name}: {preset if preset != NONE else 'rate by hand'}", lambda: self._configure(**wish)
+        )
 
     def _line(self, now: Mapping[str, Any]) -> str:
         running = bool(now["running"])

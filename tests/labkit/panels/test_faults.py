@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kvnode.cluster import NotRunning
 from labkit.figures.round_trips import round_trips, round_trips_rows
 from labkit.panels.faults import ALL_LINKS, Faults, broken_html
 from labkit.panels.sides import sides
@@ -55,6 +56,58 @@ def test_each_button_breaks_the_node_that_is_chosen(panel: Faults, held: Held) -
         panel.verbs[label].click()
     verbs = ["kill", "restart", "pause", "resume", "wipe", "isolate"]
     assert held.calls == [(verb, ("node-2",), {}) for verb in verbs]
+
+
+def test_what_is_chosen_when_a_button_is_pressed_is_meant_also_if_its_turn_comes_later(
+    lab: Any, panel: Faults, held: Held
+) -> None:
+    """1. A restart is under way. 2. Kill is pressed for node-1. 3. node-2 is chosen, for the next thing to be done:
+    node-2 was killed."""
+    lab.hold = []
+    panel.verbs["Kill"].click()
+    panel.skew.value = 500
+    panel.part.click()
+    panel.delay.value = 50
+    panel.node.value = "node-2"
+    panel.skew.value = 700
+    panel.side.value = "node-3 | node-1, 2"
+    panel.link.value = "node-1 – node-3"
+    for command in lab.hold:
+        command()
+    assert held.calls == [
+        ("kill", ("node-1",), {}),
+        ("skew", ("node-1", 500), {}),
+        ("partition", ([["node-1"], ["node-2", "node-3"]],), {}),
+        ("delay", (50.0,), {"distribution": "fixed", "nodes": None}),
+        ("skew", ("node-2", 700), {}),
+    ]
+
+
+def test_a_command_that_failed_says_so_in_the_panel_and_names_the_node(
+    lab: Any, panel: Faults, held: Held
+) -> None:
+    lab.problem = "node-2 is not paused"
+    panel.node.value = "node-2"
+    panel.verbs["Resume"].click()
+    for refresh in lab.refreshers:
+        refresh()
+    assert "✗ failed: resuming node-2: node-2 is not paused" in panel.said.value
+
+
+def test_where_the_cluster_does_not_answer_nothing_is_said_to_be_whole(
+    panel: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel.look()
+    assert "nothing is broken" in panel.broken.value
+
+    class Gone:
+        @property
+        def nodes(self) -> list[Any]:
+            raise NotRunning("the cluster lab does not run")
+
+    monkeypatch.setattr(panel, "_held", Gone())
+    panel.look()
+    assert "cannot be told: the cluster lab does not run" in panel.broken.value
 
 
 def test_sides_links_scatter_and_topology(panel: Faults, held: Held) -> None:

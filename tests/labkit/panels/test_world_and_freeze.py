@@ -75,6 +75,20 @@ def test_its_controls_set_the_world_and_nothing_else(world: World, service: Serv
     ]
 
 
+def test_a_situation_ends_by_the_menu_and_by_a_rate_and_the_menu_says_so(
+    world: World, service: Service
+) -> None:
+    """1. A situation is chosen. 2. "rate by hand" is chosen: nothing happened. 3. A rate was set: the menu still named
+    the situation."""
+    world.preset.value = "viral"
+    world.preset.value = "none"
+    assert service.calls[1:] == [("configure", {"world": "collab", "rate": 40})]
+    world.preset.value = "classroom"
+    world.rate.widget.value = 60
+    assert world.preset.value == "none"
+    assert service.calls[3:] == [("configure", {"world": "collab", "rate": 60})]
+
+
 def test_it_follows_what_somebody_else_sets_and_says_that_a_mistake_is_on(
     world: World, service: Service
 ) -> None:
