@@ -65,6 +65,7 @@ START_ASK_MS = 60.0
 START_TELL_PERIOD_MS = 1_000.0
 START_GENERATION_MS = 5_000.0  # of writing, after which a node begins another generation
 START_GENERATIONS_MAX = 256  # that a folder remembers of its own
+START_FOLDERS_MAX = 16  # that a node had before, and is known to have lost
 REFILL_PERIOD_MS = 200.0  # how often a store that lacks something looks for it
 REFILL_PARTITIONS = 16  # refilled at a time: they count again together
 RING_ASK_PERIOD_MS = 100.0  # who is behind asks for the ring no more often

@@ -189,7 +189,7 @@ class Began(msgspec.Struct, frozen=True, array_like=True, tag="began"):
     """I have begun a generation: the last of these; my folder has seen the others. Answered by BeganAnswer.
 
     count: of all generations of this folder. is_first: you have never confirmed one of this folder: if you remember
-    another folder, I replace that.
+    another folder, I replace that. replaced: folders of mine of before this one.
     """
 
     id: Id
@@ -197,16 +197,19 @@ class Began(msgspec.Struct, frozen=True, array_like=True, tag="began"):
     count: Count
     generations: tuple[Id, ...]
     is_first: bool
+    replaced: tuple[Id, ...] = ()
 
 
 class BeganAnswer(msgspec.Struct, frozen=True, array_like=True, tag="began-answer"):
     """I remember it, durably; but for these: knows_later_life: I remember a generation of your folder that you do not
     know of. knows_other_folder: I remembered another folder (and still do, unless this is the first time).
+    replaced: folders of yours of before this one, as far as I know them.
     """
 
     id: Id
     knows_later_life: bool
     knows_other_folder: bool
+    replaced: tuple[Id, ...] = ()
 
 
 # --- membership ----------------------------------------------------------------------------------------------

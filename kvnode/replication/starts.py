@@ -8,7 +8,11 @@ used: it would issue dots again, answer for writes that it lacks, and bring back
 is set aside, and the node goes on as the replacement of a lost store (replication/incomplete.py).
 
 Generations are random, so that two lives that began from copies of one folder differ; and a folder has a number too.
-Who remembers another folder of this node, and has never been told of this one, remembers what this one replaces.
+Who remembers another folder of this node, and has never been told of this one, remembers what this one replaces. Who was
+told of this one, and remembers another one all the same, remembers a later one; or has gone back in time itself, and
+remembers one that this one is known to have replaced.
+
+Who has lost its folder remembers nobody: so it is told again.
 
 Invariant: a generation is durable before anybody hears of it; a member has it on its disk before it says so.
 Must not live here: what becomes of the folder (Runtime.begin_anew).
@@ -25,6 +29,7 @@ from kvnode.bounds import Count, Id
 from kvnode.calls import Calls
 from kvnode.config import (
     START_ASK_MS,
+    START_FOLDERS_MAX,
     START_GENERATION_MS,
     START_GENERATIONS_MAX,
     START_TELL_PERIOD_MS,
@@ -39,25 +44,26 @@ _META, _KEY, _PEER = "meta", "starts", "start-of/"
 
 class _Starts(msgspec.Struct, frozen=True, array_like=True):
     """What a folder remembers. folder: its number; count: of all its generations; generations: the last ones, oldest
-    first; told: the members that have remembered one of them.
+    first; told: the members that have remembered one of them. replaced: earlier folders of this node, as members said.
     """
 
     folder: Id
     count: Count
     generations: tuple[Id, ...]
     told: tuple[str, ...]
+    replaced: tuple[Id, ...] = ()
 
 
 class _Remembered(msgspec.Struct, frozen=True, array_like=True):
-    """What a member remembers of another. replaces: before this folder it remembered another one of that node.
+    """What a member remembers of another. replaced: the folders of that node of before this one, the last ones.
 
-    (That is kept, as the first answer that said so may have been lost.)
+    (They are kept, as the first answer that told them may have been lost.)
     """
 
     folder: Id
     count: Count
     generation: Id
-    replaces: bool
+    replaced: tuple[Id, ...]
 
     def is_among(self, told: Began) -> bool:
         """Whether this is a generation that the folder has seen; one beyond what it remembers is taken to be."""
@@ -74,7 +80,16 @@ _decode_peer = msgspec.msgpack.Decoder(_Remembered).decode
 
 def _is_whole(question: Began) -> bool:
     """Bytes from a peer may say anything."""
-    return 0 < len(question.generations) <= min(question.count, START_GENERATIONS_MAX)
+    told = question.generations
+    return (
+        0 < len(told) <= min(question.count, START_GENERATIONS_MAX)
+        and len(question.replaced) <= START_FOLDERS_MAX
+    )
+
+
+def _together(*folders: int, but: int) -> tuple[int, ...]:
+    """Each of these once, the last ones; without that one."""
+    return tuple(folder for folder in dict.fromkeys(folders) if folder != but)[-START_FOLDERS_MAX:]
 
 
 def _read(row: bytes) -> _Starts | None:
@@ -186,7 +201,9 @@ class Starts:
         try:
             answer = await self._calls.ask(
                 member,
-                lambda id_: Began(id_, starts.folder, starts.count, starts.generations, is_first),
+                lambda id_: Began(
+                    id_, starts.folder, starts.count, starts.generations, is_first, starts.replaced
+                ),
                 timeout_ms,
             )
         except TimeoutError:
@@ -200,10 +217,13 @@ class Starts:
             await asyncio.get_running_loop().create_future()  # this life is over
         if starts.count == self._starts.count:
             self._confirmed_by.add(member)
-        if is_first:
-            if answer.knows_other_folder and self._is_new:
-                self._on_replaces()
-            self._starts = msgspec.structs.replace(self._starts, told=(*self._starts.told, member))
+        if is_first and answer.knows_other_folder and self._is_new:
+            self._on_replaces()
+        starts = self._starts
+        told = (*starts.told, member) if is_first else starts.told
+        replaced = _together(*starts.replaced, *answer.replaced, but=starts.folder)
+        if (told, replaced) != (starts.told, starts.replaced):
+            self._starts = msgspec.structs.replace(starts, told=told, replaced=replaced)
             await self._store()
 
     async def _store(self) -> None:
@@ -221,13 +241,19 @@ class Starts:
             question
         ):
             return
+        if question.is_first:
+            self._confirmed_by.discard(peer)  # a new folder remembers nobody
         disk, key = self._runtime.disk, _PEER + peer
         known = disk.get(_META, 0, key)
         remembered = None if known is None else _read_peer(known[0])
-        is_other = remembered is not None and remembered.folder != question.folder
-        replaces = (is_other or (remembered is not None and remembered.replaces)) and question.is_first
-        is_later = remembered is not None and not is_other and not remembered.is_among(question)
-        answer = BeganAnswer(question.id, is_later, is_other or replaces)
+        before = () if remembered is None else (*remembered.replaced, remembered.folder)
+        replaced = _together(*question.replaced, *before, but=question.folder)
+        is_other = remembered is not None and remembered.folder not in (question.folder, *question.replaced)
+        is_same = remembered is not None and remembered.folder == question.folder
+        is_later = is_same and remembered is not None and not remembered.is_among(question)
+        answer = BeganAnswer(
+            question.id, is_later, is_other or (question.is_first and bool(replaced)), replaced
+        )
         if is_later or (is_other and not question.is_first):
             self._runtime.network.send(peer, answer)
             return
@@ -236,6 +262,6 @@ class Starts:
             if not future.cancelled() and future.exception() is None:
                 self._runtime.network.send(peer, answer)
 
-        now = _Remembered(question.folder, question.count, question.generations[-1], replaces)
+        now = _Remembered(question.folder, question.count, question.generations[-1], replaced)
         rows = [] if remembered == now else [Row(_META, 0, key, _encode(now))]
         disk.commit(rows).add_done_callback(durable)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kvnode.faults import LinkRule
+from kvnode.messages import Began
 from kvnode.requests import Add, Count, Get, Put
 from kvnode.sim.loop import run
 from kvnode.sim.world import World
@@ -255,3 +256,64 @@ def test_a_member_that_was_away_for_very_many_generations_confirms_all_the_same(
         assert not world.counts["older folder noticed"]
 
     play(story)
+
+
+def test_a_member_that_went_back_itself_makes_no_other_set_its_store_aside() -> None:
+    """1. node-2's folder is copied. 2. node-1 loses its disk and is refilled; it is known to all. 3. The copy is put back
+    where nobody can notice it yet: it remembers a folder of node-1 that was lost long ago.
+    """
+
+    async def story(world: World) -> None:
+        await put(world, "node-1", "k", "1", w=3)
+        await seconds(world, 3.0)
+        world.crash("node-2")
+        older = world.platters["node-2"].tables.copy()
+        await world.start("node-2")
+        await lose_and_refill(world, "node-1")
+        world.crash("node-2")
+        put_back(world, "node-2", older)
+        await world.command("node-1", lambda node: node.starts._begin())  # it has written for five seconds
+        world.set_rule(["node-2"], ["node-3"], CUT, "cut")
+        rooms = world.node("node-1")._rooms
+        hears, rooms[Began] = rooms[Began], lambda peer, question: None  # it is too slow to say what it remembers
+        await world.start("node-2")
+        await until(world, lambda: not world.node("node-1").starts.untold)
+        assert not world.counts["older folder noticed"]
+        rooms[Began] = hears
+        world.heal()
+        await until(world, lambda: world.counts["older folder noticed"] > 0 and is_whole(world, "node-2"))
+        assert not [line for line in world.trace.story if "node-1 begins anew" in line]
+
+    play(story)
+
+
+@pytest.mark.parametrize("node_count", [2, 3])
+def test_a_folder_is_noticed_though_all_others_were_replaced_since_it_was_copied(node_count: int) -> None:
+    """Who has lost its disk remembers nobody's generations: it is told them again."""
+
+    async def story(world: World) -> None:
+        first = await put(world, "node-1", "k", "1")
+        await stop_in_order(world, "node-1")
+        older = world.platters["node-1"].tables.copy()
+        await world.start("node-1")
+        dots = [(await put(world, "node-1", "k", f"{n}"))["dot"] for n in range(20)]
+        assert dots[0].partition(":")[0] == first["dot"].partition(":")[0]
+        for name in world.names[1:]:
+            await lose_and_refill(world, name)
+        await seconds(world, 2.0)
+        world.crash("node-1")
+        put_back(world, "node-1", older)
+        await world.start("node-1")
+        again = [(await put(world, "node-1", "k", f"again {n}", w=1))["dot"] for n in range(20)]
+        assert not set(dots) & set(again)
+        await until(world, lambda: world.counts["older folder noticed"] == 1 and is_whole(world, "node-1"))
+
+    play(story, node_count=node_count)
+
+
+async def lose_and_refill(world: World, name: str) -> None:
+    """A disk is lost, and all is as before."""
+    world.crash(name)
+    world.wipe(name)
+    await world.start(name)
+    await until(world, lambda: all(is_whole(world, each) for each in world.names))
