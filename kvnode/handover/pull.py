@@ -62,7 +62,7 @@ class Pull:
     async def _fetch_all(self, epoch: int) -> bool:
         """One attempt at all partitions; True if all are complete and durable."""
         ring, exchange = self._ring, self._exchange
-        failed_count = exchange.failed_count
+        failed_count, lost_count = exchange.failed_count, self._incomplete.lost_count
         partitions = ring.pending_partitions(self._node)
         fetched_from: dict[int, set[str]] = {partition: set() for partition in partitions}
         incomplete_counts = dict.fromkeys(partitions, 0)
@@ -89,6 +89,8 @@ class Pull:
                 return False
             if ring.epoch != epoch or exchange.failed_count != failed_count:
                 return False
+            if self._incomplete.lost_count != lost_count:
+                return False  # a row was damaged: it may be one of those
             self._incomplete.completed(complete)
             self.progress = Progress(epoch, len(complete), len(partitions))
         return self.progress.done == self.progress.total

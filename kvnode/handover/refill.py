@@ -4,7 +4,7 @@ A partition is complete again when all that enough of its other owners hold was 
 owner that cannot be reached is waited for, since it may have what nobody else has; removing it by force says that it is
 lost.
 The set of what is incomplete is durable (replication/incomplete.py), so a crash in the middle begins again with the
-rest; whom this store has heard is remembered for one epoch.
+rest; whom this store has heard is remembered for one epoch, and until a row of the partition turns out to be damaged.
 
 Must not live here: who counts towards a quorum meanwhile (replication/coordinator.py).
 """
@@ -43,9 +43,7 @@ class Refill:
         self._incomplete = incomplete
         self._is_alive = is_alive
         self._epoch = 0
-        self._given: dict[
-            int, set[str]
-        ] = {}  # partition: the complete owners that gave all of it in this epoch
+        self._given: dict[tuple[int, int], set[str]] = {}  # see _givers_of
         self._incomplete_at: dict[
             int, set[str]
         ] = {}  # partition: the owners that are being refilled themselves
@@ -88,7 +86,8 @@ class Refill:
             self._epoch = epoch
             self._given.clear()
             self._incomplete_at.clear()
-        gave: list[tuple[str, int]] = []
+        gave: list[tuple[str, set[str]]] = []
+        givers_of = {partition: self._givers_of(partition) for partition in partitions}
         for owner in self._ring.nodes:
             wanted = [partition for partition in partitions if self._wants(partition, owner)]
             if not wanted or not self._is_alive(owner):
@@ -100,22 +99,26 @@ class Refill:
                 self._incomplete_at.setdefault(partition, set()).add(owner)
             for partition in taken.complete.difference(taken.incomplete):
                 self._incomplete_at.get(partition, set()).discard(owner)
-                gave.append((owner, partition))
+                gave.append((owner, givers_of[partition]))
         try:
             await self._runtime.disk.commit([])
         except OSError:
             return False
         if self._ring.epoch != epoch or self._exchange.failed_count != failed_count:
             return False
-        for owner, partition in gave:
-            self._given.setdefault(partition, set()).add(owner)
+        for owner, givers in gave:
+            givers.add(owner)
         return True
+
+    def _givers_of(self, partition: int) -> set[str]:
+        """The complete owners that gave all of a partition, in this epoch, since a record of it was lost here."""
+        return self._given.setdefault((partition, self._incomplete.lost_count_in(partition)), set())
 
     def _wants(self, partition: int, owner: str) -> bool:
         return (
             owner != self._node
             and owner in self._ring.preference_lists[partition]
-            and owner not in self._given.get(partition, ())
+            and owner not in self._givers_of(partition)
         )
 
     def _missing(self, partition: int) -> int:
@@ -127,7 +130,7 @@ class Refill:
             incomplete_count=len(self._incomplete_at.get(partition, ())),
             lost_count=state.forced and state.leaving in owners,
         )
-        return needed - len(self._given.get(partition, ()))
+        return needed - len(self._givers_of(partition))
 
     def _silent_owners(self, partition: int) -> list[str]:
         return [

@@ -26,6 +26,9 @@ _META, _KEY = "meta", "incomplete"
 class Incomplete:
     """The incomplete partitions of one store. refilled_count: how many became complete since the start.
 
+    lost_count: how often something was lost since the start, also where this store was incomplete already: what was
+    fetched before may be what is gone.
+
     Invariant: a partition that is incomplete on disk is so in memory; it becomes complete on disk no earlier than what
     was fetched for it.
     """
@@ -35,6 +38,8 @@ class Incomplete:
         self._node = node
         self._ring = ring
         self._partitions: set[int] = set()
+        self._lost_counts: dict[int, int] = {}
+        self.lost_count = 0
         self.refilled_count = 0
 
     def __contains__(self, partition: int) -> bool:
@@ -68,14 +73,21 @@ class Incomplete:
     def lose_all(self) -> None:
         """This store replaces one that is lost."""
         self._partitions = set(range(self._ring.partitions))
+        self.lost_count += 1
         self._store()
 
     def lose(self, partition: int) -> None:
         """A record of this partition was lost here."""
+        self.lost_count += 1
+        self._lost_counts[partition] = self.lost_count_in(partition) + 1
         if partition not in self._partitions:
             self._runtime.log("incomplete", level="error", partition=partition)
             self._partitions.add(partition)
             self._store()
+
+    def lost_count_in(self, partition: int) -> int:
+        """How often a record of this partition was lost here since the start."""
+        return self._lost_counts.get(partition, 0)
 
     def completed(self, partitions: Iterable[int]) -> None:
         """All that was acknowledged is held here again, durably."""

@@ -8,9 +8,9 @@ used: it would issue dots again, answer for writes that it lacks, and bring back
 is set aside, and the node goes on as the replacement of a lost store (replication/incomplete.py).
 
 Generations are random, so that two lives that began from copies of one folder differ; and a folder has a number too.
-Who remembers another folder of this node, and has never been told of this one, remembers what this one replaces. Who was
-told of this one, and remembers another one all the same, remembers a later one; or has gone back in time itself, and
-remembers one that this one is known to have replaced.
+Who remembers another folder of this node, and has never been told of this one, remembers what this one replaces. Who
+was told of this one, and remembers another one all the same, remembers a later one; or has gone back in time itself,
+and remembers one that this one is known to have replaced.
 
 Who has lost its folder remembers nobody: so it is told again.
 

@@ -12,6 +12,7 @@ import pytest
 
 from kvnode.faults import LinkRule
 from kvnode.requests import Add, Count, Get, Put
+from kvnode.runtime import Row
 from kvnode.sim.loop import run
 from kvnode.sim.world import World
 
@@ -333,3 +334,55 @@ def test_removing_a_dead_member_calls_off_the_change_that_waits_for_it() -> None
             assert (await ask(world, "node-1", Get(key)))[1]["value"] == key
 
     play(story, node_count=5)
+
+
+@pytest.mark.parametrize("is_while_it_asks", [True, False])
+def test_a_row_that_is_damaged_while_its_partition_is_refilled_is_fetched_again(
+    is_while_it_asks: bool,
+) -> None:
+    """1. node-3 misses a write, which 1 and 2 acknowledge. 2. node-1 loses its disk, and has the write from node-2.
+    3. That row is damaged; what node-2 gave is not all there any more. 4. node-3 is back, and node-1 goes on.
+    """
+
+    async def story(world: World) -> None:
+        cut(world, "node-3", "node-1", "node-2")
+        await seconds(world, 3.0)
+        await put(world, "node-1", "k", "v")
+        world.crash("node-3")
+        world.crash("node-1")
+        world.wipe("node-1")
+        await world.start("node-1")
+        node = world.node("node-1")
+        await until(world, lambda: node.refill.waits_for == ("node-3",))
+        world.heal()
+        partition = node.ring.partition_of("k")
+
+        async def damage(node: Any) -> None:
+            record, known = node.runtime.disk.get("records", partition, "kv/k")
+            node.runtime.disk.apply([Row("records", partition, "kv/k", record[:-1] + b"?", known)])
+            node.records._recent.discard("kv/k")
+            assert node.records.latest("kv", "k") is None
+
+        async def damage_meanwhile(owner: str, partitions: list[int]) -> Any:
+            taken = await take_from(owner, partitions)
+            if owner == "node-3" and partition in partitions and not damaged:
+                damaged.append(owner)
+                await damage(node)
+            return taken
+
+        take_from, damaged = node.exchange.take_from, list[str]()
+        if is_while_it_asks:
+            node.exchange.take_from = damage_meanwhile
+        else:
+            await world.command("node-1", damage)
+        cut(world, "node-2", "node-1", "node-3")
+        await world.start("node-3")
+        await seconds(world, 5.0)
+        assert partition in node.incomplete
+        status, body = await ask(world, "node-3", Get("k"))
+        assert status == 503, body
+        world.heal()
+        await until(world, lambda: not node.incomplete)
+        assert (await ask(world, "node-1", Get("k", r=1)))[1]["value"] == "v"
+
+    play(story, node_count=3)

@@ -259,8 +259,8 @@ def test_a_member_that_was_away_for_very_many_generations_confirms_all_the_same(
 
 
 def test_a_member_that_went_back_itself_makes_no_other_set_its_store_aside() -> None:
-    """1. node-2's folder is copied. 2. node-1 loses its disk and is refilled; it is known to all. 3. The copy is put back
-    where nobody can notice it yet: it remembers a folder of node-1 that was lost long ago.
+    """1. node-2's folder is copied. 2. node-1 loses its disk and is refilled; it is known to all. 3. The copy is put
+    back where nobody can notice it yet: it remembers a folder of node-1 that was lost long ago.
     """
 
     async def story(world: World) -> None:
@@ -275,7 +275,10 @@ def test_a_member_that_went_back_itself_makes_no_other_set_its_store_aside() -> 
         await world.command("node-1", lambda node: node.starts._begin())  # it has written for five seconds
         world.set_rule(["node-2"], ["node-3"], CUT, "cut")
         rooms = world.node("node-1")._rooms
-        hears, rooms[Began] = rooms[Began], lambda peer, question: None  # it is too slow to say what it remembers
+        hears, rooms[Began] = (
+            rooms[Began],
+            lambda peer, question: None,
+        )  # it is too slow to say what it remembers
         await world.start("node-2")
         await until(world, lambda: not world.node("node-1").starts.untold)
         assert not world.counts["older folder noticed"]
