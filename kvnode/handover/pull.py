@@ -1,10 +1,10 @@
 """A pending owner fetches the partitions that it takes over, by the same Merkle exchange that keeps replicas alike.
 
 A partition is complete when it was exchanged with a majority of its old owners, each of which knew the present epoch
-durably, and so has not acknowledged a write of an earlier one since. Any earlier write that was acknowledged with
-r + w > N is on one of that majority; later ones reach the pending owner directly, as they need its acknowledgement.
-An owner that is being refilled after losing its disk is no source: it counts in the majority, and has nothing to give
-that counts (sources.py).
+durably, and so has not acknowledged a write of an earlier one since. Any earlier write that was acknowledged by at
+least half of the owners is on one of that majority; later ones reach the pending owner directly, as they need its
+acknowledgement. An owner that is being refilled after losing its disk is no source: it counts in the majority, and has
+nothing to give that counts (sources.py).
 
 The rest of the promise is the disk's: complete is told only after a commit that stands behind all that was fetched.
 """

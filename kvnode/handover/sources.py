@@ -1,9 +1,10 @@
 """From how many owners a store must have all of a partition before it may count as complete there. Pure.
 
-With r + w > N an acknowledged write is on w of the N owners. One that has lost its disk holds it no more, and is still
-counted among the N: nothing that it lacks may be taken for not written. So it counts as no source, and a majority of
-*all* owners must be heard, or else each of those that are left: those that are neither being refilled themselves nor
-lost for good (removed by force). With fewer than w stores lost, one of them has the write.
+With r + w > N an acknowledged write is on w of the N owners, and w is taken to be at least half of them. One that has
+lost its disk holds it no more, and is still counted among the N: nothing that it lacks may be taken for not written. So
+it counts as no source, and a majority of *all* owners must be heard, or else each of those that are left: those that
+are neither being refilled themselves nor lost for good (removed by force). With fewer than w stores lost, one of them
+has the write.
 
 If all others are being refilled too, no source is left, and each is complete once it has heard that from all: so a
 cluster that has lost everything comes back to service by itself, and nobody waits for each other for ever.
