@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from math import sqrt
 from random import Random
 from statistics import median
@@ -20,6 +19,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from traffic.clock import monotonic
 from traffic.pbs import TRIALS
 from traffic.pbs_run import PbsRun, Point
 from traffic.stores.base import TrafficStore
@@ -81,6 +81,7 @@ class LiveMeasurement:
         self._wish = Wish()
         self._began_s = 0.0
         self._problem: str | None = None
+        self._changing = asyncio.Lock()  # of two who begin at the same moment, one takes the other's place
 
     @property
     def running(self) -> bool:
@@ -90,18 +91,22 @@ class LiveMeasurement:
     async def begin(self, wish: Wish) -> None:
         """Measure this, instead of what is being measured. Raises ValueError."""
         wish.check(self._store.replicas, len(self._store.nodes))
-        await self.end()
-        self._wish, self._began_s, self._problem = wish, time.time(), None
-        store = self._store.apart(CONNECTIONS_MAX)
-        random = Random()
-        self._run = PbsRun(
-            store, writes=wish.writes, writes_per_s=wish.writes_per_s, r=wish.r, w=wish.w,
-            t_ms=sorted(wish.t_ms), random=random, prepares=True, repair=wish.repair,
-        )  # fmt: skip
-        self._task = asyncio.create_task(self._measure(self._run, store))
+        async with self._changing:
+            await self._end()
+            self._wish, self._began_s, self._problem = wish, monotonic(), None
+            store = self._store.apart(CONNECTIONS_MAX)
+            self._run = PbsRun(
+                store, writes=wish.writes, writes_per_s=wish.writes_per_s, r=wish.r, w=wish.w,
+                t_ms=sorted(wish.t_ms), random=Random(), prepares=True, repair=wish.repair,
+            )  # fmt: skip
+            self._task = asyncio.create_task(self._measure(self._run, store))
 
     async def end(self) -> None:
         """Stop measuring; what was measured stays until the next begin."""
+        async with self._changing:
+            await self._end()
+
+    async def _end(self) -> None:
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -118,7 +123,7 @@ class LiveMeasurement:
             "writes": self._wish.writes,
             "writes_per_s": self._wish.writes_per_s,
             "repair": self._wish.repair,
-            "elapsed_s": round(time.time() - self._began_s, 3) if self.running else None,
+            "elapsed_s": round(monotonic() - self._began_s, 3) if self.running else None,
             "points": [_point(point) for point in known.points] if known else [],
             "writes_traced": len(known.writes) if known else 0,
             "failed": known.failed if known else 0,
