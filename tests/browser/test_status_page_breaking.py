@@ -138,6 +138,19 @@ def test_markup_in_a_tweet_stays_text(open_page: Callable[..., Page]) -> None:
     assert page.locator("#list-newest script, #list-newest img, #list-newest b, #post-status b").count() == 0
 
 
+def test_a_reset_takes_the_verdict_of_the_class_before_off_the_page(
+    open_page: Callable[..., Page], lab: Lab
+) -> None:
+    page = open_page(viewport=WIDE)
+    page.click("#check")
+    expect(page.locator("#verdict")).to_contain_text("acknowledged", timeout=30_000)
+    assert requests.post(f"{lab.url}/api/real/traffic/reset", timeout=5).ok
+    expect(page.locator("#verdict")).to_have_text("")
+    expect(page.locator("#verdicts li")).to_have_count(0)
+    page.click("#check")
+    expect(page.locator("#verdict")).to_contain_text("0 lost", timeout=30_000)
+
+
 # --- for everybody ------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import { buildTweets } from "./tweets.js";
 import { buildWorlds, showWorlds, WORLDS } from "./worlds.js";
 
 const SILENCE_MS = 2500;
-let last = null, stream = null, heard = 0;
+let last = null, stream = null, heard = 0, classes = 0;
 
 function showState(text, explain, on) {
   setText("state", text); setText("explain", explain);
@@ -63,12 +63,17 @@ function inherited(stats) {
 /* A service that was started anew counts from 0: what this page remembers of the old one would be a lie. */
 function noticeRestart(stats) {
   if (!last) return;
-  if (last.counting_since !== stats.counting_since) forgetCharts();  // a reset: a class sees figures of its own
+  if (last.counting_since !== stats.counting_since) { forgetCharts(); forgetVerdict(); }  // a reset: a class sees figures of its own
   if (last.service.instance === stats.service.instance) return;
   $("notice").textContent = `The traffic service was started anew at ${clock(stats.service.started_at)}: all counts begin again.`;
   $("notice").hidden = false;
+  forgetCharts(); forgetVerdict(); showPresets(); learnControl();
+}
+
+/* A verdict is about the writes of one class; one that is asked for meanwhile belongs to the class before. */
+function forgetVerdict() {
+  classes += 1;
   $("verdict").textContent = ""; $("verdict").className = ""; $("verdicts").replaceChildren();
-  forgetCharts(); showPresets(); learnControl();
 }
 
 async function showPresets() {
@@ -99,10 +104,11 @@ function control(id, work) {
 
 const KIND = { ok: "good", violated: "bad" }, SYMBOL = { ok: "✓", violated: "✕" };
 async function check() {
-  const verdict = $("verdict");
+  const verdict = $("verdict"), asked = classes;
   verdict.className = ""; verdict.textContent = "reading every acknowledged write back …";
   try {
     const answer = await ask("POST", "/api/real/traffic/check");
+    if (asked !== classes) return;
     verdict.className = KIND[answer.status] ?? "warn";
     $("verdicts").replaceChildren(...answer.verdicts.slice(1).map((one) => element("li", { kind: KIND[one.status] ?? "warn",
       text: `${SYMBOL[one.status] ?? "▲"} ${one.claim}: ${one.status}${one.evidence.length ? ` (${one.evidence[0]})` : ""}` })));
