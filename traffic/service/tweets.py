@@ -4,13 +4,15 @@ Here: one real quorum write, and what every replica says it holds of it. Must no
 
 Arrival times are the database's own: each replica remembers when it had made a record durable, and the coordinator when
 it took the write. On one machine all nodes share one clock, so that the difference is a time that has passed. A replica
-that was down tells how much later it got the tweet, by a hint or a repair.
+that was down tells how much later it got the tweet, by a hint or a repair. Where somebody has set the clock of one of
+the two wrong, no time is told: the difference would be that of the clocks.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,7 +81,7 @@ async def follow(generator: Generator, tweet_id: str) -> dict[str, Any]:
     """What each replica holds of it now. NotFound: those that answer have no such tweet. StoreError: nobody answers."""
     key = f"tweet/{tweet_id}"
     replicas = await through_any(generator.nodes, lambda node: generator.store.seen_by_replicas(node, key))
-    seen = [_seen(replica) for replica in replicas]
+    seen = [_seen(replica, _wrong_clocks(generator)) for replica in replicas]
     if not any(one["has_it"] for one in seen) and all(one["reachable"] for one in seen):
         raise NotFound("every node", f"there is no tweet {tweet_id!r}")
     return {
@@ -92,11 +94,18 @@ async def follow(generator: Generator, tweet_id: str) -> dict[str, Any]:
     }
 
 
-def _seen(replica: ReplicaSeen) -> dict[str, Any]:
+def _wrong_clocks(generator: Generator) -> set[str]:
+    """The nodes whose clocks are set wrong on purpose, as far as a supervisor tells."""
+    state = generator.supervisor.state()
+    return {node.name for node in state.nodes if node.clock_skew_ms} if state else set()
+
+
+def _seen(replica: ReplicaSeen, wrong_clocks: Collection[str]) -> dict[str, Any]:
     version: Sibling | None = next((one for one in replica.siblings if not one.deleted), None)
     arrived_ms = None
     if version is not None and replica.stored_at is not None:
-        arrived_ms = round(replica.stored_at - version.timestamp, 3)
+        is_told = not {replica.node, version.node} & set(wrong_clocks)
+        arrived_ms = round(replica.stored_at - version.timestamp, 3) if is_told else None
     return {
         "node": replica.node,
         "reachable": replica.reachable,

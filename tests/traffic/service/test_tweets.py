@@ -39,6 +39,17 @@ def test_every_replica_says_when_it_had_it(client: TestClient, store: MemoryStor
     assert (by_node["node-3"]["reachable"], by_node["node-3"]["has_it"]) == (False, False)
 
 
+def test_where_a_clock_is_wrong_no_time_is_told(guarded: TestClient, supervisor: Any) -> None:
+    """1. The clock of node-3 is set 5 s ahead. 2. The page said that the tweet came there after 5002 ms."""
+    supervisor.writes(node_3={"clock_skew_ms": 5000.0})
+    answer = posted(guarded)
+    seen = {one["node"]: one for one in guarded.get(f"{TWEETS}/{answer['tweet_id']}").json()["replicas"]}
+    assert all(one["has_it"] for one in seen.values())
+    for node, one in seen.items():
+        assert (one["arrived_ms"] is None) == ("node-3" in (node, one["coordinator"])), one
+    assert seen["node-3"]["arrived_ms"] is None
+
+
 def test_it_counts_among_the_acknowledged_writes(client: TestClient, store: MemoryStore) -> None:
     store.forgetful = True
     posted(client)
