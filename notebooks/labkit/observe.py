@@ -64,6 +64,7 @@ def joining_node(move: Mapping[str, Any] | None) -> str:
 def node_facts(infos: Sequence[NodeLike], sample: Sample | None, *, joining: str = "") -> list[NodeFacts]:
     """One fact sheet a node; `joining`: the one that is no member yet."""
     facts = []
+    silent = {info.name for info in infos if info.state != "running"}  # what they said last they say no more
     for info in infos:
         seen = sample.nodes.get(info.name) if sample else None
         facts.append(
@@ -73,7 +74,9 @@ def node_facts(infos: Sequence[NodeLike], sample: Sample | None, *, joining: str
                 http_port=info.http_port,
                 pid=info.pid,
                 peers_say=seen.state if seen else "unknown",
-                said_by=seen.said_by if seen else {},
+                said_by={
+                    who: says for who, says in (seen.said_by if seen else {}).items() if who not in silent
+                },
                 rate=seen.rate if seen and seen.rate == seen.rate else 0.0,
                 cut_off=is_cut_off(info.name, infos),
                 joining=info.name == joining,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.observe import is_cut_off, joining_node, link_delay_ms, moments, node_facts
+from labkit.panels.nodes import opinions
 from labkit.samples import sample_from_stats
 
 
@@ -82,3 +83,20 @@ def test_who_says_what_of_a_node_is_told_by_name(stats_at) -> None:
     stats["nodes"]["node-2"]["said_by"] = {"node-1": "dead", "node-3": "alive"}
     facts = node_facts([Info("node-2")], sample_from_stats(stats, 1.0))[0]
     assert facts.said_by == {"node-1": "dead", "node-3": "alive"}
+
+
+def test_who_has_died_says_nothing_any_more(stats_at) -> None:
+    """1. All nodes are killed. 2. For a second the service still has their last words. 3. The lights said "dead", and
+    beside it "peers say alive"."""
+    stats = stats_at(1.0)
+    for name in ("node-1", "node-2", "node-3"):
+        stats["nodes"][name]["said_by"] = dict.fromkeys({"node-1", "node-2", "node-3"} - {name}, "alive")
+    sample = sample_from_stats(stats, 1.0)
+    dead = [Info(name, state="dead") for name in ("node-1", "node-2", "node-3")]
+    assert [opinions(facts) for facts in node_facts(dead, sample)] == ["", "", ""]
+    one_dead = [Info("node-1"), Info("node-2", state="dead"), Info("node-3")]
+    assert [sorted(facts.said_by) for facts in node_facts(one_dead, sample)] == [
+        ["node-3"],
+        ["node-1", "node-3"],
+        ["node-1"],
+    ]

@@ -12,9 +12,10 @@ from labkit.panels.style import light, swatch
 
 
 def opinions(facts: NodeFacts) -> str:
-    """What its peers say of a node; where they doubt it, who says so. Each of them tells only what it believes."""
+    """What its peers say of a node; where they doubt it, who says so. Each of them tells only what it believes; nobody
+    who is there to tell, nothing told."""
     if not facts.said_by:
-        return "" if facts.peers_say == "unknown" else f"peers say {facts.peers_say}"
+        return ""
     doubts: dict[str, list[str]] = {}
     for name, state in sorted(facts.said_by.items()):
         if state != "alive":
