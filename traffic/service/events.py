@@ -28,6 +28,7 @@ _WORDS = {
     "dead": "is dead to the others",
     "suspect": "is suspected by the others",
     "alive": "is alive again",
+    "cut off": "is cut off from the others",
     "unreachable": "does not answer",
     "joined": "joined",
     "left": "left",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from traffic.service.events import EVENTS_MAX, SHOWN, Events
 from traffic.supervisor import NodeState, State
 
@@ -20,6 +22,22 @@ def state_of(state: str = "running", *, restarts: int = 0, delay_ms: float = 0.0
 
 def says(events: Events) -> list[str]:
     return [one["says"] for one in events.shown()]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("suspect", "node-2 is suspected by the others"),
+        ("dead", "node-2 is dead to the others"),
+        ("unreachable", "node-2 does not answer"),
+        ("cut off", "node-2 is cut off from the others"),  # said "node-2: cut off 0 ms"
+    ],
+)
+def test_whatever_becomes_of_a_node_is_told_in_words(state: str, words: str) -> None:
+    events = Events()
+    events.look(None, WELL, at_ms=1, at_s=0.1)
+    events.look(None, {**WELL, "node-2": state}, at_ms=2, at_s=0.2)
+    assert says(events) == [words]
 
 
 def test_a_kill_and_what_became_of_it_are_told_newest_first() -> None:
