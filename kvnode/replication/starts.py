@@ -133,7 +133,6 @@ class Starts:
         self._written_count = written_count
         self._on_replaces = on_replaces
         self._starts = _Starts(0, 0, (), ())
-        self._is_new = False
         self._is_stored = False
         self._confirmed_by: set[str] = set()
 
@@ -154,7 +153,6 @@ class Starts:
 
         A new store has nothing to confirm, and waits for nobody.
         """
-        self._is_new = is_new
         known = self._runtime.disk.get(_META, 0, _KEY)
         before = None if known is None else _read(known[0])
         self._starts = before or _Starts(self._runtime.random.getrandbits(63), 0, (), ())
@@ -217,9 +215,9 @@ class Starts:
             await asyncio.get_running_loop().create_future()  # this life is over
         if starts.count == self._starts.count:
             self._confirmed_by.add(member)
-        if is_first and answer.knows_other_folder and self._is_new:
-            self._on_replaces()
         starts = self._starts
+        if is_first and answer.knows_other_folder and not starts.replaced:
+            self._on_replaces()
         told = (*starts.told, member) if is_first else starts.told
         replaced = _together(*starts.replaced, *answer.replaced, but=starts.folder)
         if (told, replaced) != (starts.told, starts.replaced):

@@ -13,6 +13,7 @@ import pytest
 from kvnode.faults import LinkRule
 from kvnode.requests import Add, Count, Get, Put
 from kvnode.runtime import Row
+from kvnode.sim.bugs import planted
 from kvnode.sim.loop import run
 from kvnode.sim.world import World
 
@@ -265,7 +266,8 @@ def test_an_owner_that_is_dead_for_good_is_waited_for_until_it_is_removed() -> N
     play(story, node_count=5)
 
 
-def test_what_a_leaver_kept_is_taken_by_owners_that_were_replaced_or_restarted_since() -> None:
+@pytest.mark.parametrize("bug", [None, "let-go-unoffered"])
+def test_what_a_leaver_kept_is_taken_by_owners_that_were_replaced_or_restarted_since(bug: str | None) -> None:
     """1. A tombstone is swept. 2. An owner loses its disk, another restarts. 3. node-4 leaves in order, right after a
     write at w=1 that nobody else got: its offer is older than no sweep.
     """
@@ -281,17 +283,18 @@ def test_what_a_leaver_kept_is_taken_by_owners_that_were_replaced_or_restarted_s
         await world.start("node-1")
         await until(world, lambda: not world.node("node-2").incomplete.owned)
         await seconds(world, 3.0)
-        keys = [key for key in keys_of(world, "node-1", "node-2", "node-4") if key != "gone"][:10]
-        answer = await world.command("node-3", lambda node: node.changes.leave("node-4"))
-        assert answer is not None
-        await until(world, lambda: is_stable_without(world, "node-4"))
-        for key in keys:  # a straggler: it arrives at the former owner after the flip
-            node = world.node("node-4")
-            node.records.merge_in("kv", key, _record(key), lambda ok: None)
-        await until(world, lambda: not world.node("node-4").drop.left_over)
-        assert not world.counts["former member came back too late"]
-        for key in keys:
-            assert (await ask(world, "node-3", Get(key)))[1].get("value") == key
+        with planted(bug, world):
+            keys = [key for key in keys_of(world, "node-1", "node-2", "node-4") if key != "gone"][:10]
+            answer = await world.command("node-3", lambda node: node.changes.leave("node-4"))
+            assert answer is not None
+            await until(world, lambda: is_stable_without(world, "node-4"))
+            for key in keys:  # a straggler: it arrives at the former owner after the flip
+                node = world.node("node-4")
+                node.records.merge_in("kv", key, _record(key), lambda ok: None)
+            await until(world, lambda: not world.node("node-4").drop.left_over)
+            assert not world.counts["former member came back too late"]
+        found = [(await ask(world, "node-3", Get(key)))[1].get("value") for key in keys]
+        assert found == (keys if bug is None else [None] * len(keys)), "a bug that is planted shows"
 
     play(story, node_count=5)
 

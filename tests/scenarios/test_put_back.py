@@ -202,8 +202,13 @@ def test_crashes_and_lost_disks_of_others_are_not_taken_for_a_folder_that_went_b
     play(story)
 
 
-def test_an_empty_folder_of_a_cluster_that_does_not_say_it_has_run_is_found_out_by_its_members() -> None:
-    """`founded` in the cluster file says that a cluster has run; one that is written by hand may not."""
+@pytest.mark.parametrize("crashes", [False, True])
+def test_an_empty_folder_of_a_cluster_that_does_not_say_it_has_run_is_found_out_by_its_members(
+    crashes: bool,
+) -> None:
+    """`founded` in the cluster file says that a cluster has run; one that is written by hand may not. crashes: once
+    more, before any member has answered.
+    """
 
     async def story(world: World) -> None:
         import msgspec
@@ -216,6 +221,10 @@ def test_an_empty_folder_of_a_cluster_that_does_not_say_it_has_run_is_found_out_
         world.set_rule(["node-2", "node-3"], ["node-1"], CUT, "cut")  # nothing reaches it: it asks for ever
         await world.start("node-1")
         await seconds(world, 2.0)
+        if crashes:
+            world.crash("node-1")
+            world.config = msgspec.structs.replace(world.config, founded=False)
+            await world.start("node-1")
         world.heal()
         await until(world, lambda: any("replaces_a_lost_store" in line for line in world.trace.story))
         await until(world, lambda: is_whole(world, "node-1"))

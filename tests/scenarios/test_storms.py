@@ -9,7 +9,7 @@ from kvnode.sim.__main__ import main
 from kvnode.sim.bugs import BUGS
 from kvnode.sim.scenarios import Report, replay
 
-SEEDS_TO_CATCH = 40
+SEEDS_TO_CATCH = 100  # the rarest shows in one seed of twelve
 
 
 def _told(report: Report, scenario: str = "storm") -> str:
@@ -106,7 +106,7 @@ def test_digests_that_depend_on_hash_randomisation_are_told(
     assert "digests differ for 5" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("bug", sorted(BUGS))
+@pytest.mark.parametrize("bug", sorted(BUGS.keys() - {"let-go-unoffered"}))  # that one: test_lost_disks.py
 def test_planted_bug_is_caught(bug: str) -> None:
     caught = next((seed for seed in range(1, SEEDS_TO_CATCH + 1) if replay(seed, bug=bug).violations), None)
     assert caught is not None, f"{bug} went unnoticed in {SEEDS_TO_CATCH} seeds"
