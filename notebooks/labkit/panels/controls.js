@@ -1,6 +1,7 @@
 // Buttons, sliders, choices and menus made of the browser's own elements (see controls.py).
 // A control that makes no sense now is `aria-disabled`, not `disabled`: the focus stays where it was after a press.
-const freshId = () => `lab-${crypto.randomUUID()}`; // each widget has a copy of this module: a counter would begin anew
+// Each widget has a copy of this module: a counter would begin anew. (randomUUID is missing on plain HTTP from elsewhere.)
+const freshId = () => `lab-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
 
 function add(parent, tag, attributes = {}) {
   const element = parent.appendChild(document.createElement(tag));
