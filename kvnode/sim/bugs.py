@@ -42,10 +42,10 @@ BUGS = {
     "let-go-unoffered": "a former owner deletes what it kept without offering it",
     "forget-generations": "a member confirms every start, also that of a folder that has gone back in time",
 }
-OF_MOVES = frozenset({"move-nothing", "let-go-unoffered"})
+OF_MOVES = frozenset({"move-nothing"})
 """Bugs of the hand-over: they are looked for in runs where nodes come and go."""
-OF_LEAVES = frozenset({"fill-from-replaced"})
-"""Bugs that one story shows: the last holder of some writes leaves."""
+OF_LEAVES = frozenset({"fill-from-replaced", "let-go-unoffered"})
+"""Bugs that one story shows: the last holder of some writes leaves, and a late one reaches it afterwards."""
 HINTS_ALONE = frozenset({"forget-hints", "age-by-date"})
 """Bugs that other repairs would cover up: they are looked for in runs where hints are the only repair."""
 

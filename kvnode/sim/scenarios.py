@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 
 from kvnode.errors import KvError
 from kvnode.membership import ALIVE
+from kvnode.messages import KV
+from kvnode.replication.records import encode_state
+from kvnode.ring import STABLE
 from kvnode.sim.agreement import differing_records
 from kvnode.sim.bugs import HINTS_ALONE, OF_LEAVES, OF_MOVES, only_hints, planted
 from kvnode.sim.client import Client
 from kvnode.sim.loop import run
 from kvnode.sim.nemesis import LOSSES, Nemesis
 from kvnode.sim.world import World
+from kvnode.versions import Context, Dot, Siblings
 
 _WORKER_COUNT = 5
 _RATE = 30.0
@@ -125,7 +129,8 @@ async def _storm(
 async def last_holder_leaves(seed: int, bug: str | None = None) -> Report:
     """Five nodes, N=3: one owner misses writes, another loses its disk, and the third, which alone has them, leaves.
 
-    It reaches neither of them meanwhile; who takes over does. One disk is lost: nothing may be.
+    It reaches neither of them meanwhile; who takes over does. One disk is lost: nothing may be. When it has left, one
+    more write reaches it that nobody else got, a straggler of the time before: it must hand that on, too.
     """
     world = World(seed, node_count=5)
     client, nemesis, chance = Client(world), Nemesis(world), world.chance
@@ -155,9 +160,33 @@ async def last_holder_leaves(seed: int, bug: str | None = None) -> Report:
         await asyncio.sleep(chance.uniform(2.0, 5.0))
         await nemesis.make_peace()
         await asyncio.gather(*work)
+        straggler = await _late_write(world, holder)
         violations = await _until_agreement(world)
+        if straggler and not world.counts["former member came back too late"]:
+            violations += await _not_handed_on(world, straggler)
         await client.judge(chance.choice(world.members))
     return _report(seed, world, client, violations)
+
+
+async def _late_write(world: World, holder: str) -> str | None:
+    """Let a write arrive at a node that has left in order; the key, or None if it does not leave."""
+    node, end_s = world.node(holder), world.loop.time() + _AGREE_S_MAX
+    while node.ring.is_member or node.ring.state.phase != STABLE:
+        if world.loop.time() > end_s or node.ring.state.phase == STABLE:
+            return None  # the change was refused, or called off
+        await asyncio.sleep(0.25)
+    version = Dot(f"{holder}.straggler", 1)
+    siblings, _ = Siblings().write(version, b'"late"', context=Context(), timestamp=1.0)
+    node.records.merge_in(KV, "straggler", encode_state(siblings), lambda is_durable: None)
+    world.counts["straggler at a former member"] += 1
+    return "straggler"
+
+
+async def _not_handed_on(world: World, key: str) -> list[str]:
+    """A violation for each owner that has not got what a former member kept."""
+    owners = world.node(world.members[0]).ring.preference_list(key)
+    lacking = [owner for owner in owners if world.node(owner).records.durable(KV, key) is None]
+    return [f"{owner} was never given kv/{key}, which a former member kept" for owner in lacking]
 
 
 async def _until_agreement(world: World) -> list[str]:

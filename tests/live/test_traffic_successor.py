@@ -117,6 +117,12 @@ def test_what_the_dead_had_acknowledged_and_the_disks_lost_is_a_violation(
     for node in ("node-1", "node-2", "node-3"):
         cluster.restart(node)
     cluster.wait_ready(20)
+    client = cluster.client()
+    until(
+        lambda: not any(client.stats(name)["refill"]["partitions"] for name in client.names),
+        within_s=20,
+        what="stores of which none knows more than the others count again",
+    )
     assert judged(cluster, journal).status == "violated"
     second = serve(cluster, "--no-start")
     until(lambda: second.stats["inherited"]["status"] == "violated", within_s=60, what="the loss is noticed")
