@@ -137,6 +137,8 @@ class Connection(asyncio.Protocol):
         """When the last byte came, by the loop's clock."""
         self.arriving_since_s: float | None = None
         """When the first byte came of the request that is arriving; None if none is."""
+        self.says_last = False
+        """Whether the next answer is the last one, and says so."""
 
     # --- asyncio.Protocol ---------------------------------------------------------------------------------
 
@@ -297,7 +299,7 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         status, content_type, body, more, ends = response
-        self._ends = self._ends or ends or not request.keeps
+        self._ends = self._ends or ends or self.says_last or not request.keeps
         line_end = b"" if body.endswith(b"\n") else b"\n"  # for who reads it in a terminal
         transport.write(
             b"%b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b%b"

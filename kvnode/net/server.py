@@ -27,6 +27,7 @@ from kvnode.errors import Overloaded, RequestTimeout
 from kvnode.net.connection import Answer, Bodies, Connection
 
 _BACKLOG = 512
+_LAST_ANSWERS_S = 0.2
 _GRACE_S = 3.0  # longer than any request may take (config.FORWARD_TIMEOUT_MS)
 _LOOK_S = 1.0
 
@@ -158,16 +159,26 @@ class HttpServer:
         self._looking = loop.call_later(_LOOK_S, self._look, loop)
 
     async def stop(self) -> None:
-        """Answer what is under way (at most three seconds), then close."""
+        """Answer what is under way (at most three seconds), then close.
+
+        Whoever keeps a connection may be sending its next request at this very moment, and could not know what became
+        of it if the connection just ended. So for a moment each answer says that it is the last on its connection.
+        """
         if self._looking is not None:
             self._looking.cancel()
         if self._server is not None:
             self._server.close()
         self._all_ended.clear()
+        for connection in self._connections:
+            connection.says_last = True
+        await self._until_all_ended(_LAST_ANSWERS_S)
         for connection in list(self._connections):
             connection.end()
-        if self._connections:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._all_ended.wait(), _GRACE_S)
+        await self._until_all_ended(_GRACE_S)
         for connection in list(self._connections):
             connection.abort()
+
+    async def _until_all_ended(self, time_s_max: float) -> None:
+        if self._connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), time_s_max)

@@ -187,3 +187,20 @@ def test_a_wish_for_another_protocol_is_passed_over_and_the_body_is_read() -> No
         assert [await caller.answer(), await caller.answer()] == [(200, b"0\n"), (200, b"4\n")]
 
     with_server(story)
+
+
+def test_a_server_that_stops_says_so_in_its_last_answers_and_leaves_no_request_without_one() -> None:
+    async def story(server: HttpServer, port: int) -> None:
+        callers = [await Caller.connect(port) for _ in range(3)]
+        for caller in callers:
+            assert (await caller.ask())[0] == 200
+        stopping = asyncio.ensure_future(server.stop())
+        await asyncio.sleep(0)
+        for caller in callers:
+            caller.send(REQUEST)
+            head = await caller.reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            assert b"connection: close" in head.lower()
+        await asyncio.wait_for(stopping, 1.0)
+
+    with_server(story)
