@@ -10,7 +10,7 @@ from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
 
-from labkit.figures.style import by_node_number
+from labkit.figures.style import by_node_number, node_number
 from labkit.lab import Lab
 from labkit.panels.buttons import CommandButton
 from labkit.panels.style import panel_parts, swatch
@@ -30,9 +30,14 @@ def short_dot(dot: str) -> str:
     return f"{short_store(store)}:{counter}"
 
 
+def _by_node(store: str) -> tuple[int, str]:
+    """By the number of the node; an id may end in a digit as well."""
+    return node_number(store.partition(".")[0]), store
+
+
 def short_clock(clock: Mapping[str, Any]) -> str:
     """A vector clock with its store ids shortened."""
-    entries = [f"{short_store(store)}: {clock[store]}" for store in by_node_number(clock)]
+    entries = [f"{short_store(store)}: {clock[store]}" for store in sorted(clock, key=_by_node)]
     return "{" + ", ".join(entries) + "}"
 
 
@@ -85,13 +90,19 @@ def all_agree(replicas: list[Mapping[str, Any]]) -> bool:
     return bool(replicas) and all(one.get("reachable") for one in replicas) and len(digests) == 1
 
 
+def in_one_piece(text: str) -> str:
+    """A dot, or a clock, as code that breaks between entries alone, and never after the "node-" of a name."""
+    parts = (f'<span style="white-space:nowrap">{escape(part)}</span>' for part in text.split(", "))
+    return f"<code>{', '.join(parts)}</code>"
+
+
 def table_html(rows: list[dict[str, str]]) -> str:
     """The rows as a table."""
     head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
     body = "".join(
         f'<tr><td style="white-space:nowrap">{swatch(row["node"])} {escape(row["node"])}</td>'
-        f"<td>{escape(row['value'])}</td><td><code>{escape(row.get('dot', ''))}</code></td>"
-        f"<td><code>{escape(row.get('clock', ''))}</code></td>"
+        f"<td>{escape(row['value'])}</td><td>{in_one_piece(row.get('dot', ''))}</td>"
+        f"<td>{in_one_piece(row.get('clock', ''))}</td>"
         f"<td>{escape(row.get('written', ''))}</td><td>{escape(row.get('stored', ''))}</td></tr>"
         for row in rows
     )

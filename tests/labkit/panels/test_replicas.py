@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from labkit.panels import ReplicaView
-from labkit.panels.replicas import all_agree, replica_rows, short_clock, short_dot
+from labkit.panels.replicas import all_agree, in_one_piece, replica_rows, short_clock, short_dot
 
 
 @pytest.fixture
@@ -52,6 +52,14 @@ def test_siblings_take_a_row_each_and_a_missing_key_says_so(view) -> None:
 def test_store_ids_are_shortened_but_still_tell_disks_apart() -> None:
     assert short_dot("node-1.3f2a91c205d8b7aa:17") == "node-1·3f2a:17"
     assert short_clock({"node-2.bbbb0000": 2, "node-1.aaaa0000": 1}) == "{node-1·aaaa: 1, node-2·bbbb: 2}"
+    assert short_clock({"node-2.ffff0001": 2, "node-1.aaaa0009": 1}) == "{node-1·aaaa: 1, node-2·ffff: 2}"
+
+
+def test_a_name_is_never_broken_in_two() -> None:
+    assert in_one_piece("{node-1·aaaa: 1, node-2·<b>: 2}") == (
+        '<code><span style="white-space:nowrap">{node-1·aaaa: 1</span>, '
+        '<span style="white-space:nowrap">node-2·&lt;b&gt;: 2}</span></code>'
+    )
 
 
 def test_looking_again_reads_again(lab, view) -> None:
