@@ -28,8 +28,8 @@ from labkit.panels.style import count, panel_parts, status_html
 from labkit.samples import Sample
 
 # Lights and counters change at every tick, charts less often, and at once when a setting did. Many charts in sight cost
-# the browser more than anything else, and in a chart of a minute a second is some six pixels.
-TICKS_PER_DRAWING, TICKS_PER_DRAWING_OF_MANY, MANY = 2, 4, 3
+# the browser more than anything else, and in a chart of a minute a second and a half are some nine pixels.
+TICKS_PER_DRAWING, TICKS_PER_DRAWING_OF_MANY, MANY = 2, 6, 3
 RATE_MAX = 500
 DELAY_MAX_MS = 300
 SLOTS = (2, 4, 6)

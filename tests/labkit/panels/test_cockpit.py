@@ -9,6 +9,7 @@ import pytest
 from labkit.lab import NodeFacts
 from labkit.panels import Cockpit
 from labkit.panels.charts import FIGURES
+from labkit.panels.cockpit import TICKS_PER_DRAWING_OF_MANY
 from labkit.panels.controls import Button, Control
 from labkit.panels.nodes import node_html, opinions
 
@@ -213,7 +214,7 @@ def test_charts_that_nobody_looks_at_are_not_sent(lab) -> None:
     lab.run_for(1)
     assert latency.sent_bytes == sent
     cockpit.show("latency")
-    for _ in range(4):
+    for _ in range(TICKS_PER_DRAWING_OF_MANY):
         lab.run_for(1)
     assert latency.sent_bytes > sent
 
