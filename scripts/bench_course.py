@@ -9,6 +9,8 @@ seconds. An experiment passes if all runs but one at most were conclusive, and e
 --page measures in a browser what a student feels (bench_course_page.py): from Run All to the first point, from a
 control to its change, also while a cell computes, and from Freeze to standing still.
 
+Must not live here: the experiments themselves (course_experiments/lesson_NN.py).
+
 A cluster and traffic service of its own; both end with it. Exit status 1 if a goal is missed.
 """
 
@@ -21,162 +23,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+
+from course_experiments import Experiment, Found, all_experiments
 
 from labkit import Session
-from labkit.course import scenes
-from labkit.course.editor import write_together
-from labkit.course.trials import try_quorum
 from labkit.errors import LabError
 
-RUNS_SHORT, RUNS_LONG, LONG_S = 20, 6, 10.0
 BASE_PORT, TRAFFIC_PORT = 13_200, 13_290
 BUSY = "while True:\n    pass"
-POINTS_OFF_MAX = 5.0
-FRESH_READS_MIN = 1_000
-ALICE_S_MAX = 4.0
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one run came to. detail: what it showed, in a few words."""
-
-    conclusive: bool
-    effect: bool
-    detail: str
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One experiment of a lesson. takes_s: about how long; it decides how often. within_s: the goal for each run."""
-
-    lesson: str
-    name: str
-    expected: str
-    takes_s: float
-    run: Callable[[Session], Found]
-    within_s: float | None = None
-
-    @property
-    def runs(self) -> int:
-        """How often it is repeated."""
-        return RUNS_SHORT if self.takes_s < LONG_S else RUNS_LONG
-
-
-# --- what is seen -------------------------------------------------------------------------------------------
-
-
-def bob_sees(value: str, **options: Any) -> Callable[[Session], Found]:
-    """Alice tells Bob: the fault bites, and Bob sees this."""
-
-    def run(session: Session) -> Found:
-        scene = session.play(scenes.alice_tells_bob, tries=1, **options)
-        seen = scene.of("Bob")[0].value if scene.of("Bob") else None
-        return Found(scene.conclusive, seen == value, f"{scene.status}; Bob saw {seen}")
-
-    return run
-
-
-def comes_to(scene_of: Callable[..., str], outcome: str) -> Callable[[Session], Found]:
-    """A scene of two writers whose outcome does not depend on speed."""
-
-    def run(session: Session) -> Found:
-        scene = session.play(scene_of, tries=1)
-        return Found(scene.conclusive, scene.outcome == outcome, f"{scene.status}; {scene.outcome}")
-
-    return run
-
-
-def bobs_write_is_gone(session: Session) -> Found:
-    """The slow watch: a later, acknowledged write is never seen."""
-    scene = session.play(scenes.slow_watch, tries=1)
-    seen = scene.of("Bob")[-1].values
-    return Found(scene.conclusive, seen == ["at 9"], f"{scene.status}; readers see {seen}")
-
-
-def curve_rises(session: Session) -> Found:
-    """R=W=1 on links of 50 ms: few fresh at first, then more, as the model says."""
-    panel = session.freshness()
-    panel.set(r=1, w=1, mean_ms=50)
-    measured = panel.measure(seconds=10)
-    points = panel.told["points"]
-    off = max(
-        abs(100.0 * (one["share"] - one["predicted"])) for one in points if one["predicted"] is not None
-    )
-    rises = measured[0.0] < 40.0 < measured[100.0]
-    return Found(
-        panel.reads >= FRESH_READS_MIN, rises and off <= POINTS_OFF_MAX, f"{measured}, off {off:.1f} points"
-    )
-
-
-def always_fresh(session: Session) -> Found:
-    """R=W=2: no read misses an acknowledged write."""
-    panel = session.freshness()
-    panel.set(r=2, w=2, mean_ms=50)
-    measured = panel.measure(seconds=6)
-    return Found(panel.reads >= FRESH_READS_MIN, min(measured.values()) == 100.0, f"{measured}")
-
-
-def quorum_is(*, r: int, w: int, stale: bool, refuses: bool) -> Callable[[Session], Found]:
-    """What the first exercise measures: stale reads under slow links, refusals while one node is dead."""
-
-    def run(session: Session) -> Found:
-        trial = try_quorum(session.cluster, r=r, w=w)
-        bit = trial.reads >= 40 and trial.round_trip_ms >= 40.0
-        seen = (trial.stale > 0) is stale and (trial.refused > 0) is refuses
-        return Found(bit, seen, f"{trial.stale} of {trial.reads} stale, {trial.refused} refused")
-
-    return run
-
-
-def edits_lost(*, last_writer_wins: bool) -> Callable[[Session], Found]:
-    """The editor: with siblings nothing is lost, with the known mistake something is."""
-
-    def run(session: Session) -> Found:
-        edits = write_together(session, seconds=10, last_writer_wins=last_writer_wins)
-        return Found(
-            edits.collisions > 0 or last_writer_wins, (edits.lost > 0) is last_writer_wins, repr(edits)
-        )
-
-    return run
-
-
-EXPERIMENTS = (
-    Experiment("02", "freshness, R=W=1", "rises, within 5 points of PBS", 14.0, curve_rises),
-    Experiment("02", "freshness, R=W=2", "100 % everywhere", 10.0, always_fresh),
-    Experiment("02", "alice tells bob", "Bob sees old", 3.0, bob_sees("old"), ALICE_S_MAX),
-    Experiment("02", "alice, R=3", "Bob sees new", 3.0, bob_sees("new", r=3)),
-    Experiment(
-        "02", "alice, Bob asks after the answer", "Bob sees new", 3.0, bob_sees("new", bob_waits=True)
-    ),
-    Experiment("02", "alice, W=3", "Bob sees old", 3.0, bob_sees("old", w=3)),
-    Experiment("02", "alice, read repair", "Bob sees old", 3.0, bob_sees("old", repair=True)),
-    Experiment(
-        "02",
-        "quorum 2/2",
-        "never stale, never refused",
-        12.0,
-        quorum_is(r=2, w=2, stale=False, refuses=False),
-    ),
-    Experiment(
-        "02", "quorum 1/3", "never stale, refuses", 12.0, quorum_is(r=1, w=3, stale=False, refuses=True)
-    ),
-    Experiment(
-        "02", "quorum 1/1", "stale, never refused", 12.0, quorum_is(r=1, w=1, stale=True, refuses=False)
-    ),
-    Experiment("04", "lunch break", "siblings", 7.0, comes_to(scenes.lunch_break, "siblings")),
-    Experiment("04", "one breath", "replaced", 1.0, comes_to(scenes.one_breath, "replaced")),
-    Experiment("04", "two coordinators", "siblings", 1.0, comes_to(scenes.two_coordinators, "siblings")),
-    Experiment("04", "without reading", "replaced", 1.0, comes_to(scenes.without_reading, "replaced")),
-    Experiment("04", "slow watch", "the later write is never seen", 1.0, bobs_write_is_gone),
-    Experiment("04", "editor with siblings", "no edit lost", 14.0, edits_lost(last_writer_wins=False)),
-    Experiment("04", "editor, last writer wins", "edits lost", 14.0, edits_lost(last_writer_wins=True)),
-)
-
-
-# --- repeating them -----------------------------------------------------------------------------------------
+EXPERIMENTS = all_experiments()
 
 
 @contextlib.contextmanager

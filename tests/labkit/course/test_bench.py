@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +18,14 @@ SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "bench_course.py"
 
 
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
+def bench() -> Iterator[ModuleType]:
+    """The script, as it finds itself when it runs: with its own folder to import from."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)
+        yield the_script()
+
+
+def the_script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("bench_course", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
@@ -29,10 +36,18 @@ def bench() -> ModuleType:
 
 
 def test_every_scene_of_the_lessons_is_repeated(bench: ModuleType) -> None:
-    source = SCRIPT.read_text(encoding="utf-8")
+    lessons = sorted((SCRIPT.parent / "course_experiments").glob("lesson_*.py"))
+    source = "".join(lesson.read_text(encoding="utf-8") for lesson in lessons)
     played = [name for name, _ in inspect.getmembers(scenes, inspect.isfunction) if name != "a_slow_write"]
     assert len(played) >= 6
     assert [name for name in played if f"scenes.{name}" not in source] == []
+
+
+def test_each_lesson_keeps_its_experiments_in_its_own_module(bench: ModuleType) -> None:
+    lessons = {one.lesson for one in bench.EXPERIMENTS}
+    assert lessons >= {"02", "04"}
+    modules = (SCRIPT.parent / "course_experiments").glob("lesson_*.py")
+    assert {path.stem.removeprefix("lesson_") for path in modules} == lessons
 
 
 def test_short_experiments_run_twenty_times_and_long_ones_six(bench: ModuleType) -> None:
