@@ -65,3 +65,29 @@ def test_a_slider_that_is_dragged_sends_its_end_once(page: Page) -> None:
     page.wait_for_function("sent.length > 0", timeout=5000)
     assert page.evaluate("sent") == [500]
     assert (slider.input_value(), page.locator("input[type=number]").input_value()) == ("500", "500")
+
+
+def test_a_number_that_is_being_typed_stays_whatever_is_said_meanwhile(page: Page) -> None:
+    """1. A rate is set. 2. The next one is typed while the kernel's answer to the first arrives. 3. The answer stood in
+    the box, the digits behind it, and another rate than the one typed was sent."""
+    exact, slider = page.locator("input[type=number]"), page.locator("input[type=range]")
+    exact.focus()
+    for said in (("told", "now 200"), ("value", 200)):
+        page.keyboard.press("Control+a")
+        page.keyboard.type("7")
+        page.evaluate("([name, value]) => tell(name, value)", list(said))
+        page.keyboard.type("0")
+        assert exact.input_value() == "70"
+        page.keyboard.press("Enter")
+    assert page.evaluate("sent") == [70, 70]
+    page.keyboard.type("1")
+    page.evaluate("tell('value', 300)")
+    assert (exact.input_value(), slider.input_value()) == ("701", "300"), "the slider follows, the box waits"
+    page.keyboard.press("Escape")
+    assert exact.input_value() == "300"
+    page.keyboard.press("Control+a")
+    page.evaluate("tell('value', 400)")
+    page.keyboard.type("90")
+    assert exact.input_value() == "90", "what is typed replaces a number that has changed under the cursor"
+    exact.blur()
+    assert page.evaluate("sent") == [70, 70, 90], "leaving the box sends what was typed, once"

@@ -47,9 +47,10 @@ function slider(model, el) {
   add(el, "label", { for: id, class: "lab-label" }).textContent = model.get("label");
   const range = add(el, "input", { type: "range", id, class: "lab-range" });
   const exact = add(el, "input", { type: "number", class: "lab-exact", "aria-label": `${model.get("label")}, exact` });
-  let isDragged = false;
+  let isDragged = false, isTyped = false;
   const settle = (text) => {
     const value = Math.round(Number(text));
+    isTyped = false;
     if (text === "" || !Number.isFinite(value)) { show(); return; }
     send(model, Math.min(Math.max(value, model.get("min")), model.get("max")));
     show();
@@ -62,15 +63,27 @@ function slider(model, el) {
   range.addEventListener("pointercancel", letGo);
   range.addEventListener("input", () => { exact.value = range.value; });
   range.addEventListener("change", () => { isDragged = false; settle(range.value); });
-  exact.addEventListener("change", () => settle(exact.value));
-  exact.addEventListener("keydown", (event) => { if (event.key === "Enter") settle(exact.value); });
+  // What is being typed stays until it is sent (Enter, or the box left) or taken back (Escape): what the kernel says
+  // meanwhile is shown afterwards.
+  exact.addEventListener("input", () => { isTyped = true; });
+  const enter = () => { if (isTyped) settle(exact.value); };
+  exact.addEventListener("change", enter);
+  exact.addEventListener("blur", enter);
+  exact.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") enter();
+    if (event.key === "Escape") { isTyped = false; show(); }
+  });
   const show = () => {
     const limits = { min: model.get("min"), max: model.get("max") };
     say(range, { ...limits, step: model.get("step"), title: model.get("hint") });
     say(exact, { ...limits, step: model.get("step"), title: model.get("hint") });
     if (isDragged) return;
     range.step = "1";                       // a value that was typed may lie between two steps
-    range.value = exact.value = model.get("value");
+    range.value = model.get("value");
+    if (!isTyped && exact.value !== range.value) {
+      exact.value = range.value;
+      if (document.activeElement === exact) exact.select();   // digits typed next replace it, and do not join it
+    }
     range.step = model.get("value") % model.get("step") ? "1" : model.get("step");
     exact.step = "any";
     say(el, { "data-told": model.get("told") });
