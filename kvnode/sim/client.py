@@ -55,56 +55,56 @@ class Client:
     async def work(self, until_s: float, worker: int, *, rate: float) -> None:
         """About `rate` operations a second through random nodes, each waiting for its answer."""
         chance, loop = self._world.chance, self._world.loop
-        number = 0
+        number, session = 0, f"worker {worker}"
         while loop.time() < until_s:
             await asyncio.sleep(chance.expovariate(rate))
             key, number = f"key-{chance.randrange(KEY_COUNT)}", number + 1
             node = chance.choice(self._world.names)
             dice = chance.random()
             if dice < 0.34:
-                await self._put(node, key, f"worker {worker} value {number}")
+                await self._put(node, key, f"worker {worker} value {number}", session)
             elif dice < 0.38:
-                await self._delete(node, key)
+                await self._delete(node, key, session)
             elif dice < 0.54:
-                await self._live_briefly(node, worker, number)
+                await self._live_briefly(node, worker, number, session)
             elif dice < 0.78:
-                await self._add(node, f"count-{key}", f"actor-{worker}")
+                await self._add(node, f"count-{key}", f"actor-{worker}", session)
             else:
-                await self._get(node, key)
+                await self._get(node, key, session)
 
     # --- operations ---------------------------------------------------------------------------------------
 
-    async def _put(self, node: str, key: str, text: str) -> None:
+    async def _put(self, node: str, key: str, text: str, session: str) -> None:
         chance = self._world.chance
         context = self._contexts.get(key) if chance.random() < 0.4 else None
         mode = "siblings" if context is None and chance.random() < 0.2 else "replace"
         unpacked = None if context is None else self._world.contexts.read(key, context)
         value = f'"{text}"'.encode()
-        answer = await self._ask(node, Put(key, value, unpacked, mode, sloppy=self._is_sloppy()))
+        answer = await self._ask(node, Put(key, value, unpacked, mode, sloppy=self._is_sloppy()), session)
         self._written(key, answer, deleted=False)
         if answer is not None and answer.get("definite"):
             self._refused_values.setdefault(key, set()).add(text)
 
-    async def _live_briefly(self, node: str, worker: int, number: int) -> None:
+    async def _live_briefly(self, node: str, worker: int, number: int, session: str) -> None:
         """One step in the life of a key that is left alone once it is deleted."""
         chance = self._world.chance
         key = f"brief-{worker}-{self._brief_counts[worker]}"
         dice = chance.random()
         if self._gone and dice < 0.35:
-            await self._get(node, chance.choice(self._gone))
+            await self._get(node, chance.choice(self._gone), session)
         elif self._gone and dice < 0.38:
-            await self._put(node, chance.choice(self._gone), f"worker {worker} value {number}")
+            await self._put(node, chance.choice(self._gone), f"worker {worker} value {number}", session)
         elif key not in self._contexts:
-            await self._put(node, key, f"worker {worker} value {number}")
+            await self._put(node, key, f"worker {worker} value {number}", session)
         else:
             self._brief_counts[worker] += 1
-            await self._delete(node, key)
+            await self._delete(node, key, session)
             self._gone = [*self._gone, key][-_GONE_COUNT_MAX:]
 
-    async def _delete(self, node: str, key: str) -> None:
+    async def _delete(self, node: str, key: str, session: str) -> None:
         context = self._contexts.get(key)
         unpacked = None if context is None else self._world.contexts.read(key, context)
-        answer = await self._ask(node, Put(key, None, unpacked, sloppy=self._is_sloppy()))
+        answer = await self._ask(node, Put(key, None, unpacked, sloppy=self._is_sloppy()), session)
         self._written(key, answer, deleted=True)
 
     def _is_sloppy(self) -> bool:
@@ -131,17 +131,17 @@ class Client:
         if not any(_covers(self._pasts[dot], answer["dot"]) for dot in unreplaced):
             unreplaced.add(answer["dot"])
 
-    async def _add(self, node: str, key: str, actor: str) -> None:
+    async def _add(self, node: str, key: str, actor: str, session: str) -> None:
         total = self._totals[key, actor] = self._totals.get((key, actor), 0) + 1
         self._ledger.unanswered_counter(key, actor, total)
-        answer = await self._ask(node, Add(key, actor, total, 0))
+        answer = await self._ask(node, Add(key, actor, total, 0), session)
         if answer is not None and "value" in answer:
             self._ledger.acknowledged_counter(key, actor, total)
 
-    async def _get(self, node: str, key: str) -> None:
+    async def _get(self, node: str, key: str, session: str) -> None:
         acknowledged = sorted(self._unreplaced.get(key, ()))
         replacing = list(self._of_key.get(key, ()))
-        answer = await self._ask(node, Get(key, sloppy=self._is_sloppy()))
+        answer = await self._ask(node, Get(key, sloppy=self._is_sloppy()), session)
         is_read = answer is not None and (answer.get("siblings") or answer.get("status") == 404)
         if answer is not None and is_read and not self._sloppy_share:
             self._look_for_gaps(key, acknowledged, answer.get("siblings", []))
@@ -150,9 +150,9 @@ class Client:
             self._contexts[key] = answer["context"]
             self._world.counts["siblings read"] += answer.get("conflict", False)
 
-    async def _ask(self, node: str, request: Request) -> dict[str, Any] | None:
+    async def _ask(self, node: str, request: Request, session: str) -> dict[str, Any] | None:
         """The body of the answer, a problem document included; None if there was none."""
-        answer = await self._world.ask(node, request)
+        answer = await self._world.ask(node, request, session=session)
         if answer is None:
             self.refused += 1
             self._world.counts["request without an answer"] += 1

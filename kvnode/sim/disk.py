@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kvnode.runtime import Row
@@ -30,11 +30,18 @@ class Platter:
 class SimDisk(Tables):
     """runtime.Disk on a platter, from one start of the node to its crash.
 
-    acknowledges_early plants a bug: a commit is called durable when its sync begins.
+    on_durable hears which rows are about to reach the platter. acknowledges_early plants a bug: a commit is called
+    durable when its sync begins.
     """
 
     def __init__(
-        self, platter: Platter, chance: random.Random, gate: Gate, *, acknowledges_early: bool = False
+        self,
+        platter: Platter,
+        chance: random.Random,
+        gate: Gate,
+        *,
+        on_durable: Callable[[Sequence[Row]], None] = lambda rows: None,
+        acknowledges_early: bool = False,
     ) -> None:
         super().__init__()
         self.__dict__.update(platter.tables.copy().__dict__)
@@ -46,6 +53,7 @@ class SimDisk(Tables):
         self._group: asyncio.Future[None] | None = None
         self._syncing: list[Row] = []
         self._is_syncing = False
+        self._on_durable = on_durable
         self._acknowledges_early = acknowledges_early
         self.delay_ms = 0.0
         self.sync_count = 0
@@ -86,6 +94,7 @@ class SimDisk(Tables):
         self._loop.call_later(duration_ms / 1000.0, self._gate.run, self._end_sync, group)
 
     def _end_sync(self, group: asyncio.Future[None]) -> None:
+        self._on_durable(self._syncing)
         self._platter.tables.apply(self._syncing)
         self._syncing, self._is_syncing = [], False
         self.sync_count += 1

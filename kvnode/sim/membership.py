@@ -22,11 +22,11 @@ from kvnode.faults import LinkRule
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import Ack, Message, Ping, PingRequest
 from kvnode.runtime import Runtime
+from kvnode.sim.clock import SimClock
 from kvnode.sim.disk import Platter, SimDisk
 from kvnode.sim.gate import Gate
 from kvnode.sim.loop import run
 from kvnode.sim.network import SimNetwork, Trace
-from kvnode.sim.world import SimClock
 
 _BOUND = 4.0
 """A death must be known to all within 4 log2(n) periods."""

@@ -227,6 +227,9 @@ def _waiting(world: World) -> list[str]:
 
 def _report(seed: int, world: World, client: Client, violations: list[str]) -> Report:
     violations = violations + client.violations + [f"a node failed: {error!r}" for error in world.failures]
+    for observer in world.observers:
+        observer.ended()
+        violations += observer.violations
     if world.network.unreadable_count:
         violations.append(f"{world.network.unreadable_count} messages of nodes could not be read")
     counts = world.counts

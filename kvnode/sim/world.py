@@ -6,7 +6,8 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,47 +19,21 @@ from kvnode.errors import KvError
 from kvnode.faults import LinkRule
 from kvnode.node import Node
 from kvnode.ring import Placement
-from kvnode.runtime import Cancellable, Runtime
+from kvnode.runtime import Row, Runtime
+from kvnode.sim.clock import SimClock
 from kvnode.sim.disk import Platter, SimDisk
 from kvnode.sim.gate import Gate
 from kvnode.sim.network import SimDoor, SimNetwork, Trace
+from kvnode.sim.observer import Observer, Operation
 from kvnode.storage.memory import Tables
 
 T = TypeVar("T")
-_EPOCH_MS = 1_700_000_000_000.0
 _CLIENT_PATIENCE_S = 5.0
 _SECRET = "the-same-in-each-simulation"
 UPKEEP = UpkeepConfig(repair_s=7.0, sweep_s=1.0, checkpoint_s=60.0, scrub_s=60.0, message_age_s_max=1.0)
 """Far more often than real nodes, so that a run of twenty seconds meets it."""
 Answer = tuple[int, dict[str, Any]]
 """An HTTP status and a JSON body."""
-
-
-class SimClock:
-    """runtime.Clock of one node in one life, behind its gate. skew_ms moves its wall clock."""
-
-    def __init__(self, gate: Gate) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._gate = gate
-        self.skew_ms = 0.0
-
-    def now_ms(self) -> float:
-        """See runtime.Clock."""
-        return self._loop.time() * 1000.0
-
-    def wall_ms(self) -> float:
-        """See runtime.Clock."""
-        return _EPOCH_MS + self.now_ms() + self.skew_ms
-
-    def sleep_ms(self, duration_ms: float) -> Awaitable[None]:
-        """See runtime.Clock."""
-        future: asyncio.Future[None] = self._loop.create_future()
-        self.call_later_ms(duration_ms, lambda: None if future.done() else future.set_result(None))
-        return future
-
-    def call_later_ms(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
-        """See runtime.Clock."""
-        return self._loop.call_later(delay_ms / 1000.0, self._gate.run, callback)
 
 
 class _Life:
@@ -77,7 +52,7 @@ class World:
     """Some nodes, one network, one disk each, one seeded generator.
 
     Everything random draws from `chance`, in an order fixed by the event loop: a run is a function of the seed.
-    counts: how often each fault and each rare event happened.
+    counts: how often each fault and each rare event happened. observers: told of every operation and durable row.
     """
 
     def __init__(
@@ -104,6 +79,8 @@ class World:
         self.lives: dict[str, _Life] = {}
         self.failures: list[BaseException] = []
         self.counts: Counter[str] = Counter()
+        self.observers: list[Observer] = []
+        self.operation_count = 0
         self.acknowledges_early = False
         self.on_start: Callable[[Node], None] = lambda node: None
 
@@ -155,7 +132,13 @@ class World:
         for name in names or self.names:
             gate, door = Gate(), self.network.door(name)
             clock = SimClock(gate)
-            disk = SimDisk(self.platters[name], self.chance, gate, acknowledges_early=self.acknowledges_early)
+            disk = SimDisk(
+                self.platters[name],
+                self.chance,
+                gate,
+                on_durable=partial(self._on_durable, name),
+                acknowledges_early=self.acknowledges_early,
+            )
             tasks: dict[asyncio.Task[Any], None] = {}
             runtime = Runtime(
                 clock,
@@ -212,7 +195,7 @@ class World:
     def put_back(self, name: str, older: Tables) -> None:
         """A dead node's folder is replaced by an older copy of it."""
         assert name not in self.lives, f"{name} is running"
-        self.platters[name] = Platter()
+        self._take_new_platter(name)
         self.platters[name].tables = older.copy()
         self.counts["folder put back"] += 1
         self.tell(f"{name} finds an older folder")
@@ -220,7 +203,7 @@ class World:
     def wipe(self, name: str) -> None:
         """A dead node's disk is lost."""
         assert name not in self.lives, f"{name} is running"
-        self.platters[name] = Platter()
+        self._take_new_platter(name)
         self.counts["lost disk"] += 1
         self.tell(f"{name} loses its disk")
 
@@ -267,10 +250,21 @@ class World:
 
     # --- clients ------------------------------------------------------------------------------------------
 
-    async def ask(self, name: str, request: requests.Request) -> Answer | None:
+    async def ask(self, name: str, request: requests.Request, *, session: str = "") -> Answer | None:
         """A client's request through one node; None if no answer came in time (it crashed, or is paused)."""
+        self.operation_count += 1
+        operation = Operation(
+            number=self.operation_count, session=session, node=name, request=request, sent_s=self.loop.time()
+        )
+        for observer in self.observers:
+            observer.sent(operation)
         answer = await self.command(name, lambda node: node.serve(request))
-        return None if answer is None else (answer[0], json.loads(answer[1]))
+        operation.answered_s = self.loop.time()
+        if answer is not None:
+            operation.status, operation.body = answer[0], json.loads(answer[1])
+        for observer in self.observers:
+            observer.answered(operation)
+        return None if answer is None else (answer[0], operation.body)
 
     async def command(self, name: str, what: Callable[[Node], Coroutine[Any, Any, T]]) -> T | None:
         """Do something at one node, through its gate; None if it did not end in time. Raises a KvError of the node."""
@@ -312,6 +306,15 @@ class World:
 
     # --- for the runtime ----------------------------------------------------------------------------------
 
+    def _on_durable(self, name: str, rows: Sequence[Row]) -> None:
+        for observer in self.observers:
+            observer.durable(name, rows)
+
+    def _take_new_platter(self, name: str) -> None:
+        for observer in self.observers:
+            observer.lost(name)
+        self.platters[name] = Platter()
+
     def _begin_anew(self, name: str) -> Callable[[str], None]:
         def begin_anew(why: str) -> None:
             self.tell(f"{name} begins anew: {why}")
@@ -321,7 +324,7 @@ class World:
         def again() -> None:
             if name in self.lives:
                 self.crash(name)
-                self.platters[name] = Platter()
+                self._take_new_platter(name)
                 self.loop.create_task(self.start(name), name=f"{name} begins anew")
 
         return begin_anew
