@@ -35,6 +35,13 @@ Act = Callable[[float], Awaitable[None]]
 """Sends one operation that was due at that moment (or gives it up), and returns when it has ended."""
 
 
+def checked_workers(workers: int | None) -> int | None:
+    """ValueError if so many are too few or too many; None says nothing about it."""
+    if workers is not None and not 1 <= workers <= WORKERS_MAX:
+        raise ValueError(f"workers must be between 1 and {WORKERS_MAX}, got {workers}")
+    return workers
+
+
 class ClosedLoop:
     """Runs from `start` to `stop`; a loop that was stopped is not started again. Times are on `clock`."""
 

@@ -28,7 +28,7 @@ from typing import Any, Literal, Protocol, get_args
 from traffic.arrivals import Arrivals, Pattern
 from traffic.books import Books
 from traffic.clock import Clock, monotonic
-from traffic.closed_loop import WORKERS_DEFAULT, WORKERS_MAX, ClosedLoop
+from traffic.closed_loop import WORKERS_DEFAULT, ClosedLoop, checked_workers
 from traffic.convergence import Convergence
 from traffic.nodes import NodeTable
 from traffic.operations import Operation
@@ -226,8 +226,7 @@ class Driver:
         """New settings, from this moment on; a rate with a shape begins now. ValueError says what is wrong;
         then nothing has changed."""
         self.check_quorums(r=r, w=w)
-        if workers is not None and not 1 <= workers <= WORKERS_MAX:
-            raise ValueError(f"workers must be between 1 and {WORKERS_MAX}, got {workers}")
+        checked_workers(workers)
         new = replace(self.settings, pattern=pattern or self.settings.pattern)
         new.r, new.w = r or new.r, w or new.w
         new.loop, new.workers = loop or new.loop, workers or new.workers

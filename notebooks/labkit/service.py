@@ -55,7 +55,8 @@ class TrafficService:
         return self._call("POST", "/api/real/traffic/reset")
 
     def configure(self, *, world: str = "twitter", **settings: Any) -> Json:
-        """Change rate (operations/s), r, w, pattern or bug (a known mistake; None: without) while traffic runs."""
+        """Change rate (operations/s) or preset, r, w, pattern, loop ("open" or "closed"), workers, or bug (a known
+        mistake; None: without) while traffic runs."""
         return self._call("PUT", f"/api/real/traffic/{world}", settings)
 
     def presets(self) -> list[Json]:

@@ -339,7 +339,7 @@ class Session(Teaching, Steering):
         self.traffic.stop()
         self.cluster.reset()
         quorum = min(2, self.replicas)
-        self.traffic.configure(rate=STANDARD_RATE, r=quorum, w=quorum)
+        self.traffic.configure(rate=STANDARD_RATE, r=quorum, w=quorum, loop="open")
         with suppress(Timeout):  # a node that stays ill is seen on its light
             wait_until(self._all_well, what="all nodes to be well", timeout_s=WELL_S_MAX)
         self.traffic.reset()

@@ -91,7 +91,7 @@ def test_a_reset_rests_mends_waits_for_all_lights_and_only_then_begins_the_ledge
     assert calls == [
         "traffic: stop",
         "cluster: reset",
-        "traffic: configure {'rate': 50, 'r': 2, 'w': 2}",
+        "traffic: configure {'rate': 50, 'r': 2, 'w': 2, 'loop': 'open'}",
         "traffic: reset",
         "traffic: start",
     ]

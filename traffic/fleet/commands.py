@@ -5,12 +5,15 @@ Here: the commands, and obeying one. Not here: HTTP (service/), pipes (front.py,
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Protocol
 
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from kvnode.checkers import Verdict
 from traffic.arrivals import Pattern
+from traffic.closed_loop import checked_workers
+from traffic.driver import Loop
 from traffic.generator import Generator
 from traffic.presets import apply_preset, preset
 from traffic.rates import Rate, Scaled, checked_rate
@@ -22,13 +25,15 @@ class Change(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     rate: operations/s; preset: the rate of this world in a named situation, instead. personas: how busy each kind of
     people is, times what it usually is. read_share: of what people do, the share that only looks. bug: null
-    switches it off.
+    switches it off. loop, workers: open, or closed with so many workers, of all generators together.
     """
 
     rate: float | None = None
     r: int | None = None
     w: int | None = None
     pattern: Pattern | None = None
+    loop: Loop | None = None
+    workers: int | None = None
     personas: dict[str, float] | None = None
     read_share: float | None = None
     bug: str | UnsetType | None = UNSET
@@ -152,8 +157,13 @@ def _change(generator: Generator, workload: str, change: Change, scale: float) -
     if isinstance(change.bug, str):
         checked_bug(driver.workload, change.bug)
     driver.check_quorums(r=change.r, w=change.w)
+    workers = checked_workers(change.workers)
+    if workers is not None:
+        workers = math.ceil(workers * scale)  # no generator is left without one
     if change.personas is not None or change.read_share is not None:
         driver.workload.change_habits(personas=change.personas, read_share=change.read_share)
-    driver.change(rate=rate, pattern=change.pattern, r=change.r, w=change.w)
+    driver.change(
+        rate=rate, pattern=change.pattern, r=change.r, w=change.w, loop=change.loop, workers=workers
+    )
     if not isinstance(change.bug, UnsetType):
         generator.switch_bug(workload, change.bug)

@@ -97,6 +97,8 @@ def _workload(own: Stats, living: Sequence[Stats], past: Sequence[Stats], recent
         total[name] = {key: sum(one[name].get(key, 0) for one in everybody) for key in keys}
     # No process knows of the others' successes: the longest gap of one is an upper bound for that of all.
     total["longest_gap_s"] = max((one["longest_gap_s"] for one in everybody), default=0.0)
+    if own["workers"] is not None:  # shares are rounded up, so there may be more than were asked for
+        total["workers"] = sum(one["workers"] or 0 for one in living) or own["workers"]
     total["running"] = any(one["running"] for one in living)
     total["latency_ms"] = _summary(one["corrected"] for one in recent)
     total["service_latency_ms"] = _summary(text for one in recent for text in one["sent"].values())

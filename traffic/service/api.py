@@ -186,6 +186,7 @@ class Api:
         return await self._told(Command("reset"))
 
     async def change(self, request: Request) -> Response:
+        """PUT /api/real/traffic/twitter, and so for each world: new settings while it runs."""
         workload = self._known(request.path_params["workload"])
         change = await body_of(request, Change)
         if change is None:

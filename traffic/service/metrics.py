@@ -43,6 +43,9 @@ def _of_workloads(workloads: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric
     shed = CounterMetricFamily("traffic_shed", "Arrivals that were never sent", labels=labels)
     running = GaugeMetricFamily("traffic_running", "1 while arrivals come", labels=labels)
     target = GaugeMetricFamily("traffic_target_rate", "Wanted operations a second", labels=labels)
+    workers = GaugeMetricFamily(
+        "traffic_closed_loop_workers", "Who send by turns; 0: an open loop", labels=labels
+    )
     waiting = GaugeMetricFamily("traffic_waiting", "Operations under way", labels=[*labels, "where"])
     active = GaugeMetricFamily("traffic_active", "Live tweets, documents, products", labels=labels)
     gap = GaugeMetricFamily("traffic_longest_gap_seconds", "Without a success", labels=labels)
@@ -62,6 +65,7 @@ def _of_workloads(workloads: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric
         shed.add_metric([name], one["shed_total"])
         running.add_metric([name], float(one["running"]))
         target.add_metric([name], one["target_rate"])
+        workers.add_metric([name], one["workers"] or 0)
         for where in ("queued", "in_flight", "resending"):
             waiting.add_metric([name, where], one[where])
         active.add_metric([name], one.get("active", 0))
@@ -70,7 +74,7 @@ def _of_workloads(workloads: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric
             world.add_metric([name, what], count)
         _quantiles(latency, name, one["latency_ms"])
         _quantiles(service, name, one["service_latency_ms"])
-    yield from (operations, failed, resent, shed, running, target, waiting, active, gap, world)
+    yield from (operations, failed, resent, shed, running, target, workers, waiting, active, gap, world)
     yield from (latency, service)
 
 

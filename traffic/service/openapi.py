@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from traffic.arrivals import PATTERNS
 from traffic.clock import SPEED_MAX, WEEKDAYS
+from traffic.closed_loop import WORKERS_MAX
+from traffic.driver import LOOPS
 from traffic.rates import RATE_OPS_PER_S_MAX
 from traffic.service.openapi_cluster import FAULTS, cluster_paths
 from traffic.service.openapi_parts import (
@@ -56,6 +58,8 @@ def _stats(workloads: Sequence[str]) -> Schema:
             "shed_total": COUNT,
             "r": COUNT,
             "w": COUNT,
+            "loop": {"type": "string", "enum": list(LOOPS)},
+            "workers": maybe(COUNT),
             "latency_ms": _LATENCY,
             "service_latency_ms": _LATENCY,
             "counts": {"type": "object", "additionalProperties": COUNT},
@@ -97,6 +101,8 @@ def describe(
             "r": maybe(whole(1, n)),
             "w": maybe(whole(1, n)),
             "pattern": maybe({"type": "string", "enum": list(PATTERNS)}),
+            "loop": maybe({"type": "string", "enum": list(LOOPS)}),
+            "workers": maybe(whole(1, WORKERS_MAX)),
             "personas": maybe(
                 {
                     "type": "object",

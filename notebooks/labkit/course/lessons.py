@@ -72,7 +72,7 @@ def prepare(lab: Lab, lesson: Lesson) -> None:
         raise LabError("The cluster could not be reset.", why=str(error), do="run this cell again") from error
     _wait_until_well(lab)
     for world in WORLDS:
-        settings: dict[str, Any] = {"r": 2, "w": 2}
+        settings: dict[str, Any] = {"r": 2, "w": 2, "loop": "open"}
         if world in lesson.rates:
             settings["rate"] = lesson.rates[world]
         if world != "inventory":

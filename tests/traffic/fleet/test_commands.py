@@ -41,6 +41,16 @@ def test_each_of_several_makes_its_share_of_a_rate() -> None:
     assert told(command)["workloads"]["twitter"]["target_rate"] == 75
 
 
+def test_the_loop_is_chosen_and_each_of_several_has_its_share_of_the_workers_and_at_least_one() -> None:
+    closed = Command("change", "twitter", Change(loop="closed", workers=6))
+    twitter = told(closed)["workloads"]["twitter"]
+    assert (twitter["loop"], twitter["workers"]) == ("closed", 6)
+    assert told(shared(closed, 4))["workloads"]["twitter"]["workers"] == 2
+    assert told(shared(closed, 16))["workloads"]["twitter"]["workers"] == 1
+    opened = told(closed, Command("change", "twitter", Change(loop="open")))["workloads"]["twitter"]
+    assert (opened["loop"], opened["workers"]) == ("open", None)
+
+
 def test_a_bug_is_switched_on_and_off_and_stays_when_it_is_not_named() -> None:
     on = Command("change", "inventory", Change(bug="unreserved"))
     assert told(on)["workloads"]["inventory"]["bug"] == "unreserved"
@@ -61,6 +71,8 @@ def test_a_bug_is_switched_on_and_off_and_stays_when_it_is_not_named() -> None:
             Change(rate=200, personas=dict.fromkeys(("casual", "power", "bot", "influencer"), 0.0)),
             "somebody must",
         ),
+        (Change(rate=200, loop="closed", workers=0), "workers must be between 1 and 256, got 0"),
+        (Change(rate=200, workers=257), "workers must be between 1 and 256, got 257"),
         (Change(read_share=0.5, w=9), "w must be between 1 and 3"),
         (Change(preset="nonsense"), "preset must be one of"),
     ],
@@ -103,6 +115,9 @@ def test_of_two_changes_the_later_word_counts() -> None:
     first = Change(rate=100, w=3, bug="unreserved")
     assert added(first, Change(rate=5)) == Change(rate=5, w=3, bug="unreserved")
     assert added(first, Change(bug=None)) == Change(rate=100, w=3, bug=None)
+    assert added(first, Change(loop="closed", workers=2)) == Change(
+        rate=100, w=3, bug="unreserved", loop="closed", workers=2
+    )
     assert without_rate(first) == Change(w=3, bug="unreserved")
 
 
@@ -112,6 +127,7 @@ def test_of_two_changes_the_later_word_counts() -> None:
         Command("start"),
         Command("change", "twitter", Change(rate=3, bug=None)),
         Command("change", "twitter", Change(pattern="even")),
+        Command("change", "twitter", Change(loop="closed", workers=3)),
         Command("time", time=Time(hour=3)),
     ],
 )

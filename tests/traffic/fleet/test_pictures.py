@@ -46,6 +46,15 @@ def test_counts_add_up_over_the_living_and_the_dead() -> None:
     assert twitter["target_rate"] == 100  # the front's: the whole, not the shares
 
 
+def test_workers_are_those_of_the_living_together_and_an_open_loop_has_none() -> None:
+    own, child = painted([]), painted([])
+    assert merged(own["stats"], [child, child], [])["workloads"]["twitter"]["workers"] is None
+    own["stats"]["workloads"]["twitter"] |= {"loop": "closed", "workers": 3}
+    child["stats"]["workloads"]["twitter"] |= {"loop": "closed", "workers": 2}
+    twitter = merged(own["stats"], [child, child], [])["workloads"]["twitter"]
+    assert (twitter["loop"], twitter["workers"]) == ("closed", 4)
+
+
 def test_percentiles_are_those_of_all_latencies_together() -> None:
     quick, slow = [1.0 + number / 1000 for number in range(900)], [200.0 + number for number in range(100)]
     stats = merged(painted([])["stats"], [painted(quick), painted(slow, node="node-2")], [])

@@ -69,6 +69,8 @@ function box(name, world) {
   return made;
 }
 
+const loop = (one) => one.loop === "closed" ? ` · closed loop, ${one.workers} workers: ${short(one.service_latency_ms.p99)} ms from the send` : "";
+
 export function showWorlds(workloads) {
   for (const [name, world] of Object.entries(WORLDS)) {
     const one = workloads[name], end = suffix(name);
@@ -77,7 +79,7 @@ export function showWorlds(workloads) {
     $(`world-${name}`).classList.toggle("on", one.running);
     setText(`toggle-${name}`, one.running ? "Stop" : "Start");
     setText(`achieved-${name}`, whole(one.achieved_rate));
-    setText(`waits-${name}`, one.latency_ms.p50 == null ? "" : `· typical ${short(one.latency_ms.p50)} ms · p99 ${short(one.latency_ms.p99)} ms`);
+    setText(`waits-${name}`, one.latency_ms.p50 == null ? "" : `· typical ${short(one.latency_ms.p50)} ms · p99 ${short(one.latency_ms.p99)} ms${loop(one)}`);
     for (const [id, , keepZero] of world.numbers) {
       const value = one.counts[id] ?? one.world?.[id];
       $(`count-${id}`).parentElement.hidden = value === undefined && keepZero;
