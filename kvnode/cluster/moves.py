@@ -19,9 +19,8 @@ from kvnode.cluster.children import Child
 from kvnode.cluster.errors import BadCommand, ClusterError, NodeFailed
 from kvnode.cluster.ports import choose
 from kvnode.cluster.state import ClusterFile
-from kvnode.config import NodeAddress
+from kvnode.config import NODE_COUNT_MAX, NodeAddress
 
-NODE_COUNT_MAX = 9
 START_TRIES_MAX = 5
 ADMIT_TIMEOUT_S = 15.0
 VIEW_TIMEOUT_S = 2.0

@@ -4,9 +4,9 @@ One process, one thread, in a session of its own. Whoever holds the flock of a c
 supervisor; the kernel releases it however the supervisor dies, so a stale state.json or socket never decides
 anything.
 
-It ends when - its owner does: its stdin is a pipe from the owner, which ends with it however it dies (not if
-detached). A forked
-  child of the owner can keep the pipe open, so the parent process id is watched too;
+It ends in two cases:
+- its owner ends (unless it was started detached): its stdin is a pipe from the owner, which ends with it however it
+  dies. A forked child of the owner can keep the pipe open, so the parent process id is watched too;
 - it is told to: the stop command, SIGTERM or SIGINT.
 At its owner's end it kills everything at once; when told to stop, it lets nodes close their files first.
 
@@ -45,11 +45,10 @@ from kvnode.cluster.ports import (
     warn_of_ephemeral,
 )
 from kvnode.cluster.state import ClusterFile, new_cluster_id, read_left_state, set_aside
-from kvnode.config import ConfigError, NodeAddress, UpkeepConfig
+from kvnode.config import NODE_COUNT_MAX, ConfigError, NodeAddress, UpkeepConfig
 
 LOCK_WAIT_S = 4.0  # a supervisor that is just stopping needs that long at most
 OWNER_POLL_S = 0.25
-NODE_COUNT_MAX = 9
 NODES_DEFAULT = REPLICAS_DEFAULT = 3
 
 

@@ -13,6 +13,7 @@ from kvnode.config import (
     ACTOR_BYTES_MAX,
     CONTEXT_TEXT_MAX,
     COUNTER_TOTAL_MAX,
+    KEY_BYTES_MAX,
     KEYS_LIMIT_MAX,
     LOOPBACK_HOSTS,
     UPKEEP_WORKS,
@@ -84,7 +85,10 @@ def _operation(
 
 def describe(n: int, peers: list[str], partitions: int) -> Schema:
     """The document of a node whose keys have n replicas."""
-    key = {"name": "key", "in": "path", "required": True, "schema": _string(minLength=1, maxLength=128)}
+    # The limit counts bytes of UTF-8: a key of as many characters may be too long, and is then told so by a 400.
+    key_schema = _string(minLength=1, maxLength=KEY_BYTES_MAX)
+    key = {"name": "key", "in": "path", "required": True, "schema": key_schema}
+    key["description"] = f"1 to {KEY_BYTES_MAX} bytes of UTF-8, percent-encoded"
     trace = {"name": "id", "in": "path", "required": True, "schema": _string(pattern="^[0-9a-f]{1,16}$")}
     r = _query("r", _whole(1, n), "how many replicas must answer")
     repair = _query(

@@ -156,9 +156,9 @@ class Coordinator:
         )
 
     async def _held_by_quorum(self, request: Put, audience: Audience, cause: int) -> bytes | None:
-        """What a DELETE without a context deletes, since this node may have missed a write: what as many replicas hold
+        """What a DELETE without a context deletes, as w replicas hold it, since this node may have missed a write.
 
-        as must acknowledge it. So it fails no more often than the write, and covers what the same w > N/2 acknowledged.
+        So it fails no more often than the write, and covers what the same w > N/2 acknowledged.
         """
         found = await self._read(KV, request.key, audience.need, cause, False, sloppy=request.sloppy)
         return found.record

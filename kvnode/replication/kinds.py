@@ -84,9 +84,10 @@ def is_shown(kind: str, row: Row) -> bool:
 
 
 def is_tombstone(row: Row) -> bool:
-    """Whether a row is whole and says nothing but "deleted". Most are told from it at one look, at the end of their
+    """Whether a row is whole and says nothing but "deleted".
 
-    record: there stand, a byte each, whether the last version was deleted and whether it was written with mode=lww.
+    Most that are not are told by one look at the end of their record. There stand, a byte each, whether the last
+    version was deleted and whether it was written with mode=lww.
     """
     if row.record is None or row.record[-2:-1] == _FALSE or not is_whole(row.key, row.record, row.checksum):
         return False

@@ -1,6 +1,7 @@
-"""Rows that are in the log and not in the tables yet, by table and partition (a memtable: Chang et al., "Bigtable",
+"""The memtable: rows that are in the log and not in the tables yet, by table and partition.
 
-2006, section 5.3). Readers look here first: what stands here is newer than what the tables say.
+Readers look here first: what stands here is newer than what the tables say.
+Paper: Chang et al., "Bigtable", 2006, section 5.3.
 """
 
 from __future__ import annotations
