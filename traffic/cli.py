@@ -15,7 +15,7 @@ from typing import Any
 
 from traffic import cli_run
 from traffic.arrivals import PATTERNS
-from traffic.discovery import Address, NoCluster, from_cluster, from_urls, token_of
+from traffic.discovery import Address, NoCluster, await_start, from_cluster, from_urls, token_of
 from traffic.driver import Settings
 from traffic.fleet.front import PROCESSES_MAX
 from traffic.process import loop_factory, open_standard_streams
@@ -28,6 +28,7 @@ from traffic.stores.kvnode import TOKEN
 
 NODES_DEFAULT = "http://127.0.0.1:9999,http://127.0.0.1:10000,http://127.0.0.1:10001"
 BAD_ARGUMENTS = 2
+WAIT_S_MAX = 600.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return cli_run.report_of(options)
         if options.command == "page":
             return _page(options.port)
+        if options.command == "serve" and options.cluster and options.wait_s:
+            await_start(options.cluster, options.wait_s)
         token = options.token or os.environ.get(TOKEN) or (options.cluster and token_of(options.cluster))
         if token:
             os.environ[TOKEN] = token  # the one place where the store looks
@@ -88,6 +91,13 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         metavar="K",
         help="generators in so many processes of their own, when one is not enough (default 1: in the service's)",
+    )
+    serve_command.add_argument(
+        "--wait-s",
+        type=_seconds,
+        default=0.0,
+        metavar="S",
+        help="with --cluster: wait so long for a cluster that is just starting (default 0)",
     )
     run_command = commands.add_parser("run", help="one run without the service")
     cli_run.add_run(run_command)
@@ -142,6 +152,16 @@ def _port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"expected a port between 1 and 65535, got {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= WAIT_S_MAX:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 to {WAIT_S_MAX:g}, got {text!r}")
+    return seconds
 
 
 def _processes(text: str) -> int:

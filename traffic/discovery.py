@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from msgspec import Struct
 CONNECT_TIMEOUT_S = 0.3
 """A node on this computer takes a connection within milliseconds, even one that is paused."""
 SOCKET_TIMEOUT_S = 0.2
+START_POLL_S = 0.02
 
 
 class NoCluster(Exception):
@@ -43,6 +45,7 @@ class _Node(Struct):
 class _State(Struct):
     nodes: list[_Node]
     socket: str = ""
+    phase: str = "running"
 
 
 class _Cluster(Struct):
@@ -74,16 +77,39 @@ def from_urls(text: str) -> list[Address]:
 
 def from_cluster(name: str) -> list[Address]:
     """The nodes of the local cluster `name`, as its supervisor wrote them down."""
+    state = _state_of(name)
+    if not state.nodes:
+        raise NoCluster(f"the cluster {name!r} has no nodes")
+    return [Address(node.url, node.name) for node in state.nodes]
+
+
+def await_start(name: str, within_s: float) -> None:
+    """Return when the local cluster `name` has started, at once if it has; NoCluster if it does not within that time.
+
+    While it starts, it may still choose other ports than those in its state file.
+    """
+    deadline_s = time.monotonic() + within_s
+    while True:
+        try:
+            if _state_of(name).phase == "running":
+                return
+            waits_for = NoCluster(f"the cluster {name!r} was still starting after {within_s:g} s")
+        except NoCluster as error:
+            waits_for = error
+        if time.monotonic() > deadline_s:
+            raise waits_for
+        time.sleep(START_POLL_S)
+
+
+def _state_of(name: str) -> _State:
+    """What its supervisor wrote down."""
     path = state_folder() / name / "state.json"
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=_State)
+        return msgspec.json.decode(path.read_bytes(), type=_State)
     except FileNotFoundError:
         raise NoCluster(f"no cluster {name!r} is known here (there is no {path}); {what_runs()}") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise NoCluster(f"the state file {path} cannot be read: {error}") from None
-    if not state.nodes:
-        raise NoCluster(f"the cluster {name!r} has no nodes")
-    return [Address(node.url, node.name) for node in state.nodes]
 
 
 def token_of(name: str) -> str | None:

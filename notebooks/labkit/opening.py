@@ -7,23 +7,21 @@ goes wrong becomes one LabError. A started service is a sidecar of its cluster a
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kvnode.cluster import ClusterError, LocalCluster, places
 from kvnode.cluster.places import Places
+from kvnode.cluster.state import SidecarInfo
 from labkit.errors import LabError
-from labkit.ports import free_port
 from labkit.service import TrafficService
+from labkit.traffic_start import EarlyStart, start_service
 
 CLUSTER_VARIABLE = "QUORUM_LAB_CLUSTER"
 BASE_PORT_VARIABLE = "QUORUM_LAB_BASE_PORT"
 TRAFFIC_PORT_VARIABLE = "QUORUM_LAB_TRAFFIC_PORT"
-TOKEN_VARIABLE = "QUORUM_LAB_TOKEN"
 HUB_VARIABLE = "JUPYTERHUB_USER"
 TRAFFIC_PORT = 7342
-READY_TIMEOUT_S = 20.0
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -53,9 +51,12 @@ def find_or_start(*, nodes: int | None = None) -> Found:
 
 def _find_or_start(name: str, nodes: int | None, base_port: int | None) -> Found:
     # On a hub, loopback belongs to all students: without a token any of them could write to another's nodes.
-    cluster = LocalCluster.attach_or_start(name, nodes, base_port=base_port, token=HUB_VARIABLE in os.environ)
+    token = HUB_VARIABLE in os.environ
+    wanted = _port_from(TRAFFIC_PORT_VARIABLE) or TRAFFIC_PORT
+    with EarlyStart(name, wanted) as early:
+        cluster = LocalCluster.attach_or_start(name, nodes, base_port=base_port, token=token)
     try:
-        traffic, found_traffic = _traffic_of(cluster)
+        traffic, found_traffic = _traffic_of(cluster, early, wanted)
         return Found(cluster, traffic, story_of(cluster, traffic, found_traffic=found_traffic))
     except ClusterError as error:
         cluster.stop()
@@ -80,26 +81,24 @@ def story_of(cluster: LocalCluster, traffic: TrafficService, *, found_traffic: b
     return story + (f" Note: {', '.join(down)}; press Restart or Reset." if down else "")
 
 
-def _traffic_of(cluster: LocalCluster) -> tuple[TrafficService, bool]:
+def _traffic_of(cluster: LocalCluster, early: EarlyStart, wanted: int) -> tuple[TrafficService, bool]:
     """The service that drives this cluster, and whether it was there before."""
+    if (started := early.sidecar()) is not None:
+        return TrafficService(_url_of(started)), False
     for sidecar in cluster.sidecars:
-        url = next((word for word in sidecar.ready_line.split() if word.startswith("http://")), "")
-        if sidecar.state == "running" and sidecar.ready_line.startswith("ready traffic") and url:
-            service = TrafficService(url)
+        if sidecar.state == "running" and sidecar.ready_line.startswith("ready traffic"):
+            service = TrafficService(_url_of(sidecar))
             if service.is_answering():
                 return service, True
-    wanted = _port_from(TRAFFIC_PORT_VARIABLE) or TRAFFIC_PORT
     service = TrafficService(f"http://127.0.0.1:{wanted}")
     if not cluster.owned and _drives(service, cluster.urls):
         return service, True
-    port = free_port(wanted, purpose="the traffic service")
-    argv = [sys.executable, "-P", "-m", "traffic", "serve", "--port", str(port), "--cluster", cluster.name]
-    environment = {} if cluster.token is None else {TOKEN_VARIABLE: cluster.token}
-    sidecar = cluster.start_sidecar(
-        "traffic", argv, env=environment, ready_prefix="ready traffic", timeout_s=READY_TIMEOUT_S
-    )
-    url = next((word for word in sidecar.ready_line.split() if word.startswith("http://")), "")
-    return TrafficService(url or f"http://127.0.0.1:{port}"), False
+    return TrafficService(_url_of(start_service(cluster, wanted))), False
+
+
+def _url_of(sidecar: SidecarInfo) -> str:
+    """Where the service answers; it says so when it is ready."""
+    return next(word for word in sidecar.ready_line.split() if word.startswith("http://"))
 
 
 def _drives(service: TrafficService, urls: Sequence[str]) -> bool:

@@ -16,9 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, TypeVar
-
-import pandas
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kvnode.client import Client
 from kvnode.cluster import ClusterError, LocalCluster, NodeInfo
@@ -28,6 +26,7 @@ from labkit.course.course import Course
 from labkit.course.teaching import Teaching
 from labkit.errors import LabError, Timeout
 from labkit.lab import NodeFacts
+from labkit.live.chart import plotly_script
 from labkit.live.stillness import stillness
 from labkit.live.ticker import Ticker
 from labkit.observe import joining_node, link_delay_ms, moments, node_facts
@@ -40,6 +39,9 @@ from labkit.service import TrafficService
 from labkit.verdicts import meaning
 from labkit.waiting import wait_until
 from labkit.worker import Worker
+
+if TYPE_CHECKING:
+    import pandas
 
 T = TypeVar("T")
 STANDARD_RATE = 50
@@ -114,6 +116,7 @@ class Session(Teaching, Steering):
                 return current
             if current is not None:
                 current._stop_threads()
+            plotly_script()  # on its way to the page while the cluster starts
             found = opening.find_or_start(nodes=nodes)
             cls._current = cls(found.cluster, found.traffic, found.story)
             return cls._current
@@ -206,6 +209,8 @@ class Session(Teaching, Steering):
 
     def node_table(self) -> pandas.DataFrame:
         """Every node as it describes itself: address, process, disk, keys."""
+        import pandas  # takes longer than everything else that a session imports
+
         rows = []
         for info in self.cluster.status():
             row: dict[str, Any] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from labkit import session as sessions
+from labkit.errors import LabError
 from labkit.panels.pulse import pulse
 from labkit.session import Session
 from labkit.waiting import wait_until
@@ -155,3 +158,24 @@ def test_the_pulse_beats_while_a_tick_waits_for_a_service_that_hangs(
     beats = pulse().beat
     assert not made._heart.alive
     assert pulse().beat == beats
+
+
+def test_opening_a_session_does_not_wait_for_pandas() -> None:
+    """It takes longer to import than all the rest; only tables need it."""
+    code = "import sys, labkit.session; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_plotly_is_on_its_way_to_the_page_while_the_cluster_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(sessions, "plotly_script", lambda: made.append("script"))
+
+    def find_or_start(**_: Any) -> Any:
+        made.append("cluster")
+        raise LabError("not today")
+
+    monkeypatch.setattr(sessions.opening, "find_or_start", find_or_start)
+    monkeypatch.setattr(Session, "_current", None)
+    with pytest.raises(LabError):
+        Session.open()
+    assert made == ["script", "cluster"]

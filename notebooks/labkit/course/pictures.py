@@ -11,7 +11,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets  # type: ignore[import-untyped]
-import pandas
 
 from kvnode.checkers.verdict import Verdict
 from labkit.course.inputs import card_parts
@@ -19,6 +18,8 @@ from labkit.course.operations import Operation
 from labkit.live.chart import LiveChart
 
 if TYPE_CHECKING:
+    import pandas
+
     from labkit.course.editor import Edits
     from labkit.course.scene import Scene
 
@@ -109,7 +110,7 @@ def together(*makers: Callable[[], Any]) -> Any:
 
 
 def _shown(made: Any) -> Any:
-    if not isinstance(made, pandas.DataFrame):
+    if isinstance(made, ipywidgets.Widget):
         return made
     rows = [{str(name): value for name, value in row.items()} for row in made.to_dict("records")]
     return ipywidgets.HTML(table_html(rows))
@@ -126,6 +127,8 @@ def evidence(edits: Edits) -> Any:
 
 def operations_table(operations: Sequence[Operation]) -> pandas.DataFrame:
     """Every operation in a row, times in ms since the scene began."""
+    import pandas  # only now: a second of start, in a lesson that shows its first table much later
+
     rows = [
         {
             "who": one.who,

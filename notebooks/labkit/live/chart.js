@@ -1,4 +1,5 @@
-// Draws the figure that the kernel sent. Plotly comes from the kernel too, once a page (see chart.py).
+// Draws the figure that the kernel sent. Plotly comes from the kernel too, once a page (see chart.py), and is unpacked as
+// soon as it has come, while the kernel still starts a cluster: the first chart does not wait for it.
 const REST = 8; // a chart rests eight times as long as it drew: a slow or busy computer stays responsive
 const REST_MS_MAX = 1000; // ... and no longer: a computer that slept while it drew has "drawn" for as long as it slept
 /* The chart without its title, and without the room for it. */
@@ -19,9 +20,16 @@ async function unpack(script) {
   try { return (await import(/* webpackIgnore: true */ url)).default; } finally { URL.revokeObjectURL(url); }
 }
 
+const plotlyOf = (script) => (globalThis.quorumLabPlotly ??= unpack(script));
+
+/* For the script's own model; a chart has nothing to do before it is shown. */
+function initialize({ model }) {
+  if (model.get("gzipped")) plotlyOf(model).catch(() => {}); // what is wrong, the first chart says
+}
+
 async function render({ model, el }) {
   const script = await model.widget_manager.get_model(model.get("script").slice("IPY_MODEL_".length));
-  const Plotly = await (globalThis.quorumLabPlotly ??= unpack(script));
+  const Plotly = await plotlyOf(script);
   const darkForLight = script.get("dark_for_light");
   const place = el.appendChild(document.createElement("div"));
   let seen = false, behind = true, queued = 0, restUntil = 0, gone = false;
@@ -69,4 +77,4 @@ async function render({ model, el }) {
     Plotly.purge(place);
   };
 }
-export default { render };
+export default { initialize, render };

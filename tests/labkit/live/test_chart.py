@@ -59,3 +59,9 @@ def test_a_chart_never_rests_for_more_than_a_second() -> None:
     code = str(LiveChart._esm)
     assert re.search(r"REST_MS_MAX = 1000\b", code)
     assert re.search(r"restUntil = performance\.now\(\) \+ Math\.min\(.*, REST_MS_MAX\)", code)
+
+
+def test_the_script_is_unpacked_when_it_comes_and_not_only_when_a_chart_is_shown() -> None:
+    code = str(plotly_script()._esm)
+    assert "export default { initialize, render }" in code
+    assert code == str(LiveChart._esm)  # one way to unpack it, whoever is first
