@@ -311,7 +311,7 @@ class Node:
         if not self.config.founded and self.ring.is_member:
             self.runtime.log("replaces_a_lost_store", level="error")
             self.incomplete.lose_all()
-            self.runtime.spawn(self.voting.lose_right(), "right to vote")
+            self.runtime.spawn(self.voting.lose_right_for_good(), "right to vote")
 
     async def close(self) -> None:
         """The last thing of a life that ends in order, when nobody can ask any more."""

@@ -188,7 +188,7 @@ class Changes:
             if step is not None:
                 try:
                     await self._voting.decide(step)
-                except (QuorumUnmet, OSError) as error:
+                except QuorumUnmet as error:
                     self._runtime.log("ring_undecided", epoch=step.epoch, why=str(error))
             self._report()
 
@@ -236,7 +236,13 @@ class Changes:
     def follow_ring(self) -> None:
         """The ring has changed: who joins votes from the moment on at which it is a member."""
         if self._ring.state.joining == self._node:
-            self._runtime.spawn(self._voting.grant_from(self._ring.epoch + 1), "right to vote")
+            self._runtime.spawn(self._may_vote_from(self._ring.epoch + 1), "right to vote")
+
+    async def _may_vote_from(self, epoch: int) -> None:
+        with contextlib.suppress(
+            OSError
+        ):  # the disk is full: then it learns its right as one that lost its disk
+            await self._voting.grant_from(epoch)
 
     async def _learn_its_right(self) -> None:
         """With enough others heard, nobody can be further than one epoch beyond them (see voting.py)."""

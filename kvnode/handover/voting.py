@@ -11,6 +11,7 @@ favour (changes.py), and it votes again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import msgspec
@@ -133,15 +134,31 @@ class Voting:
         return self._ring.epoch >= self._votes_from
 
     async def lose_right(self) -> None:
-        """This store has replaced one whose promises are lost: its votes count again when it is told from when on."""
+        """This store has replaced one whose promises are lost: its votes count again when it is told from when on.
+
+        OSError: the disk takes no writes. This life does not vote all the same; the next one would.
+        """
         self._votes_from = 2**53
         await self._store_ballots()
 
+    async def lose_right_for_good(self) -> None:
+        """The same, again and again until it is on disk."""
+        while True:
+            with contextlib.suppress(OSError):
+                await self.lose_right()
+                return
+            await self._runtime.clock.sleep_ms(VOTE_TIMEOUT_MS)
+
     async def grant_from(self, epoch: int) -> None:
-        """From this epoch on its votes count."""
-        if epoch < self._votes_from:
+        """From this epoch on its votes count. OSError: the disk takes no writes, and nothing is granted yet."""
+        before = self._votes_from
+        if epoch < before:
             self._votes_from = epoch
-            await self._store_ballots()
+            try:
+                await self._store_ballots()
+            except OSError:
+                self._votes_from = before  # to be granted again
+                raise
 
     # --- the acceptor -------------------------------------------------------------------------------------
 
@@ -199,9 +216,10 @@ class Voting:
     async def decide(self, value: RingState) -> RingState:
         """Have the members decide what follows their present epoch: `value`, or what another has proposed.
 
-        Returns the newest state known then. Raises QuorumUnmet if too few vote (it may be decided later all the same).
+        Returns the newest state known then. Raises QuorumUnmet if too few vote (it may be decided later all the same),
+        also if that is because this node's own disk takes no writes: nobody is asked before its own vote stands there.
         """
-        epoch = value.epoch - 1
+        epoch, why = value.epoch - 1, "so many members must agree to change the ring"
         async with self._one_at_a_time:
             for attempt in range(VOTE_ATTEMPTS_MAX):
                 if attempt:
@@ -211,9 +229,12 @@ class Voting:
                 if self._ring.epoch != epoch:
                     return self._ring.state
                 candidacy = Candidacy(self._next_ballot(), value, self._ring.nodes)
-                await self._run(candidacy, epoch, is_accept=False)
-                if candidacy.may_propose:
-                    await self._run(candidacy, epoch, is_accept=True)
+                try:
+                    await self._run(candidacy, epoch, is_accept=False)
+                    if candidacy.may_propose:
+                        await self._run(candidacy, epoch, is_accept=True)
+                except OSError as error:
+                    why = f"{self._node} cannot store its own vote: {error}"
                 if candidacy.is_decided:
                     self._on_decided(candidacy.value)
                 elif candidacy.beaten_by is not None:
@@ -227,7 +248,7 @@ class Voting:
             got=got,
             n=len(candidacy.electors),
             definite=False,
-            why="so many members must agree to change the ring",
+            why=why,
         )
 
     def _next_ballot(self) -> Ballot:

@@ -233,7 +233,7 @@ class Records:
         self._refused[disk_key] = partition, known
 
         def deleted(future: Future[None]) -> None:
-            if future.exception() is None:
+            if not future.cancelled() and future.exception() is None:
                 self._refused.pop(disk_key, None)
 
         self._disk.commit([Row(_TABLE, partition, disk_key, None)]).add_done_callback(deleted)

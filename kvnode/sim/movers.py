@@ -57,7 +57,7 @@ class Movers:
         if len(world.members) <= world.config.replicas or len(world.running) < len(world.names):
             return
         name = chance.choice(world.members)
-        if name not in world.lives or not self._losses.may_lose_another():
+        if name not in world.lives or not self._losses.may_lose(name):
             return
         self._losses.lose(name)
         world.crash(name)

@@ -1,8 +1,8 @@
 """The nemesis: breaks things at random while clients work, within what the promises allow, and ends in peace.
 
-Fewer than w stores are lost between two moments at which all are complete (losses.py): one, with w=2. It is lost at any
-moment, in the middle of whatever else goes wrong. Now and then it is lost in peace, and then nothing else happens until
-the node holds again what the others hold.
+Processes, links and clocks are broken here, disks in disk_faults.py; who comes and goes is movers.py. Fewer than w
+stores are lost between two moments at which all are complete (losses.py): one, with w=2. It is lost at any moment, in
+the middle of whatever else goes wrong.
 """
 
 from __future__ import annotations
@@ -10,51 +10,75 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from kvnode.config import START_GENERATION_MS
 from kvnode.faults import DISTRIBUTIONS, LinkRule
 from kvnode.messages import MemberNews, Message, Ping, Prepare, RingNews
 from kvnode.ring import RingState
-from kvnode.sim.agreement import differing_records, held_as_owner, held_by_others
+from kvnode.sim.disk_faults import DiskFaults
 from kvnode.sim.losses import Losses
 from kvnode.sim.movers import Movers
 from kvnode.sim.world import World
 
 Trouble = Callable[[], Awaitable[None]]
-_REBUILD_S_MAX = 40.0
-LOSSES = ("lost disk", "lost disk in a storm", "lost disk when another is behind", "folder put back")
+LOSSES = (
+    "lost disk",
+    "lost disk in a storm",
+    "lost disk when another is behind",
+    "folder put back",
+    "damaged rows",
+)
 """The troubles that cost a store."""
+CRASHES = ("crash", "crash in mid-sync", "crash of all", "stop in order", "rolling restart")
+"""Those that end a node's life: it takes along what it has not yet kept a hint for."""
+_SKEW_HOURS = (-24.0 * 40, -24.0 * 3, -24.0, -1.0 / 60.0, 1.0 / 60.0, 6.0, 24.0, 24.0 * 3, 24.0 * 40)
 
 
 class Nemesis:
     """One run's troublemaker."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, losses_max: int = 1) -> None:
         self._world = world
+        self.losses = Losses(world, count_max=losses_max)
+        self.disks = disks = DiskFaults(world, self.losses, self.make_peace)
         self._troubles: dict[str, tuple[Trouble, int]] = {
             "crash": (self._crash, 4),
             "crash in mid-sync": (self._crash_in_mid_sync, 2),
             "crash of all": (self._crash_all, 1),
+            "stop in order": (self._stop_in_order, 2),
+            "rolling restart": (self._rolling_restart, 1),
             "pause": (self._pause, 3),
             "partition": (self._partition, 3),
+            "partial partition": (self._partial_partition, 3),
             "one-way cut": (self._one_way_cut, 2),
             "loss": (self._bad_links, 3),
             "delay": (self._slow_links, 2),
             "skew": (self._skew, 4),
             "slow disk": (self._slow_disk, 1),
+            "full disk": (disks.fill, 2),
+            "failing writes": (disks.fail_writes, 2),
             "lie": (self._lie, 1),
-            "lost disk": (self._lose_disk, 1),
-            "lost disk in a storm": (self._lose_disk_now, 3),
-            "lost disk when another is behind": (self._lose_disk_at_the_worst_moment, 2),
-            "folder put back": (self._put_folder_back, 1),
+            "damaged rows": (disks.damage_rows, 3),
+            "lost disk": (disks.lose_in_peace, 1),
+            "lost disk in a storm": (disks.lose_now, 3),
+            "lost disk when another is behind": (disks.lose_at_the_worst_moment, 2),
+            "folder put back": (disks.put_folder_back, 1),
         }
+        self._alone = {disks.lose_in_peace, disks.lose_at_the_worst_moment, disks.put_folder_back}
         self._movers: Movers | None = None
-        self.losses = Losses(world)
-        self.violations: list[str] = []
+
+    @property
+    def violations(self) -> list[str]:
+        """What was found broken on the way."""
+        return self.disks.violations
 
     def move(self, weight: int, *, crashes: bool) -> None:
         """Let nodes come and go too, with this weight each; crashes: some in the middle of a hand-over."""
         movers = self._movers = Movers(self._world, self.losses, crashes=crashes)
-        self._troubles |= {"join": (movers.join, weight), "leave": (movers.leave, weight)}
+        self.disks.leave = movers.leave
+        self._troubles |= {
+            "join": (movers.join, weight),
+            "leave": (movers.leave, weight),
+            "change over a partial partition": (self._change_over_a_partial_partition, weight),
+        }
         if crashes:
             self._troubles["remove"] = (movers.remove, weight)
 
@@ -73,10 +97,7 @@ class Nemesis:
             [trouble] = chance.choices(troubles, weights)
             if chance.random() < 0.3:  # two at the same time
                 [other] = chance.choices(troubles, weights)
-                if not {self._lose_disk, self._lose_disk_at_the_worst_moment, self._put_folder_back} & {
-                    trouble,
-                    other,
-                }:
+                if not self._alone & {trouble, other}:
                     await asyncio.gather(trouble(), other())
                     continue
             await trouble()
@@ -88,6 +109,7 @@ class Nemesis:
         world.heal()
         for name in world.names:
             world.resume(name)
+            world.platters[name].is_full, world.platters[name].failing_share = False, 0.0
             if name not in world.lives:
                 await world.start(name)
             world.lives[name].disk.delay_ms = 0.0
@@ -143,6 +165,26 @@ class Nemesis:
             if name not in world.lives:
                 await world.start(name)
 
+    async def _stop_in_order(self) -> None:
+        """SIGTERM, and a new start: nothing is forgotten, not even the name of the store."""
+        victim = self._pick()
+        if victim is not None:
+            await self._world.stop(victim)
+            await self._for_a_while()
+            if victim not in self._world.lives:
+                await self._world.start(victim)
+
+    async def _rolling_restart(self) -> None:
+        """One node after the other, as for a new version of the program."""
+        world = self._world
+        for name in world.names:
+            if name in world.lives and not world.lives[name].gate.paused:
+                await world.stop(name)
+                await asyncio.sleep(world.chance.uniform(0.0, 0.5))
+            if name not in world.lives:
+                await world.start(name)
+        world.counts["rolling restart"] += 1
+
     async def _pause(self) -> None:
         victim = self._pick()
         if victim is not None:
@@ -159,6 +201,36 @@ class Nemesis:
         world.set_rule(names[size:], names[:size], LinkRule(cut=True), "partition, the other way")
         await self._for_a_while()
         world.heal()
+
+    def _cut_a_few_pairs(self, what: str) -> None:
+        """Two nodes, or each of some pairs, cannot reach each other; both reach the others."""
+        world = self._world
+        for _ in range(world.chance.choice((1, 1, 2, 3))):
+            one, other = world.chance.sample(world.names, 2)
+            rule = LinkRule(cut=True)
+            world.network.rules[one, other] = world.network.rules[other, one] = rule
+            world.tell(f"links: {what} between {one} and {other}")
+        world.counts[what] += 1
+
+    async def _partial_partition(self) -> None:
+        self._cut_a_few_pairs("partial partition")
+        await self._for_a_while()
+        self._world.heal()
+
+    async def _change_over_a_partial_partition(self) -> None:
+        """A member comes or goes, and some of those that must agree on it, or hand over, cannot reach each other."""
+        assert self._movers is not None
+        self._cut_a_few_pairs("partial partition in a change of the ring")
+        change = self._world.chance.choice((self._movers.join, self._movers.leave))
+        if self._world.chance.random() < 0.5:
+            await change()
+        else:
+            await asyncio.gather(change(), self._for_a_while_then_heal())
+        self._world.heal()
+
+    async def _for_a_while_then_heal(self) -> None:
+        await self._for_a_while()
+        self._world.heal()
 
     async def _one_way_cut(self) -> None:
         world = self._world
@@ -196,8 +268,9 @@ class Nemesis:
         """A wall clock is set, preferably that of a node that keeps hints."""
         victim = await self._somebody_with_hints() or self._pick()
         if victim is not None:
-            hours = self._world.chance.choice((-24.0, -1.0 / 60.0, 1.0 / 60.0, 6.0, 24.0))
+            hours = self._world.chance.choice(_SKEW_HOURS)
             self._world.skew(victim, self._world.chance.uniform(0.6, 1.0) * hours * 3_600_000.0)
+            self._world.counts["clock skew of days"] += abs(hours) > 24.0
 
     async def _slow_disk(self) -> None:
         victim = self._pick()
@@ -224,121 +297,3 @@ class Nemesis:
         world.tell(f"{sender} lies to {receiver}: {what}")
         world.counts["lie"] += 1
         world.network.send(sender, receiver, lie)
-
-    async def _lose_disk(self) -> None:
-        world = self._world
-        await self.make_peace()
-        if not await self._agreed(5.0) or not self.losses.may_lose_another():
-            return
-        victim = world.chance.choice(world.members)
-        held = held_as_owner(world, victim)
-        self.losses.lose(victim)
-        world.crash(victim)
-        world.wipe(victim)
-        await world.start(victim)
-        if not await self._rebuilt(victim, held):
-            self.violations.append(
-                f"{victim} was not rebuilt within {_REBUILD_S_MAX:.0f} s of losing its disk"
-            )
-
-    async def _lose_disk_now(self) -> None:
-        """Whatever else is wrong: somebody is cut off, or dead, or a member comes or goes."""
-        world = self._world
-        if not self.losses.may_lose_another():
-            return
-        victim = world.chance.choice(world.members)
-        self.losses.lose(victim)
-        if victim in world.lives:
-            world.crash(victim)
-        world.wipe(victim)
-        world.counts["lost disk in a storm"] += 1
-        await asyncio.sleep(world.chance.choice((0.0, 0.1, 1.0, 3.0)) * world.chance.random())
-        if victim not in world.lives:
-            await world.start(victim)
-
-    async def _lose_disk_at_the_worst_moment(self) -> None:
-        """One member misses writes; another loses its disk, and cannot reach who holds them; who does may leave."""
-        world, chance = self._world, self._world.chance
-        if len(world.members) < 3 or len(world.lives) < len(world.names):
-            return
-        behind, lost, holder = chance.sample(world.members, 3)
-        self.cut(behind, *world.names)
-        await asyncio.sleep(chance.uniform(0.5, 3.0))
-        if not self.losses.may_lose_another() or lost not in world.lives:
-            world.heal()
-            return
-        self.losses.lose(lost)
-        world.crash(lost)
-        world.wipe(lost)
-        world.counts["lost disk when another is behind"] += 1
-        world.heal()
-        self.cut(holder, behind, lost)
-        await world.start(lost)
-        if self._movers is not None and chance.random() < 0.5:
-            await self._movers.leave(holder)
-        await self._for_a_while()
-        world.heal()
-
-    def cut(self, one: str, *others: str) -> None:
-        """No message between one node and these any more, either way."""
-        self._world.set_rule([one], others, LinkRule(cut=True), "cut")
-        self._world.set_rule(others, [one], LinkRule(cut=True), "cut")
-
-    async def _put_folder_back(self) -> None:
-        """An older copy of a member's folder takes its place. The others can be reached: else nobody could notice."""
-        world = self._world
-        await self.make_peace()
-        members = world.members
-        if not members or not await self._all_confirmed(5.0):
-            return
-        victim = world.chance.choice(members)
-        in_order = world.chance.random() < 0.5
-        if in_order:
-            await world.stop(victim)
-        older = world.copy_disk(victim)
-        if in_order or world.chance.random() < 0.7:
-            if victim in world.lives:
-                world.crash(victim)
-            await world.start(victim)
-            await asyncio.sleep(world.chance.uniform(0.5, 2.0))
-        else:
-            await asyncio.sleep(START_GENERATION_MS / 1000.0 + 3.0)
-        if not await self._all_confirmed(3.0) or not self.losses.may_lose_another():
-            return
-        self.losses.lose(victim)
-        world.crash(victim)
-        world.put_back(victim, older)
-        await world.start(victim)
-        for _ in range(100):  # it is set aside and refilled before anything else goes wrong
-            if self.losses.may_lose_another():
-                return
-            await asyncio.sleep(0.1)
-
-    async def _all_confirmed(self, seconds: float) -> bool:
-        """Wait until all members have heard of everybody's present generation."""
-        world = self._world
-        end_s = world.loop.time() + seconds
-        while world.loop.time() < end_s:
-            if all(name in world.lives and not world.node(name).starts.untold for name in world.members):
-                return True
-            await asyncio.sleep(0.1)
-        return False
-
-    async def _agreed(self, seconds: float) -> bool:
-        """Wait until all replicas agree."""
-        end_s = self._world.loop.time() + seconds
-        while self._world.loop.time() < end_s:
-            if not differing_records(self._world):
-                return True
-            await asyncio.sleep(0.1)
-        return False
-
-    async def _rebuilt(self, name: str, held: set[str]) -> bool:
-        """Wait until a wiped node holds again the keys that it held, but for those that were swept meanwhile."""
-        end_s = self._world.loop.time() + _REBUILD_S_MAX
-        while self._world.loop.time() < end_s:
-            missing = held - held_as_owner(self._world, name)
-            if not missing & held_by_others(self._world, name):
-                return True
-            await asyncio.sleep(0.1)
-        return False

@@ -17,7 +17,7 @@ from kvnode.sim.agreement import differing_records
 from kvnode.sim.bugs import HINTS_ALONE, OF_LEAVES, OF_MOVES, only_hints, planted
 from kvnode.sim.client import Client
 from kvnode.sim.loop import run
-from kvnode.sim.nemesis import LOSSES, Nemesis
+from kvnode.sim.nemesis import CRASHES, LOSSES, Nemesis
 from kvnode.sim.world import World
 from kvnode.versions import Context, Dot, Siblings
 
@@ -109,7 +109,7 @@ async def _storm(
         nemesis.move(moving, crashes=not hints_alone)
     if hints_alone:
         world.on_start = only_hints
-        nemesis.spare("crash", "crash in mid-sync", "crash of all", "one-way cut", "loss", *LOSSES)
+        nemesis.spare(*CRASHES, "one-way cut", "loss", "full disk", "failing writes", *LOSSES)
     if bug in HINTS_ALONE:
         nemesis.spare("delay", "slow disk", "lie")  # nobody misses a write by these
     with planted(bug, world):
@@ -144,13 +144,13 @@ async def last_holder_leaves(seed: int, bug: str | None = None) -> Report:
             for worker in range(_WORKER_COUNT)
         ]
         await asyncio.sleep(chance.uniform(1.0, 3.0))
-        nemesis.cut(behind, *world.names)
+        nemesis.disks.cut(behind, *world.names)
         await asyncio.sleep(chance.uniform(2.0, 4.0))
         nemesis.losses.lose(lost)
         world.crash(lost)
         world.wipe(lost)
         world.heal()
-        nemesis.cut(holder, behind, lost)
+        nemesis.disks.cut(holder, behind, lost)
         await asyncio.sleep(chance.uniform(0.5, 3.0))
         await world.start(lost)
         await asyncio.sleep(chance.uniform(0.5, 2.5))

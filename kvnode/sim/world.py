@@ -23,29 +23,20 @@ from kvnode.runtime import Row, Runtime
 from kvnode.sim.clock import SimClock
 from kvnode.sim.disk import Platter, SimDisk
 from kvnode.sim.gate import Gate
-from kvnode.sim.network import SimDoor, SimNetwork, Trace
+from kvnode.sim.life import Life, last_word
+from kvnode.sim.network import SimNetwork, Trace
 from kvnode.sim.observer import Observer, Operation
+from kvnode.sim.tally import count_logged
 from kvnode.storage.memory import Tables
 
 T = TypeVar("T")
 _CLIENT_PATIENCE_S = 5.0
+_STOP_LOOKS_MAX = 300  # each 10 ms: as long as a server waits for the requests under way
 _SECRET = "the-same-in-each-simulation"
-UPKEEP = UpkeepConfig(repair_s=7.0, sweep_s=1.0, checkpoint_s=60.0, scrub_s=60.0, message_age_s_max=1.0)
+UPKEEP = UpkeepConfig(repair_s=7.0, sweep_s=1.0, checkpoint_s=60.0, scrub_s=6.0, message_age_s_max=1.0)
 """Far more often than real nodes, so that a run of twenty seconds meets it."""
 Answer = tuple[int, dict[str, Any]]
 """An HTTP status and a JSON body."""
-
-
-class _Life:
-    """One run of one node, from start to crash."""
-
-    def __init__(self, node: Node, clock: SimClock, gate: Gate, disk: SimDisk, door: SimDoor) -> None:
-        self.node = node
-        self.clock = clock
-        self.gate = gate
-        self.disk = disk
-        self.door = door
-        self.tasks: dict[asyncio.Task[Any], None] = {}
 
 
 class World:
@@ -76,7 +67,7 @@ class World:
         self.network.message_age_s_max = upkeep.message_age_s_max
         self._latecomers: tuple[str, ...] = ()
         self.platters = {name: Platter() for name in names}
-        self.lives: dict[str, _Life] = {}
+        self.lives: dict[str, Life] = {}
         self.failures: list[BaseException] = []
         self.counts: Counter[str] = Counter()
         self.observers: list[Observer] = []
@@ -130,6 +121,8 @@ class World:
     async def start(self, *names: str) -> None:
         """Start these nodes (all if none is named) on whatever their disks hold."""
         for name in names or self.names:
+            if name in self.lives:
+                continue  # somebody else has started it meanwhile
             gate, door = Gate(), self.network.door(name)
             clock = SimClock(gate)
             disk = SimDisk(
@@ -149,7 +142,7 @@ class World:
                 self._logger(name),
                 self._begin_anew(name),
             )
-            life = _Life(Node(runtime, self.config, name), clock, gate, disk, door)
+            life = Life(Node(runtime, self.config, name), clock, gate, disk, door)
             life.tasks = tasks
             life.node.sweep.pruning.kept_max = 0  # a run of twenty seconds has few past stores
             self.on_start(life.node)
@@ -159,34 +152,63 @@ class World:
             await self._opened(life)
         self.config = msgspec.structs.replace(self.config, founded=True)
 
-    async def _opened(self, life: _Life) -> None:
-        """Wait until a node serves, or has crashed before it could."""
+    async def _opened(self, life: Life) -> None:
+        """Wait until a node serves, or has ended before it could: a new store needs a disk that takes writes."""
         opening = self.loop.create_task(life.node.open(), name="open")
         life.tasks[opening] = None
         await asyncio.wait([opening])
         life.tasks.pop(opening, None)
-        if not opening.cancelled():
-            opening.result()
+        error = None if opening.cancelled() else opening.exception()
+        if isinstance(error, OSError):
+            self.tell(f"{life.node.name} cannot start: {error}")
+            self.counts["start refused by a disk"] += 1
+            self._end(life.node.name)
+        elif error is not None:
+            raise error
 
     def crash(self, name: str) -> None:
         """kill -9 and a power cut at once: tasks, timers, messages and unsynced commits are gone."""
+        lost = self.lives[name].disk.unsynced_count
+        reached = self.lives[name].disk.crash()
+        self._end(name)
+        self.counts["crash"] += 1
+        self.counts["crash that lost unsynced rows"] += lost > 0 and not reached
+        self.counts["crash after a sync that nobody heard of"] += reached
+        self.tell(f"{name} crashes, {lost} rows not yet synced{', the first group stands' * reached}")
+
+    def _end(self, name: str) -> None:
         life = self.lives.pop(name)
-        lost = life.disk.unsynced_count
         life.gate.close()
         life.door.open = False
         self.network.detach(name)
         for task in list(life.tasks):
             task.cancel()
-        self.counts["crash"] += 1
-        self.counts["crash that lost unsynced rows"] += lost > 0
-        self.tell(f"{name} crashes, {lost} rows not yet synced")
 
-    async def stop(self, name: str) -> None:
-        """SIGTERM: the life ends in order, if nothing goes wrong with that."""
-        await self.command(name, lambda node: node.close())
-        if name in self.lives:
+    async def stop(self, name: str) -> bool:
+        """SIGTERM: no more requests, an end to those under way, no more messages, the node's last word, a last sync.
+
+        False if something else ended this life first, or it stands still: then it is killed, as a supervisor does.
+        """
+        life = self.lives[name]
+        self.tell(f"{name} is told to stop")
+        life.is_ending = True
+        for _ in range(_STOP_LOOKS_MAX):
+            if not life.request_count or self.lives.get(name) is not life:
+                break
+            await asyncio.sleep(0.01)
+        if self.lives.get(name) is life:
+            life.door.open = False
+            self.network.detach(name)
+            await self.command(name, lambda node: last_word(node, life.disk))
+        if self.lives.get(name) is not life:
+            return False
+        if life.disk.unsynced_count or life.gate.paused:
             self.crash(name)
-            self.counts["stop in order"] += 1
+            return False
+        self._end(name)
+        self.counts["stop in order"] += 1
+        self.tell(f"{name} has stopped in order")
+        return True
 
     def copy_disk(self, name: str) -> Tables:
         """A backup of what a crash would leave at this moment."""
@@ -258,13 +280,24 @@ class World:
         )
         for observer in self.observers:
             observer.sent(operation)
-        answer = await self.command(name, lambda node: node.serve(request))
+        answer = await self._served(name, request)
         operation.answered_s = self.loop.time()
         if answer is not None:
             operation.status, operation.body = answer[0], json.loads(answer[1])
         for observer in self.observers:
             observer.answered(operation)
         return None if answer is None else (answer[0], operation.body)
+
+    async def _served(self, name: str, request: requests.Request) -> tuple[int, bytes] | None:
+        """A node that is ending takes no more requests, and waits for those under way."""
+        life = self.lives.get(name)
+        if life is None or life.is_ending:
+            return None
+        life.request_count += 1
+        try:
+            return await self.command(name, lambda node: node.serve(request))
+        finally:
+            life.request_count -= 1
 
     async def command(self, name: str, what: Callable[[Node], Coroutine[Any, Any, T]]) -> T | None:
         """Do something at one node, through its gate; None if it did not end in time. Raises a KvError of the node."""
@@ -355,19 +388,6 @@ class World:
         def log(event: str, *, level: str = "info", **facts: Any) -> None:
             told = " ".join(f"{fact}={value}" for fact, value in sorted(facts.items()))
             self.tell(f"{name}: {event} {told}")
-            if event == "member" and facts["after"] != "suspect":
-                self.counts[f"member {facts['before']} to {facts['after']}"] += 1
-            elif event == "exchange":
-                self.counts["exchange found a difference"] += 1
-            elif event == "swept":
-                self.counts["tombstones swept"] += facts["tombstones"]
-            elif event == "came_back_too_late":
-                self.counts["former member came back too late"] += 1
-            elif event == "ring":
-                self.counts["ring change learnt"] += 1
-                self.counts["change called off"] += (
-                    "called off" in facts["note"] and facts["phase"] == "stable"
-                )
-                self.counts["ring renewed"] += "votes again" in facts["note"] and facts["phase"] == "stable"
+            count_logged(self.counts, event, facts)
 
         return log
