@@ -41,7 +41,7 @@ class Nemesis:
         self.disks = disks = DiskFaults(world, self.losses, self.make_peace)
         self._troubles: dict[str, tuple[Trouble, int]] = {
             "crash": (self._crash, 4),
-            "crash in mid-sync": (self._crash_in_mid_sync, 2),
+            "crash in mid-sync": (self._crash_in_mid_sync, 4),
             "crash of all": (self._crash_all, 1),
             "stop in order": (self._stop_in_order, 2),
             "rolling restart": (self._rolling_restart, 1),
@@ -55,7 +55,7 @@ class Nemesis:
             "slow disk": (self._slow_disk, 1),
             "full disk": (disks.fill, 2),
             "failing writes": (disks.fail_writes, 2),
-            "lie": (self._lie, 1),
+            "lie": (self._lie, 2),
             "damaged rows": (disks.damage_rows, 3),
             "lost disk": (disks.lose_in_peace, 1),
             "lost disk in a storm": (disks.lose_now, 3),

@@ -1,0 +1,113 @@
+"""Disks that are full, fail, or hold damaged rows: nothing that was acknowledged is lost, and nobody ends of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from kvnode.errors import QuorumUnmet
+from kvnode.requests import Get, Put
+from kvnode.sim.agreement import differing_records
+from kvnode.sim.loop import run
+from kvnode.sim.world import World
+
+
+def play(story: Callable[[World], Awaitable[None]], *, node_count: int = 3, seed: int = 1) -> None:
+    """Run a story on a started cluster, and fail if anything in a node did."""
+
+    async def whole() -> None:
+        world = World(seed, node_count=node_count)
+        await world.start()
+        await story(world)
+        assert world.failures == []
+
+    run(whole())
+
+
+async def seconds(world: World, count: float) -> None:
+    """Let virtual time pass."""
+    await world.command(world.running[0], lambda node: _sleep(node, count))
+
+
+async def _sleep(node: Any, count: float) -> None:
+    await node.runtime.clock.sleep_ms(1000.0 * count)
+
+
+async def until(world: World, is_so: Callable[[], bool], *, seconds_max: float = 30.0) -> None:
+    """Wait for something, within a bound."""
+    end_s = world.loop.time() + seconds_max
+    while not is_so():
+        assert world.loop.time() < end_s, "\n".join(world.trace.story[-30:])
+        await seconds(world, 0.1)
+
+
+def test_a_full_disk_refuses_a_change_of_the_ring_and_says_why() -> None:
+    """1. The disk of node-1 is full. 2. It is asked to let node-4 join. 3. It could not store its vote, and answered
+
+    500, "a fault in itself". (Found by moving-storm, seeds 24 and 57.)
+    """
+
+    async def story(world: World) -> None:
+        name = world.add()
+        await world.start(name)
+        address = world.config.address(name)
+        world.platters["node-1"].is_full = True
+        with pytest.raises(
+            QuorumUnmet, match=r"node-1 cannot store its own vote: .*no space left"
+        ) as refusal:
+            await world.command("node-1", lambda node: node.changes.join(address))
+        assert refusal.value.definite is False
+        world.platters["node-1"].is_full = False
+        await world.command("node-1", lambda node: node.changes.join(address))
+        await until(world, lambda: name in world.members)
+
+    play(story)
+
+
+def test_writes_that_a_full_disk_refuses_are_nowhere_in_it_and_come_back_by_a_hint() -> None:
+    async def story(world: World) -> None:
+        world.platters["node-3"].is_full = True
+        answer = await world.ask("node-1", Put("key", b"1"))
+        assert answer is not None and answer[0] == 200, answer
+        await seconds(world, 0.5)
+        assert "node-3" not in answer[1]["acknowledged_by"]
+        assert world.lives["node-3"].disk.refused_count > 0
+        assert world.node("node-3").records.latest("kv", "key") is None
+        world.platters["node-3"].is_full = False
+        await until(world, lambda: not differing_records(world))
+
+    play(story)
+
+
+def test_a_damaged_row_is_found_and_comes_back_from_the_others() -> None:
+    async def story(world: World) -> None:
+        answer = await world.ask("node-1", Put("key", b"1"))
+        assert answer is not None and answer[0] == 200, answer
+        await until(world, lambda: not differing_records(world))
+        partition = world.node("node-2").ring.partition_of("key")
+        assert world.lives["node-2"].disk.damage(partition, "kv/key")
+        assert world.platters["node-2"].damaged_rows() == [(partition, "kv/key")]
+        await until(world, lambda: world.counts["damaged row found"] == 1)
+        await until(world, lambda: not world.node("node-2").incomplete.owned and not differing_records(world))
+        read = await world.ask("node-2", Get("key", r=3))
+        assert read is not None and read[1]["value"] == 1, read
+
+    play(story)
+
+
+def test_a_node_that_is_told_to_stop_ends_what_it_began_and_keeps_its_name() -> None:
+    async def story(world: World) -> None:
+        before = world.node("node-2").dots.store
+        answer = world.loop.create_task(world.ask("node-2", Put("key", b"1")))
+        await seconds(world, 0.0)
+        assert await world.stop("node-2")
+        told = await answer
+        assert told is not None and told[0] == 200, told
+        assert await world.ask("node-2", Get("key")) is None
+        await world.start("node-2")
+        assert world.node("node-2").dots.store == before
+        assert world.counts["crash"] == 0
+
+    play(story)
