@@ -258,3 +258,54 @@ def test_batches_of_large_hints_stay_below_a_frame_and_all_arrive(play: Play) ->
         assert rooms.wire.frame_bytes_max < BATCH_BYTES_MAX + 100_000 < FRAME_BYTES_MAX
 
     play(story)
+
+
+def test_a_hint_is_kept_for_three_hours_in_which_its_node_ran_and_no_longer(play: Play) -> None:
+    """With a bound of seconds nothing else would have noticed: anti-entropy delivers what hints do not."""
+    hour_ms = 3_600_000.0
+
+    async def story(rooms: Any) -> None:
+        rooms.isolate("node-3")
+        hints = rooms.nodes["node-1"].hints
+        hints.add("node-3", KV, "k", record(1))
+        hints._lived._counted_ms += 2.95 * hour_ms  # as if it had run for so long
+        await asyncio.sleep(30.0)
+        assert (hints.pending(), hints.expired_count) == ({"node-3": 1}, 0)
+        hints._lived._counted_ms += 0.05 * hour_ms
+        await asyncio.sleep(1.0)
+        assert (hints.pending(), hints.expired_count) == ({}, 1)
+
+    play(story)
+
+
+def test_hints_for_who_owns_the_key_no_more_are_kept_for_its_owners(play: Play) -> None:
+    """1. node-1 keeps the only copy of a write, for node-4. 2. node-4 is removed by force. 3. What node-1 kept for it
+
+    was forgotten, though others own the key now. Here nothing but hints carries it."""
+
+    async def story(rooms: Any) -> None:
+        node = rooms.nodes["node-1"]
+        key = next(
+            f"k{n}"
+            for n in range(1000)
+            if set(node.ring.preference_list(f"k{n}")) == {"node-1", "node-2", "node-4"}
+        )
+        for each in rooms.nodes.values():
+            each.exchange._is_alive = lambda peer: False
+        node.hints._is_alive = lambda peer: False
+        assert node.hints.add("node-4", KV, key, record(1))
+        moving = node.ring.state.leave("node-4", forced=True)
+        node.spread.adopt(moving)
+        assert node.hints.pending() == {"node-4": 1}, "it owns the key until the change is over"
+        node.spread.adopt(moving.completed())
+        assert set(node.ring.preference_list(key)) == {"node-1", "node-2", "node-3"}
+        assert node.hints.pending() == {"node-2": 1, "node-3": 1}
+        assert node.hints.kept(KV, key) == record(1)
+        assert node.records.latest(KV, key) == record(1), "this node owns the key itself"
+        rooms.stop("node-1")
+        await rooms.start("node-1")
+        assert rooms.nodes["node-1"].hints.pending() == {"node-2": 1, "node-3": 1}, (
+            "durable where they are aimed at"
+        )
+
+    play(story, node_count=4)

@@ -1,0 +1,100 @@
+"""Votes on the ring: what a member has promised or accepted is on its disk before anybody hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from kvnode.config import NodeAddress
+from kvnode.messages import Accept, Prepare, Vote
+
+Play = Callable[..., None]
+BALLOT = (5, "node-1.a")
+JOINER = NodeAddress("node-4", "127.0.0.1", 1, 1)
+
+
+def votes(rooms: Any) -> list[Vote]:
+    """All that were told so far."""
+    return [message for _, _, message in rooms.wire.carried if isinstance(message, Vote)]
+
+
+def carried(rooms: Any, kind: type) -> int:
+    return sum(isinstance(message, kind) for _, _, message in rooms.wire.carried)
+
+
+def test_a_promise_and_an_acceptance_are_told_only_once_they_are_durable(play: Play) -> None:
+    """1. A member promised, told so, and crashed before its sync. 2. It came back without the promise, and gave another
+    one: two changes of the ring could be decided in one epoch."""
+
+    async def story(rooms: Any) -> None:
+        node, disk = rooms.nodes["node-2"], rooms.disks["node-2"]
+        value = node.ring.state.join(JOINER)
+        for question in (Prepare(7, 1, BALLOT), Accept(8, 1, BALLOT, value)):
+            disk.held, told = True, len(votes(rooms))
+            node.on_message("node-1", question)
+            await asyncio.sleep(1.0)
+            assert len(votes(rooms)) == told, "nothing is on disk yet"
+            disk.release()
+            await asyncio.sleep(0.1)
+            assert len(votes(rooms)) == told + 1
+        first, second = votes(rooms)
+        assert (first.promised, first.accepted, first.counts) == (BALLOT, None, True)
+        assert second.accepted == (BALLOT, value)
+
+    play(story)
+
+
+def test_what_cannot_be_made_durable_is_never_told(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        rooms.disks["node-2"].full = True
+        rooms.nodes["node-2"].on_message("node-1", Prepare(7, 1, BALLOT))
+        await asyncio.sleep(3.0)
+        assert votes(rooms) == []
+
+    play(story)
+
+
+def test_a_promise_survives_a_restart(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        rooms.nodes["node-2"].on_message("node-1", Prepare(7, 1, BALLOT))
+        await asyncio.sleep(0.1)
+        rooms.stop("node-2")
+        await rooms.start("node-2")
+        rooms.nodes["node-2"].on_message("node-3", Prepare(8, 1, (4, "node-3.c")))
+        await asyncio.sleep(0.1)
+        assert [vote.promised for vote in votes(rooms)] == [BALLOT, BALLOT]
+
+    play(story)
+
+
+def test_a_proposer_asks_nobody_before_its_own_promise_and_acceptance_are_durable(play: Play) -> None:
+    """Else, after a crash, it could begin another proposal under the same ballot."""
+
+    async def story(rooms: Any) -> None:
+        node, disk = rooms.nodes["node-1"], rooms.disks["node-1"]
+        disk.held = True
+        rooms.begin(node.voting.decide(node.ring.state.join(JOINER)))
+        await asyncio.sleep(0.5)
+        assert (carried(rooms, Prepare), carried(rooms, Accept)) == (0, 0)
+        for expected in ((2, 0), (2, 2)):
+            disk.release()
+            disk.held = True
+            await asyncio.sleep(0.2)
+            assert (carried(rooms, Prepare), carried(rooms, Accept)) == expected
+        assert node.ring.state.joining == JOINER.name, "and then it was decided"
+
+    play(story)
+
+
+def test_a_store_that_has_lost_its_promises_gives_votes_that_do_not_count(play: Play) -> None:
+    """1. node-2 promised, and lost its disk. 2. It voted again in the same epoch, for another ballot."""
+
+    async def story(rooms: Any) -> None:
+        node = rooms.nodes["node-2"]
+        await node.voting.lose_right()
+        node.on_message("node-1", Prepare(7, 1, BALLOT))
+        await asyncio.sleep(0.1)
+        assert [vote.counts for vote in votes(rooms)] == [False]
+
+    play(story)
