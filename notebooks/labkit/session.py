@@ -13,14 +13,13 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kvnode.client import Client
 from kvnode.cluster import ClusterError, LocalCluster, NodeInfo
-from kvnode.errors import KvError
 from labkit import opening
 from labkit.course.course import Course
 from labkit.course.teaching import Teaching
@@ -36,6 +35,7 @@ from labkit.panels.pulse import BEAT_EVERY_S, pulse
 from labkit.panels.steering import Steering
 from labkit.samples import History, Measured, measured_between, sample_from_stats
 from labkit.service import TrafficService
+from labkit.tables import in_one_sentence, node_table
 from labkit.verdicts import meaning
 from labkit.waiting import wait_until
 from labkit.worker import Worker
@@ -47,17 +47,6 @@ T = TypeVar("T")
 STANDARD_RATE = 50
 LARGE_VARIABLE = "QUORUM_LAB_LARGE"
 WELL_S_MAX = 10.0
-
-
-@contextmanager
-def _in_one_sentence(what: str) -> Iterator[None]:
-    """An error of the database as a LabError: a cell shows the reason and no traceback."""
-    try:
-        yield
-    except (KvError, ClusterError) as error:
-        raise LabError(
-            what, why=str(error), do="look at the lights in the cockpit; restart or reset"
-        ) from error
 
 
 def _leave(refreshers: list[Callable[[], None]], refresh: Callable[[], None]) -> None:
@@ -209,22 +198,7 @@ class Session(Teaching, Steering):
 
     def node_table(self) -> pandas.DataFrame:
         """Every node as it describes itself: address, process, disk, keys."""
-        import pandas  # takes longer than everything else that a session imports
-
-        rows = []
-        for info in self.cluster.status():
-            row: dict[str, Any] = {
-                "node": info.name,
-                "state": info.state,
-                "url": info.url,
-                "process": info.pid,
-            }
-            if info.state == "running":
-                with _in_one_sentence(f"{info.name} does not tell about itself."):
-                    stats = self.client.stats(info.name)
-                row |= {"disk (store id)": stats["store_id"], "keys": stats["keys"]}
-            rows.append(row)
-        return pandas.DataFrame(rows).set_index("node")
+        return node_table(self.cluster, self.client)
 
     def wait_until(self, ask: Callable[[], T], *, what: str, timeout_s: float = 15.0) -> T:
         """The first true answer of `ask`; a clear Timeout otherwise."""
@@ -361,12 +335,12 @@ class Session(Teaching, Steering):
     def put(self, key: str, value: str) -> Mapping[str, Any]:
         """One quorum write through a running node chosen by chance; the database's whole answer."""
         running = [facts.name for facts in self._nodes if facts.state == "running"]
-        with _in_one_sentence("The database did not take the write."):
+        with in_one_sentence("The database did not take the write."):
             return self.client.put(key, value, node=random.choice(running) if running else None)
 
     def replicas_of(self, key: str) -> list[Mapping[str, Any]]:
         """What each replica holds now: no quorum, no repair."""
-        with _in_one_sentence(f"No node could tell what the replicas hold of {key}."):
+        with in_one_sentence(f"No node could tell what the replicas hold of {key}."):
             return list(self.client.replicas(key)["replicas"])
 
     # --- panels ------------------------------------------------------------------------------------------
