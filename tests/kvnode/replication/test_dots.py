@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,27 @@ def test_a_dot_is_issued_only_within_a_block_that_is_on_disk(play: Play) -> None
             dot = await dots.next()
             reserved = disk.get("meta", 0, "dots-reserved")
             assert dot.counter <= int(reserved[0])
+
+    play(story)
+
+
+def test_no_dot_is_issued_of_a_block_whose_reservation_is_on_its_way(play: Play) -> None:
+    """A crash would take the reservation back, and the dots with it: another life could issue them again."""
+
+    async def story(rooms: Any) -> None:
+        dots, disk = rooms.nodes["node-1"].dots, rooms.disks["node-1"]
+        disk.held, issued = True, []
+
+        async def take_all() -> None:
+            while True:
+                issued.append(await dots.next())
+
+        rooms.begin(take_all())
+        await asyncio.sleep(1.0)
+        assert [dot.counter for dot in issued] == [*range(1, DOT_BLOCK + 1)]
+        rooms.begin(dots.next())
+        disk.release()
+        await rooms.until(lambda: len(issued) > DOT_BLOCK, 1.0)
 
     play(story)
 

@@ -42,3 +42,19 @@ def test_a_replica_that_answers_twice_is_a_broken_invariant() -> None:
 def test_a_quorum_that_cannot_be_is_a_broken_invariant(need: int, n: int) -> None:
     with pytest.raises(AssertionError):
         Quorum(need, n)
+
+
+@given(st.integers(1, 3), st.permutations(["node-1", "node-2", "node-3", "node-4", "node-5"]))
+def test_every_pending_owner_must_acknowledge_too_and_counts_towards_no_quorum(
+    need: int, order: list[str]
+) -> None:
+    """node-4 and node-5 take the partition over from two of the three owners."""
+    quorum = Quorum(need, 3, ("node-4", "node-5"))
+    for number, replica in enumerate(order, start=1):
+        assert not quorum.met or {"node-4", "node-5"} <= {*order[: number - 1]}
+        quorum.add(replica)
+        owners = {*order[:number]} - {"node-4", "node-5"}
+        assert quorum.met == (len(owners) >= need and {"node-4", "node-5"} <= {*order[:number]})
+        assert set(quorum.got) == owners
+    quorum.fail_pending()
+    assert quorum.lost

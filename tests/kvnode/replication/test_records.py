@@ -272,13 +272,18 @@ def test_a_record_that_is_none_of_its_kind_is_refused_also_when_the_key_is_new(
     asyncio.run(story())
 
 
-def test_the_forest_is_the_same_after_a_restart_and_on_another_replica_in_another_order() -> None:
+@pytest.mark.parametrize("is_built_before", [False, True])
+def test_the_forest_is_the_same_after_a_restart_and_on_another_replica_in_another_order(
+    is_built_before: bool,
+) -> None:
     async def story() -> None:
         writes = [(f"k{number % 20}", value(number + 1)) for number in range(60)]
         disks = [MemoryDisk(), MemoryDisk()]
         forests = []
         for disk, order in zip(disks, (writes, list(reversed(writes))), strict=True):
             records = records_on(disk)
+            if is_built_before:  # then each write must note what it changes
+                await records.build_forest(is_asked=True)
             for key, record in order:
                 put(records, key, record)
             put(records, "c", encode_state(PnCounter.of("a", 1)), kind=COUNTER)
