@@ -73,6 +73,13 @@ class FaultTeller:
         self._change(plan)
         await self.tell_all()
 
+    async def slow_node(self, name: str, slow: Slow) -> None:
+        """Make every link of one node this slow, both ways."""
+        plan = self.plan
+        for other in self._nodes:
+            plan = plan if other == name else plan.delayed(slow, (name, other))
+        await self.adopt(plan)
+
     async def undo(self, lease: Lease) -> None:
         """Take back what a lease's holder did (leases.py), and tell everybody who runs."""
         self._change(self.layers.without(lease, self._plan), is_undoing=True)

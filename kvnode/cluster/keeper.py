@@ -22,6 +22,7 @@ import msgspec
 from kvnode.cluster.children import READY_TIMEOUT_S, Child
 from kvnode.cluster.errors import BadCommand, NodeFailed, StartFailed
 from kvnode.cluster.fault_teller import FaultTeller
+from kvnode.cluster.faults import Slow
 from kvnode.cluster.lease_keeper import LeaseKeeper
 from kvnode.cluster.moves import Moves
 from kvnode.cluster.places import Places
@@ -110,6 +111,10 @@ class Keeper:
         _empty(self.places.data_dir(name))
         self._faults.follow_nodes()
         self._on_change()
+
+    async def slow_node(self, name: str, slow: Slow) -> None:
+        """Make every link of one node this slow."""
+        await self._faults.slow_node(name, slow)
 
     async def tell_rules(self) -> None:
         """Bring every running node's link rules up to date."""

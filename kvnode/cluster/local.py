@@ -23,8 +23,9 @@ from kvnode.cluster import control, starting
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
 from kvnode.cluster.fault_commands import FaultCommands, NodeName
 from kvnode.cluster.faults import Rules
+from kvnode.cluster.membership_commands import MembershipCommands
 from kvnode.cluster.places import DEFAULT_NAME, Places
-from kvnode.cluster.progress import Progress, see_move_through, see_start_through
+from kvnode.cluster.progress import see_start_through
 from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
 ATTACH_WAIT_S = 30.0
 
 
-class LocalCluster(FaultCommands):
+class LocalCluster(FaultCommands, MembershipCommands):
     """A running cluster. owned: whether `stop` ends it, because this process started it."""
 
     def __init__(
@@ -251,27 +252,6 @@ class LocalCluster(FaultCommands):
     def wipe(self, *nodes: NodeName) -> None:
         """Kill nodes and delete their data, as when a disk is lost; they stay dead until `restart`."""
         self._tell("wipe", nodes=self._resolved(nodes))
-
-    def join(self, *, timeout_s: float = 300.0, on_progress: Progress | None = None) -> NodeInfo:
-        """Start one more node, wait until it is a member. Raises BadCommand (refused), NodeFailed (called off)."""
-        name = self._tell("join")["state"]["move"]["node"]
-        see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
-        return self.node(name)
-
-    def leave(
-        self,
-        node: NodeName,
-        *,
-        force: bool = False,
-        timeout_s: float = 300.0,
-        on_progress: Progress | None = None,
-    ) -> None:
-        """Let a member hand its data over, then end it; force=True: it is dead, the others rebuild what it held.
-
-        Raises as `join`; the members refuse to remove one that is alive, and to be fewer than the replicas.
-        """
-        self._tell("leave", node=self._resolve(node), force=force)
-        see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
 
     def upkeep(self, *works: str, timeout_s: float = 120.0) -> Outcome:
         """Do works of upkeep at every running node now, all of them if none is named, and wait until they are over.

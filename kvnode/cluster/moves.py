@@ -17,6 +17,7 @@ import msgspec
 from kvnode.cluster import node_http
 from kvnode.cluster.children import Child
 from kvnode.cluster.errors import BadCommand, ClusterError, NodeFailed
+from kvnode.cluster.faults import Slow
 from kvnode.cluster.ports import choose
 from kvnode.cluster.state import ClusterFile
 from kvnode.config import NODE_COUNT_MAX, NodeAddress
@@ -58,6 +59,8 @@ class Processes(Protocol):
 
     def save(self, cluster: ClusterFile) -> None: ...
 
+    async def slow_node(self, name: str, slow: Slow) -> None: ...
+
     async def tell_rules(self) -> None: ...
 
 
@@ -85,12 +88,18 @@ class Moves:
     # --- join ---------------------------------------------------------------------------------------------
 
     async def join(self, command: dict[str, Any]) -> None:
-        """Start one more node and have it admitted. Raises BadCommand, NodeFailed."""
-        del command
+        """Start one more node and have it admitted. Raises BadCommand, NodeFailed.
+
+        delay_ms: its links take that much longer, one way, from before it is admitted.
+        """
+        slow = Slow(float(command.get("delay_ms") or 0.0))
+        slow.check()
         move = self._begin("join", self._next_name())
         try:
             self._now(move, "its process starts")
             address = await self._start_joiner(move.node)
+            if slow.rule():
+                await self._processes.slow_node(move.node, slow)
             self._now(move, "the members decide")
             await self._ask_members("/cluster/join", msgspec.structs.asdict(address), {move.node})
         except BaseException as error:

@@ -22,8 +22,10 @@ class LabError(Exception):
 
     def __str__(self) -> str:
         """All parts in one line, for logs and for `raises`."""
-        parts = [self.what, f"Reason: {self.why}" if self.why else "", self.do]
-        return " ".join(part for part in parts if part)
+        why = f"Reason: {self.why}" if self.why else ""
+        if why and self.do and why[-1] not in ".!?":
+            why += "."
+        return " ".join(part for part in (self.what, why, self.do) if part)
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython shows in place of a traceback."""

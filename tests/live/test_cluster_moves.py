@@ -154,3 +154,24 @@ def test_the_cluster_starts_again_as_its_moves_have_left_it(live_cluster: StartC
     assert again.client().get("k")["value"] == "kept"
     with pytest.raises(BadCommand, match="2 members would be left, but each key has 3 replicas"):
         again.leave("node-3")
+
+
+def test_a_join_on_slow_links_is_slow_from_its_first_message_and_ends_with_its_lease(
+    live_cluster: StartCluster, until: Until
+) -> None:
+    cluster = live_cluster()
+    with pytest.raises(BadCommand, match="delay and jitter must be from 0 to"):
+        cluster.begin_join(delay_ms=-1)
+    assert [node.name for node in cluster.nodes] == ["node-1", "node-2", "node-3"]
+    with cluster.lease("a class that watches") as held:
+        assert held.begin_join(delay_ms=40) == "node-4"
+        change = cluster.change
+        assert change is not None and (change["what"], change["node"]) == ("join", "node-4")
+        faults = cluster.faults()
+        assert set(faults["node-4"]) == {"node-1", "node-2", "node-3"}
+        assert all(faults[name] == {"node-4": {"delay_ms": 40.0}} for name in ("node-1", "node-2", "node-3"))
+        with pytest.raises(BadCommand, match="join of node-4 is under way; one at a time"):
+            cluster.begin_join()
+    assert cluster.faults() == {}
+    until(lambda: (cluster.change or {})["finished"], within_s=20, what="node-4 is a member")
+    assert cluster.client().ring()["nodes"] == ["node-1", "node-2", "node-3", "node-4"]

@@ -1,7 +1,8 @@
-"""What each lesson needs of the lab when it opens: a whole cluster, no faults, its traffic.
+"""What each lesson needs of the lab when it opens: a whole cluster, no node that a lesson has added, no faults, its
+traffic.
 
 Invariant: after `prepare` the lab is the same whatever the lesson before left behind.
-Must not live here: what a lesson shows (its notebook) and asks (ex02.py, ex04.py).
+Must not live here: what a lesson shows (its notebook) and asks (ex01.py, ex02.py, …).
 """
 
 from __future__ import annotations
@@ -11,23 +12,27 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kvnode.cluster import ClusterError, LocalCluster
+from labkit import extra_nodes
 from labkit.errors import LabError, Timeout
 from labkit.service import TrafficService
 from labkit.waiting import wait_until
 
 NODES_MIN = 3
 WELL_S_MAX = 10.0
+CHANGE_S_MAX = 60.0
 WORLDS = ("twitter", "collab", "inventory")
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One notebook. rates: the worlds that run from the start, with operations/s."""
+    """One notebook. rates: the worlds that run from the start, with operations/s. first_nodes: it begins with node-1 to
+    node-3 and no other."""
 
     number: str
     title: str
     minutes: int
     rates: Mapping[str, float] = field(default_factory=dict)
+    first_nodes: bool = False
 
 
 LESSONS = {
@@ -71,6 +76,7 @@ def prepare(lab: Lab, lesson: Lesson) -> None:
     except ClusterError as error:
         raise LabError("The cluster could not be reset.", why=str(error), do="run this cell again") from error
     _wait_until_well(lab)
+    _let_leave(lab, lesson)
     for world in WORLDS:
         settings: dict[str, Any] = {"r": 2, "w": 2, "loop": "open"}
         if world in lesson.rates:
@@ -81,6 +87,39 @@ def prepare(lab: Lab, lesson: Lesson) -> None:
     lab.traffic.reset()
     for world in lesson.rates:
         lab.traffic.start(world)
+
+
+def _let_leave(lab: Lab, lesson: Lesson) -> None:
+    """Nodes that a lesson has let join and that are still there, because it was broken off."""
+    cluster = lab.cluster
+    try:
+        _wait_for_change(cluster)
+        extra = set(extra_nodes.names(cluster.folder))
+        for name in reversed([info.name for info in cluster.nodes]):
+            if (lesson.first_nodes or name in extra) and len(cluster.nodes) > NODES_MIN:
+                cluster.leave(name, timeout_s=CHANGE_S_MAX)
+        extra_nodes.forget(cluster.folder, extra - {info.name for info in cluster.nodes})
+    except ClusterError as error:
+        raise LabError(
+            "A node that an earlier lesson has added does not leave.",
+            why=str(error),
+            do="run this cell again",
+        ) from error
+    wanted, found = [f"node-{n}" for n in range(1, NODES_MIN + 1)], [info.name for info in cluster.nodes]
+    if lesson.first_nodes and found != wanted:
+        raise LabError(
+            f"Lesson {lesson.number} begins with {', '.join(wanted)}.",
+            why=f"the cluster {cluster.name} has {', '.join(found)}",
+            do="set QUORUM_LAB_CLUSTER to another name; then restart the kernel and run this cell again",
+        )
+
+
+def _wait_for_change(cluster: LocalCluster) -> None:
+    """A join or leave that was begun goes on, whoever began it."""
+    wait_until(
+        lambda: (cluster.change or {}).get("finished", True),
+        what="the end of the join or leave that is under way", timeout_s=CHANGE_S_MAX,
+    )  # fmt: skip
 
 
 def _wait_until_well(lab: Lab) -> None:

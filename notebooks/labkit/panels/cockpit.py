@@ -154,8 +154,11 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         """A row for each node that there is: also for one that has joined, and for none that has left."""
         facts = {one.name: one for one in self.lab.nodes()}
         if facts and facts.keys() != self.rows.keys():
+            gone = [row for name, row in self.rows.items() if name not in facts]
             self.rows = {name: self.rows.get(name) or NodeRow(self.lab, one) for name, one in facts.items()}
             self._rows.children = [row.widget for row in self.rows.values()]
+            for row in gone:
+                row.close()
         for name, row in self.rows.items():
             if name in facts:
                 row.refresh(facts[name])

@@ -73,9 +73,10 @@ class NodeRow:
         self.resume = button("Resume", "resume", "resuming", "SIGCONT: it goes on where it stopped")
         self.restart = button("Restart", "restart", "restarting", "start it again on its own disk")
         self.cut = button("Cut off", "isolate", "cutting off", "cut its links to the other nodes")
-        buttons = ipywidgets.HBox([self.kill, self.restart, self.pause, self.resume, self.cut])
-        buttons.add_class("lab-buttons")
-        self.widget = ipywidgets.HBox([self.light, buttons])
+        self.buttons = (self.kill, self.restart, self.pause, self.resume, self.cut)
+        self._bar = ipywidgets.HBox(self.buttons)
+        self._bar.add_class("lab-buttons")
+        self.widget = ipywidgets.HBox([self.light, self._bar])
         self.widget.add_class("lab-row")
         self.refresh(facts)
 
@@ -90,3 +91,8 @@ class NodeRow:
         self.resume.allow(paused)
         self.restart.allow(facts.state != "starting" and not facts.joining)
         self.cut.allow(running and not facts.cut_off)
+
+    def close(self) -> None:
+        """The node is gone: nobody sees its row any more."""
+        for part in (*self.buttons, self.light, self._bar, self.widget):
+            part.close()

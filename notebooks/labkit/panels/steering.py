@@ -1,4 +1,4 @@
-"""The panels by which a session is steered beyond its cockpit: faults, one world, and standing still.
+"""The panels by which a session is steered beyond its cockpit: faults, one world, the ring, and standing still.
 
 Each call makes a fresh panel and closes the one that an earlier run of the cell made: nothing piles up.
 Must not live here: the panels themselves.
@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from kvnode.cluster import LocalCluster
+from labkit.growth import Growth
 from labkit.lab import Lab
 from labkit.panels.faults import Faults
 from labkit.panels.freeze import Freeze
+from labkit.panels.ring import RingPanel
 from labkit.panels.world import World
 from labkit.service import TrafficService
 
@@ -23,6 +25,23 @@ class Steering:
     panel: Callable[[str, Callable[[], Any]], Any]
     cluster: LocalCluster
     traffic: TrafficService
+    _growth: Growth | None = None
+
+    @property
+    def growth(self) -> Growth:
+        """The joins and leaves of this session, and the records of those that are over."""
+        if self._growth is None:
+            self._growth = Growth(self)
+        return self._growth
+
+    def ring(self, *mine: str) -> RingPanel:
+        """Who holds what, with buttons by which nodes join and leave. mine: keys that it points at."""
+
+        def make() -> RingPanel:
+            return RingPanel(cast(Lab, self), self.cluster, self.growth, mine=mine)
+
+        panel: RingPanel = self.panel("ring", make)
+        return panel
 
     def faults(self) -> Faults:
         """Everything that can be broken, under one lease: undone when the panel is closed, or the kernel ends."""
