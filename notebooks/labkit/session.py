@@ -353,7 +353,8 @@ class Session(Teaching, Steering):
     def cockpit(self, *, large: bool | None = None) -> Cockpit:
         """The panel with everything in it; the same one each time. large: for the back of a room."""
         if self._cockpit is None:
-            self._cockpit = Cockpit(self, large=self._large if large is None else large)
+            is_large = self._large if large is None else large
+            self._cockpit = Cockpit(self, large=is_large, here=self.course.cells.here)
         elif large is not None:
             self._cockpit.large = large
         return self._cockpit
@@ -368,8 +369,10 @@ class Session(Teaching, Steering):
 
     def post_tweet(self, text: str = "") -> PostTweet:
         """A box to post a tweet of your own, with a first proposal."""
-        return PostTweet(self, text)
+        tweet: PostTweet = self.course.cells.here()(lambda: PostTweet(self, text))
+        return tweet
 
     def replica_view(self, key: str) -> ReplicaView:
         """The same key on every replica."""
-        return ReplicaView(self, key)
+        view: ReplicaView = self.course.cells.here()(lambda: ReplicaView(self, key))
+        return view

@@ -115,8 +115,8 @@ class Desk:
         """How many cells have run."""
         return sum(cell["count"] is not None for cell in self.cells())
 
-    def run_all(self) -> str:
-        """Run every cell to its end; what they printed."""
+    def run_all(self) -> None:
+        """Run every cell to its end."""
         self.page.evaluate(CLEAR_ALL)
         began = time.monotonic()
         self.page.evaluate(RUN_ALL)
@@ -131,7 +131,21 @@ class Desk:
             sidecars = self.cluster().sidecars
             ready = next(sidecar.ready_line for sidecar in sidecars if sidecar.name == "traffic")
             self.stats_url = ready.split()[-1] + "/api/real/traffic/stats"
-        return "\n".join(cell["text"] for cell in self.cells())
+
+    def uncover(self) -> None:
+        """Skip every prediction that is still open: what it covers appears."""
+        skips = self.page.locator(".lab-card.lab-open .lab-skip button")
+        while skips.count():
+            before = skips.count()
+            skips.first.click()
+            self.until(lambda before=before: skips.count() < before, "the prediction to be skipped")
+
+    def verdict(self) -> str:
+        """What the ledger's card says; no prediction covers it any more."""
+        self.uncover()
+        said = self.page.locator(".lab-summary", has_text="Verdict ")
+        self.until(lambda: said.count() == 1, "the ledger's card")
+        return str(said.inner_text())
 
     def until(self, ask: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
         """The first true answer, while the page goes on working."""

@@ -46,6 +46,25 @@ def test_run_all_runs_every_cell_without_an_error(desk: Any) -> None:
     assert desk.problems == []
 
 
+def test_a_verdict_is_covered_until_the_guesses_are_locked_and_then_stands_beside_them(at_work: Any) -> None:
+    desk = at_work
+    told = desk.page.locator(".lab-summary", has_text="Verdict ")
+    cards = desk.page.locator(".lab-card.lab-open")
+    assert cards.count() == 3
+    assert told.count() == 0
+    for left, guess in ((2, "12"), (1, "3")):  # the first card is about the copies
+        card = cards.nth(1)
+        card.scroll_into_view_if_needed()
+        card.locator("input").first.fill(guess)
+        card.locator(".lab-lock button").click()
+        desk.until(lambda left=left: cards.count() == left, "the guess to be locked")
+    desk.until(lambda: told.count() == 1, "the ledger to be uncovered")
+    assert "guessed were 3 lost" in told.inner_text()
+    desk.shot("ledger")
+    desk.uncover()
+    assert desk.problems == []
+
+
 def test_the_measured_rate_follows_the_slider(at_work: Any) -> None:
     desk = at_work
     desk.see("lab-rate").locator("input[type=range]").focus()

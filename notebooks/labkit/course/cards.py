@@ -175,6 +175,11 @@ class Guess:
         self._saw: dict[str, Guess] = {}
         self._reveal: RevealCard | None = None
 
+    @property
+    def answer(self) -> Any:
+        """What was locked; None if nothing was."""
+        return self.prediction.guess
+
     def lock(self, answer: Any) -> Guess:
         """The same as the button, from code; BadAnswer says what was expected."""
         self.prediction.lock(answer)

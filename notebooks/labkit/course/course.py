@@ -27,7 +27,11 @@ from labkit.errors import LabError
 if TYPE_CHECKING:
     from labkit.session import Session
 
-EXERCISE_MODULES = {"02": "labkit.course.ex02", "04": "labkit.course.ex04"}
+EXERCISE_MODULES = {
+    "00": "labkit.course.ex00",
+    "02": "labkit.course.ex02",
+    "04": "labkit.course.ex04",
+}
 SCENES_KEPT_MAX = 200
 
 

@@ -2,7 +2,7 @@
 traffic.
 
 Invariant: after `prepare` the lab is the same whatever the lesson before left behind.
-Must not live here: what a lesson shows (its notebook) and asks (ex01.py, ex02.py, …).
+Must not live here: what a lesson shows (its notebook) and asks (ex00.py, ex01.py, …).
 """
 
 from __future__ import annotations
@@ -78,11 +78,9 @@ def prepare(lab: Lab, lesson: Lesson) -> None:
     _wait_until_well(lab)
     _let_leave(lab, lesson)
     for world in WORLDS:
-        settings: dict[str, Any] = {"r": 2, "w": 2, "loop": "open"}
+        settings: dict[str, Any] = {"r": 2, "w": 2, "loop": "open", "bug": None}
         if world in lesson.rates:
             settings["rate"] = lesson.rates[world]
-        if world != "inventory":
-            settings["bug"] = None
         lab.traffic.configure(world=world, **settings)
     lab.traffic.reset()
     for world in lesson.rates:

@@ -95,3 +95,17 @@ def slow_watch(scene: Scene, behind_ms: float = 5000) -> str:
     scene.guard("Bob wrote later, and was acknowledged", lambda: second.ok and first.end_ms < second.sent_ms)
     scene.guard("his node's clock was behind", lambda: second.timestamp < first.timestamp)
     return key
+
+
+def nobody_to_ask(scene: Scene) -> str:
+    key = scene.key("tweet", "lunch?")
+    alice, bob = scene.person("Alice", node=1), scene.person("Bob", node=2)
+    seen_by_alice, seen_by_bob = alice.get(key), bob.get(key)
+    scene.fault("isolate", 1)
+    his = bob.put(key, "lunch at 12", context=seen_by_bob.context)
+    alice.put(key, "lunch at 1", context=seen_by_alice.context, w=1)
+    alone = alice.get(key, r=1, repair=False)
+    scene.fault("heal")
+    scene.guard("Bob's write was acknowledged, without Alice's node", lambda: his.ok)
+    scene.guard("Alice's node had not heard of it", lambda: "lunch at 12" not in alone.values)
+    return key

@@ -12,6 +12,7 @@ charts are in sight together. For the back of a room there is `large` (text of a
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -33,6 +34,7 @@ TICKS_PER_DRAWING, TICKS_PER_DRAWING_OF_MANY, MANY = 2, 6, 3
 RATE_MAX = 500
 DELAY_MAX_MS = 300
 SLOTS = (2, 4, 6)
+Here = Callable[[], Callable[[Callable[[], Any]], Any]]
 TEXT_SIZES = ("normal", "large")
 
 
@@ -71,9 +73,15 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
 
     large = traitlets.Bool(False)
 
-    def __init__(self, lab: Lab, *, charts: bool = True, large: bool = False) -> None:
-        """Build it and keep it up to date with every tick of the lab."""
+    def __init__(
+        self, lab: Lab, *, charts: bool = True, large: bool = False, here: Here | None = None
+    ) -> None:
+        """Build it and keep it up to date with every tick of the lab.
+
+        here: gives what makes a widget for the cell that is running, so that running it again leaves no second one.
+        """
         self.lab = lab
+        self._here: Here = here or (lambda: lambda make: make())
         self.refresh_count = 0
         self._charts = Charts(lab)
         self._boxes: weakref.WeakSet[Any] = weakref.WeakSet()  # what `show` gave out
@@ -121,7 +129,8 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
 
     def show(self, *names: str) -> Any:
         """Some of the live charts once more, side by side, to have them near the cell that needs them."""
-        box = ipywidgets.VBox([*panel_parts(), grid([self.chart(name) for name in names])])
+        charts = [self.chart(name) for name in names]  # the cockpit's own: they outlive the cell
+        box = self._here()(lambda: ipywidgets.VBox([*panel_parts(), grid(charts)]))
         box.add_class("lab-panel")
         if self.large:
             box.add_class("lab-large")
