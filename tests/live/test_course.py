@@ -16,7 +16,7 @@ import pytest
 
 from kvnode.cluster import LocalCluster
 from labkit import Session
-from labkit.course import ex04, scenes
+from labkit.course import ex03, ex04, scenes
 from labkit.course.editor import write_together
 from labkit.errors import LabError
 
@@ -226,6 +226,63 @@ def test_an_editor_with_siblings_loses_nothing_and_last_writer_wins_does(session
     last_writer = write_together(session, seconds=6, last_writer_wins=True)
     assert last_writer.lost > 0 and last_writer.evidence, last_writer
     assert session.traffic.stats()["workloads"]["collab"]["bug"] is None
+
+
+@pytest.mark.parametrize(
+    ("story", "options", "who", "count"),
+    [
+        (scenes.twenty_friends, {}, "Alice", 1),
+        (scenes.lost_update, {}, "Bob", 1),
+        (scenes.twenty_friends_add, {}, "Alice", 20),
+        (scenes.a_like_sent_again, {}, "Alice", 2),
+        (scenes.a_like_sent_again, {"actor": "alice"}, "Alice", 1),
+        (scenes.split_likes, {}, "Alice", 9),
+        (scenes.a_smaller_total, {}, "Alice", 5),
+    ],
+)
+def test_likes_are_counted_as_lesson_03_says(
+    session: Session, story: Callable[..., str], options: dict[str, Any], who: str, count: int
+) -> None:
+    scene = session.play(story, **options)
+    assert scene.conclusive, scene.status
+    assert scene.of(who)[-1].number == count
+    assert all(one.trace_id for one in scene.operations)  # also of what failed: so that it can be drawn
+    assert is_whole(session.cluster)
+
+
+def test_a_like_that_two_replicas_did_not_store_in_two_seconds_is_an_open_question(session: Session) -> None:
+    first = session.play(scenes.a_like_sent_again).of("Alice")[0]
+    assert (first.outcome, first.status) == ("unknown", 503)
+    assert first.took_ms == pytest.approx(2000, abs=400)
+
+
+def a_new_actor_each_try(alice: Any, key: str, likes_before: int) -> None:
+    for number in range(5):
+        if alice.increment(key, actor=f"try-{likes_before}-{number}", total=1, w=2).ok:
+            return
+
+
+def the_total_stays_1(alice: Any, key: str, likes_before: int) -> None:
+    for _ in range(5):
+        if alice.increment(key, actor="alice", total=1, w=2).ok:
+            return
+
+
+def no_retry(alice: Any, key: str, likes_before: int) -> None:
+    alice.increment(key, actor="alice", total=likes_before + 1, w=2)
+
+
+def test_exercises_of_03_judge_by_what_the_cluster_counts(session: Session) -> None:
+    cell: dict[str, Any] = {}
+    exec(ex03.RETRY_ANSWER, cell)
+    panel = session.exercise("03.3")
+    assert panel.check(cell["like"]).status == "right"
+    wrong = [panel.check(one) for one in (a_new_actor_each_try, the_total_stays_1, no_retry)]
+    assert {one.status for one in wrong} == {"not yet"} and len({one.hint for one in wrong}) == 3, wrong
+    session.play(scenes.split_likes, alice_gives=7, bob_gives=9, bob_takes_back=4)
+    assert [session.exercise("03.1").check(value).status for value in (12, 15)] == ["right", "not yet"]
+    assert session.exercise("03.2").check(("5", ex03.MERGED)).status == "right"
+    assert is_whole(session.cluster)
 
 
 def test_a_kernel_killed_inside_a_scene_leaves_no_fault_on_a_cluster_that_is_not_its_own(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 EXERCISE_MODULES = {
     "00": "labkit.course.ex00",
     "02": "labkit.course.ex02",
+    "03": "labkit.course.ex03",
     "04": "labkit.course.ex04",
 }
 SCENES_KEPT_MAX = 200

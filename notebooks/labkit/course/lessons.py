@@ -40,6 +40,7 @@ LESSONS = {
     for lesson in (
         Lesson("00", "Start here", 30, {"twitter": 50}),
         Lesson("02", "Quorums and staleness", 45),
+        Lesson("03", "Counting likes", 35),
         Lesson("04", "Conflicts and causality", 45),
     )
 }

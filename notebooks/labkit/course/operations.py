@@ -72,6 +72,20 @@ class Operation:
         return [one.get("value") for one in self.siblings if not one.get("deleted")]
 
     @property
+    def number(self) -> int:
+        """The value as a number, for programs that count; 0 where none stands there."""
+        return self.value if isinstance(self.value, int) else 0
+
+    @property
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Of a counter that was read: what each actor has given and taken back."""
+        actors = (self.answer or {}).get("actors")
+        return {
+            actor: (int(one["increments"]), int(one["decrements"]))
+            for actor, one in (actors if isinstance(actors, Mapping) else {}).items()
+        }
+
+    @property
     def context(self) -> str | None:
         """What the next PUT may name as what it has seen."""
         found = (self.answer or {}).get("context")
@@ -83,13 +97,17 @@ class Operation:
         found = (self.answer or {}).get("dot")
         return found if isinstance(found, str) else None
 
+    def _addition(self) -> str:
+        actor = self.options.get("actor")
+        return f"adds {self.value!r}" if actor is None else f"tells {actor}'s total {self.value!r}"
+
     def sentence(self) -> str:
         """One line for people: who asked what of whom, and what came of it."""
         asked = {
             "put": f"writes {self.value!r} to {self.key}",
             "get": f"reads {self.key}",
             "delete": f"deletes {self.key}",
-            "increment": f"adds {self.value!r} to {self.key}",
+            "increment": f"{self._addition()} to {self.key}",
             "count": f"reads the counter {self.key}",
         }[self.verb]
         if self.outcome != "ok":

@@ -100,12 +100,20 @@ class Person:
             lambda: self._client.delete(key, context=context, w=w, node=self.node),
         )  # fmt: skip
 
-    def increment(self, key: str, actor: str, total: int, *, w: int | None = None) -> Operation:
-        """Send the running total of an actor of a counter."""
-        options = {"w": w, "actor": actor}
+    def increment(
+        self,
+        key: str,
+        *,
+        actor: str | None = None,
+        total: int = 1,
+        taken_back: int | None = None,
+        w: int | None = None,
+    ) -> Operation:
+        """Add `total` to a counter; with an actor, say what its running totals are: so much given, and taken back."""
+        options = {"w": w, "actor": actor, "taken_back": taken_back}
         return self._do(
             "increment", key, total, options,
-            lambda: self._client.increment(key, actor, total, w=w, node=self.node),
+            lambda: self._client.increment(key, actor, total, taken_back or 0, w=w, node=self.node),
         )  # fmt: skip
 
     def count(self, key: str, *, r: int | None = None, repair: bool = True) -> Operation:

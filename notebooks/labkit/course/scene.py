@@ -30,6 +30,7 @@ from kvnode.client import Client
 from kvnode.cluster import ClusterError, LocalCluster
 from kvnode.errors import KvError
 from labkit.course.aftermath import Aftermath
+from labkit.course.crowd import Crowd
 from labkit.course.cuts import FAULTS, cut_pairs, node_name
 from labkit.course.operations import Operation
 from labkit.course.people import Pending, Person, wall_ms
@@ -161,6 +162,13 @@ class Scene:
         if known is None or known.node != name:
             known = self._people[who] = _Noted(who, name, self._cluster.client(), self)
         return known
+
+    def crowd(self, count: int, *, node: str | int | None = None) -> Crowd:
+        """So many friends, who act at once; all through one node, or else through each node in turn."""
+        nodes = self.nodes[: self.replicas] if node is None else (self._node_name(node),)
+        return Crowd(
+            [self.person(f"friend {number + 1}", node=nodes[number % len(nodes)]) for number in range(count)]
+        )
 
     def fault(self, verb: str, *arguments: Any, **options: Any) -> None:
         """delay, cut, partition, isolate, heal, pause, resume, kill, restart, skew, slow_disk, as of LocalCluster."""

@@ -109,3 +109,73 @@ def nobody_to_ask(scene: Scene) -> str:
     scene.guard("Bob's write was acknowledged, without Alice's node", lambda: his.ok)
     scene.guard("Alice's node had not heard of it", lambda: "lunch at 12" not in alone.values)
     return key
+
+
+def twenty_friends(scene: Scene, friends: int = 20) -> str:
+    key = scene.key("likes", 0)
+    crowd = scene.crowd(friends, node=1)
+    read = crowd.get(key)
+    written = crowd.put(key, [one.number + 1 for one in read])
+    scene.person("Alice", node=2).get(key, r=3)
+    last_ms, first_ms = max(one.end_ms for one in read), min(one.sent_ms for one in written)
+    scene.guard("everybody had read before anybody wrote", lambda: last_ms < first_ms)
+    scene.guard("every read and every write was answered well", lambda: all(one.ok for one in read + written))
+    return key
+
+
+def lost_update(scene: Scene) -> str:
+    key = scene.key("likes", 0)
+    alice, bob = scene.person("Alice", node=1), scene.person("Bob", node=1)
+    alice_read, bob_read = alice.get(key), bob.get(key)
+    first = alice.put(key, alice_read.number + 1)
+    second = bob.put(key, bob_read.number + 1)
+    bob.get(key, r=3)
+    scene.guard("both read before either wrote", lambda: alice_read.ok and bob_read.end_ms < first.sent_ms)
+    scene.guard("both writes were acknowledged", lambda: first.ok and second.ok)
+    return key
+
+
+def twenty_friends_add(scene: Scene, friends: int = 20) -> str:
+    key = scene.key("likes")
+    added = scene.crowd(friends).increment(key)
+    scene.person("Alice", node=2).count(key, r=3)
+    scene.guard("every like was acknowledged", lambda: all(one.ok for one in added))
+    return key
+
+
+def a_like_sent_again(scene: Scene, actor: str | None = None) -> str:
+    key = scene.key("likes")
+    alice = scene.person("Alice", node=1)
+    scene.fault("pause", 2)
+    scene.fault("pause", 3)
+    first = alice.increment(key, actor=actor, w=2)
+    scene.fault("resume", 2)
+    scene.fault("resume", 3)
+    again = alice.increment(key, actor=actor, w=2)
+    alice.count(key, r=3)
+    scene.guard("first an error that left it open", lambda: first.outcome == "unknown" and again.ok)
+    return key
+
+
+def split_likes(scene: Scene, alice_gives: int = 5, bob_gives: int = 6, bob_takes_back: int = 2) -> str:
+    key = scene.key("likes")
+    alice, bob = scene.person("Alice", node=1), scene.person("Bob", node=2)
+    alice.increment(key, actor="alice", total=3, w=3)
+    scene.fault("partition", [[1], [2, 3]])
+    alice.increment(key, actor="alice", total=alice_gives, w=1)
+    bob.increment(key, actor="bob", total=bob_gives, taken_back=bob_takes_back, w=2)
+    left, right = alice.count(key, r=1, repair=False), bob.count(key, r=1, repair=False)
+    scene.fault("heal")
+    alice.count(key, r=3)
+    scene.guard("neither knew of the other", lambda: len(left.totals) == 1 and right.totals["alice"][0] == 3)
+    return key
+
+
+def a_smaller_total(scene: Scene) -> str:
+    key = scene.key("likes")
+    alice = scene.person("Alice", node=1)
+    first = alice.increment(key, actor="alice", total=5, w=3)
+    second = alice.increment(key, actor="alice", total=4, w=3)
+    alice.count(key, r=3)
+    scene.guard("all three replicas took both messages", lambda: first.ok and second.ok)
+    return key

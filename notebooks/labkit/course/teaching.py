@@ -11,6 +11,8 @@ from typing import Any
 from IPython.display import display
 
 from labkit.course.cards import Guess
+from labkit.course.counted_card import CountedCard
+from labkit.course.counting import Likes, like_together
 from labkit.course.course import Course, Receipt
 from labkit.course.editor import Edits, write_together
 from labkit.course.exercise_panel import ExercisePanel
@@ -62,6 +64,16 @@ class Teaching:
     def evidence(self, edits: Edits) -> Any:
         """What is left of people's edits, and which paragraphs lack some."""
         return self.course.cells.here()(lambda: evidence(edits))
+
+    def like_together(self, *, seconds: float = 20.0, read_add_write: bool = False) -> Likes:
+        """A crowd likes posts for that long; a line on the page tells how it goes."""
+        line = self.course.cells.here()(Line)
+        display(line)  # type: ignore[no-untyped-call]
+        return like_together(self, seconds=seconds, read_add_write=read_add_write, say=line.say)
+
+    def counted(self, likes: Likes) -> CountedCard:
+        """The ledger's verdict and that of the likes, side by side, with a button that counts again."""
+        return self.course.cells.here()(lambda: CountedCard(self.course.session, likes))
 
     def preflight(self) -> Preflight:
         """Whether this computer and cluster are fit for a lesson."""

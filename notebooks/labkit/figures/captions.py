@@ -95,6 +95,8 @@ def _short(one: OperationLike) -> str:
     asked = {"put": "writes", "get": "reads", "delete": "deletes", "increment": "adds", "count": "reads"}[
         one.verb
     ]
+    if one.verb == "increment" and getattr(one, "options", {}).get("actor") is not None:
+        asked = "says total"  # of an actor: sent again it adds nothing
     if one.outcome == "unknown":
         return f"{asked}{_shown_if_written(one)}: {one.status or 'no answer'}, unknown"
     if one.outcome == "refused":
