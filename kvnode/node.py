@@ -207,6 +207,7 @@ class Node:
             is_dead=self._is_dead,
             refuse_other_epoch=refuse,
             holds_something=lambda: self.records.row_count > 0,
+            message_age_ms_max=config.upkeep.message_age_s_max * 1000.0,
         )
         self.serve = self.serving.serve
         self._rooms: dict[type[Any], Callable[[str, Any], None]] = {

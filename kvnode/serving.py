@@ -16,6 +16,7 @@ from kvnode.errors import GatewayTimeout, InternalError, KvError, NotAMember
 from kvnode.handover.refill import Refill
 from kvnode.messages import Answer, Forward, Forwarded, Refused
 from kvnode.observe import Traces
+from kvnode.once import Once
 from kvnode.replication.coordinator import Coordinator
 from kvnode.replication.incomplete import Incomplete
 from kvnode.ring import Placement
@@ -42,6 +43,7 @@ class Serving:
         is_dead: Callable[[str], bool],
         refuse_other_epoch: Callable[[str, int, int], bool],
         holds_something: Callable[[], bool],
+        message_age_ms_max: float,
     ) -> None:
         self._runtime = runtime
         self._node = node
@@ -55,6 +57,7 @@ class Serving:
         self._is_dead = is_dead
         self._refuse_other_epoch = refuse_other_epoch
         self._holds_something = holds_something
+        self._once = Once(runtime.clock, age_ms_max=message_age_ms_max)
         self.forwarded_count = 0
         self.counts: dict[str, int] = {
             "put": 0,
@@ -170,7 +173,9 @@ class Serving:
         )
 
     def on_forward(self, peer: str, message: Forward) -> None:
-        """Coordinate for a peer, unless its ring is older than ours, or ours does not let us."""
+        """Coordinate for a peer, once, unless its ring is older than ours, or ours does not let us."""
+        if not self._once.is_first(peer, message.id):
+            return
         is_other = message.epoch != self._ring.epoch
         if is_other and self._refuse_other_epoch(peer, message.id, message.epoch):
             return
