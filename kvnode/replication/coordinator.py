@@ -17,6 +17,7 @@ In a sloppy request others stand in for the owners that cannot be reached (stand
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -28,7 +29,7 @@ from kvnode.config import (
     RING_CHANGES_MAX,
 )
 from kvnode.context_tokens import ContextTokens
-from kvnode.errors import Conflict, NotFound, TooBusy
+from kvnode.errors import Conflict, TooBusy
 from kvnode.messages import COUNTER, KV, Fetch, FetchHinted, StoreHint, StoreRecord
 from kvnode.observe import Samples, Traces
 from kvnode.replication.audience import Audience, Audiences
@@ -37,7 +38,7 @@ from kvnode.replication.hints import Hints
 from kvnode.replication.incomplete import Incomplete
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
-from kvnode.replication.refusals import out_of_dots, refuse_excess, refuse_future, restless
+from kvnode.replication.refusals import no_value, out_of_dots, refuse_excess, refuse_future, restless
 from kvnode.replication.rounds import Found, ReadRound, RingChanged, WriteRound
 from kvnode.replication.stand_in import StandInDots
 from kvnode.requests import (
@@ -50,7 +51,6 @@ from kvnode.requests import (
     Put,
     PutAnswer,
     SiblingView,
-    deleted_extra,
     sloppy_extra,
 )
 from kvnode.ring import Placement
@@ -180,17 +180,15 @@ class Coordinator:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
         found = await self._read(KV, request.key, request.r, cause, request.repair, sloppy=request.sloppy)
         merged, audience, answered_by = found.record, found.audience, found.answered_by
-        told = sloppy_extra(audience.stand_ins, answered_by) if request.sloppy else {}
+        told: dict[str, Any] = sloppy_extra(audience.stand_ins, answered_by) if request.sloppy else {}
         if found.refilling:
             told["refilling"] = found.refilling
         siblings = KVS.empty if merged is None else KVS.decode(merged)
         shown = siblings.shown
         if shown is None:
             token = self._contexts.issue(request.key, siblings.context)
-            extra = deleted_extra(siblings, token) if siblings.versions else {}
-            raise NotFound(
-                f"no value under {request.key!r}" + (" (deleted)" if extra else ""), **extra, **told
-            )
+            told |= {"node": self.node, "r": audience.need, "answered_by": answered_by}
+            raise no_value(request.key, siblings, token, told)
         context = siblings.context
         return GetAnswer(
             key=request.key,

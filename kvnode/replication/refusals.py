@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from kvnode.config import CONTEXT_BYTES_MAX, RECORD_BYTES_MAX, RING_CHANGES_MAX, SIBLING_COUNT_MAX
-from kvnode.errors import BadRequest, Conflict, QuorumUnmet
+from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet
 from kvnode.replication.audience import Audience
 from kvnode.replication.dots import NoDots
+from kvnode.requests import deleted_extra
 from kvnode.versions import Context, Dot, Siblings
 
 
@@ -34,6 +36,12 @@ def refuse_future(told: Context | None, dot: Dot) -> NoReturn:
         f"the key was written under a context that covers dots not issued yet, such as {dot}: "
         "resolve it with a PUT through another node"
     )
+
+
+def no_value(key: str, siblings: Siblings, token: str, told: Mapping[str, Any]) -> NotFound:
+    """Nothing is there, or nothing but tombstones: then their context is handed out. told: who says so."""
+    extra = deleted_extra(siblings, token) if siblings.versions else {}
+    return NotFound(f"no value under {key!r}" + (" (deleted)" if extra else ""), **extra, **told)
 
 
 def refuse_excess(

@@ -18,6 +18,7 @@ from kvnode.sim.bugs import HINTS_ALONE, OF_LEAVES, OF_MOVES, only_hints, plante
 from kvnode.sim.client import Client
 from kvnode.sim.loop import run
 from kvnode.sim.nemesis import CRASHES, LOSSES, Nemesis
+from kvnode.sim.oracle import Oracle
 from kvnode.sim.world import World
 from kvnode.versions import Context, Dot, Siblings
 
@@ -45,7 +46,7 @@ class Report:
 
 async def crash_and_restart(seed: int, bug: str | None = None) -> Report:
     """The shortest story: writes, one crash in the middle, a restart, sometimes a crash of all; then agreement."""
-    world = World(seed)
+    world = _watched(World(seed))
     client = Client(world)
     with planted(bug, world):
         await world.start()
@@ -100,7 +101,7 @@ async def sloppy_storm(seed: int, bug: str | None = None) -> Report:
 async def _storm(
     seed: int, bug: str | None, *, node_count: int, moving: int, sloppy_share: float = 0.0
 ) -> Report:
-    world = World(seed, node_count=node_count)
+    world = _watched(World(seed, node_count=node_count))
     client, nemesis = Client(world, sloppy_share=sloppy_share), Nemesis(world)
     if sloppy_share:
         nemesis.spare(*LOSSES)
@@ -132,7 +133,7 @@ async def last_holder_leaves(seed: int, bug: str | None = None) -> Report:
     It reaches neither of them meanwhile; who takes over does. One disk is lost: nothing may be. When it has left, one
     more write reaches it that nobody else got, a straggler of the time before: it must hand that on, too.
     """
-    world = World(seed, node_count=5)
+    world = _watched(World(seed, node_count=5))
     client, nemesis, chance = Client(world), Nemesis(world), world.chance
     with planted(bug, world):
         await world.start()
@@ -223,6 +224,12 @@ def _waiting(world: World) -> list[str]:
     if len(epochs) > 1:
         waiting.append(f"epochs {sorted(epochs)}")
     return waiting
+
+
+def _watched(world: World) -> World:
+    """The world with an oracle that judges whatever happens in it."""
+    world.observers.append(Oracle(world))
+    return world
 
 
 def _report(seed: int, world: World, client: Client, violations: list[str]) -> Report:
