@@ -48,7 +48,19 @@ def arrival_figure(
             height=118 + 46 * max(1, len(names)),
             margin={"l": 84, "r": 18, "t": 46, "b": 52},
         ),
+        "summary": _summary(arrivals_ms),
     }  # fmt: skip
+
+
+def _summary(arrivals_ms: Mapping[str, float | None]) -> str:
+    names = by_node_number(arrivals_ms)
+    stored = [
+        f"at {name} after {value:,.1f} ms" for name in names if (value := arrivals_ms[name]) is not None
+    ]
+    missing = [name for name in names if arrivals_ms[name] is None]
+    parts = [f"Stored {', '.join(stored)}" if stored else "Stored nowhere yet"]
+    parts += [f"not yet at {', '.join(missing)}"] if missing and stored else []
+    return f"{'; '.join(parts)}."
 
 
 def _ticks(top: float) -> list[float]:

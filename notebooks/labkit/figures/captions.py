@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labkit.figures.messages import Message, OperationLike
-from labkit.figures.style import FAULT, INK, PAPER, TICK_PX, node_colour
+from labkit.figures.style import FAULT, INK, PAPER, TICK_PX
 
 LATE_SHARE = 0.12
 """A message that takes this share of the picture says how long it took."""
@@ -85,7 +85,7 @@ def delays(messages: Sequence[Message], rows: Mapping[str, float], width_ms: flo
             "x": one.sent_ms + _took(one) * part,
             "y": rows[one.sender] + (rows[one.receiver] - rows[one.sender]) * part,
             "xref": "x", "yref": "y", "text": f"{_took(one):.0f} ms", "showarrow": False, "bgcolor": PAPER,
-            "font": {"size": TICK_PX, "color": node_colour(one.sender), "weight": 600}, "borderpad": 1,
+            "font": {"size": TICK_PX, "color": INK, "weight": 600}, "borderpad": 1,
         }
         for part, one in zip(LATE_PLACES, late, strict=False)
     ]  # fmt: skip

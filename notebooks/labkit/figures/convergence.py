@@ -13,6 +13,7 @@ from labkit.figures.style import (
     layout,
     nice_ceiling,
 )
+from labkit.figures.summaries import last_of, listed, newest, now
 from labkit.figures.timeline import (
     ages,
     column,
@@ -55,6 +56,7 @@ def agreement_figure(
             **over_time(samples, marks, window_s),
             showlegend=False,
         ),
+        "summary": now(f"{newest(percent, '%')} of keys agree", samples, marks, window_s),
     }
 
 
@@ -70,6 +72,7 @@ def lag_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window_
             yaxis=log_axis("p95, ms (log)", span),
             **over_time(samples, marks, window_s),
         ),
+        "summary": now(f"p95: {listed(last_of(data), 'ms')}", samples, marks, window_s),
     }
 
 
@@ -93,4 +96,5 @@ def hints_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, windo
             **over_time(samples, marks, window_s),
             showlegend=False,
         ),
+        "summary": now(f"{newest(waiting, 'writes')} wait as hints", samples, marks, window_s),
     }

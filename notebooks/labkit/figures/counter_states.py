@@ -20,7 +20,6 @@ from labkit.figures.style import (
     axis,
     by_node_number,
     layout,
-    node_colour,
 )
 
 States = Mapping[str, Mapping[str, tuple[int, int]]]
@@ -134,10 +133,9 @@ def _frames(states: States, nodes: list[str], rows: list[tuple[str, int]]) -> di
 
 
 def _head(name: str, place: int) -> dict[str, Any]:
-    colour = INK if name == MERGED else node_colour(name)
     return {
         "text": f"<b>{name}</b>", "x": place, "y": 0.75, "xref": "x", "yref": "y", "yanchor": "middle",
-        "showarrow": False, "font": {"size": TEXT_PX + 2, "color": colour},
+        "showarrow": False, "font": {"size": TEXT_PX + 2, "color": INK},
     }  # fmt: skip
 
 

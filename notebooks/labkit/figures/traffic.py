@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from labkit.figures.style import (
     layout,
     nice_ceiling,
 )
+from labkit.figures.summaries import amount, last_of, listed, now
 from labkit.figures.timeline import (
     Array,
     ages,
@@ -73,7 +75,20 @@ def rate_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
             **over_time(samples, marks, window_s),
             margin={"l": 76, "r": 18, "t": 80, "b": 46},  # room for two rows of legend on a narrow page
         ),
+        "summary": now(_kept_up(samples), samples, marks, window_s),
     }
+
+
+def _kept_up(samples: Sequence[Sample]) -> str:
+    if not samples:
+        return ""
+    newest = samples[-1]
+    if not newest.running:
+        return "traffic is stopped"
+    parts = [(name, float(rate_of(samples, kinds)[-1])) for name, kinds in WORK.items()]
+    of = ", ".join(f"{name} {value:.0f}" for name, value in parts if not math.isnan(value))
+    said = f"{amount(newest.achieved_rate, 'operations/s')} of {amount(newest.target_rate, 'asked for')}"
+    return f"{said} ({of})" if of else said
 
 
 def _work_areas(samples: Sequence[Sample], x: Array) -> tuple[list[dict[str, Any]], Array]:
@@ -117,6 +132,7 @@ def latency_figure(
             yaxis=log_axis("ms (log scale)", span),
             **over_time(samples, marks, window_s),
         ),
+        "summary": now(listed(last_of(data), "ms"), samples, marks, window_s),
     }
 
 
@@ -131,4 +147,5 @@ def load_figure(samples: Sequence[Sample], marks: Sequence[Mark] = (), *, window
             yaxis=axis("operations/s", range=[0, nice_ceiling(highest(*columns), least=10)], nticks=5),
             **over_time(samples, marks, window_s),
         ),
+        "summary": now(listed(last_of(data), "operations/s"), samples, marks, window_s),
     }

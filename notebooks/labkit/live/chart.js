@@ -50,10 +50,10 @@ async function render({ model, el }) {
     const began = performance.now();
     behind = !seen || place.clientWidth === 0;      // out of sight: drawn when it is scrolled into view
     if (gone || behind) return;
-    const { data, layout, summary } = build(model.get("skeleton"));
+    const { data, layout } = build(model.get("skeleton"));
     if (!data) return;
     place.setAttribute("role", "img");
-    place.setAttribute("aria-label", `Chart: ${layout.title.text}${summary ? ` ${summary}` : ""}`);
+    place.setAttribute("aria-label", `Chart: ${layout.title.text} ${model.get("summary")}`.trimEnd());
     if (el.closest(".lab-slot")) leaveTitle(layout); // a menu above says which chart it is
     Plotly.react(place, data, { ...layout, width: place.clientWidth }, { displayModeBar: false });
     restUntil = performance.now() + Math.min(REST * (performance.now() - began), REST_MS_MAX);

@@ -5,7 +5,7 @@ Lives here: the widget and its transport. Must not live here: what a figure look
 How it works: Plotly's own script lies in the installed plotly package. One `PlotlyScript` widget carries it,
 gzipped, to the browser; every chart refers to that one, and a page unpacks it once. Of a figure, numpy arrays
 and numpy numbers travel as binary float32 at each `show`, and the rest (titles, colours, ranges) only when it
-changed.
+changed. Its sentence (`summary`, what a screen reader says of the chart) travels apart from both.
 Both are widget traits, so a page that is reloaded gets the last window again and draws on.
 """
 
@@ -69,6 +69,7 @@ class LiveChart(anywidget.AnyWidget):
 
     script = traitlets.Any().tag(sync=True, **ipywidgets.widget_serialization)
     skeleton = traitlets.Dict().tag(sync=True)
+    summary = traitlets.Unicode().tag(sync=True)
     arrays: traitlets.List[memoryview] = traitlets.List().tag(sync=True)
 
     def __init__(self, figure: Figure | None = None, **keywords: Any) -> None:
@@ -79,12 +80,13 @@ class LiveChart(anywidget.AnyWidget):
             self.show(figure)
 
     def show(self, figure: Figure) -> None:
-        """Show `figure` ({"data", "layout"}) from now on, in one message to the page."""
+        """Show `figure` ({"data", "layout"} and perhaps "summary") from now on, in one message to the page."""
         if stillness().holds(self, lambda: self.show(figure)):
             return
         arrays: list[memoryview] = []
-        skeleton = split_arrays(figure, arrays)
+        skeleton = split_arrays({"data": figure["data"], "layout": figure["layout"]}, arrays)
         with self.hold_sync():
+            self.summary = str(figure.get("summary", ""))
             if skeleton != self.skeleton:
                 self.skeleton = skeleton
             self.arrays = arrays

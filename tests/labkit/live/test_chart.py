@@ -40,6 +40,14 @@ def test_the_skeleton_is_sent_again_only_when_it_changed() -> None:
     assert set(changes) == {"arrays", "skeleton"}
 
 
+def test_a_sentence_that_changes_does_not_send_the_skeleton_again() -> None:
+    chart = LiveChart({**figure([1.0, 2.0]), "summary": "Now 2."})
+    changes: list[str] = []
+    chart.observe(lambda change: changes.append(change["name"]), names=["skeleton", "summary"])
+    chart.show({**figure([1.0, 3.0]), "summary": "Now 3."})
+    assert (changes, chart.summary) == (["summary"], "Now 3.")
+
+
 def test_all_charts_share_one_script_and_it_is_plotlys() -> None:
     assert LiveChart().script is LiveChart().script is plotly_script()
     source = gzip.decompress(plotly_script_gzipped())

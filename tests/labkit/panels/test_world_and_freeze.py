@@ -144,7 +144,7 @@ def test_while_the_page_stands_still_nothing_is_drawn_and_then_the_newest(freeze
         chart.show(staleness([{"t_ms": 0, "reads": reads, "fresh": reads}]))
     assert chart.skeleton == before
     freeze.press()
-    assert "Of 30 reads" in chart.skeleton["summary"]
+    assert "Of 30 reads" in chart.summary
     assert freeze.button.description == "Freeze"
 
 
