@@ -139,7 +139,7 @@ class Coordinator:
         acknowledged_by, stand_ins = await self._write(
             KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy
         )
-        is_alone = len(siblings.versions) == 1 and not context.dots
+        is_alone = siblings.versions == (version,) and not context.dots
         return PutAnswer(
             key=request.key,
             dot=str(dot),

@@ -251,10 +251,10 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
     def context_for_writer(self, version: Version) -> Context:
         """What a client may pass on that has just written `version` into this state.
 
-        Not `version.seen` if siblings remain: that covers the earlier dots of its store, and among them may be a
-        sibling that the client was never shown.
+        Not `version.seen` if siblings remain, or if it gave way itself (mode=lww): that covers the earlier dots of its
+        store, and among them may be one that the client was never shown, and would replace.
         """
-        return version.seen if len(self.versions) == 1 else version.seen_alone
+        return version.seen if self.versions == (version,) else version.seen_alone
 
     def merge(self, other: Siblings) -> Siblings:
         """The state that has seen both: commutative, associative, idempotent."""

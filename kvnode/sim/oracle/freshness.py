@@ -72,10 +72,15 @@ class Freshness(Judge):
     def _judge_revenants(
         self, operation: Operation, versions: list[Made], replacing: list[Fact], r: int
     ) -> None:
-        """Nothing is shown that an acknowledged write has replaced which this read meets, or which was swept."""
+        """Nothing is shown that an acknowledged write has replaced which this read meets, or which was swept.
+
+        Not so by its stamp alone (mode=lww) where a tombstone was swept: the key has begun anew since.
+        """
+        known = self._history.versions[operation.request.key]
+        known_anew = any(made.deleted and made.dot in self._history.swept for made in known.values())
         for old in versions:
             for fact in replacing:
-                if not fact.made.supersedes(old):
+                if not fact.made.supersedes(old) or (known_anew and not fact.made.past.covers(old.dot)):
                     continue
                 if fact.made.dot in self._history.swept or self._facts.are_met(fact, r):
                     what = "deleted" if fact.made.deleted else "replaced"

@@ -154,6 +154,14 @@ class Writes(Judge):
         if not past.covers(made.dot) or not (_is_pruned(past, alone) or _is_pruned(past, beside)):
             broken = f"{told(operation)}: the context of {made}, issued under {made.past}, says {past}"
         self.judge("a write's context covers it and what it had seen", broken)
+        key = body["key"]
+        unseen = [
+            other.dot
+            for other in self._history.versions[key].values()
+            if past.covers(other.dot) and not self._history.is_answered_for(key, other, (made.dot,))
+        ]
+        broken = f"{told(operation)}: the context of {made} covers {self._history.named(key, unseen)}, unseen"
+        self.judge("a write's context covers nothing that its writer has not seen", broken if unseen else "")
 
     def _judge_durable(self, operation: Operation, request: Put, made: Made) -> None:
         body, key = operation.body, request.key

@@ -60,3 +60,19 @@ def test_a_stamp_above_what_was_seen_stays_beside_a_write_that_has_not_seen_it()
     z, _ = Siblings().write(Dot(B.store, 2), b"z", context=seen, timestamp=40.0)
     assert [version.dot for version in z.merge(lww(C, 11.0)).versions] == [Dot(B.store, 2), C]
     assert z.merge(lww(C, 9.0)) == z
+
+
+def test_the_context_of_a_write_that_gave_way_covers_nothing_that_its_writer_was_not_shown() -> None:
+    """1. A's clock is ahead: its lww write stays. 2. B, at A's store, replaces that, having seen it: the stamp is still
+    the one to beat. 3. C writes there with mode=lww and a right clock, is acknowledged, and gives way. 4. C's context
+    was the vector {A: 3}, which covers B's write, that C was never shown: a PUT under it replaced B's write.
+    """
+    ahead = lww(A, 99.0)
+    of_b = Dot(A.store, 2)
+    held, _ = ahead.write(of_b, b"b", context=ahead.context, timestamp=5.0)
+    after, of_c = held.write(Dot(A.store, 3), b"c", context=Context(), timestamp=6.0, lww=True)
+    assert after == held and after.has_taken(of_c)
+    context = after.context_for_writer(of_c)
+    assert context.covers_dot(of_c.dot) and not context.covers_dot(of_b)
+    later, _ = after.write(Dot(B.store, 1), b"d", context=context, timestamp=7.0)
+    assert {version.value for version in later.versions} == {b"b", b"d"}
