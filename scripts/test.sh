@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Checks everything: lint, types, house rules, unit, simulation, live processes, notebooks, browser.
+# Checks everything: lint, types, house rules, unit, simulation, planted bugs, live processes, notebooks, browser.
 #
 #   bash scripts/test.sh [--fast] [--install] [STAGE ...]
 #
 #   --fast      leaves out what starts processes: live, nbval, browser
 #   --install   installs missing system packages by apt (as CI=true does): chromium, strace
-#   STAGE       only these, of: lint types house unit simulation live nbval browser
+#   STAGE       only these, of: lint types house unit simulation mutants live nbval browser
 set -eu
 
 # shellcheck source=scripts/environment.sh

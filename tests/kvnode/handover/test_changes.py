@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kvnode.comparisons import CompareRoots
 from kvnode.errors import Conflict, NotAMember
 from kvnode.faults import LinkRule
 from kvnode.messages import RingNews, Stale
@@ -183,6 +184,31 @@ def test_a_join_is_called_off_when_the_joiner_dies_and_writes_go_on() -> None:
         await until(lambda: "called off" in world.node("node-2").ring.state.note)
         assert world.node("node-2").ring.nodes == ("node-1", "node-2", "node-3")
         await fill(world)
+
+    play(story)
+
+
+def test_the_change_is_over_only_when_the_joiner_holds_all_that_it_takes_over() -> None:
+    """1. The joiner can talk to everybody, and fetch from nobody. 2. Were it taken for ready, it would answer reads for
+    partitions of which it holds nothing."""
+
+    async def story(world: World) -> None:
+        await fill(world)
+        send = world.network.send
+
+        def no_comparisons(sender: str, receiver: str, message: Any) -> None:
+            if not (sender == "node-4" and isinstance(message, CompareRoots)):
+                send(sender, receiver, message)
+
+        world.network.send = no_comparisons  # type: ignore[method-assign]
+        await join(world)
+        await asyncio.sleep(8.0)
+        state = world.node("node-1").ring.state
+        assert (state.change, world.node("node-4").records.row_count) == ("node-4 is joining", 0)
+        world.network.send = send  # type: ignore[method-assign]
+        await until(settled(world, "node-1", "node-2", "node-3", "node-4"))
+        assert world.node("node-4").records.row_count > 0
+        await read_all(world, "node-4")
 
     play(story)
 

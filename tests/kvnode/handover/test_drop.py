@@ -1,0 +1,66 @@
+"""A former owner lets go of what it holds: of what all the new owners have, durably, and of nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from kvnode.messages import KV
+from kvnode.replication.records import encode_state
+from kvnode.versions import Context, Dot, Siblings
+
+Play = Callable[..., None]
+
+
+def leave(rooms: Any, name: str) -> None:
+    """Everybody knows at once that this node has left."""
+    for node in rooms.nodes.values():
+        moving = node.ring.state.leave(name)
+        node.spread.adopt(moving)
+        node.spread.adopt(moving.completed())
+
+
+def strayed(rooms: Any, at: str, key: str) -> bytes:
+    """A write that reached only this node."""
+    state, _ = Siblings().write(Dot(f"{at}.1", 1), b"1", context=Context(), timestamp=1.0)
+    record = encode_state(state)
+    rooms.nodes[at].records.merge_in(KV, key, record, lambda ok: None)
+    return record
+
+
+def test_what_strayed_to_a_former_owner_is_given_to_every_owner_and_then_deleted(play: Play) -> None:
+    async def story(rooms: Any) -> None:
+        record = strayed(rooms, "node-4", "k")
+        for node in rooms.nodes.values():
+            node.exchange._is_alive = lambda peer: False  # nobody else spreads it
+        leave(rooms, "node-4")
+        former = rooms.nodes["node-4"]
+        await rooms.until(lambda: former.drop.dropped_count == 1)
+        assert former.records.durable(KV, "k") is None
+        owners = former.ring.preference_list("k")
+        assert [rooms.nodes[owner].records.durable(KV, "k") for owner in owners] == [record] * 3
+
+    play(story, 4)
+
+
+def test_what_an_owner_could_not_store_is_kept_and_offered_again(play: Play) -> None:
+    """1. node-4 has left, with the only copy of a write. 2. node-2's disk is full: it takes nothing. 3. Had node-4
+    deleted the write all the same, the owners would hold fewer copies than its acknowledgement said."""
+
+    async def story(rooms: Any) -> None:
+        record = strayed(rooms, "node-4", "k")
+        for node in rooms.nodes.values():
+            node.exchange._is_alive = lambda peer: False
+        leave(rooms, "node-4")
+        await asyncio.sleep(0.01)  # the new ring is on all disks
+        rooms.disks["node-2"].full = True
+        former = rooms.nodes["node-4"]
+        await asyncio.sleep(10.0)
+        assert former.records.durable(KV, "k") == record
+        assert former.drop.left_over == (former.ring.partition_of("k"),)
+        rooms.disks["node-2"].full = False
+        await rooms.until(lambda: former.records.durable(KV, "k") is None)
+        assert rooms.nodes["node-2"].records.durable(KV, "k") == record
+
+    play(story, 4)
