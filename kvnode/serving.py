@@ -57,7 +57,7 @@ class Serving:
         self._is_dead = is_dead
         self._refuse_other_epoch = refuse_other_epoch
         self._holds_something = holds_something
-        self._once = Once(runtime.clock, age_ms_max=message_age_ms_max)
+        self.once = Once(runtime.clock, age_ms_max=message_age_ms_max)
         self.forwarded_count = 0
         self.counts: dict[str, int] = {
             "put": 0,
@@ -174,7 +174,7 @@ class Serving:
 
     def on_forward(self, peer: str, message: Forward) -> None:
         """Coordinate for a peer, once, unless its ring is older than ours, or ours does not let us."""
-        if not self._once.is_first(peer, message.id):
+        if not self.once.is_first(peer, message.id):
             return
         is_other = message.epoch != self._ring.epoch
         if is_other and self._refuse_other_epoch(peer, message.id, message.epoch):

@@ -12,11 +12,15 @@ _EPOCH_MS = 1_700_000_000_000.0
 
 
 class SimClock:
-    """runtime.Clock of one node in one life, behind its gate. skew_ms moves its wall clock."""
+    """runtime.Clock of one node in one life, behind its gate. skew_ms moves its wall clock.
 
-    def __init__(self, gate: Gate) -> None:
+    wall_step_ms: the wall clock goes in such steps (0: it does not), so that two nodes may write at the same time.
+    """
+
+    def __init__(self, gate: Gate, *, wall_step_ms: float = 0.0) -> None:
         self._loop = asyncio.get_running_loop()
         self._gate = gate
+        self._wall_step_ms = wall_step_ms
         self.skew_ms = 0.0
 
     def now_ms(self) -> float:
@@ -25,7 +29,8 @@ class SimClock:
 
     def wall_ms(self) -> float:
         """See runtime.Clock."""
-        return _EPOCH_MS + self.now_ms() + self.skew_ms
+        now_ms, step_ms = self.now_ms(), self._wall_step_ms
+        return _EPOCH_MS + (now_ms - now_ms % step_ms if step_ms else now_ms) + self.skew_ms
 
     def sleep_ms(self, duration_ms: float) -> Awaitable[None]:
         """See runtime.Clock."""

@@ -38,7 +38,7 @@ class DiskFaults:
     async def fill(self) -> None:
         """No room: on one disk, or on all, as where they stand on one computer; a node may restart meanwhile."""
         world, chance = self._world, self._world.chance
-        are_all = chance.random() < 0.2
+        are_all = chance.random() < 0.4
         names = world.names if are_all else (chance.choice(world.names),)
         for name in names:
             world.platters[name].is_full = True
@@ -84,12 +84,13 @@ class DiskFaults:
             return
         rows = [(partition, key) for partition, key, _ in world.platters[victim].tables.rows_of("records")]
         few = chance.sample(rows, min(len(rows), chance.choice(_DAMAGED_COUNTS)))
-        damaged_rows = [key for partition, key in few if life.disk.damage(partition, key)]
-        if not damaged_rows:
+        damaged = [row for row in few if life.disk.damage(*row)]
+        if not damaged:
             return
         self._losses.lose(victim)
-        world.counts["damaged row"] += len(damaged_rows)
-        world.tell(f"{victim}: damaged are {', '.join(damaged_rows)}")
+        world.rows_gone(victim, damaged)
+        world.counts["damaged row"] += len(damaged)
+        world.tell(f"{victim}: damaged are {', '.join(key for _, key in damaged)}")
         if chance.random() < 0.4:
             await asyncio.sleep(chance.uniform(0.0, 1.0))
             if victim in world.lives:
@@ -105,6 +106,7 @@ class DiskFaults:
         gone = [row for row in world.platters[victim].damaged_rows() if world.chance.random() < share]
         if gone:
             world.platters[victim].drop_rows(gone)
+            world.rows_gone(victim, gone)
             world.counts["row dropped at a start"] += len(gone)
             world.tell(f"{victim}: the start drops {', '.join(key for _, key in gone)}")
 
@@ -128,20 +130,40 @@ class DiskFaults:
             )
 
     async def lose_now(self) -> None:
-        """Whatever else is wrong: somebody is cut off, or dead, or being refilled, or a member comes or goes."""
+        """Whatever else is wrong: somebody is cut off, or dead, or being refilled, or a member comes or goes.
+
+        Now and then the one that is lost already is lost again, and as many at once as the promise allows.
+        """
+        world, chance = self._world, self._world.chance
+        again = [name for name in world.members if self._losses.is_lost(name)]
+        victims = again if again and chance.random() < 0.5 else chance.sample(world.members, 2)
+        lost = []
+        for victim in victims:
+            if self._losses.may_lose(victim):
+                world.counts["lost disk of a store that was being refilled"] += self._losses.is_lost(victim)
+                self._losses.lose(victim)
+                if victim in world.lives:
+                    world.crash(victim)
+                world.wipe(victim)
+                lost.append(victim)
+        world.counts["lost disk in a storm"] += len(lost)
+        await asyncio.sleep(chance.choice((0.0, 0.1, 1.0, 3.0)) * chance.random())
+        for victim in lost:
+            if victim not in world.lives:
+                await world.start(victim)
+            if chance.random() < 0.3 and len(lost) == 1:
+                await asyncio.sleep(chance.uniform(0.0, 0.5))
+                await self._lose_again(victim)
+
+    async def _lose_again(self, victim: str) -> None:
+        """It has just begun to be refilled: what was fetched is gone, and what it was sent and acknowledged since."""
         world = self._world
-        victim = world.chance.choice(world.members)
-        if not self._losses.may_lose(victim):
+        if not self._losses.is_lost(victim) or victim not in world.lives:
             return
-        world.counts["lost disk of a store that was being refilled"] += self._losses.is_lost(victim)
-        self._losses.lose(victim)
-        if victim in world.lives:
-            world.crash(victim)
+        world.counts["lost disk of a store that was being refilled"] += 1
+        world.crash(victim)
         world.wipe(victim)
-        world.counts["lost disk in a storm"] += 1
-        await asyncio.sleep(world.chance.choice((0.0, 0.1, 1.0, 3.0)) * world.chance.random())
-        if victim not in world.lives:
-            await world.start(victim)
+        await world.start(victim)
 
     async def lose_at_the_worst_moment(self) -> None:
         """One member misses writes; another loses its disk, and cannot reach who holds them; who does may leave."""

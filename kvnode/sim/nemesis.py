@@ -42,7 +42,7 @@ class Nemesis:
         self._troubles: dict[str, tuple[Trouble, int]] = {
             "crash": (self._crash, 4),
             "crash in mid-sync": (self._crash_in_mid_sync, 4),
-            "crash of all": (self._crash_all, 1),
+            "crash of all": (self._crash_all, 2),
             "stop in order": (self._stop_in_order, 2),
             "rolling restart": (self._rolling_restart, 1),
             "pause": (self._pause, 3),
@@ -60,7 +60,7 @@ class Nemesis:
             "lost disk": (disks.lose_in_peace, 1),
             "lost disk in a storm": (disks.lose_now, 3),
             "lost disk when another is behind": (disks.lose_at_the_worst_moment, 2),
-            "folder put back": (disks.put_folder_back, 1),
+            "folder put back": (disks.put_folder_back, 2),
         }
         self._alone = {disks.lose_in_peace, disks.lose_at_the_worst_moment, disks.put_folder_back}
         self._movers: Movers | None = None

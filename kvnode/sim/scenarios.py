@@ -26,6 +26,7 @@ _WORKER_COUNT = 5
 _RATE = 30.0
 _AGREE_S_MAX = 30.0
 _VIRTUAL_S_MAX = 300.0
+_COARSE_CLOCK_MS = 2_000.0
 
 
 @dataclass
@@ -98,11 +99,31 @@ async def sloppy_storm(seed: int, bug: str | None = None) -> Report:
     return await _storm(seed, bug, node_count=5, moving=0, sloppy_share=0.7)
 
 
+async def wide_storm(seed: int, bug: str | None = None) -> Report:
+    """Five replicas of each key, and most requests with r=w=3: then two stores may be lost at a time, and are.
+
+    Five nodes, or (in a third of the seeds) six that come and go.
+    """
+    moving = seed % 3 == 0
+    return await _storm(seed, bug, node_count=6 if moving else 5, moving=3 * moving, replicas=5, quorum=3)
+
+
 async def _storm(
-    seed: int, bug: str | None, *, node_count: int, moving: int, sloppy_share: float = 0.0
+    seed: int,
+    bug: str | None,
+    *,
+    node_count: int,
+    moving: int,
+    sloppy_share: float = 0.0,
+    replicas: int = 3,
+    quorum: int | None = None,
 ) -> Report:
-    world = _watched(World(seed, node_count=node_count))
-    client, nemesis = Client(world, sloppy_share=sloppy_share), Nemesis(world)
+    world = _watched(World(seed, node_count=node_count, replicas=replicas))
+    client = Client(world, sloppy_share=sloppy_share, quorum=quorum)
+    nemesis = Nemesis(world, losses_max=1 if quorum is None else quorum - 1)
+    if seed % 4 == 3:
+        world.wall_step_ms = _COARSE_CLOCK_MS
+        world.counts["coarse clocks"] += 1
     if sloppy_share:
         nemesis.spare(*LOSSES)
     hints_alone = bug in HINTS_ALONE or bug in OF_MOVES or seed % 8 == 5
@@ -252,6 +273,7 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
         counts["record let go"] += node.drop.dropped_count
         counts["context entry pruned"] += node.sweep.pruning.pruned_count
         counts["partition refilled"] += node.incomplete.refilled_count
+        counts["forwarded request doubled"] += node.serving.once.doubled_count
     counts["ring of another epoch"] = 0 if world.ring is None else world.ring.epoch - 1
     return Report(
         seed=seed,
@@ -270,6 +292,7 @@ SCENARIOS = {
     "storm": storm,
     "moving-storm": moving_storm,
     "sloppy-storm": sloppy_storm,
+    "wide-storm": wide_storm,
     "crash-and-restart": crash_and_restart,
     "last-holder-leaves": last_holder_leaves,
 }

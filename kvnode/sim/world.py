@@ -73,6 +73,7 @@ class World:
         self.observers: list[Observer] = []
         self.operation_count = 0
         self.acknowledges_early = False
+        self.wall_step_ms = 0.0
         self.on_start: Callable[[Node], None] = lambda node: None
 
     @property
@@ -124,7 +125,7 @@ class World:
             if name in self.lives:
                 continue  # somebody else has started it meanwhile
             gate, door = Gate(), self.network.door(name)
-            clock = SimClock(gate)
+            clock = SimClock(gate, wall_step_ms=self.wall_step_ms)
             disk = SimDisk(
                 self.platters[name],
                 self.chance,
@@ -228,6 +229,10 @@ class World:
         self._take_new_platter(name)
         self.counts["lost disk"] += 1
         self.tell(f"{name} loses its disk")
+
+    def rows_gone(self, name: str, rows: Sequence[tuple[int, str]]) -> None:
+        """Observers hear that these records, (partition, disk key) each, are not what was written any more."""
+        self._on_durable(name, [Row("records", partition, key, None) for partition, key in rows])
 
     def pause(self, name: str) -> None:
         """SIGSTOP."""
