@@ -27,8 +27,8 @@ from labkit.samples import number
 from labkit.service import TrafficService
 from labkit.waiting import wait_until
 
-SLOW_MS = 20.0
-"""One way, on the newcomer's links: its share then takes about four seconds to arrive."""
+SLOW_MS = 30.0
+"""One way, on the newcomer's links: its share then takes about six seconds to arrive."""
 CHANGE_S_MAX = 150.0
 POLL_S = 0.05
 WORLD = "twitter"

@@ -36,11 +36,22 @@ def newest_ring(client: Client) -> Mapping[str, Any]:
     return max(told, key=lambda ring: int(ring["epoch"]))
 
 
+def any_ring(client: Client) -> Mapping[str, Any]:
+    """The ring as the first node that answers tells it; it may be one epoch behind. KvError if no node answers."""
+    problem: KvError | None = None
+    for name in client.names:
+        try:
+            return client.ring(name)
+        except KvError as error:
+            problem = error
+    raise problem or KvError("there is no node to ask")
+
+
 def look(
-    client: Client, *, rates: Mapping[str, float] | None = None, mine: Sequence[str] = ()
-) -> tuple[RingNow, Mapping[str, Any]]:
-    """The ring now, and what GET /ring said. rates: requests/s by node. mine: keys to be pointed at. KvError."""
-    ring = newest_ring(client)
+    client: Client, *, rates: Mapping[str, float] | None = None, mine: Mapping[str, int] | None = None
+) -> RingNow:
+    """The ring now. rates: requests/s by node. mine: keys to be pointed at, with their partitions. KvError."""
+    ring = any_ring(client)
     taking = taken_over(ring)
     nodes = tuple(dict.fromkeys([*ring["members"], *taking]))
     return RingNow(
@@ -51,8 +62,8 @@ def look(
         keys={node: _keys(client, node) for node in nodes},
         rates={node: rate for node, rate in (rates or {}).items() if node in nodes},
         change=str(ring["change"]),
-        mine={key: int(client.ring(key=key)["partition"]) for key in mine},
-    ), ring  # fmt: skip
+        mine=dict(mine or {}),
+    )
 
 
 def taken_over(ring: Mapping[str, Any]) -> dict[str, frozenset[int]]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from kvnode.cluster import ClusterError
+from kvnode.errors import Unreachable
+from kvnode.ring import Ring
 from labkit.lab import NodeFacts
 from labkit.samples import History, sample_from_stats
 
@@ -203,3 +209,112 @@ def lab() -> FakeLab:
     fake = FakeLab()
     fake.run_for(30)
     return fake
+
+
+class RingCluster:
+    """A double of a cluster whose nodes come and go: a change is over when a test calls `finish`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.replicas = 3
+        self.members = ["node-1", "node-2", "node-3"]
+        self.change: dict[str, Any] | None = None
+        self.refusal: ClusterError | None = None
+        self.arrived = 0
+        self.silent: set[str] = set()
+        self.leases: list[str] = []
+        self.delays: list[float] = []
+
+    @property
+    def nodes(self) -> list[Any]:
+        joining = [self.change["node"]] if self.change and not self.change["finished"] else []
+        names = dict.fromkeys([*self.members, *joining])
+        return [SimpleNamespace(name=name, state="running", rules={}, reason="") for name in names]
+
+    def client(self, *, timeout_s: float = 5.0) -> RingCluster:
+        return self
+
+    @contextlib.contextmanager
+    def lease(self, holder: str) -> Iterator[RingCluster]:
+        self.leases.append(holder)
+        yield self
+        self.leases.remove(holder)
+
+    def begin_join(self, *, delay_ms: float = 0.0) -> str:
+        self.delays.append(delay_ms)
+        return self._begin("join", f"node-{len(self.members) + 1}")
+
+    def begin_leave(self, node: str) -> str:
+        return self._begin("leave", node)
+
+    def leave(self, node: str, *, timeout_s: float) -> None:
+        self.begin_leave(node)
+        self.finish()
+
+    def reset(self) -> None:
+        self.silent = set()
+
+    def wait_ready(self, timeout_s: float) -> None:
+        assert not self.silent
+
+    def health(self, node: str) -> dict[str, Any]:
+        return {"members": dict.fromkeys(self.members, "alive")}
+
+    def _begin(self, what: str, node: str) -> str:
+        if self.refusal is not None:
+            raise self.refusal
+        self.change = {"what": what, "node": node, "finished": False, "error": "", "step": "data moves"}
+        return node
+
+    def finish(self, error: str = "") -> None:
+        """The change is over; error: it came to nothing."""
+        assert self.change is not None
+        node = self.change["node"]
+        if not error:
+            others = [name for name in self.members if name != node]
+            self.members = [*others, node] if self.change["what"] == "join" else others
+        self.change = {**self.change, "finished": True, "error": error, "step": ""}
+
+    # --- as its nodes' client ---
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(info.name for info in self.nodes)
+
+    def ring(self, node: str | None = None, key: str | None = None) -> dict[str, Any]:
+        if node in self.silent:
+            raise Unreachable(f"{node} takes no connections")
+        lists, pending = _lists(self.members), None
+        if self.change and not self.change["finished"]:
+            going = self.change["node"]
+            after = [name for name in self.members if name != going]
+            after = [*after, going] if self.change["what"] == "join" else after
+            pending = [
+                [name for name in new if name not in old]
+                for old, new in zip(lists, _lists(after), strict=True)
+            ]
+        return {
+            "epoch": 1, "members": self.members, "nodes": self.members, "preference_lists": lists,
+            "pending_lists": pending, "change": "node-4 is joining" if pending else "", "partition": 131,
+        }  # fmt: skip
+
+    def merkle(self, node: str) -> dict[str, Any]:
+        is_new = node not in self.members
+        return {
+            "roots": ["0" if is_new and place >= self.arrived else f"{place:x}" for place in range(1, 257)]
+        }
+
+    def stats(self, node: str) -> dict[str, Any]:
+        if node in self.silent:
+            raise Unreachable(f"{node} takes no connections")
+        return {"keys": 100}
+
+
+def _lists(members: list[str]) -> list[list[str]]:
+    return [list(owners) for owners in Ring.build(members, replicas=3, partitions=256).preference_lists]
+
+
+@pytest.fixture
+def ring_cluster(tmp_path: Path) -> RingCluster:
+    """Three nodes, and nothing under way."""
+    return RingCluster(tmp_path)

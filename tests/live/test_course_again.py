@@ -63,6 +63,7 @@ def run(client: BlockingKernelClient, code: str) -> str:
     "lesson",
     [
         "00-start-here",
+        "01-the-ring",
         "02-quorums-and-staleness",
         "03-counting-likes",
         "04-conflicts-and-causality",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 EXERCISE_MODULES = {
     "00": "labkit.course.ex00",
+    "01": "labkit.course.ex01",
     "02": "labkit.course.ex02",
     "03": "labkit.course.ex03",
     "04": "labkit.course.ex04",
@@ -44,6 +45,8 @@ class Course:
         self.cells = Cells(session.made)
         self.lesson = ""
         self.scenes: list[Scene] = []
+        self.kept: dict[str, Any] = {}
+        """What an exercise has measured once, and need not measure again."""
         self._guesses: dict[str, Guess] = {}
         self._panels: dict[str, ExercisePanel] = {}
 

@@ -39,6 +39,7 @@ LESSONS = {
     lesson.number: lesson
     for lesson in (
         Lesson("00", "Start here", 30, {"twitter": 50}),
+        Lesson("01", "The ring", 35, {"twitter": 50}, first_nodes=True),
         Lesson("02", "Quorums and staleness", 45),
         Lesson("03", "Counting likes", 35),
         Lesson("04", "Conflicts and causality", 45),

@@ -5,11 +5,12 @@ Must not live here: what they do (course.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from IPython.display import display
 
+from kvnode.client import Client
 from labkit.course.cards import Guess
 from labkit.course.counted_card import CountedCard
 from labkit.course.counting import Likes, like_together
@@ -20,6 +21,7 @@ from labkit.course.freshness import Freshness
 from labkit.course.pictures import Line, Picture, drawn, evidence, together
 from labkit.course.preflight import Preflight
 from labkit.course.questions import Question
+from labkit.course.reading import Shares, read_notes
 from labkit.course.scene import Scene
 from labkit.service import TrafficService
 
@@ -29,6 +31,7 @@ class Teaching:
 
     course: Course
     traffic: TrafficService
+    client: Client
 
     def predict(self, name: str, text: str, question: Question, *, hands: bool = False) -> Guess:
         """A recorded prediction; hands: with a show of hands for a class."""
@@ -60,6 +63,10 @@ class Teaching:
         line = self.course.cells.here()(Line)
         display(line)  # type: ignore[no-untyped-call]
         return write_together(self, seconds=seconds, last_writer_wins=last_writer_wins, say=line.say)
+
+    def read_notes(self, keys: Sequence[str], *, famous: float = 0.0) -> Shares:
+        """Read keys, each from the first node of its list; famous: the share of reads that want the first key."""
+        return read_notes(self.client, keys, famous=famous)
 
     def evidence(self, edits: Edits) -> Any:
         """What is left of people's edits, and which paragraphs lack some."""

@@ -35,8 +35,9 @@ class RingPanel(ipywidgets.VBox):  # type: ignore[misc]
     """Shows the ring of a lab's cluster, and lets nodes come and go. mine: keys that it points at."""
 
     def __init__(self, lab: Lab, cluster: LocalCluster, growth: Growth, *, mine: Sequence[str] = ()) -> None:
-        self._lab, self._cluster, self._growth, self._mine = lab, cluster, growth, tuple(mine)
+        self._lab, self._cluster, self._growth = lab, cluster, growth
         self._client: Client = cluster.client(timeout_s=ASK_TIMEOUT_S)
+        self._places: dict[str, int | None] = dict.fromkeys(mine)  # the partition of a key never changes
         self._looked_s = 0.0
         self._refusal, self._refused_after = "", 0  # after so many changes
         self.now = RingNow((), ())
@@ -103,7 +104,10 @@ class RingPanel(ipywidgets.VBox):  # type: ignore[misc]
             if names != self._client.names:
                 self._client = self._cluster.client(timeout_s=ASK_TIMEOUT_S)
             rates = {facts.name: facts.rate for facts in self._lab.nodes()}
-            self.now, _ = look(self._client, rates=rates, mine=self._mine)
+            for key in [key for key, place in self._places.items() if place is None]:
+                self._places[key] = int(self._client.ring(key=key)["partition"])
+            mine = {key: place for key, place in self._places.items() if place is not None}
+            self.now = look(self._client, rates=rates, mine=mine)
         except (KvError, ClusterError) as error:
             self._put(f'<span class="lab-bad">✗ The ring cannot be seen: {escape(str(error))}</span>')
             return

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from labkit.course import scenes
+from labkit.course import placing, scenes
 from labkit.course.course import exercise_of
 from labkit.course.lessons import LESSONS
 
@@ -80,7 +80,7 @@ def test_the_first_cell_opens_the_lesson_and_the_last_one_finds_nothing_broken(n
 
 
 def test_the_scenes_are_those_of_the_library_word_by_word(notebook: Path) -> None:
-    library = functions(inspect.getsource(scenes))
+    library = functions(inspect.getsource(scenes)) | functions(inspect.getsource(placing))
     written: dict[str, str] = {}
     for cell in cells(notebook, "code"):
         written |= functions(cell)

@@ -11,6 +11,7 @@ import pytest
 
 from labkit import figures
 from labkit.figures import enlarged
+from labkit.figures.balance import balance
 from labkit.figures.counted_likes import counted_likes
 from labkit.figures.counter_states import counter_states
 from labkit.figures.ledger_card import ledger_card
@@ -61,6 +62,7 @@ EXAMPLES: dict[str, Callable[[Any], Figure]] = {
             mine={"tweet:1": 3},
         )
     ),
+    "balance": lambda _: balance({"data (slots)": {"node-1": 30, "node-2": 10}}),
     "race": lambda _: race(FRIENDS),
     "counter_states": lambda _: counter_states(
         {"node-1": {"a": (2, 0), "b": (1, 1)}, "node-2": {"a": (3, 1)}}
