@@ -28,7 +28,7 @@ from kvnode.runtime import Row, Runtime
 _META, _KEY = "meta", "ring-votes"
 
 
-class _Ballots(msgspec.Struct, frozen=True, array_like=True):
+class Ballots(msgspec.Struct, frozen=True, array_like=True):
     """What is on disk. votes_from: the first epoch on which this store's votes count."""
 
     acceptor: Acceptor
@@ -36,7 +36,7 @@ class _Ballots(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Ballots).decode
+_decode = msgspec.msgpack.Decoder(Ballots).decode
 
 
 class _Ask(Round):
@@ -113,7 +113,7 @@ class Voting:
         elif lost_disk or known is not None:
             await self.lose_right()
 
-    def _stored(self, row: bytes) -> _Ballots | None:
+    def _stored(self, row: bytes) -> Ballots | None:
         """What a row says; None if that cannot be: then the promises are as good as lost."""
         try:
             return _decode(row)
@@ -208,7 +208,7 @@ class Voting:
         self._store_ballots().add_done_callback(stored)
 
     def _store_ballots(self) -> asyncio.Future[None]:
-        row = _encode(_Ballots(self._acceptor, self._votes_from))
+        row = _encode(Ballots(self._acceptor, self._votes_from))
         return self._runtime.disk.commit([Row(_META, 0, _KEY, row)])
 
     # --- the proposer -------------------------------------------------------------------------------------

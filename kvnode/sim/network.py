@@ -48,7 +48,7 @@ class Trace:
 
 
 class SimNetwork:
-    """All links of one cluster."""
+    """All links of one cluster. on_send hears of each message of a node, before anything happens to it."""
 
     def __init__(self, chance: random.Random, trace: Trace) -> None:
         self._chance = chance
@@ -56,6 +56,7 @@ class SimNetwork:
         self._loop = asyncio.get_running_loop()
         self._receivers: dict[str, tuple[Gate, OnMessage]] = {}
         self.rules: dict[tuple[str, str], LinkRule] = {}
+        self.on_send: Callable[[str, str, Message], None] = lambda sender, receiver, message: None
         self.lost_count = 0
         self.doubled_count = 0
         self.reordered_count = 0
@@ -135,4 +136,5 @@ class SimDoor:
     def send(self, peer: str, message: Message) -> None:
         """See runtime.Network."""
         if self.open:
+            self._network.on_send(self._node, peer, message)
             self._network.send(self._node, peer, message)

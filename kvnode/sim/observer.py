@@ -1,4 +1,6 @@
-"""What can be watched of a run, from one place: what clients asked and were answered, and what disks made durable.
+"""What can be watched of a run, from one place: what clients asked and were answered, what nodes send each other, and
+
+what disks make durable.
 
 The world tells its observers; they look, and change nothing: they draw no chance and put nothing into the trace, so a
 run is the same with and without them.
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from kvnode.messages import Message
 from kvnode.requests import Request
 from kvnode.runtime import Row
 
@@ -49,6 +52,9 @@ class Observer(Protocol):
 
     def durable(self, node: str, rows: Sequence[Row]) -> None:
         """At this moment these rows become what a crash of the node leaves; its platter holds what was before."""
+
+    def message(self, sender: str, receiver: str, message: Message) -> None:
+        """A node sends this; whether it arrives is another matter."""
 
     def lost(self, node: str) -> None:
         """At this moment what the node had made durable is gone, or replaced by something older."""

@@ -17,6 +17,7 @@ from kvnode.config import ClusterConfig, NodeAddress, UpkeepConfig
 from kvnode.context_tokens import ContextTokens
 from kvnode.errors import KvError
 from kvnode.faults import LinkRule
+from kvnode.messages import Message
 from kvnode.node import Node
 from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime
@@ -59,6 +60,7 @@ class World:
         self.trace = Trace()
         self.loop = asyncio.get_running_loop()
         self.network = SimNetwork(self.chance, self.trace)
+        self.network.on_send = self._on_send
         names = [f"node-{number}" for number in range(1, node_count + 1)]
         addresses = tuple(NodeAddress(name, "127.0.0.1", n, 10_000 + n) for n, name in enumerate(names, 1))
         config = ClusterConfig("sim", "sim", addresses, replicas, partitions, secret=_SECRET, upkeep=upkeep)
@@ -343,6 +345,10 @@ class World:
         return future.result()
 
     # --- for the runtime ----------------------------------------------------------------------------------
+
+    def _on_send(self, sender: str, receiver: str, message: Message) -> None:
+        for observer in self.observers:
+            observer.message(sender, receiver, message)
 
     def _on_durable(self, name: str, rows: Sequence[Row]) -> None:
         for observer in self.observers:

@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 from kvnode.messages import COUNTER
 from kvnode.requests import Add, Count
 from kvnode.sim.observer import Operation
-from kvnode.sim.oracle.history import History, Totals
+from kvnode.sim.oracle.history import NOTHING, History, Totals
 from kvnode.sim.oracle.judge import Judge, needed, told
 
 Pair = tuple[int, int]
 """Increments and decrements of one actor."""
 _Place = tuple[str, str]
 """A key and an actor."""
-NOTHING: Pair = (0, 0)
 
 
 class _Before(NamedTuple):

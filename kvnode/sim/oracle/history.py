@@ -22,6 +22,7 @@ from kvnode.versions import Version
 
 Totals = dict[str, tuple[int, int]]
 """Of each actor: increments and decrements."""
+NOTHING = (0, 0)
 _NEVER_S = -1.0
 _is_whole = lru_cache(maxsize=4096)(is_whole)
 _hint_of = msgspec.msgpack.Decoder(Hint).decode
@@ -58,6 +59,7 @@ class History:
                 else:
                     self._counts(node, row.key[len(COUNTER) + 1 :], row.record)
             elif row.table == "hints" and row.record is not None:
+                self._partitions[row.key] = row.partition
                 hint = _hint_of(row.record)
                 if hint.kind == KV:
                     new += self._holds(self._hinted[node], hint.key, hint.record)
@@ -65,7 +67,7 @@ class History:
 
     def _holds(self, held: set[Dot], key: str, record: bytes) -> list[tuple[str, Made]]:
         new = []
-        for made in _versions_in(record):
+        for made in versions_in(record):
             held.add(made.dot)
             if self.learn(key, made):
                 new.append((key, made))
@@ -73,9 +75,9 @@ class History:
 
     def _counts(self, node: str, key: str, record: bytes) -> None:
         held = self._totals[node, key]
-        for actor, increments, decrements in COUNTERS.decode(record).entries:
-            known = held.get(actor, (0, 0))
-            held[actor] = (max(known[0], increments), max(known[1], decrements))
+        for actor, totals in totals_in(record).items():
+            known = held.get(actor, NOTHING)
+            held[actor] = (max(known[0], totals[0]), max(known[1], totals[1]))
 
     def _deleted(self, node: str, row: Row) -> None:
         self._dropped_s[node, row.key] = self._world.loop.time()
@@ -121,23 +123,40 @@ class History:
 
     def _whole(self, node: str, disk_key: str) -> tuple[Made, ...]:
         row = self._row(node, disk_key)
-        return () if row is None else _versions_in(row)
+        return () if row is None else versions_in(row)
 
     def _row(self, node: str, disk_key: str) -> bytes | None:
+        """A record that this node holds, durably, now; None if it is damaged."""
         partition = self._partitions.get(disk_key)
-        if partition is None:
-            return None
-        row = self._world.platters[node].tables.get("records", partition, disk_key)
+        row = (
+            None
+            if partition is None
+            else self._world.platters[node].tables.get("records", partition, disk_key)
+        )
         return None if row is None or not _is_whole(disk_key, *row) else row[0]
+
+    def row(self, node: str, table: str, disk_key: str) -> bytes | None:
+        """What stands in any row on the disk of this node now."""
+        partition = self._partitions.get(disk_key, 0)
+        row = self._world.platters[node].tables.get(table, partition, disk_key)
+        return None if row is None else row[0]
 
     def totals_at(self, node: str, key: str) -> Totals:
         """The totals of a counter that this node holds, durably, now."""
         row = self._row(node, f"{COUNTER}/{key}")
-        return {} if row is None else {actor: (up, down) for actor, up, down in COUNTERS.decode(row).entries}
+        return {} if row is None else totals_in(row)
 
     def totals_held(self, node: str, key: str) -> Totals:
         """The greatest totals that this node has ever held since its store was lost."""
         return {**self.totals_at(node, key), **self._totals.get((node, key), {})}
+
+    def holds_totals(self, node: str, key: str, totals: Totals) -> bool:
+        """Whether this node has ever held at least these."""
+        held = self.totals_held(node, key)
+        return all(
+            held.get(actor, NOTHING)[0] >= up and held.get(actor, NOTHING)[1] >= down
+            for actor, (up, down) in totals.items()
+        )
 
     def has_lost(self, node: str, disk_key: str, since_s: float) -> bool:
         """Whether since then the node's store was lost, or the row deleted there."""
@@ -146,11 +165,13 @@ class History:
 
     def has_held(self, node: str, key: str, dot: Dot, *, as_hint: bool = False) -> bool:
         """Whether this version was ever durable there (or, as_hint, among the hints there)."""
-        return (
-            dot in self._held[node]
-            or (as_hint and dot in self._hinted[node])
-            or dot in self.dots_at(node, key)
-        )
+        if dot in self._held[node] or (as_hint and dot in self._hinted[node]):
+            return True
+        return dot in self.dots_at(node, key) or (as_hint and dot in self._dots_hinted_at(node, key))
+
+    def _dots_hinted_at(self, node: str, key: str) -> set[Dot]:
+        hints = (self.row(node, "hints", f"{peer}/{KV}/{key}") for peer in self._world.names)
+        return {made.dot for hint in hints if hint for made in versions_in(_hint_of(hint).record)}
 
     def has_taken(self, node: str, key: str, made: Made, *, as_hint: bool = False) -> bool:
         """Whether this version, or one that makes it obsolete, was ever durable there."""
@@ -180,15 +201,28 @@ class History:
                     waiting.append(version)
         return False
 
+    def key_of(self, dot: Dot) -> str | None:
+        """The key that was written under this dot; None if no disk has ever held it."""
+        return self._keys.get(dot)
+
     def named(self, key: str, dots: Collection[Dot]) -> str:
         """These versions in words."""
         return ", ".join(sorted(map(name_of, dots))) or "nothing"
 
 
 @lru_cache(maxsize=4096)
-def _versions_in(record: bytes) -> tuple[Made, ...]:
+def versions_in(record: bytes) -> tuple[Made, ...]:
+    """What a record of a key holds; nothing if it is none."""
     try:
         versions: tuple[Version, ...] = KVS.decode(record).versions
     except msgspec.MsgspecError:
         return ()
     return tuple(map(Made.of, versions))
+
+
+@lru_cache(maxsize=4096)
+def totals_in(record: bytes) -> Totals:
+    """What a record of a counter holds."""
+    return {
+        actor: (increments, decrements) for actor, increments, decrements in COUNTERS.decode(record).entries
+    }

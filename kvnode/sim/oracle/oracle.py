@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kvnode.messages import Message
 from kvnode.requests import Get, Put
 from kvnode.runtime import Row
 from kvnode.sim.observer import Operation
@@ -11,6 +12,7 @@ from kvnode.sim.oracle.counters import Counters
 from kvnode.sim.oracle.facts import Facts
 from kvnode.sim.oracle.freshness import Freshness
 from kvnode.sim.oracle.history import History
+from kvnode.sim.oracle.messages import Messages
 from kvnode.sim.oracle.reads import Reads
 from kvnode.sim.oracle.refusals import Refusals
 from kvnode.sim.oracle.writes import Writes
@@ -31,6 +33,7 @@ class Oracle:
         self._reads = Reads(counts, history, replicas, self._nodes, self._writes.handed_out)
         self._counters = Counters(counts, history, replicas, self._nodes)
         self._refusals = Refusals(counts, history)
+        self._messages = Messages(counts, history)
         self.violations: list[str] = []
 
     def sent(self, operation: Operation) -> None:
@@ -62,15 +65,28 @@ class Oracle:
 
     def durable(self, node: str, rows: Sequence[Row]) -> None:
         """See Observer."""
+        self._messages.durable(node, rows)
         for key, made in self._history.durable(node, rows):
             self._refusals.appeared(key, made)
+
+    def message(self, sender: str, receiver: str, message: Message) -> None:
+        """See Observer."""
+        self._messages.sent(sender, receiver, message)
 
     def lost(self, node: str) -> None:
         """See Observer."""
         self._history.lost(node)
+        self._messages.lost(node)
 
     def ended(self) -> None:
         """See Observer."""
-        judges = self._writes, self._reads, self._freshness, self._refusals, self._counters
+        judges = (
+            self._writes,
+            self._reads,
+            self._freshness,
+            self._refusals,
+            self._counters,
+            self._messages,
+        )
         for judge in (self._history, *judges):
             self.violations += judge.violations
