@@ -31,7 +31,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "scripts" / "mutants.toml"
@@ -257,8 +256,11 @@ class Board:
         self._path = path
         self._known: dict[str, Result] = {}
         if path.is_file() and not fresh:
-            entries: list[dict[str, Any]] = json.loads(path.read_text())
-            self._known = {entry["name"]: Result(**entry) for entry in entries}
+            try:
+                found = [Result(**entry) for entry in json.loads(path.read_text())]
+            except (ValueError, TypeError) as error:
+                raise MutantError(f"{path} is no list of results ({error}); --fresh begins anew") from None
+            self._known = {result.name: result for result in found}
 
     def caught(self, mutant: Mutant) -> Result | None:
         """How a mutant was caught, if it was, and nothing that this depends on has changed since."""
@@ -318,7 +320,7 @@ def check_clean(clean: Path, tests: Sequence[str]) -> None:
 
 def tell(mutant: Mutant, result: Result) -> None:
     """One line of the board."""
-    print(f"  {result.outcome:<9} {mutant.name:<44} {result.seconds:5.1f} s  {result.how}", flush=True)
+    print(f"  {result.outcome:<9} {mutant.name:<54} {result.seconds:5.1f} s  {result.how}", flush=True)
 
 
 def print_board(mutants: Sequence[Mutant], results: Sequence[Result], took_s: float) -> bool:
@@ -380,10 +382,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/mutants.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--fast", action="store_true", help="only the ten that take a moment")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these")
-    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="at a time (default 2)")
-    parser.add_argument(
-        "--minutes", type=float, default=30.0, help="begin no more after so long (default 30)"
-    )
+    jobs = min(2, os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=int, choices=range(1, 17), default=jobs, metavar="N", help="at a time")
+    parser.add_argument("--minutes", type=float, default=30.0, help="then begin no more (default 30)")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs have found")
     parser.add_argument("--list", action="store_true", help="name them, and run nothing")
     parser.add_argument("--hunt", metavar="SCENARIO", help=argparse.SUPPRESS)
