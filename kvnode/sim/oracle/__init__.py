@@ -7,6 +7,7 @@
     writes.py     answers to PUT and DELETE        reads.py     answers to GET
     freshness.py  reads against earlier answers    refusals.py  refusals that say "definite"
     counters.py   all of that for counters
+    messages.py   what nodes tell each other       letting_go.py  what nodes delete: hints, records, tombstones
 
 Each check counts how often it has really judged, under "checked: ...", beside the faults of the run.
 

@@ -36,6 +36,7 @@ class History:
         self._partitions: dict[str, int] = {}
         self._held: dict[str, set[Dot]] = defaultdict(set)
         self._hinted: dict[str, set[Dot]] = defaultdict(set)
+        self._hints: dict[str, dict[str, bytes]] = defaultdict(dict)
         self._totals: dict[tuple[str, str], Totals] = defaultdict(dict)
         self._lost_s: dict[str, float] = {}
         self._dropped_s: dict[tuple[str, str], float] = {}
@@ -58,10 +59,10 @@ class History:
                     new += self._holds(self._held[node], row.key[len(KV) + 1 :], row.record)
                 else:
                     self._counts(node, row.key[len(COUNTER) + 1 :], row.record)
-            elif row.table == "hints" and row.record is not None:
+            elif row.table == "hints":
                 self._partitions[row.key] = row.partition
-                hint = _hint_of(row.record)
-                if hint.kind == KV:
+                hint = self._hint(node, row)
+                if hint is not None and hint.kind == KV:
                     new += self._holds(self._hinted[node], hint.key, hint.record)
         return new
 
@@ -72,6 +73,15 @@ class History:
             if self.learn(key, made):
                 new.append((key, made))
         return new
+
+    def _hint(self, node: str, row: Row) -> Hint | None:
+        """The hint in a row that becomes durable; None if the row is deleted."""
+        if row.record is None:
+            self._hints[node].pop(row.key, None)
+            return None
+        hint = _hint_of(row.record)
+        self._hints[node][row.key] = hint.record
+        return hint
 
     def _counts(self, node: str, key: str, record: bytes) -> None:
         held = self._totals[node, key]
@@ -87,7 +97,7 @@ class History:
     def lost(self, node: str) -> None:
         """All that this node held is gone."""
         self._lost_s[node] = self._world.loop.time()
-        self._held[node], self._hinted[node] = set(), set()
+        self._held[node], self._hinted[node], self._hints[node] = set(), set(), {}
         for place in [place for place in self._totals if place[0] == node]:
             del self._totals[place]
 
@@ -167,11 +177,23 @@ class History:
         """Whether this version was ever durable there (or, as_hint, among the hints there)."""
         if dot in self._held[node] or (as_hint and dot in self._hinted[node]):
             return True
-        return dot in self.dots_at(node, key) or (as_hint and dot in self._dots_hinted_at(node, key))
+        if dot in self.dots_at(node, key):
+            return True
+        return as_hint and any(dot in dots for dots in self.dots_hinted_at(node, key))
 
-    def _dots_hinted_at(self, node: str, key: str) -> set[Dot]:
+    def hint_at(self, node: str, peer: str, kind: str, key: str) -> bytes | None:
+        """The record that this node keeps for a peer, durably, by what was told of its disk so far."""
+        return self._hints[node].get(f"{peer}/{kind}/{key}")
+
+    def dots_hinted_at(self, node: str, key: str) -> list[set[Dot]]:
+        """The versions in each hint of this key that stands on the disk of this node now."""
         hints = (self.row(node, "hints", f"{peer}/{KV}/{key}") for peer in self._world.names)
-        return {made.dot for hint in hints if hint for made in versions_in(_hint_of(hint).record)}
+        return [{made.dot for made in versions_in(_hint_of(hint).record)} for hint in hints if hint]
+
+    def is_whole(self, node: str, row: Row, record: bytes) -> bool:
+        """Whether what is on disk of a row that is to be deleted is what was written there."""
+        found = self._row(node, row.key)
+        return found == record
 
     def has_taken(self, node: str, key: str, made: Made, *, as_hint: bool = False) -> bool:
         """Whether this version, or one that makes it obsolete, was ever durable there."""

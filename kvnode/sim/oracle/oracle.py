@@ -12,6 +12,7 @@ from kvnode.sim.oracle.counters import Counters
 from kvnode.sim.oracle.facts import Facts
 from kvnode.sim.oracle.freshness import Freshness
 from kvnode.sim.oracle.history import History
+from kvnode.sim.oracle.letting_go import LettingGo
 from kvnode.sim.oracle.messages import Messages
 from kvnode.sim.oracle.reads import Reads
 from kvnode.sim.oracle.refusals import Refusals
@@ -34,6 +35,7 @@ class Oracle:
         self._counters = Counters(counts, history, replicas, self._nodes)
         self._refusals = Refusals(counts, history)
         self._messages = Messages(counts, history)
+        self._letting_go = LettingGo(counts, world, history)
         self.violations: list[str] = []
 
     def sent(self, operation: Operation) -> None:
@@ -65,13 +67,16 @@ class Oracle:
 
     def durable(self, node: str, rows: Sequence[Row]) -> None:
         """See Observer."""
+        gone = self._letting_go.before(node, rows)
         self._messages.durable(node, rows)
         for key, made in self._history.durable(node, rows):
             self._refusals.appeared(key, made)
+        self._letting_go.after(node, gone)
 
     def message(self, sender: str, receiver: str, message: Message) -> None:
         """See Observer."""
         self._messages.sent(sender, receiver, message)
+        self._letting_go.message(message)
 
     def lost(self, node: str) -> None:
         """See Observer."""
@@ -87,6 +92,7 @@ class Oracle:
             self._refusals,
             self._counters,
             self._messages,
+            self._letting_go,
         )
         for judge in (self._history, *judges):
             self.violations += judge.violations
