@@ -51,6 +51,13 @@ class Lab(Protocol):
     def nodes(self) -> list[NodeFacts]:
         """The newest facts about every node; no waiting."""
 
+    @property
+    def chosen_world(self) -> str:
+        """The world that rate, R, W, Start and Stop are about."""
+
+    def choose(self, world: str) -> None:
+        """Let them be about another world."""
+
     def settings(self) -> Mapping[str, float]:
         """rate, r, w and delay_ms as they were last reported; no waiting."""
 
@@ -91,16 +98,16 @@ class Lab(Protocol):
         """Let every message between nodes take that much longer, one way."""
 
     def set_rate(self, rate: float) -> None:
-        """Ask for that many operations/s."""
+        """Ask for that many operations/s of the chosen world."""
 
     def set_quorum(self, *, r: int | None = None, w: int | None = None) -> None:
         """How many replicas a read or a write waits for."""
 
     def start_traffic(self) -> None:
-        """Let the generator send."""
+        """Let the people of the chosen world begin."""
 
     def stop_traffic(self) -> None:
-        """Let it rest."""
+        """Let them rest."""
 
     def reset(self) -> None:
         """All nodes running, no faults, standard traffic, empty charts: ready for the next class."""

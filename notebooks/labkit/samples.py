@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from labkit.worlds import FIRST
+
 KINDS = ("tweet", "comment", "retweet", "like", "view", "read", "tally")
 PERCENTILES = ("p50", "p95", "p99")
 
@@ -29,8 +31,26 @@ class NodeSample:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What was measured about one world at one moment. counts: acknowledged operations by kind; world: what the world
+    itself counts, such as collisions; mistake: the known mistake that is switched on, or ""."""
+
+    running: bool
+    target_rate: float
+    achieved_rate: float
+    operations_total: float
+    errors_total: float
+    counts: Mapping[str, float]
+    latency_ms: Mapping[str, float]
+    longest_gap_s: float
+    world: Mapping[str, float] = field(default_factory=dict)
+    mistake: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """One poll of the traffic service; `at_s` is on the kernel's monotonic clock."""
+    """One poll of the traffic service; `at_s` is on the kernel's monotonic clock. Its figures are of the first world;
+    `of` tells of another one."""
 
     at_s: float
     running: bool
@@ -44,6 +64,18 @@ class Sample:
     agreeing_share: float
     hints_pending_total: float
     longest_gap_s: float
+    worlds: Mapping[str, Load] = field(default_factory=dict)
+
+    def of(self, world: str) -> Sample:
+        """The same moment with the figures of that world; this sample, if nothing is known of it."""
+        load = self.worlds.get(world)
+        if load is None or world == FIRST:
+            return self
+        return replace(
+            self, running=load.running, target_rate=load.target_rate, achieved_rate=load.achieved_rate,
+            operations_total=load.operations_total, errors_total=load.errors_total, counts=load.counts,
+            latency_ms=load.latency_ms, longest_gap_s=load.longest_gap_s,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +160,8 @@ def _part(of: object, name: str) -> Mapping[str, Any]:
 
 def sample_from_stats(stats: Mapping[str, Any], at_s: float, workload: str = "twitter") -> Sample:
     """One sample from the answer of GET /api/real/traffic/stats."""
-    load = _part(_part(stats, "workloads"), workload)
+    loads = _part(stats, "workloads")
+    load = _part(loads, workload)
     convergence = _part(stats, "convergence")
     lag = _part(convergence, "replication_lag_ms")
     nodes = {
@@ -154,6 +187,23 @@ def sample_from_stats(stats: Mapping[str, Any], at_s: float, workload: str = "tw
         agreeing_share=number(convergence.get("share")),
         hints_pending_total=number(convergence.get("hints_pending_total")),
         longest_gap_s=number(load.get("longest_gap_s")),
+        worlds={name: load_of(_part(loads, name)) for name in loads},
+    )
+
+
+def load_of(told: Mapping[str, Any]) -> Load:
+    """One world, from its part of the service's answer."""
+    return Load(
+        running=bool(told.get("running")),
+        target_rate=number(told.get("target_rate")),
+        achieved_rate=number(told.get("achieved_rate")),
+        operations_total=number(told.get("operations_total")),
+        errors_total=number(told.get("errors_total")),
+        counts={kind: number(count) for kind, count in _part(told, "counts").items()},
+        latency_ms={name: number(_part(told, "latency_ms").get(name)) for name in PERCENTILES},
+        longest_gap_s=number(told.get("longest_gap_s")),
+        world={name: number(count) for name, count in _part(told, "world").items()},
+        mistake=str(told.get("bug") or ""),
     )
 
 

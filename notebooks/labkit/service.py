@@ -67,6 +67,15 @@ class TrafficService:
         """Another hour of the day for the people in the traffic."""
         return self._call("PUT", "/api/real/traffic/clock", {"hour": hour})
 
+    def set_clock(self, **settings: Any) -> Json:
+        """Another hour, weekday or speed (simulated seconds a second) for the people in the traffic."""
+        return self._call("PUT", "/api/real/traffic/clock", settings)
+
+    def people(self, world: str) -> list[Json]:
+        """Of each kind of people of a world: kind, people (how many), busy (times what is usual), actions so far."""
+        told = self._call("GET", "/api/real/traffic/operations")["workloads"]
+        return cast(list[Json], told[world]["people"])
+
     def pbs(self) -> Json:
         """How the measurement of staleness stands: its points so far."""
         return self._call("GET", PBS)

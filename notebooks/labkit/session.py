@@ -39,6 +39,7 @@ from labkit.tables import in_one_sentence, node_table
 from labkit.verdicts import meaning
 from labkit.waiting import wait_until
 from labkit.worker import Worker
+from labkit.worlds import FIRST, SHORT
 
 if TYPE_CHECKING:
     import pandas
@@ -71,6 +72,8 @@ class Session(Teaching, Steering):
         self._refreshers: list[Callable[[], None]] = []
         self._nodes: list[NodeFacts] = []
         self._settings: dict[str, float] = {}
+        self.chosen_world = FIRST
+        self._told: Mapping[str, Any] = {}  # what the service said last of each world
         self._outage = ""
         self._cockpit: Cockpit | None = None
         self._large = os.environ.get(LARGE_VARIABLE, "") not in ("", "0")
@@ -151,12 +154,16 @@ class Session(Teaching, Steering):
             self._outage = str(error)
         else:
             self._see_nodes(state, now_s)
-            workload = stats.get("workloads", {}).get("twitter", {})
-            wanted = {"rate": workload.get("target_rate"), "r": workload.get("r"), "w": workload.get("w")}
-            known = {name: float(value) for name, value in wanted.items() if value is not None}
-            self._settings = {**self._settings, **known}
+            self._told = stats.get("workloads", {})
+            self._read_settings()
         for refresh in [] if stillness().is_still else list(self._refreshers):
             refresh()
+
+    def _read_settings(self) -> None:
+        told = self._told.get(self.chosen_world, {})
+        wanted = {"rate": told.get("target_rate"), "r": told.get("r"), "w": told.get("w")}
+        known = {name: float(value) for name, value in wanted.items() if value is not None}
+        self._settings = {**self._settings, **known}
 
     def _beat(self) -> None:
         """Apart from the ticks: one that waits for a service that hangs is no sign that the kernel has ended."""
@@ -185,7 +192,7 @@ class Session(Teaching, Steering):
         return list(self._nodes)
 
     def settings(self) -> Mapping[str, float]:
-        """rate, r, w and delay_ms as last reported; no waiting."""
+        """rate, r and w of the chosen world, and delay_ms, as last reported; no waiting."""
         return dict(self._settings)
 
     def status(self) -> tuple[str, bool]:
@@ -293,22 +300,27 @@ class Session(Teaching, Steering):
         self.cluster.delay(delay_ms)
         self.history.mark(f"links +{delay_ms:g} ms", time.monotonic())
 
+    def choose(self, world: str) -> None:
+        """Which world rate, R, W, Start and Stop are about: the one that the cockpit shows."""
+        self.chosen_world = world
+        self._read_settings()
+
     def set_rate(self, rate: float) -> None:
-        """Ask for that many operations/s."""
-        self.traffic.configure(rate=rate)
+        """Ask for that many operations/s of the chosen world."""
+        self.traffic.configure(world=self.chosen_world, rate=rate)
 
     def set_quorum(self, *, r: int | None = None, w: int | None = None) -> None:
-        """How many replicas a read or a write waits for."""
+        """How many replicas a read or a write of the chosen world waits for."""
         wanted: dict[str, Any] = {name: value for name, value in (("r", r), ("w", w)) if value is not None}
-        self.traffic.configure(**wanted)
+        self.traffic.configure(world=self.chosen_world, **wanted)
 
     def start_traffic(self) -> None:
-        """Let the generator send."""
-        self.traffic.start()
+        """Let the people of the chosen world begin."""
+        self.traffic.start(self.chosen_world)
 
     def stop_traffic(self) -> None:
-        """Let it rest."""
-        self.traffic.stop()
+        """Let the people of the chosen world rest."""
+        self.traffic.stop(self.chosen_world)
 
     def reset(self) -> None:
         """All nodes running, no faults, standard traffic, empty charts, and a new ledger: as before the first class.
@@ -318,7 +330,10 @@ class Session(Teaching, Steering):
         self.traffic.stop()
         self.cluster.reset()
         quorum = min(2, self.replicas)
-        self.traffic.configure(rate=STANDARD_RATE, r=quorum, w=quorum, loop="open")
+        for world in SHORT:
+            rate = {"rate": STANDARD_RATE} if world == FIRST else {}
+            self.traffic.configure(world=world, r=quorum, w=quorum, loop="open", bug=None, **rate)
+        self.choose(FIRST)
         with suppress(Timeout):  # a node that stays ill is seen on its light
             wait_until(self._all_well, what="all nodes to be well", timeout_s=WELL_S_MAX)
         self.traffic.reset()

@@ -73,6 +73,7 @@ class FakeLab:
         self.refreshers: list[Callable[[], None]] = []
         self.problem: str | None = None
         self.large = False
+        self.chosen_world = "twitter"
         self.said = ("ready", False)
         self.hold: list[Callable[[], None]] | None = None
         self.second = 0.0
@@ -83,6 +84,9 @@ class FakeLab:
             NodeFacts(name, state, 9998 + number, 4000 + number, "alive", 17.0, cut_off=name in self.cut)
             for number, (name, state) in enumerate(self.states.items(), 1)
         ]
+
+    def choose(self, world: str) -> None:
+        self.chosen_world = world
 
     def settings(self) -> Mapping[str, float]:
         return self.values

@@ -94,7 +94,9 @@ def test_a_reset_rests_mends_waits_for_all_lights_and_only_then_begins_the_ledge
     assert calls == [
         "traffic: stop",
         "cluster: reset",
-        "traffic: configure {'rate': 50, 'r': 2, 'w': 2, 'loop': 'open'}",
+        "traffic: configure {'world': 'twitter', 'r': 2, 'w': 2, 'loop': 'open', 'bug': None, 'rate': 50}",
+        "traffic: configure {'world': 'collab', 'r': 2, 'w': 2, 'loop': 'open', 'bug': None}",
+        "traffic: configure {'world': 'inventory', 'r': 2, 'w': 2, 'loop': 'open', 'bug': None}",
         "traffic: reset",
         "traffic: start",
     ]

@@ -19,6 +19,7 @@ from labkit import Session
 from labkit.course import ex03, ex04, scenes
 from labkit.course.editor import write_together
 from labkit.errors import LabError
+from labkit.worlds import TITLES
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -82,7 +83,15 @@ def test_a_lesson_opens_whole_after_whatever_the_one_before_left(session: Sessio
     session.cluster.slow_disk(1, 20)
     session.traffic.configure(world="collab", bug="lww", rate=200)
     session.traffic.start("collab")
+    for name, kind in (("twitter", "bot"), ("collab", "fixer"), ("inventory", "power")):
+        panel = session.world(name)
+        panel.people[kind].widget.value = "5"
+        panel.preset.value = "black-friday"
+    session.wait_until(lambda: session.idle, what="the clicks to be carried out")
+    assert session.traffic.stats()["clock"]["weekday"] == "friday"
+    assert {one["kind"]: one["busy"] for one in session.traffic.people("inventory")}["power"] == 5
     assert Session.open(lesson="04") is session
+    assert all(one["busy"] == 1 for name in TITLES for one in session.traffic.people(name))
     assert is_whole(session.cluster)
     worlds = session.traffic.stats()["workloads"]
     assert not any(world["running"] for world in worlds.values())

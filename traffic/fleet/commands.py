@@ -23,9 +23,10 @@ from traffic.worlds import checked_bug
 class Change(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What should change about a workload; what is not named stays.
 
-    rate: operations/s; preset: the rate of this world in a named situation, instead. personas: how busy each kind of
-    people is, times what it usually is. read_share: of what people do, the share that only looks. bug: null
-    switches it off. loop, workers: open, or closed with so many workers, of all generators together.
+    rate: operations/s; preset: the rate of this world in a named situation, instead, and the season, if it has seasons
+    (the clock stays: it is that of all worlds). personas: how busy each kind of people is, times what it usually is.
+    read_share: of what people do, the share that only looks. bug: null switches it off. loop, workers: open, or closed
+    with so many workers, of all generators together.
     """
 
     rate: float | None = None
@@ -151,8 +152,9 @@ def _change(generator: Generator, workload: str, change: Change, scale: float) -
     """All of it, or a ValueError and nothing."""
     driver = generator.drivers[workload]
     rate: float | Rate | None = None if change.rate is None else checked_rate(change.rate) * scale
-    if change.preset is not None and change.rate is None:
-        shape = preset(change.preset).rate(workload, generator.clock)
+    situation = None if change.preset is None else preset(change.preset)
+    if situation is not None and change.rate is None:
+        shape = situation.rate(workload, generator.clock)
         rate = shape if scale == 1 else Scaled(shape, scale)
     if isinstance(change.bug, str):
         checked_bug(driver.workload, change.bug)
@@ -165,5 +167,7 @@ def _change(generator: Generator, workload: str, change: Change, scale: float) -
     driver.change(
         rate=rate, pattern=change.pattern, r=change.r, w=change.w, loop=change.loop, workers=workers
     )
+    if situation is not None and hasattr(driver.workload, "season"):
+        driver.workload.season = situation.season
     if not isinstance(change.bug, UnsetType):
         generator.switch_bug(workload, change.bug)

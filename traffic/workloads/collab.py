@@ -98,6 +98,13 @@ class Collab(Workload):
         """The live ones, the newest first."""
         return self.shelf.live[::-1]
 
+    def change_habits(
+        self, *, personas: Mapping[str, float] | None = None, read_share: float | None = None
+    ) -> None:
+        if read_share is not None:
+            raise ValueError("collab takes no read_share: who opens a paragraph, edits it")
+        self._population.make_busy(personas or {})
+
     def people(self) -> list[dict[str, Any]]:
         return self._population.people()
 

@@ -20,7 +20,12 @@ from labkit.waiting import wait_until
 NODES_MIN = 3
 WELL_S_MAX = 10.0
 CHANGE_S_MAX = 60.0
-WORLDS = ("twitter", "collab", "inventory")
+RATES = {
+    "twitter": 50.0,
+    "collab": 20.0,
+    "inventory": 30.0,
+}  # of each world, unless the lesson says otherwise
+USUAL = "business-hours"
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,15 @@ def prepare(lab: Lab, lesson: Lesson) -> None:
         raise LabError("The cluster could not be reset.", why=str(error), do="run this cell again") from error
     _wait_until_well(lab)
     _let_leave(lab, lesson)
-    for world in WORLDS:
+    lab.traffic.set_clock(speed=1.0)
+    for world, rate in RATES.items():
         settings: dict[str, Any] = {"r": 2, "w": 2, "loop": "open", "bug": None}
-        if world in lesson.rates:
-            settings["rate"] = lesson.rates[world]
-        lab.traffic.configure(world=world, **settings)
+        settings |= {
+            "preset": USUAL,
+            "rate": lesson.rates.get(world, rate),
+        }  # the season of one, the rate of the other
+        busy = {str(one["kind"]): 1.0 for one in lab.traffic.people(world) if one["busy"] != 1}
+        lab.traffic.configure(world=world, **settings, **({"personas": busy} if busy else {}))
     lab.traffic.reset()
     for world in lesson.rates:
         lab.traffic.start(world)

@@ -157,11 +157,10 @@ def crowds(marks: Sequence[Mark], window_s: float) -> list[list[Mark]]:
 
 
 def crowd_name(crowd: Sequence[Mark]) -> str:
-    """One name for many marks: how many, and what was done; "4 × killed" or "6 changes: killed, restarted"."""
-    deeds = list(dict.fromkeys(mark.text.partition(" ")[2] or mark.text for mark in crowd))
-    return (
-        f"{len(crowd)} × {deeds[0]}" if len(deeds) == 1 else f"{len(crowd)} changes: {', '.join(deeds[:3])}"
-    )
+    """One name for many marks: how many, and what was done last; "4 × killed" or "6 changes: killed, restarted"."""
+    newest_first = dict.fromkeys(mark.text.partition(" ")[2] or mark.text for mark in reversed(crowd))
+    deeds = list(newest_first)[2::-1]
+    return f"{len(crowd)} × {deeds[0]}" if len(deeds) == 1 else f"{len(crowd)} changes: {', '.join(deeds)}"
 
 
 def _mark_line(age: numpy.float64) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy
+from numpy import nan
 
 from labkit.figures.style import (
     INK,
@@ -34,12 +35,27 @@ from labkit.figures.timeline import (
 from labkit.samples import Mark, Sample
 
 RATE_SPAN_S = 2.0
-# What a request does to the database -> the kinds of operation that do it, from the bottom of the stack up:
-# reads a tweet, counts something (a view, a like, …), or writes a text (a tweet, a comment).
+# What a request does to the database -> the kinds of operation that do it, from the bottom of the stack up: reads
+# something, counts something (a view, a like, a unit in stock, …), or writes a text. Of all worlds: a sample knows the
+# kinds of its own alone.
 WORK = {
-    "reads": ("read",),
-    "counts": ("view", "like", "retweet", "tally"),
-    "texts": ("tweet", "comment"),
+    "reads": ("read", "open", "browse", "look", "stock_take"),
+    "counts": (
+        *("view", "like", "retweet", "tally"),
+        *(
+            "order",
+            "shipment",
+            "sold",
+            "departure",
+            "arrival",
+            "restocked",
+            "restock",
+            "opening",
+            "repair",
+            "sweep",
+        ),
+    ),
+    "texts": ("tweet", "comment", "create", "edit", "merge", "resolve", "product"),
 }
 
 
@@ -47,11 +63,12 @@ def rate_of(samples: Sequence[Sample], kinds: Sequence[str], span_s: float = RAT
     """Acknowledged operations/s of some kinds: growth of their real counters over the last `span_s`."""
     rates = numpy.full(len(samples), numpy.nan)
     first = 0
+    known = [kind for kind in kinds if any(kind in sample.counts for sample in samples)]
     for place, sample in enumerate(samples):
         while first < place - 1 and sample.at_s - samples[first].at_s > span_s:
             first += 1
         earlier = samples[first]
-        grown = sum(sample.counts[kind] - earlier.counts[kind] for kind in kinds)
+        grown = sum(sample.counts.get(kind, nan) - earlier.counts.get(kind, nan) for kind in known)
         took = sample.at_s - earlier.at_s
         if took > 0 and grown >= 0:
             rates[place] = grown / took

@@ -15,6 +15,7 @@ from labkit import figures
 from labkit.lab import Lab
 from labkit.live.chart import Figure, LiveChart
 from labkit.panels.controls import Menu
+from labkit.worlds import FIRST
 
 FIGURES: dict[str, Callable[..., Figure]] = {
     "rate": figures.rate_figure,
@@ -58,6 +59,7 @@ class Charts:
         """None is made before somebody wants to see it."""
         self._lab = lab
         self.large = False
+        self.world = FIRST
         self.made: dict[str, LiveChart] = {}
         self._asked_for: set[str] = set()  # by cells: shown somewhere on the page from then on
         self._slots: list[Slot] = []
@@ -99,7 +101,8 @@ class Charts:
 
     def _figure(self, name: str) -> Figure:
         history = self._lab.history
-        figure = FIGURES[name](history.samples, history.marks, window_s=history.window_s)
+        samples = [sample.of(self.world) for sample in history.samples]
+        figure = FIGURES[name](samples, history.marks, window_s=history.window_s)
         return figures.enlarged(figure) if self.large else figure
 
 

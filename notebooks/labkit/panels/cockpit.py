@@ -27,6 +27,7 @@ from labkit.panels.controls import Choice, Slider
 from labkit.panels.nodes import NodeRow
 from labkit.panels.style import count, panel_parts, status_html
 from labkit.samples import Sample
+from labkit.worlds import COUNTERS, FIRST, SHORT, mistake_words
 
 # Lights and counters change at every tick, charts less often, and at once when a setting did. Many charts in sight cost
 # the browser more than anything else, and in a chart of a minute a second and a half are some nine pixels.
@@ -36,11 +37,12 @@ DELAY_MAX_MS = 300
 SLOTS = (2, 4, 6)
 Here = Callable[[], Callable[[Callable[[], Any]], Any]]
 TEXT_SIZES = ("normal", "large")
+NAMES = {short: name for name, short in SHORT.items()}
 
 
 def head_html(story: str, sample: Sample | None) -> str:
     """Whether traffic runs: a red light that blinks, and words; what was attached or started, on asking."""
-    running = sample is not None and sample.running
+    running = sample is not None and (sample.running or any(load.running for load in sample.worlds.values()))
     words = "Traffic is running" if running else "Traffic is stopped"
     return (
         f'<div class="lab-head" title="{escape(story)}"><span class="lab-dot{" on" if running else ""}"></span>'
@@ -48,21 +50,33 @@ def head_html(story: str, sample: Sample | None) -> str:
     )
 
 
-def tiles_html(sample: Sample | None) -> str:
-    """The real counters, as large numbers."""
+def worlds_html(sample: Sample | None) -> str:
+    """Each world in a few words: how busy it is, and the known mistake that is switched on."""
+    parts = []
+    for name, short in SHORT.items():
+        load = sample.worlds.get(name) if sample else None
+        running = load is not None and load.running
+        rate = f"{load.achieved_rate:.0f} op/s" if load is not None and running else "at rest"
+        mistake = mistake_words(name, load.mistake) if load is not None else ""
+        wrong = f' <span class="lab-warn">! {escape(mistake)}</span>' if mistake else ""
+        sign = "●" if running else "○"
+        parts.append(f"<span>{sign} {short} <b>{rate}</b>{wrong}</span>")
+    return f'<div class="lab-worlds-now">{"".join(parts)}</div>'
+
+
+def tiles_html(sample: Sample | None, world: str = FIRST) -> str:
+    """The real counters of one world, as large numbers."""
     nan = float("nan")
-    rows = [
-        ("op/s", sample.achieved_rate if sample else nan),
-        ("tweets", sample.counts["tweet"] if sample else nan),
-        ("retweets", sample.counts["retweet"] if sample else nan),
-        ("likes", sample.counts["like"] if sample else nan),
-        ("comments", sample.counts["comment"] if sample else nan),
-        ("views", sample.counts["view"] if sample else nan),
-        ("reads", sample.counts["read"] if sample else nan),
-        ("failed", sample.errors_total if sample else nan),
+    load = sample.worlds.get(world) if sample else None
+    counted = [
+        (word, nan if load is None else (load.counts if source == "kind" else load.world).get(name, nan))
+        for word, source, name in COUNTERS[world]
     ]
+    rows = [
+        ("op/s", load.achieved_rate if load else nan), *counted, ("failed", load.errors_total if load else nan)
+    ]  # fmt: skip
     tiles = [f'<div class="lab-tile"><b>{count(value)}</b><span>{name}</span></div>' for name, value in rows]
-    gap = sample.longest_gap_s if sample else nan
+    gap = load.longest_gap_s if load else nan
     shown = f"{gap:.2f} s" if gap == gap else "–"
     tiles.append(f'<div class="lab-tile"><b>{shown}</b><span>longest gap</span></div>')
     return f'<div class="lab-tiles">{"".join(tiles)}</div>'
@@ -88,8 +102,15 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         self._drawn: object = None  # the settings and marks at the last drawing
         sample = lab.history.latest
         self._head = ipywidgets.HTML(head_html(lab.story, sample))
-        self._tiles = ipywidgets.HTML(tiles_html(sample))
+        self._tiles = ipywidgets.HTML(tiles_html(sample, lab.chosen_world))
         self._tiles.add_class("lab-counters")
+        self._worlds = ipywidgets.HTML(worlds_html(sample))
+        self.world = Choice(
+            options=tuple(SHORT.values()), value=SHORT[lab.chosen_world], label="world",
+            hint="whose counters, charts and controls are shown",
+        )  # fmt: skip
+        self.world.add_class("lab-world")
+        self.world.observe(lambda change: self._choose(NAMES[str(change["new"])]), "value")
         self._status = ipywidgets.HTML(status_html(*lab.status()))
         self._status.add_class("lab-status-line")
         self.rows = {facts.name: NodeRow(lab, facts) for facts in lab.nodes()}
@@ -105,6 +126,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
                 *panel_parts(),
                 _row(self._head, self._status, self.view, css_class="lab-top"),
                 self._tiles,
+                _row(self.world, self._worlds, css_class="lab-worlds"),
                 self._rows,
                 _row(self.rate.widget, self.r.widget, self.w.widget, css_class="lab-controls"),
                 _row(
@@ -139,14 +161,18 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
 
     def refresh(self) -> None:
         """Show what the last tick brought; called on the ticker's thread."""
-        sample = self.lab.history.latest
+        sample, world = self.lab.history.latest, self.lab.chosen_world
+        if self.world.value != SHORT[world]:  # a reset has gone back to the first one
+            self.world.value = SHORT[world]
         self._put(self._head, head_html(self.lab.story, sample))
-        self._put(self._tiles, tiles_html(sample))
+        self._put(self._tiles, tiles_html(sample, world))
+        self._put(self._worlds, worlds_html(sample))
         self._put(self._status, status_html(*self.lab.status()))
         self._refresh_rows()
         if sample is not None:
-            self.start.allow(not sample.running)
-            self.stop.allow(sample.running)
+            running = sample.of(world).running
+            self.start.allow(not running)
+            self.stop.allow(running)
         settings = self.lab.settings()
         for name, setting in (("rate", self.rate), ("r", self.r), ("w", self.w), ("delay_ms", self.delay)):
             if name in settings:
@@ -171,6 +197,17 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         for name, row in self.rows.items():
             if name in facts:
                 row.refresh(facts[name])
+
+    def _choose(self, world: str) -> None:
+        """Show another world; nothing happens to any of them."""
+        self.lab.choose(world)
+        self._charts.world = world
+        self._drawn = None
+        for name, setting in (("rate", self.rate), ("r", self.r), ("w", self.w)):
+            if name in self.lab.settings():
+                setting.follow(int(self.lab.settings()[name]))
+        self.world.told = f"now {SHORT[world]}"
+        self._put(self._tiles, tiles_html(self.lab.history.latest, world))
 
     @traitlets.observe("large")
     def _resize(self, _change: Any) -> None:
@@ -214,11 +251,12 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         lab = self.lab
         self.start = CommandButton(
             lab, "Start", "starting traffic", lab.start_traffic,
-            css_class="lab-start", subject="traffic", hint="users begin to tweet", icon="play",
+            css_class="lab-start", subject="traffic", hint="the people of the chosen world begin", icon="play",
         )  # fmt: skip
         self.stop = CommandButton(
             lab, "Stop", "stopping traffic", lab.stop_traffic,
-            css_class="lab-stop", subject="traffic", hint="users rest; their data stays", icon="stop",
+            css_class="lab-stop", subject="traffic", icon="stop",
+            hint="the people of the chosen world rest; their data stays",
         )  # fmt: skip
         self.heal = CommandButton(
             lab, "Heal network", "healing the network", lab.heal,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import numpy
@@ -22,6 +23,7 @@ from labkit.figures.timeline import ages, decades
 from labkit.figures.traffic import WORK, rate_of
 from labkit.live.chart import LiveChart
 from labkit.samples import KINDS, Mark, sample_from_stats
+from traffic.worlds import WORLDS
 
 TIME_FIGURES = [
     figures.rate_figure,
@@ -99,7 +101,9 @@ def test_rates_are_the_growth_of_the_real_counters(stats_at) -> None:
 
 def test_every_kind_of_operation_is_part_of_the_stack_once() -> None:
     stacked = [kind for kinds in WORK.values() for kind in kinds]
-    assert sorted(stacked) == sorted(KINDS)
+    kinds = [kind for world in WORLDS.values() for kind in world.make(Random(0), "test").kinds]
+    assert sorted(stacked) == sorted(kinds)
+    assert set(KINDS) <= set(stacked)
 
 
 def test_a_counter_that_restarts_is_a_gap_and_no_negative_rate(stats_at) -> None:
@@ -218,6 +222,15 @@ def test_more_than_three_marks_at_a_time_share_one_name_and_keep_their_lines(sam
     mixed = [*marks, Mark(21.0, "node-1 restarted")]
     notes = figures.rate_figure(samples, mixed)["layout"]["annotations"]
     assert [note["text"] for note in notes] == ["6 changes: killed, restarted"]
+
+
+def test_one_name_for_many_marks_tells_of_the_newest(samples) -> None:
+    """1. A scene cuts a node off and heals it; node-2 is killed and restarted; node-4 joins. 2. The name was
+    "5 changes: cut off, healed, killed": nobody saw that a node had joined."""
+    texts = ("node-1 cut off", "node-1 healed", "node-2 killed", "node-2 restarted", "node-4 joined")
+    marks = [Mark(20.0 + place, text) for place, text in enumerate(texts)]
+    notes = figures.rate_figure(samples, marks)["layout"]["annotations"]
+    assert [note["text"] for note in notes] == ["5 changes: killed, restarted, joined"]
 
 
 def test_names_that_would_touch_stand_at_different_heights(samples) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -12,6 +13,9 @@ from labkit.panels.charts import FIGURES
 from labkit.panels.cockpit import TICKS_PER_DRAWING_OF_MANY
 from labkit.panels.controls import Button, Control
 from labkit.panels.nodes import node_html, opinions
+from labkit.samples import sample_from_stats
+from labkit.worlds import COUNTERS, SHORT, TITLES
+from traffic.worlds import WORLDS
 
 
 def find(widget, css_class: str):
@@ -178,9 +182,62 @@ def test_every_control_has_a_name_that_tells_it_from_all_others(lab) -> None:
         f"{one.description} {one.subject}".strip() if isinstance(one, Button) else one.label
         for one in controls(Cockpit(lab))
     ]
-    assert len(names) == len(set(names)) == 15 + 4 + 4 + 2 + 2  # nodes, settings, commands, view, charts
+    assert len(names) == len(set(names)) == 15 + 4 + 4 + 3 + 2  # nodes, settings, commands, view, charts
     assert all(names)
     assert "Kill node-2" in names
+
+
+def two_worlds(lab, stats_at, second: float, **collab) -> None:
+    """A sample in which people also write together."""
+    told = stats_at(second)
+    told["workloads"]["collab"] = {
+        "running": True, "achieved_rate": 21.4, "target_rate": 20.0, "operations_total": 164, "errors_total": 2,
+        "counts": {"create": 60, "open": 63, "edit": 40, "merge": 1, "resolve": 0}, "bug": None,
+        "latency_ms": {"p50": 3.0, "p95": 9.0, "p99": 12.0}, "longest_gap_s": 0.4,
+        "world": {"collisions": 7, "edits_lost": 0}, **collab,
+    }  # fmt: skip
+    lab.history.add(sample_from_stats(told, second))
+
+
+def test_all_worlds_are_in_sight_and_another_one_can_be_chosen(lab, stats_at) -> None:
+    cockpit = Cockpit(lab)
+    lab.run_for(1)
+    for second in (40.0, 40.5):
+        two_worlds(lab, stats_at, second)
+    cockpit.refresh()
+    assert "● Twitter" in cockpit._worlds.value and "● Editor <b>21 op/s</b>" in cockpit._worlds.value
+    assert "○ Warehouses <b>at rest</b>" in cockpit._worlds.value
+    lab.values.update(rate=20, w=1)
+    find(cockpit, "lab-world").value = "Editor"
+    assert lab.chosen_world == "collab"
+    assert lab.calls == [], "to look at a world changes nothing"
+    tiles = find(cockpit, "lab-counters").value
+    assert "<b>7</b><span>collisions</span>" in tiles and "<b>2</b><span>failed</span>" in tiles
+    assert (find(cockpit, "lab-rate").value, find(cockpit, "lab-w").value) == (20, 1)
+    cockpit.refresh()
+    asked = next(one for one in cockpit._charts._figure("rate")["data"] if one["name"] == "asked for")
+    assert asked["y"][-1] == 20.0
+    assert not find(cockpit, "lab-stop").disabled
+    lab.chosen_world = "twitter"  # as a reset does
+    cockpit.refresh()
+    assert find(cockpit, "lab-world").value == "Twitter"
+    assert "tweets" in find(cockpit, "lab-counters").value
+    assert cockpit._charts.world == "twitter"
+
+
+def test_a_known_mistake_that_is_on_is_said_beside_its_world(lab, stats_at) -> None:
+    cockpit = Cockpit(lab)
+    two_worlds(lab, stats_at, 40.0, bug="lww")
+    cockpit.refresh()
+    assert "! the last writer wins" in cockpit._worlds.value
+
+
+def test_the_words_are_those_of_the_worlds_that_there_are() -> None:
+    assert set(SHORT) == set(TITLES) == set(COUNTERS) == set(WORLDS)
+    for name, world in WORLDS.items():
+        made = world.make(Random(0), "test")
+        known = {"kind": set(made.kinds), "world": set(made.counts()) or {"refused_out_of_stock", "oversold"}}
+        assert [one for one in COUNTERS[name] if one[2] not in known[one[1]]] == []
 
 
 def test_a_node_that_joins_gets_a_row_and_one_that_leaves_loses_it(lab) -> None:

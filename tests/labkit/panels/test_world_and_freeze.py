@@ -13,7 +13,8 @@ from labkit.figures.staleness import staleness
 from labkit.live.chart import LiveChart
 from labkit.live.stillness import stillness
 from labkit.panels.freeze import Freeze
-from labkit.panels.world import MISTAKES, TITLES, World
+from labkit.panels.world import PEOPLE_EVERY, World
+from labkit.worlds import MISTAKES, TITLES
 from traffic.worlds import WORLDS
 
 
@@ -26,14 +27,23 @@ class Service:
             "running": False, "target_rate": 40.0, "achieved_rate": 0.0, "operations_total": 0, "bug": None,
         }  # fmt: skip
         self.silent = False
+        self.busy = {"author": 1.0, "fixer": 1.0}
 
     def stats(self) -> dict[str, Any]:
         if self.silent:
             raise LabError("The traffic service does not answer.")
-        return {"workloads": {"collab": dict(self.world)}, "clock": {"hour": 11.4}, "preset": None}
+        worlds = {name: dict(self.world) for name in TITLES}
+        return {"workloads": worlds, "clock": {"hour": 11.4}, "preset": None}
 
     def presets(self) -> list[dict[str, Any]]:
-        return [{"name": "viral", "says": "…"}, {"name": "classroom", "says": "…"}]
+        evening = {"name": "evening-peak", "says": "…", "hour": 20.5, "weekday": "wednesday", "speed": 1.0}
+        return [{"name": "viral", "says": "…"}, {"name": "classroom", "says": "…"}, evening]
+
+    def people(self, world: str) -> list[dict[str, Any]]:
+        return [{"kind": kind, "people": 20, "busy": busy, "actions": 3} for kind, busy in self.busy.items()]
+
+    def set_clock(self, **settings: Any) -> None:
+        self.calls.append(("clock", settings))
 
     def configure(self, **settings: Any) -> None:
         self.calls.append(("configure", settings))
@@ -87,6 +97,38 @@ def test_a_situation_ends_by_the_menu_and_by_a_rate_and_the_menu_says_so(
     world.rate.widget.value = 60
     assert world.preset.value == "none"
     assert service.calls[3:] == [("configure", {"world": "collab", "rate": 60})]
+
+
+def test_a_situation_is_its_hour_too(world: World, service: Service) -> None:
+    """1. evening-peak is chosen at six in the morning. 2. The rate was that of six in the morning."""
+    world.preset.value = "evening-peak"
+    assert service.calls == [
+        ("clock", {"hour": 20.5, "weekday": "wednesday", "speed": 1.0}),
+        ("configure", {"world": "collab", "preset": "evening-peak"}),
+    ]
+
+
+def test_each_kind_of_people_can_stay_at_home_or_be_busy_and_is_followed(
+    world: World, service: Service
+) -> None:
+    menu = world.people["fixer"].widget
+    assert menu.words == ("20 × fixer: at home", "20 × fixer: as usual", "20 × fixer: 5 times as busy")
+    menu.value = "5"
+    assert service.calls == [("configure", {"world": "collab", "personas": {"fixer": 5.0}})]
+    service.busy["author"] = 0.0
+    for _ in range(PEOPLE_EVERY):
+        world.refresh()
+    assert world.people["author"].widget.value == "0"
+    assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize("name", list(TITLES))
+def test_every_world_has_a_panel_with_its_own_mistakes(lab: Any, service: Service, name: str) -> None:
+    world = World(lab, service, name)  # type: ignore[arg-type]
+    (mistake,) = MISTAKES[name]
+    world.mistake.widget.value = mistake
+    world.start.click()
+    assert service.calls == [("configure", {"world": name, "bug": mistake}), ("start", name)]
 
 
 def test_it_follows_what_somebody_else_sets_and_says_that_a_mistake_is_on(

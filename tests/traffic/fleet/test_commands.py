@@ -102,9 +102,39 @@ def test_one_world_can_take_the_rate_of_a_preset() -> None:
     assert (workloads["twitter"]["target_rate"], workloads["inventory"]["target_rate"]) == (20, 30)
 
 
-def test_worlds_without_such_habits_say_so() -> None:
-    with pytest.raises(ValueError, match="inventory takes neither personas nor a read share"):
-        told(Command("change", "inventory", Change(read_share=0.5)))
+@pytest.mark.parametrize("world", ["collab", "inventory"])
+def test_worlds_without_such_habits_say_so(world: str) -> None:
+    with pytest.raises(ValueError, match=f"{world} takes no read_share: "):
+        told(Command("change", world, Change(read_share=0.5)))
+
+
+@pytest.mark.parametrize(
+    ("world", "kind"), [("twitter", "influencer"), ("collab", "fixer"), ("inventory", "bot")]
+)
+def test_in_every_world_some_people_can_be_made_busy(world: str, kind: str) -> None:
+    async def main() -> list[dict[str, Any]]:
+        generator = Generator(MemoryStore(), settings=Settings(rate=100), seed=1)
+        await obey(generator, Command("change", world, Change(personas={kind: 5})))
+        people = generator.drivers[world].workload.people()
+        await generator.close()
+        return people
+
+    busy = {one["kind"]: one["busy"] for one in asyncio.run(main())}
+    assert busy.pop(kind) == 5
+    assert set(busy.values()) == {1.0}
+
+
+def test_a_situation_of_one_world_brings_its_season_and_another_one_ends_it() -> None:
+    async def main() -> list[str]:
+        generator = Generator(MemoryStore(), settings=Settings(rate=100), seed=1)
+        seasons = []
+        for change in (Change(preset="black-friday"), Change(rate=5), Change(preset="classroom")):
+            await obey(generator, Command("change", "inventory", change))
+            seasons.append(generator.drivers["inventory"].workload.season)
+        await generator.close()
+        return seasons
+
+    assert asyncio.run(main()) == ["black-friday", "black-friday", "normal"]
 
 
 def test_the_clock_can_be_set() -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
 from random import Random
+from typing import Any
 
 from kvnode.checkers import Verdict
 from traffic.operations import Operation
@@ -71,6 +72,19 @@ class Inventory(Workload):
         self.season = "normal"
 
     # --- what people may see and change -------------------------------------------------------------------
+
+    def change_habits(
+        self, *, personas: Mapping[str, float] | None = None, read_share: float | None = None
+    ) -> None:
+        if read_share is not None:
+            raise ValueError("inventory takes no read_share: the hour decides who looks and who orders")
+        self._customers.make_busy(personas or {})
+
+    def people(self) -> list[dict[str, Any]]:
+        return self._customers.people()
+
+    def homes(self) -> Mapping[str, int]:
+        return self._customers.homes()
 
     @property
     def season(self) -> Season:
@@ -198,6 +212,7 @@ class Inventory(Workload):
     def _passer_by(self) -> Who:
         """Some customer, somewhere."""
         persona = self._customers.pick()
+        self._customers.acted[persona.kind.name] += 1
         return Who(persona.handle, persona.region, self._session())
 
     def _worker(self, place: int) -> Who:
