@@ -13,6 +13,7 @@ from typing import Any
 import ipywidgets  # type: ignore[import-untyped]
 
 from labkit.course.inputs import Form, card_parts, form_for
+from labkit.course.pictures import widget_of
 from labkit.course.prediction import Measured, Prediction
 from labkit.course.questions import BadAnswer, Choice, Question
 from labkit.errors import LabError
@@ -155,7 +156,7 @@ class Covered(ipywidgets.VBox):  # type: ignore[misc]
         if self._make is not None and self.prediction.closed:
             make, self._make = self._make, None
             self._note.value = ""
-            self.shown = make()
+            self.shown = widget_of(make())
             self.children = (*self._frame, self.shown)
         elif self._make is not None:
             self._note.value = (

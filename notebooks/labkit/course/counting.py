@@ -138,5 +138,5 @@ def _so_far(passed_s: float, traffic: TrafficService) -> str:
     world = traffic.stats()["workloads"][WORLD]
     return (
         f"{passed_s:.0f} s: {world['counts']['like']} likes acknowledged, "
-        f"{world['achieved_rate']:.0f} operations a second; {world['world']['viral_tweets']} posts went viral"
+        f"{world['achieved_rate']:.0f} operations a second; posts gone viral: {world['world']['viral_tweets']}"
     )

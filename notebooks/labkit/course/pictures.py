@@ -15,6 +15,7 @@ import ipywidgets  # type: ignore[import-untyped]
 from kvnode.checkers.verdict import Verdict
 from labkit.course.inputs import card_parts
 from labkit.course.operations import Operation
+from labkit.errors import LabError
 from labkit.live.chart import LiveChart
 
 if TYPE_CHECKING:
@@ -103,15 +104,17 @@ def version_graph(scene: Scene, key: str) -> Picture:
 
 def together(*makers: Callable[[], Any]) -> Any:
     """Several pictures and tables, one below the other."""
-    tables = [_shown(maker()) for maker in makers]
-    box = ipywidgets.VBox([*card_parts(), *tables])
+    box = ipywidgets.VBox([*card_parts(), *(widget_of(maker()) for maker in makers)])
     box.add_class("lab-panel")
     return box
 
 
-def _shown(made: Any) -> Any:
+def widget_of(made: Any) -> Any:
+    """What was made, as a widget: a table of operations becomes one. LabError for what is neither."""
     if isinstance(made, ipywidgets.Widget):
         return made
+    if not hasattr(made, "to_dict"):
+        raise LabError(f"A {type(made).__name__} cannot be shown here.", why="expected a picture or a table")
     rows = [{str(name): value for name, value in row.items()} for row in made.to_dict("records")]
     return ipywidgets.HTML(table_html(rows))
 

@@ -1,4 +1,4 @@
-"""How many of the acknowledged likes are in the count: two bars for each way of counting.
+"""How many of the acknowledged likes are in the count: a bar for each way of counting, and what is missing of it.
 
 What is missing was lost in updates (Berenson et al., "A Critique of ANSI SQL Isolation Levels", SIGMOD 1995, section
 4.1, phenomenon P4).
@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from labkit.figures.style import FAULT, INK, MUTED, TEXT_PX, Figure, axis, layout, node_colour
+from labkit.figures.style import FAULT, INK, TEXT_PX, Figure, axis, layout, node_colour
 
 Way = tuple[str, int, int]
-ROW_PX = 96
+ROW_PX = 74
 NUMBER_PX = 20
-ROOM = 1.32
-"""Bars end at 1 of so much: the rest is for the words behind them."""
+ROOM = 1.02
+"""Bars end at 1 of so much."""
+CLEAR = "rgba(0,0,0,0)"
 
 
 def counted_likes(ways: Sequence[Way]) -> Figure:
@@ -25,27 +26,35 @@ def counted_likes(ways: Sequence[Way]) -> Figure:
 
     {"data", "layout", "summary"}.
     """
-    names = [name for name, _, _ in ways]
     most = max([1, *(max(acknowledged, counted) for _, acknowledged, counted in ways)])
+    places = list(range(len(ways)))
+    missing = [max(0, acknowledged - counted) for _, acknowledged, counted in ways]
+    counted = {
+        "type": "bar", "orientation": "h", "name": "counted", "hoverinfo": "skip", "width": 0.42,
+        "y": places, "x": [one for _, _, one in ways], "marker": {"color": node_colour("node-1")},
+    }  # fmt: skip
+    lost = {
+        "type": "bar", "orientation": "h", "name": "acknowledged, and missing", "hoverinfo": "skip", "width": 0.42,
+        "y": places, "x": missing,
+        "marker": {
+            "color": CLEAR, "line": {"color": FAULT, "width": 3},
+            "pattern": {"shape": "/", "fgcolor": FAULT, "size": 12, "solidity": 0.25},
+        },
+    }  # fmt: skip
     return {
-        "data": [
-            _bars("counted", names, [counted for _, _, counted in ways], node_colour("node-1"), "/"),
-            _bars("acknowledged", names, [acknowledged for _, acknowledged, _ in ways], MUTED, ""),
-        ],
+        "data": [counted, lost] if any(missing) else [counted],
         "layout": layout(
             "Is every acknowledged like counted?",
             xaxis=axis("likes", range=[0, most * ROOM], nticks=6),
-            yaxis=axis("", autorange="reversed", tickfont={"size": TEXT_PX}, automargin=True, showgrid=False),
-            height=130 + ROW_PX * max(1, len(ways)),
-            margin={"l": 150, "r": 18, "t": 74, "b": 50},
-            barmode="group",
-            bargap=0.28,
-            bargroupgap=0.12,
+            yaxis=axis("", range=[len(ways) - 0.4, -0.75], showticklabels=False, showgrid=False),
+            height=140 + ROW_PX * max(1, len(ways)),
+            margin={"l": 18, "r": 18, "t": 74, "b": 50},
+            barmode="stack",
             showlegend=True,
-            annotations=[_missing(way, most) for way in ways if way[2] < way[1]],
+            annotations=[_words(way, place) for place, way in enumerate(ways)],
         ),
         "summary": _summary(ways),
-    }
+    }  # fmt: skip
 
 
 def counted_likes_rows(ways: Sequence[Way]) -> list[dict[str, Any]]:
@@ -61,20 +70,15 @@ def counted_likes_rows(ways: Sequence[Way]) -> list[dict[str, Any]]:
     ]
 
 
-def _bars(name: str, ways: list[str], numbers: list[int], colour: str, hatch: str) -> dict[str, Any]:
-    return {
-        "type": "bar", "orientation": "h", "name": name, "y": ways, "x": numbers, "hoverinfo": "skip",
-        "text": [f"{number}" for number in numbers], "textposition": "outside", "cliponaxis": False,
-        "textfont": {"size": NUMBER_PX, "color": INK},
-        "marker": {"color": colour, "pattern": {"shape": hatch, "fgopacity": 0.5, "size": 8}},
-    }  # fmt: skip
-
-
-def _missing(way: Way, most: int) -> dict[str, Any]:
+def _words(way: Way, place: int) -> dict[str, Any]:
+    """Above the bar: how it counts, and what came of it."""
     name, acknowledged, counted = way
+    lost = acknowledged - counted
+    fate = f"<b>✗ {lost} missing</b>" if lost > 0 else "<b>✓ none missing</b>"
     return {
-        "text": f"✗ {acknowledged - counted} missing", "x": most * ROOM, "y": name, "xref": "x", "yref": "y",
-        "xanchor": "right", "showarrow": False, "font": {"size": NUMBER_PX, "color": FAULT, "weight": 600},
+        "text": f"{name}: {acknowledged} acknowledged, {counted} counted · {fate}",
+        "x": 0, "xref": "x", "y": place - 0.24, "yref": "y", "xanchor": "left", "yanchor": "bottom", "showarrow": False,
+        "font": {"size": NUMBER_PX if len(name) < 24 else TEXT_PX, "color": FAULT if lost > 0 else INK},
     }  # fmt: skip
 
 

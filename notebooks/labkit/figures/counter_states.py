@@ -23,7 +23,7 @@ from labkit.figures.style import (
 )
 
 States = Mapping[str, Mapping[str, tuple[int, int]]]
-ROW_PX = 46
+ROW_PX = 48
 NUMBER_PX = 22
 KINDS = ("has given", "has taken back")
 MERGED = "merged"
@@ -128,7 +128,7 @@ def _frames(states: States, nodes: list[str], rows: list[tuple[str, int]]) -> di
     return {
         "type": "scatter", "mode": "markers", "x": [column for column, _ in taken], "name": "taken by the merge",
         "y": [-float(place) for _, place in taken], "showlegend": False, "hoverinfo": "skip",
-        "marker": {"symbol": "square-open", "size": 36, "color": INK, "line": {"width": 3, "color": INK}},
+        "marker": {"symbol": "square-open", "size": 44, "color": INK, "line": {"width": 3, "color": INK}},
     }  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from labkit.figures.style import INK, MUTED, TEXT_PX, TICK_PX, Figure, axis, layout, node_colour
 
-ROW_PX = 21
-ROOM = 0.16
+ROW_PX = 19
+ROOM = 0.28
 """Of the width, for the words behind the last write."""
 
 
@@ -25,6 +25,7 @@ def race(operations: Sequence[Any]) -> Figure:
     """
     rows = race_rows(operations)
     end_ms = max([row["write answered (ms)"] for row in rows], default=100.0)
+    begin_ms = min([row["read sent (ms)"] for row in rows], default=0.0)
     barrier_ms = max([row["read answered (ms)"] for row in rows], default=0.0)
     bars = (("reads", MUTED, "read sent (ms)", "read answered (ms)", None),
             ("waits for the others", MUTED, "read answered (ms)", "write sent (ms)", "dot"),
@@ -34,19 +35,27 @@ def race(operations: Sequence[Any]) -> Figure:
         "data": [*data, _numbers(rows)],
         "layout": layout(
             "Who had read what when they wrote?",
-            xaxis=axis("ms since the scene began", range=[0, max(end_ms, 1.0) * (1 + ROOM)], nticks=8),
+            xaxis=axis("ms since the scene began", range=_span(begin_ms, end_ms), nticks=8),
             yaxis=axis(
                 "", range=[len(rows) + 0.2, -0.8], tickvals=[0, len(rows) - 1] if rows else [],
                 ticktext=[rows[0]["who"], rows[-1]["who"]] if rows else [], showgrid=False,
             ),
-            height=150 + ROW_PX * len(rows),
-            margin={"l": 92, "r": 18, "t": 88, "b": 50},
+            height=154 + ROW_PX * len(rows),
+            margin={"l": 92, "r": 18, "t": 94, "b": 50},
             showlegend=True,
+            legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.06, "yanchor": "bottom",
+                    "font": {"size": TICK_PX}, "itemclick": False, "itemdoubleclick": False},
             shapes=[_barrier(barrier_ms)] if rows else [],
             annotations=[_barrier_words(barrier_ms)] if rows else [],
         ),
         "summary": _summary(rows, barrier_ms),
     }  # fmt: skip
+
+
+def _span(begin_ms: float, end_ms: float) -> list[float]:
+    """From just before the first read to behind the words at the last write."""
+    width_ms = max(end_ms - begin_ms, 1.0)
+    return [begin_ms - 0.02 * width_ms, end_ms + ROOM * width_ms]
 
 
 def race_rows(operations: Sequence[Any]) -> list[dict[str, Any]]:
@@ -102,7 +111,7 @@ def _barrier(at_ms: float) -> dict[str, Any]:
 
 def _barrier_words(at_ms: float) -> dict[str, Any]:
     return {
-        "text": "here all have read", "x": at_ms, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom",
+        "text": "▼ here all have read", "x": at_ms, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom",
         "xanchor": "center", "showarrow": False, "font": {"size": TEXT_PX, "color": INK, "weight": 600},
     }  # fmt: skip
 

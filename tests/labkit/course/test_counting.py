@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from labkit.course.counted_card import CountedCard
 from labkit.course.counting import Likes, like_together, merged_value, replica_states, way
 from labkit.course.operations import Operation
 from labkit.errors import LabError
-from traffic.workloads.likes import CLAIM
+from traffic.workloads.likes import CLAIM, MODIFY_S
 from traffic.workloads.twitter import Twitter
 
 
@@ -86,6 +87,12 @@ def test_the_wrong_way_is_switched_on_for_so_long_and_off_again_before_it_is_cou
 def test_the_words_are_those_of_the_world() -> None:
     assert counting.CLAIM == CLAIM
     assert counting.KNOWN_MISTAKE in Twitter.bugs_known
+
+
+def test_the_prose_says_how_long_the_wrong_way_takes_between_reading_and_writing() -> None:
+    prose = (Path(__file__).resolve().parents[3] / "notebooks" / "03-counting-likes.ipynb").read_text()
+    assert "at most a fifth of a second between the two" in prose
+    assert max(MODIFY_S) <= 0.2
 
 
 def test_with_counters_no_mistake_is_asked_for() -> None:

@@ -81,8 +81,10 @@ def test_03_2_a_smaller_total_is_old_news_and_each_other_belief_has_its_hint(
     operation: Make, scene_of: SceneOf
 ) -> None:
     scene = smaller(operation, scene_of)
-    assert ex03.judge_smaller({"shows": "5", "because": ex03.MERGED}, scene).status == "right"
-    found = [ex03.judge_smaller({"shows": shows, "because": why}, scene) for shows, why in WRONG_REASONS]
+    assert ex03.judge_smaller({"a read shows": "5", "because": ex03.MERGED}, scene).status == "right"
+    found = [
+        ex03.judge_smaller({"a read shows": shows, "because": why}, scene) for shows, why in WRONG_REASONS
+    ]
     assert {one.status for one in found} == {"not yet"}
     assert len({one.hint for one in found}) == len(WRONG_REASONS)
     assert found[0].misconception == "M8"
@@ -90,7 +92,7 @@ def test_03_2_a_smaller_total_is_old_news_and_each_other_belief_has_its_hint(
 
 def test_03_2_a_scene_that_missed_is_inconclusive(operation: Make, scene_of: SceneOf) -> None:
     missed = smaller(operation, scene_of, conclusive=False)
-    assert ex03.judge_smaller({"shows": "4", "because": ex03.LAST}, missed).status == "inconclusive"
+    assert ex03.judge_smaller({"a read shows": "4", "because": ex03.LAST}, missed).status == "inconclusive"
 
 
 def sent(operation: Make, *likes: list[dict[str, Any]], final: int = 2, first: str = "unknown") -> ex03.Sent:
@@ -188,7 +190,9 @@ def every_hint(operation: Make, scene_of: SceneOf) -> dict[str, list[Judgement]]
     scene = smaller(operation, scene_of)
     return {
         "03.1": [ex03.judge_merge({"value": answer}, split(operation, scene_of)) for answer in WRONG_SUMS],
-        "03.2": [ex03.judge_smaller({"shows": shows, "because": why}, scene) for shows, why in WRONG_REASONS],
+        "03.2": [
+            ex03.judge_smaller({"a read shows": shows, "because": why}, scene) for shows, why in WRONG_REASONS
+        ],
         "03.3": [ex03.judge_retry({}, one) for one in wrong_retries(operation).values()],
     }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import ipywidgets
+import pandas
 import pytest
 
 from labkit.course.cards import Guess
 from labkit.course.prediction import Measured, Prediction
 from labkit.course.questions import BadAnswer, Choice, Curve, Number
+from labkit.errors import LabError
 
 SEES = Choice("old", "new", "an error")
 
@@ -32,6 +34,16 @@ def test_a_measurement_is_covered_until_the_guess_is_locked() -> None:
     assert "<b>old</b>" in shown(card)
     assert "<b>new</b>" in shown(card)
     assert "Something else happened" in shown(card)
+
+
+def test_a_table_is_covered_as_a_picture_is_and_what_is_neither_is_refused() -> None:
+    guess = guess_of()
+    table = guess.cover(lambda: pandas.DataFrame([{"who": "Bob", "value": "<old>"}]))
+    assert table.shown is None
+    guess.skip()
+    assert "&lt;old&gt;" in table.children[-1].value
+    with pytest.raises(LabError, match="A str cannot be shown here"):
+        guess.cover(lambda: "old")
 
 
 def test_a_skip_uncovers_and_is_written_down() -> None:
