@@ -64,6 +64,7 @@ START_WAIT_MS = 300.0  # a start waits so long for the members to confirm it, an
 START_ASK_MS = 60.0
 START_TELL_PERIOD_MS = 1_000.0
 START_GENERATION_MS = 5_000.0  # of writing, after which a node begins another generation
+INCOMPLETE_STORE_MS = 1_000.0  # a disk that would not take down what is incomplete is asked again
 START_GENERATIONS_MAX = 256  # that a folder remembers of its own
 START_FOLDERS_MAX = 16  # that a node had before, and is known to have lost
 REFILL_PERIOD_MS = 200.0  # how often a store that lacks something looks for it

@@ -96,7 +96,9 @@ class Node:
         self.traces = Traces(runtime.clock.wall_ms)
         self.dots = DotSource(runtime, name)
         self.incomplete = Incomplete(runtime, name, self.ring)
-        self.records = Records(runtime, self.ring, self._has_forgotten, self.incomplete.lose)
+        self.records = Records(
+            runtime, self.ring, self._has_forgotten, self.incomplete.lose, before_write=self.incomplete.settle
+        )
         self.starts = Starts(
             runtime,
             name,

@@ -12,10 +12,12 @@ a replacement, and lets it serve no reads while it streams; but a node at a time
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Iterable
 
 import msgspec
 
+from kvnode.config import INCOMPLETE_STORE_MS
 from kvnode.replication.packed import pack_places, unpack_places
 from kvnode.ring import Placement
 from kvnode.runtime import ROWS_DROPPED, Row, Runtime
@@ -30,7 +32,9 @@ class Incomplete:
     fetched before may be what is gone.
 
     Invariant: a partition that is incomplete on disk is so in memory; it becomes complete on disk no earlier than what
-    was fetched for it.
+    was fetched for it. And the other way round, once anything is written here: where the disk refused to take down what
+    is incomplete, that is committed again in front of the next record (settle), so that no crash leaves the one without
+    the other.
     """
 
     def __init__(self, runtime: Runtime, node: str, ring: Placement) -> None:
@@ -39,6 +43,9 @@ class Incomplete:
         self._ring = ring
         self._partitions: set[int] = set()
         self._lost_counts: dict[int, int] = {}
+        self._change_count = 0
+        self._durable_count = 0  # of the changes, on disk
+        self._will_retry = False
         self.lost_count = 0
         self.refilled_count = 0
 
@@ -114,6 +121,30 @@ class Incomplete:
             partition for partition in sorted(self._partitions) if self._node in self._ring.holders(partition)
         ]
 
+    def settle(self) -> None:
+        """Whoever writes a record calls this first: what is not known to be on disk goes in front of it."""
+        if self._durable_count < self._change_count:
+            self._commit()
+
     def _store(self) -> None:
+        self._change_count += 1
+        self._commit()
+
+    def _commit(self) -> None:
+        count = self._change_count
+
+        def committed(future: Future[None]) -> None:
+            if future.cancelled():
+                return
+            if future.exception() is None:
+                self._durable_count = max(self._durable_count, count)
+            elif not self._will_retry:
+                self._will_retry = True
+                self._runtime.clock.call_later_ms(INCOMPLETE_STORE_MS, self._retry)
+
         row = pack_places(self._partitions, self._ring.partitions)
-        self._runtime.disk.commit([Row(_META, 0, _KEY, row)])
+        self._runtime.disk.commit([Row(_META, 0, _KEY, row)]).add_done_callback(committed)
+
+    def _retry(self) -> None:
+        self._will_retry = False
+        self.settle()

@@ -56,7 +56,7 @@ class Records:
     """The records of one replica, above one Disk.
 
     on_forgotten: told that this replica has forgotten what it wrote; on_lost: before a damaged row is dropped, that
-    what was acknowledged of this partition may be missing here.
+    what was acknowledged of this partition may be missing here. before_write: called before each commit of a record.
     """
 
     def __init__(
@@ -65,9 +65,11 @@ class Records:
         ring: Ring | Placement,
         on_forgotten: Callable[[], None] = lambda: None,
         on_lost: Callable[[int], None] = lambda partition: None,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_forgotten = on_forgotten
         self._on_lost = on_lost
+        self._before_write = before_write
         self._disk = runtime.disk
         self._runtime = runtime
         self._ring = ring
@@ -288,6 +290,7 @@ class Records:
         self.written_count += 1
         partition = self._ring.partition_of(key)
         after = checksum(disk_key, record)
+        self._before_write()
         future = self._disk.commit((Row(_TABLE, partition, disk_key, record, after),))
         before = self._checksum_of_latest(disk_key, known, unsynced)
         if unsynced is None:

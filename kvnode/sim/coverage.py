@@ -38,6 +38,7 @@ FAULTS = (
     "write refused by a disk",
     "damaged row",
     "damaged row found",
+    "damaged row on a full disk",
     "row dropped at a start",
     "lost disk",
     "lost disk in a storm",

@@ -91,6 +91,8 @@ class DiskFaults:
         world.rows_gone(victim, damaged)
         world.counts["damaged row"] += len(damaged)
         world.tell(f"{victim}: damaged are {', '.join(key for _, key in damaged)}")
+        if chance.random() < 0.3:
+            await self._be_found_on_a_full_disk(victim)
         if chance.random() < 0.4:
             await asyncio.sleep(chance.uniform(0.0, 1.0))
             if victim in world.lives:
@@ -99,6 +101,19 @@ class DiskFaults:
                 await asyncio.sleep(chance.uniform(0.0, 1.0))
             if victim not in world.lives:
                 await world.start(victim)
+
+    async def _be_found_on_a_full_disk(self, victim: str) -> None:
+        """The node finds the damage while it can neither delete those rows nor take down that it has lost some."""
+        world = self._world
+        platter = world.platters[victim]
+        platter.is_full = True
+        world.counts["damaged row on a full disk"] += 1
+        world.tell(f"no room on the disk of {victim}")
+        patience_ms = world.chance.uniform(100.0, 1_000.0)
+        await world.command(victim, lambda node: node.upkeep.begin(("scrub",), patience_ms=patience_ms))
+        platter.is_full = False
+        world.tell(f"there is room again on the disk of {victim}")
+        await asyncio.sleep(world.chance.choice((0.0, 0.5)))
 
     def _drop_rows(self, victim: str, *, share: float) -> None:
         """Of some damaged rows not even the columns are what they were: the start finds no row there."""

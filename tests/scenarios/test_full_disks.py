@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kvnode.errors import QuorumUnmet
+from kvnode.faults import LinkRule
 from kvnode.requests import Get, Put
 from kvnode.sim.agreement import differing_records
 from kvnode.sim.loop import run
@@ -24,6 +25,12 @@ def play(story: Callable[[World], Awaitable[None]], *, node_count: int = 3, seed
         assert world.failures == []
 
     run(whole())
+
+
+def cut(world: World, one: str, *others: str) -> None:
+    """No message between one node and these any more."""
+    world.set_rule([one], others, LinkRule(cut=True), "cut")
+    world.set_rule(others, [one], LinkRule(cut=True), "cut")
 
 
 async def seconds(world: World, count: float) -> None:
@@ -93,6 +100,54 @@ def test_a_damaged_row_is_found_and_comes_back_from_the_others() -> None:
         await until(world, lambda: not world.node("node-2").incomplete.owned and not differing_records(world))
         read = await world.ask("node-2", Get("key", r=3))
         assert read is not None and read[1]["value"] == 1, read
+
+    play(story)
+
+
+def test_a_damaged_row_that_was_found_on_a_full_disk_is_not_forgotten_by_a_crash() -> None:
+    """1. A write is on nodes 2 and 3. 2. Its row on node-3 is damaged, which is found while the disk there is full.
+
+    3. There is room again; node-1, which lacks the write, brings another of that key: a whole row. 4. node-3 crashes.
+    5. That it had lost a record was never on its disk: it counted, and a quorum read of 1 and 3 missed the write.
+    """
+
+    async def story(world: World) -> None:
+        cut(world, "node-1", "node-2", "node-3")
+        await seconds(world, 4.0)
+        answer = await world.ask("node-2", Put("key", b"1"))
+        assert answer is not None and set(answer[1]["acknowledged_by"]) == {"node-2", "node-3"}, answer
+        node, partition = world.node("node-3"), world.node("node-3").ring.partition_of("key")
+        world.platters["node-3"].is_full = True
+        assert world.lives["node-3"].disk.damage(partition, "kv/key")
+        await world.command("node-3", lambda node: node.scrub.once(lambda: 1.0))
+        assert node.incomplete.owned == [partition]
+        world.platters["node-3"].is_full = False
+        world.heal()
+        cut(world, "node-2", "node-1", "node-3")
+        await until(world, lambda: world.node("node-1").members.state("node-3") == "alive")
+        answer = await world.ask("node-1", Put("key", b"2"))
+        assert answer is not None and set(answer[1]["acknowledged_by"]) == {"node-1", "node-3"}, answer
+        world.crash("node-3")
+        await world.start("node-3")
+        assert world.node("node-3").incomplete.owned == [partition]
+        read = await world.ask("node-1", Get("key"))
+        assert read is not None and read[0] == 503, "only node-2 has all that was acknowledged"
+
+    play(story)
+
+
+def test_a_new_store_has_no_name_before_it_is_on_disk_that_it_replaces_another() -> None:
+    async def story(world: World) -> None:
+        world.crash("node-3")
+        world.wipe("node-3")
+        world.platters["node-3"].is_full = True
+        await world.start("node-3")
+        assert world.running == ["node-1", "node-2"] and world.counts["start refused by a disk"] == 1
+        world.platters["node-3"].is_full = False
+        assert world.platters["node-3"].tables.get("meta", 0, "store-id") is None
+        await world.start("node-3")
+        assert world.platters["node-3"].tables.get("meta", 0, "incomplete") is not None
+        await until(world, lambda: not world.node("node-3").incomplete.owned)
 
     play(story)
 
