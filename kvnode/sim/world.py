@@ -136,15 +136,8 @@ class World:
                 acknowledges_early=self.acknowledges_early,
             )
             tasks: dict[asyncio.Task[Any], None] = {}
-            runtime = Runtime(
-                clock,
-                door,
-                disk,
-                self.chance,
-                self._spawner(name, gate, tasks),
-                self._logger(name),
-                self._begin_anew(name),
-            )
+            hooks = self._spawner(name, gate, tasks), self._logger(name), self._begin_anew(name)
+            runtime = Runtime(clock, door, disk, self.chance, *hooks)
             life = Life(Node(runtime, self.config, name), clock, gate, disk, door)
             life.tasks = tasks
             life.node.sweep.pruning.kept_max = 0  # a run of twenty seconds has few past stores
