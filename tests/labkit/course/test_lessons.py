@@ -17,7 +17,14 @@ from labkit.errors import LabError
 def lab(ring_cluster: Any) -> Any:
     ring_cluster.name = "lab"
     nothing = lambda *_, **__: None  # noqa: E731
-    traffic = SimpleNamespace(stop=nothing, start=nothing, configure=nothing, reset=nothing)
+    traffic = SimpleNamespace(
+        stop=nothing,
+        start=nothing,
+        configure=nothing,
+        reset=nothing,
+        set_clock=nothing,
+        people=lambda world: [],
+    )
     return SimpleNamespace(cluster=ring_cluster, traffic=traffic)
 
 
