@@ -95,6 +95,21 @@ def test_nothing_that_was_measured_is_shown_before_the_guess_is_locked(page: Pag
     expect(page.locator(".lab-space-time")).to_have_count(0)
 
 
+def test_a_show_of_hands_is_noted_twice_and_only_shown_with_the_measurement(page: Page) -> None:
+    bob = card(page, "Then Bob reads. What does he see?")
+    bob.get_by_text("Show of hands (for the teacher)").click()
+    hands = bob.locator(".lab-hands")
+    for vote, counts in ((1, ("19", "4", "2")), (2, ("8", "16", "1"))):
+        for option, count in zip(("new", "old", "an error"), counts, strict=True):
+            hands.get_by_label(option, exact=True).fill(count)
+        hands.locator(".lab-vote button").click()
+        expect(bob).to_contain_text(f"Vote {vote} is noted")
+    hands.get_by_label("old", exact=True).fill("-3")
+    hands.locator(".lab-vote button").click()
+    expect(bob).to_contain_text("expected counts for new, old, an error")
+    expect(page.get_by_text("The class, vote 1")).to_have_count(0)
+
+
 def test_by_mouse_a_guess_is_locked_and_the_diagram_is_uncovered(page: Page) -> None:
     bob = card(page, "Then Bob reads. What does he see?")
     bob.locator(".lab-lock button").click()
@@ -102,6 +117,8 @@ def test_by_mouse_a_guess_is_locked_and_the_diagram_is_uncovered(page: Page) -> 
     choose(bob, "new")
     bob.locator(".lab-lock button").click()
     expect(bob).to_contain_text("Your guess: new")
+    for over in (".lab-lock button", ".lab-skip button"):  # locked: there is nothing left to lock or to skip
+        expect(bob.locator(over)).to_have_attribute("aria-disabled", "true")
     diagram = page.locator(".lab-space-time").first
     diagram.wait_for(state="attached", timeout=15_000)
     diagram.evaluate(
@@ -123,6 +140,9 @@ def test_by_keyboard_what_was_seen_is_locked_and_the_measurement_uncovered(page:
     expect(saw).to_contain_text("You saw: old")
     reveal = page.locator(".lab-reveal", has_text="Then Bob reads")
     expect(reveal).to_contain_text("Something else happened")
+    votes = reveal.locator(".lab-bars")
+    expect(votes).to_have_count(2)
+    assert " ".join(votes.nth(1).inner_text().split()) == "new 8 old 16 an error 1"
     reveal.scroll_into_view_if_needed()
     OUTPUT.mkdir(exist_ok=True)
     page.screenshot(path=OUTPUT / "notebook-02-bob.png")
@@ -149,6 +169,7 @@ def test_predictions_charts_and_cards_are_still_there_after_a_reload(page: Page)
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.reload()
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+    page.wait_for_selector(".lab-card .lab-lock", state="attached", timeout=60_000)  # widgets come last
     bob = card(page, "Then Bob reads. What does he see?")
     expect(bob).to_contain_text("Your guess: new", timeout=60_000)
     page.locator(".lab-space-time").first.evaluate("chart => chart.scrollIntoView({block: 'center'})")

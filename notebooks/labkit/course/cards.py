@@ -57,6 +57,8 @@ class PredictionCard(ipywidgets.VBox):  # type: ignore[misc]
             self.form.keep(True)
         self.lock_button.description = "Locked" if prediction.state == "locked" else "Lock my answer"
         self.skip_button.description = "Skipped" if prediction.state == "skipped" else "Skip"
+        self.lock_button.disabled = prediction.state == "locked"
+        self.skip_button.disabled = not is_open  # what is locked or skipped is closed; *Begin again* opens it
         self.again_button.layout.display = "none" if is_open else None
         (self.add_class if is_open else self.remove_class)("lab-open")
         if prediction.state == "locked":

@@ -9,6 +9,39 @@ function leaveTitle(layout) {
   layout.margin = { ...layout.margin, t: layout.margin.t - room };
   delete layout.title;
 }
+const MOVING = new Set(["x", "y", "customdata"]);
+const AT_ONCE = { mode: "immediate", transition: { duration: 0 }, frame: { duration: 0, redraw: false } };
+
+/* Where the numbers of a part are that the kernel sends apart from it, as Plotly writes it: "shapes[0].x0". */
+function movingIn(part, path = "") {
+  if (part === null || typeof part !== "object") return [];
+  if ("__number__" in part || "__array__" in part) return [path];
+  const step = (key) => (Array.isArray(part) ? `${path}[${key}]` : path ? `${path}.${key}` : key);
+  return Object.entries(part).flatMap(([key, value]) => movingIn(value, step(key)));
+}
+/* Whether nothing but points and marks can differ from one drawing to the next. */
+function movesOnly({ data, layout }) {
+  return data.every((trace) => trace.type === "scatter" && movingIn(trace).every((path) => MOVING.has(path)))
+    && movingIn(layout).every((path) => /^(shapes|annotations)\[/.test(path));
+}
+/* What can move of a layout: its marks, each with its place in time. */
+function marksOf({ layout }, build) {
+  return movingIn(layout).map((path) => {
+    const [kind, number, key] = path.split(/[[\].]+/);
+    return { selector: `.${kind === "shapes" ? "shapelayer path" : "annotation"}[data-index="${number}"]`, x: build(layout[kind][number][key]) };
+  });
+}
+/* Moves points and marks of a chart that is there. Axes, legend and title, which cost most of a drawing, stay. */
+async function move(Plotly, place, data, marks, marksDrawn) {
+  const traces = data.map((trace) => Object.fromEntries([...MOVING].filter((key) => key in trace).map((key) => [key, trace[key]])));
+  await Plotly.animate(place, { data: traces, traces: traces.map((_, number) => number) }, AT_ONCE);
+  const { xaxis } = place._fullLayout;
+  marks.forEach(({ selector, x }, number) => {
+    const pixels = xaxis.l2p(x) - xaxis.l2p(marksDrawn[number].x); // by hand: Plotly draws all anew for a shape that moves
+    place.querySelectorAll(selector).forEach((mark) => { mark.style.transform = `translate(${pixels}px)`; });
+  });
+  place.emit("plotly_afterplot"); // as after a whole drawing
+}
 const isDark = () => document.body.dataset.jpThemeLight === "false";
 
 async function unpack(script) {
@@ -32,7 +65,7 @@ async function render({ model, el }) {
   const Plotly = await plotlyOf(script);
   const darkForLight = script.get("dark_for_light");
   const place = el.appendChild(document.createElement("div"));
-  let seen = false, behind = true, queued = 0, restUntil = 0, gone = false;
+  let seen = false, behind = true, queued = 0, restUntil = 0, gone = false, busy = false, late = false;
 
   const build = (part) => {
     if (typeof part === "string") return isDark() ? darkForLight[part] ?? part : part;
@@ -45,20 +78,39 @@ async function render({ model, el }) {
     }
     return Object.fromEntries(Object.entries(part).map(([key, value]) => [key, build(value)]));
   };
-  const draw = () => {
+  let drawn = null; // the skeleton, width and theme of the last whole drawing: while they hold, only points and marks move
+  const draw = async () => {
     queued = 0;
     const began = performance.now();
     behind = !seen || place.clientWidth === 0;      // out of sight: drawn when it is scrolled into view
-    if (gone || behind) return;
-    const { data, layout } = build(model.get("skeleton"));
+    if (gone || behind || busy) return;
+    const skeleton = model.get("skeleton"), { data, layout } = build(skeleton);
     if (!data) return;
-    place.setAttribute("role", "img");
-    place.setAttribute("aria-label", `Chart: ${layout.title.text} ${model.get("summary")}`.trimEnd());
-    if (el.closest(".lab-slot")) leaveTitle(layout); // a menu above says which chart it is
-    Plotly.react(place, data, { ...layout, width: place.clientWidth }, { displayModeBar: false });
-    restUntil = performance.now() + Math.min(REST * (performance.now() - began), REST_MS_MAX);
+    busy = true;
+    const now = { skeleton, width: place.clientWidth, dark: isDark() };
+    const canMove = movesOnly(skeleton), marks = canMove ? marksOf(skeleton, build) : [];
+    try {
+      place.setAttribute("role", "img");
+      place.setAttribute("aria-label", `Chart: ${layout.title.text} ${model.get("summary")}`.trimEnd());
+      if (drawn && canMove && Object.keys(now).every((key) => now[key] === drawn[key])) {
+        await move(Plotly, place, data, marks, drawn.marks);
+      } else {
+        drawn = null;
+        if (el.closest(".lab-slot")) leaveTitle(layout); // a menu above says which chart it is
+        place.querySelectorAll(".shapelayer path, .annotation").forEach((mark) => { mark.style.transform = ""; });
+        await Plotly.react(place, data, { ...layout, width: now.width }, { displayModeBar: false });
+        drawn = { ...now, marks };
+      }
+    } finally {
+      busy = false;
+      restUntil = performance.now() + Math.min(REST * (performance.now() - began), REST_MS_MAX);
+      if (late) { late = false; soon(); }
+    }
   };
-  const soon = () => { queued ||= setTimeout(() => requestAnimationFrame(draw), Math.max(0, restUntil - performance.now())); };
+  const soon = () => {
+    if (busy) late = true;
+    else queued ||= setTimeout(() => requestAnimationFrame(draw), Math.max(0, restUntil - performance.now()));
+  };
 
   const sight = new IntersectionObserver((entries) => { seen = entries.at(-1).isIntersecting; if (seen && behind) soon(); });
   const size = new ResizeObserver(soon);

@@ -29,9 +29,8 @@ from labkit.panels.style import count, panel_parts, status_html
 from labkit.samples import Sample
 from labkit.worlds import COUNTERS, FIRST, SHORT, mistake_words
 
-# Lights and counters change at every tick, charts less often, and at once when a setting did. Many charts in sight cost
-# the browser more than anything else, and in a chart of a minute a second and a half are some nine pixels.
-TICKS_PER_DRAWING, TICKS_PER_DRAWING_OF_MANY, MANY = 2, 6, 3
+# Lights and counters change at every tick, charts at every second one, and at once when a setting did.
+TICKS_PER_DRAWING = 2
 RATE_MAX = 500
 DELAY_MAX_MS = 300
 SLOTS = (2, 4, 6)
@@ -178,9 +177,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
             if name in settings:
                 setting.follow(int(settings[name]))
         news = (dict(settings), self.lab.history.marks)
-        is_many = len(self._charts.in_sight) >= MANY
-        every = TICKS_PER_DRAWING_OF_MANY if is_many else TICKS_PER_DRAWING
-        if self.refresh_count % every == 0 or news != self._drawn:
+        if self.refresh_count % TICKS_PER_DRAWING == 0 or news != self._drawn:
             self._charts.draw()
             self._drawn = news
         self.refresh_count += 1

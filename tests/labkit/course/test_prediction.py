@@ -98,6 +98,21 @@ def test_a_locked_guess_stays_until_somebody_begins_again() -> None:
     assert guess.prediction.state == "open"
 
 
+def test_what_is_locked_can_neither_be_locked_nor_skipped_and_what_is_skipped_can_be_locked() -> None:
+    card = guess_of().card
+
+    def usable() -> list[bool]:
+        return [not card.lock_button.disabled, not card.skip_button.disabled]
+
+    assert usable() == [True, True]
+    card.prediction.skip()
+    assert usable() == [True, False]
+    card.prediction.lock("new")
+    assert usable() == [False, False]
+    card.prediction.again()
+    assert usable() == [True, True]
+
+
 def test_a_locked_answer_jumps_back_when_somebody_changes_it() -> None:
     guess = guess_of().lock("new")
     guess.card.form.widget.value = "old"

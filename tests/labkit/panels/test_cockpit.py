@@ -10,7 +10,7 @@ import pytest
 from labkit.lab import NodeFacts
 from labkit.panels import Cockpit
 from labkit.panels.charts import FIGURES
-from labkit.panels.cockpit import TICKS_PER_DRAWING_OF_MANY
+from labkit.panels.cockpit import TICKS_PER_DRAWING
 from labkit.panels.controls import Button, Control
 from labkit.panels.nodes import node_html, opinions
 from labkit.samples import sample_from_stats
@@ -271,7 +271,7 @@ def test_charts_that_nobody_looks_at_are_not_sent(lab) -> None:
     lab.run_for(1)
     assert latency.sent_bytes == sent
     cockpit.show("latency")
-    for _ in range(TICKS_PER_DRAWING_OF_MANY):
+    for _ in range(TICKS_PER_DRAWING):
         lab.run_for(1)
     assert latency.sent_bytes > sent
 
