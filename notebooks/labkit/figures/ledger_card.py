@@ -20,6 +20,7 @@ TILES = {
     "longest_gap_s": "longest gap, s",
 }
 NUMBER_PX = 34
+NUMBER_CHARACTERS = 2.3  # a figure of a large number is as wide as so many letters below it
 
 
 def ledger_card(verdict: Mapping[str, Any], guess: Mapping[str, float] | None = None) -> Figure:
@@ -29,19 +30,18 @@ def ledger_card(verdict: Mapping[str, Any], guess: Mapping[str, float] | None = 
     """
     rows = ledger_card_rows(verdict, guess)
     status = SIGNS.get(str(verdict.get("status")), f"? {verdict.get('status')}")
-    step = 1.0 / max(1, len(rows))
     words = []
-    for place, row in enumerate(rows):
+    for left, row in zip(_lefts(rows), rows, strict=True):
         is_bad = row["name"] in ("lost", "counters_wrong") and bool(row["measured"])
-        words.append(_text(place * step, 0.86, _number(row["measured"]), NUMBER_PX, FAULT if is_bad else INK))
-        words.append(_text(place * step, 0.36, row["what"], TEXT_PX, MUTED))
+        words.append(_text(left, 0.86, _number(row["measured"]), NUMBER_PX, FAULT if is_bad else INK))
+        words.append(_text(left, 0.36, row["what"], TEXT_PX, MUTED))
         if row["guessed"] is not None:
             off = (
                 "as you guessed"
                 if row["guessed"] == row["measured"]
                 else f"your guess: {_number(row['guessed'])}"
             )
-            words.append(_text(place * step, 0.12, off, TEXT_PX, INK))
+            words.append(_text(left, 0.12, off, TEXT_PX, INK))
     return {
         "data": [{"type": "scatter", "x": [None], "y": [None], "hoverinfo": "skip", "showlegend": False}],
         "layout": layout(
@@ -67,6 +67,12 @@ def ledger_card_rows(
         for name, what in TILES.items()
         if isinstance(facts.get(name), int | float)
     ]
+
+
+def _lefts(rows: list[dict[str, Any]]) -> list[float]:
+    """Where each tile begins, from 0 to 1: a tile is as wide as its words."""
+    widths = [max(len(row["what"]), NUMBER_CHARACTERS * len(_number(row["measured"]))) + 4 for row in rows]
+    return [sum(widths[:place]) / sum(widths) for place in range(len(widths))]
 
 
 def _text(x: float, y: float, text: str, size: int, colour: str) -> dict[str, Any]:
