@@ -23,7 +23,7 @@ from kvnode.versions import Version
 Totals = dict[str, tuple[int, int]]
 """Of each actor: increments and decrements."""
 NOTHING = (0, 0)
-_NEVER_S = -1.0
+_NEVER_S = float("-inf")
 _is_whole = lru_cache(maxsize=4096)(is_whole)
 _hint_of = msgspec.msgpack.Decoder(Hint).decode
 
