@@ -33,7 +33,7 @@ def replicas_after(taken: list[Step]) -> list[Siblings]:
     return states
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps)
 def test_model_and_versions_agree_on_what_supersedes_what(taken: list[Step]) -> None:
     versions = [version for state in replicas_after(taken) for version in state.versions]
@@ -43,7 +43,7 @@ def test_model_and_versions_agree_on_what_supersedes_what(taken: list[Step]) -> 
                 assert Made.of(one).supersedes(Made.of(other)) == one.supersedes(other)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps)
 def test_model_and_versions_agree_on_what_a_reader_has_seen(taken: list[Step]) -> None:
     for state in replicas_after(taken):
