@@ -6,6 +6,7 @@ Must not live here: counting (counting.py), and what a verdict is (kvnode.checke
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from html import escape
 from typing import Any, Protocol
@@ -46,13 +47,17 @@ class CountedCard(ipywidgets.VBox):  # type: ignore[misc]
         self._show()
 
     def count(self) -> None:
-        """Read everything back once more."""
-        self.likes = count_now(
+        """Read everything back once more, as long as no newer run has begun: its likes are not this card's."""
+        newest = count_now(
             self._lab.traffic, seconds=self.likes.seconds, read_add_write=self.likes.read_add_write
         )
-        self._show()
+        if newest.since == self.likes.since:
+            self.likes = newest
+            self._show(f"Counted again at {time.strftime('%H:%M:%S')}.")
+        else:
+            self._show("Another run has begun since: run this cell again to count anew.")
 
-    def _show(self) -> None:
+    def _show(self, note: str = "") -> None:
         likes = self.likes
         ledger, world = likes.ledger, likes.world
         self._verdicts.value = (
@@ -63,7 +68,7 @@ class CountedCard(ipywidgets.VBox):  # type: ignore[misc]
             + _side(
                 "The program: is every like counted?", world, "acknowledged likes", "missing", likes.missing
             )
-            + "</div>"
+            + f'</div><div class="lab-said" role="status">{escape(note)}</div>'
         )
 
 

@@ -28,12 +28,16 @@ STEP_S = 0.5
 
 @dataclass(frozen=True)
 class Likes:
-    """What people did, and what is left of it. ledger, world: the verdicts of the database and of the world."""
+    """What people did, and what is left of it. ledger, world: the verdicts of the database and of the world.
+
+    since: when the ledger began that they speak of, as the service names it.
+    """
 
     seconds: float
     read_add_write: bool
     ledger: Mapping[str, Any]
     world: Mapping[str, Any]
+    since: float = 0.0
 
     @property
     def acknowledged(self) -> int:
@@ -103,13 +107,14 @@ def like_together(
 
 def count_now(traffic: TrafficService, *, seconds: float, read_add_write: bool) -> Likes:
     """Read every like and every acknowledged write back, at this moment."""
+    since = float(traffic.stats()["counting_since"])
     verdicts = traffic.check()["verdicts"]
     world = next((one for one in verdicts if one["claim"] == CLAIM), None)
     if world is None:
         raise LabError(
             "Nobody has liked anything since the last reset.", do="run the cell before this one again"
         )
-    return Likes(seconds=seconds, read_add_write=read_add_write, ledger=verdicts[0], world=world)
+    return Likes(seconds=seconds, read_add_write=read_add_write, ledger=verdicts[0], world=world, since=since)
 
 
 def way(name: str, found: Scene | Likes) -> tuple[str, int, int]:

@@ -28,7 +28,9 @@ def counted_likes(ways: Sequence[Way]) -> Figure:
     """
     most = max([1, *(max(acknowledged, counted) for _, acknowledged, counted in ways)])
     places = list(range(len(ways)))
-    missing = [max(0, acknowledged - counted) for _, acknowledged, counted in ways]
+    missing = [
+        acknowledged - counted if acknowledged > counted else None for _, acknowledged, counted in ways
+    ]
     counted = {
         "type": "bar", "orientation": "h", "name": "counted", "hoverinfo": "skip", "width": 0.42,
         "y": places, "x": [one for _, _, one in ways], "marker": {"color": node_colour("node-1")},

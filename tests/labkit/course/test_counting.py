@@ -36,6 +36,7 @@ class Service:
         self.verdicts = list(verdicts)
         self.calls: list[Any] = []
         self.breaks = False
+        self.since = 1000.0
 
     def stop(self, world: str) -> None:
         self.calls.append("stop")
@@ -53,7 +54,7 @@ class Service:
         if self.breaks:
             raise LabError("The traffic service does not answer.")
         told = {"counts": {"like": 41}, "achieved_rate": 99.6, "world": {"viral_tweets": 1, "likes_lost": 7}}
-        return {"workloads": {"twitter": told}}
+        return {"workloads": {"twitter": told}, "counting_since": self.since}
 
     def check(self) -> dict[str, Any]:
         self.calls.append("check")
@@ -120,16 +121,28 @@ def test_what_can_tell_nothing_is_said(verdicts: tuple[dict[str, Any], ...], say
 
 def test_the_card_shows_both_verdicts_in_words_and_counts_again_when_it_is_asked(lab: Any) -> None:
     lab.traffic = Service(LEDGER, WRONG)
-    card = CountedCard(lab, Likes(20.0, True, LEDGER, WRONG))
+    card = CountedCard(lab, Likes(20.0, True, LEDGER, WRONG, since=1000.0))
     text = card._verdicts.value
     assert "✓ ok" in text and "✗ violated" in text
     assert "589 acknowledged writes" in text and "0 lost" in text
     assert "239 acknowledged likes" in text and "124 missing" in text
     assert "tweet/&lt;1&gt;" in text  # what the database holds is no HTML
+    assert "Counted again" not in text
     lab.traffic.verdicts[1] = verdict(CLAIM, "ok", 239, 0)
     card.count_button.click()
     assert card.likes.missing == 0 and "✗" not in card._verdicts.value
+    assert "Counted again" in card._verdicts.value
     assert lab.traffic.calls == ["check"]
+
+
+def test_the_card_of_one_run_never_shows_the_likes_of_the_next(lab: Any) -> None:
+    """1. The wrong way. 2. The right way: a new ledger. 3. *Count now* on the card of the first run."""
+    lab.traffic = Service(LEDGER, verdict(CLAIM, "ok", 183, 0))
+    lab.traffic.since = 2000.0
+    card = CountedCard(lab, Likes(20.0, True, LEDGER, WRONG, since=1000.0))
+    card.count_button.click()
+    assert card.likes.missing == 124 and "124 missing" in card._verdicts.value
+    assert "Another run has begun" in card._verdicts.value
 
 
 def test_a_way_of_counting_is_what_was_acknowledged_and_what_the_last_read_showed(

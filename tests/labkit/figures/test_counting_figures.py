@@ -83,4 +83,5 @@ def test_what_is_missing_is_said_in_words() -> None:
     wrong, counter = (note["text"] for note in figure["layout"]["annotations"])
     assert "20 acknowledged, 1 counted" in wrong and "✗ 19 missing" in wrong
     assert "✓ none missing" in counter
+    assert [bar["x"] for bar in figure["data"]] == [[1, 20], [19, None]]  # none: not even an edge of red
     assert [row["missing"] for row in counted_likes_rows(WAYS)] == [19, 0]
