@@ -132,7 +132,8 @@ class Client:
             self._gone = [*self._gone, key][-_GONE_COUNT_MAX:]
 
     async def _delete(self, key: str, session: str) -> None:
-        context = self._contexts.get(key)
+        is_plain = self._world.chance.random() < 0.3  # then it deletes what a quorum holds
+        context = None if is_plain else self._contexts.get(key)
         unpacked = None if context is None else self._world.contexts.read(key, context)
         w = self._some_quorum(at_least=self._world.config.replicas // 2 + 1)
         request = Put(key, None, unpacked, w=w, sloppy=self._is_sloppy())

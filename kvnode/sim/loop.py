@@ -60,6 +60,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """See _make_self_pipe."""
 
 
+def keep_faults(loop: asyncio.AbstractEventLoop, failures: list[BaseException]) -> None:
+    """Keep what callbacks raise: a real node ends by it (kvnode/__main__.py), and the loop would only print it."""
+
+    def complained(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "handle" in context:  # else of a future that nobody asked, found whenever memory is tidied up
+            failures.append(context["exception"])
+
+    loop.set_exception_handler(complained)
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run one coroutine to its end in virtual time; tasks that are still running are cancelled."""
     loop = VirtualLoop()

@@ -25,6 +25,7 @@ from kvnode.sim.clock import SimClock
 from kvnode.sim.disk import Platter, SimDisk
 from kvnode.sim.gate import Gate
 from kvnode.sim.life import Life, last_word
+from kvnode.sim.loop import keep_faults
 from kvnode.sim.network import SimNetwork, Trace
 from kvnode.sim.observer import Observer, Operation
 from kvnode.sim.tally import count_logged
@@ -71,6 +72,7 @@ class World:
         self.platters = {name: Platter() for name in names}
         self.lives: dict[str, Life] = {}
         self.failures: list[BaseException] = []
+        keep_faults(self.loop, self.failures)
         self.counts: Counter[str] = Counter()
         self.observers: list[Observer] = []
         self.operation_count = 0
