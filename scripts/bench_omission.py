@@ -18,8 +18,8 @@ import threading
 from pathlib import Path
 
 from kvnode.cluster import LocalCluster
-from traffic import recording
-from traffic.histograms import Summary
+from traffic.measure.histograms import Summary
+from traffic.runs import recording
 
 CLOSED_TIMES_MIN = 20.0
 OPEN_DIFFERENCE_MAX = 0.10

@@ -32,18 +32,18 @@ from random import Random
 from typing import Any
 
 from kvnode.cluster import LocalCluster
-from traffic.arrivals import Arrivals
 from traffic.clock import monotonic
+from traffic.control.generator import Generator
 from traffic.discovery import from_urls
-from traffic.driver import Settings
-from traffic.generator import Generator
+from traffic.load.arrivals import Arrivals
+from traffic.load.driver import Settings
+from traffic.load.rates import Constant
+from traffic.load.registry import WORLDS, World
+from traffic.measure.events import Ended
 from traffic.operations import Operation, Put
 from traffic.process import calm_collector, loop_factory
-from traffic.rates import Constant
 from traffic.stores.kvnode import connect
-from traffic.tap import Ended
 from traffic.workloads.base import Workload
-from traffic.worlds import WORLDS, World
 
 LATE_P99_MS_MAX = 10.0
 BARE_TIMER_FACTOR = 3.0

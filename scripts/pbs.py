@@ -22,7 +22,7 @@ from random import Random
 
 from kvnode.cluster import LocalCluster
 from kvnode.cluster.errors import ClusterError
-from traffic.pbs_run import Measurement, PbsRun
+from traffic.pbs.measure import Measurement, PbsRun
 from traffic.stores.kvnode import KvnodeStore
 
 NODES = 3

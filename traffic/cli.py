@@ -1,7 +1,7 @@
 """The command line: arguments in, exit status out.
 
 Here: parsing, choosing an event loop, one-line errors. Not here: the service (service/), the arguments of runs
-(cli_run.py) and the runs themselves (run.py).
+(runs/commandline.py) and the runs themselves (runs/run.py).
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from traffic import cli_run
-from traffic.arrivals import PATTERNS
 from traffic.discovery import Address, NoCluster, await_start, from_cluster, from_urls, token_of
-from traffic.driver import Settings
-from traffic.fleet.front import PROCESSES_MAX
+from traffic.fleet.coordinator import PROCESSES_MAX
+from traffic.load.arrivals import PATTERNS
+from traffic.load.driver import Settings
+from traffic.load.rates import checked_rate
 from traffic.process import loop_factory, open_standard_streams
-from traffic.rates import checked_rate
-from traffic.recording import BadRecording
-from traffic.run import CannotRun
+from traffic.runs import commandline
+from traffic.runs.recording import BadRecording
+from traffic.runs.run import CannotRun
 from traffic.service.access import link
 from traffic.service.serve import CannotServe, serve
 from traffic.stores.kvnode import TOKEN
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "report":
-            return cli_run.report_of(options)
+            return commandline.report_of(options)
         if options.command == "page":
             return _page(options.port)
         if options.command == "serve" and options.cluster and options.wait_s:
@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             processes=options.processes,
         )
     elif options.command == "run":
-        work = cli_run.run_of(options, addresses, settings)
+        work = commandline.run_of(options, addresses, settings)
     else:
-        work = cli_run.replay_of(options, addresses)
+        work = commandline.replay_of(options, addresses)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(work)
@@ -100,10 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         help="with --cluster: wait so long for a cluster that is just starting (default 0)",
     )
     run_command = commands.add_parser("run", help="one run without the service")
-    cli_run.add_run(run_command)
+    commandline.add_run(run_command)
     replay_command = commands.add_parser("replay", help="play a recorded run again")
-    cli_run.add_replay(replay_command)
-    cli_run.add_report(commands.add_parser("report", help="a report of a recorded run, without a cluster"))
+    commandline.add_replay(replay_command)
+    commandline.add_report(
+        commands.add_parser("report", help="a report of a recorded run, without a cluster")
+    )
     page_command = commands.add_parser("page", help="the link to the status page that may break nodes, too")
     page_command.add_argument("--port", type=_port, default=7342, help="of the running service, default 7342")
     for command in (serve_command, run_command, replay_command):
@@ -115,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
             help="what the nodes demand of clients; better in $QUORUM_LAB_TOKEN, which nobody else sees",
         )
     serve_command.add_argument("--rate", type=float, default=50.0, help="operations/s, default 50")
-    run_command.add_argument("--rate", metavar="RATE", help=cli_run.RATE_HELP)
+    run_command.add_argument("--rate", metavar="RATE", help=commandline.RATE_HELP)
     for command in (serve_command, run_command):
         command.add_argument("--pattern", choices=PATTERNS, default="poisson")
         command.add_argument("--r", type=int, default=2, help="read quorum, default 2")

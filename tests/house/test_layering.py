@@ -23,6 +23,20 @@ ABOVE_THE_ROOMS = (
     "kvnode.__main__",
     *WORLDS,
 )
+TRAFFIC = (
+    ("clock", "operations", "process", "discovery"),
+    ("stores",),
+    ("workloads", "nodes", "pbs"),
+    ("measure",),
+    ("verify",),
+    ("load",),
+    ("control",),
+    ("runs",),
+    ("fleet",),
+    ("service",),
+    ("recording", "cli", "__main__"),
+)
+"""The floors of the traffic, the ground floor first: a part imports from its own floor or from below."""
 OUTSIDE_WORLD = ("time", "random", "socket")
 HTTP_LIBRARIES = ("requests", "httptools", "uvicorn", "starlette", "aiohttp", "http", "urllib", "socket")
 
@@ -39,6 +53,13 @@ class Rule:
     only: tuple[str, ...] | None = None
     never: tuple[str, ...] = ()
     exempt: tuple[str, ...] = ()
+
+
+def floors(package: str, of_package: tuple[tuple[str, ...], ...]) -> Iterator[Rule]:
+    """No part of a floor imports from the floors above it."""
+    for number, floor in enumerate(of_package):
+        above = tuple(f"{package}.{part}" for higher in of_package[number + 1 :] for part in higher)
+        yield from (Rule(f"{package}.{part}", never=above) for part in floor)
 
 
 RULES = (
@@ -60,6 +81,7 @@ RULES = (
     Rule("traffic", never=("labkit",)),
     Rule("traffic", only=("traffic", "kvnode.checkers"), exempt=("traffic.stores.kvnode",)),
     Rule("traffic.workloads", never=HTTP_LIBRARIES),
+    *floors("traffic", TRAFFIC),
     Rule("labkit", only=("labkit", "kvnode.cluster", "kvnode.client", "kvnode.checkers", "kvnode.errors")),
 )
 
@@ -126,6 +148,16 @@ def test_imports_go_downward_only(root: Path) -> None:
     assert upward_arrows(root) == []
 
 
+def test_every_part_of_the_traffic_has_its_floor(root: Path) -> None:
+    parts = {
+        path.stem
+        for path in (root / "traffic").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert parts - {"__init__"} == {part for floor in TRAFFIC for part in floor}
+    assert len([path for path in (root / "traffic").glob("*.py") if path.stem != "__init__"]) <= 8
+
+
 @pytest.mark.parametrize(
     ("file", "line"),
     [
@@ -140,11 +172,16 @@ def test_imports_go_downward_only(root: Path) -> None:
         ("kvnode/ring/ring.py", "from kvnode.storage.sqlite import Disk"),
         ("kvnode/runtime.py", "from kvnode.replication import quorum"),
         ("kvnode/checkers/ledger.py", "from kvnode.errors import NotFound"),
-        ("kvnode/cluster/local.py", "from traffic import driver"),
+        ("kvnode/cluster/local.py", "from traffic.load import driver"),
         ("kvnode/node.py", "from kvnode.net.http import serve"),
-        ("traffic/driver.py", "from kvnode.client import Client"),
+        ("traffic/load/driver.py", "from kvnode.client import Client"),
         ("traffic/workloads/twitter.py", "import requests"),
-        ("traffic/recorder.py", "import labkit"),
+        ("traffic/workloads/twitter.py", "from traffic.load.driver import Driver"),
+        ("traffic/operations.py", "from .stores.base import Reply"),
+        ("traffic/measure/recorder.py", "from traffic.verify import totals"),
+        ("traffic/load/driver.py", "def f():\n    from traffic.control.generator import Generator"),
+        ("traffic/runs/report.py", "from ..service import pages"),
+        ("traffic/measure/recorder.py", "import labkit"),
         ("notebooks/labkit/session.py", "from traffic.service import app"),
         ("notebooks/labkit/session.py", "from kvnode.replication import quorum"),
         ("notebooks/labkit/session.py", "import kvnode.config"),

@@ -18,9 +18,9 @@ import pytest
 
 from kvnode.checkers import Verdict
 from kvnode.cluster import LocalCluster
+from traffic.control.generator import Generator
 from traffic.discovery import from_urls
-from traffic.driver import Settings
-from traffic.generator import Generator
+from traffic.load.driver import Settings
 from traffic.stores.kvnode import connect
 from traffic.workloads.inventory import Inventory
 from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, shelf_key
@@ -36,8 +36,8 @@ Until = Callable[..., None]
 GENERATOR = """
 import asyncio, sys
 from traffic.discovery import from_urls
-from traffic.driver import Settings
-from traffic.generator import Generator
+from traffic.load.driver import Settings
+from traffic.control.generator import Generator
 from traffic.stores.kvnode import connect
 
 async def main():

@@ -12,8 +12,8 @@ from random import Random
 import pytest
 
 from kvnode.cluster import LocalCluster
-from traffic.pbs import OfWrite
-from traffic.pbs_run import Measurement, PbsRun
+from traffic.pbs.measure import Measurement, PbsRun
+from traffic.pbs.model import OfWrite
 from traffic.stores.kvnode import KvnodeStore
 
 pytestmark = pytest.mark.live

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from kvnode.cluster import LocalCluster
-from traffic import recording
+from traffic.runs import recording
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 

@@ -23,7 +23,7 @@ import requests
 from kvnode.checkers import CounterRead, SiblingRead
 from kvnode.cluster import LocalCluster
 from kvnode.errors import NotFound
-from traffic.journal import Bequest, bequests
+from traffic.verify.journal import Bequest, bequests
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 

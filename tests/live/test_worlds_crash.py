@@ -16,11 +16,11 @@ import pytest
 from kvnode.checkers import Verdict
 from kvnode.cluster import LocalCluster
 from traffic.clock import monotonic
+from traffic.control.generator import Generator
 from traffic.discovery import Address
-from traffic.driver import Settings
-from traffic.generator import Generator
+from traffic.load.driver import Settings
+from traffic.measure.events import Ended
 from traffic.stores.kvnode import connect
-from traffic.tap import Ended
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 

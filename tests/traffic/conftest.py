@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from traffic.books import Books
-from traffic.convergence import Convergence
-from traffic.driver import Driver, Settings
-from traffic.nodes import NodeTable
+from traffic.load.driver import Driver, Settings
+from traffic.nodes.convergence import Convergence
+from traffic.nodes.health import Watch
+from traffic.nodes.table import NodeTable
 from traffic.operations import Add, Count, Get, Operation, Put
 from traffic.stores.base import CounterReply, Reply
 from traffic.stores.memory import MemoryStore
-from traffic.totals import RunningTotals
-from traffic.watch import Watch
+from traffic.verify.totals import RunningTotals
+from traffic.verify.write_ledger import Books
 from traffic.workloads.base import Workload
 
 WALL_S = 1_790_000_000.0

@@ -1,6 +1,6 @@
 """What may be said to a generator, wherever it runs: the same words in this process and over a pipe.
 
-Here: the commands, and obeying one. Not here: HTTP (service/), pipes (front.py, child.py).
+Here: the commands, and obeying one. Not here: HTTP (service/), pipes (coordinator.py, worker.py).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any, Literal, Protocol
 from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from kvnode.checkers import Verdict
-from traffic.arrivals import Pattern
-from traffic.closed_loop import checked_workers
-from traffic.driver import Loop
-from traffic.generator import Generator
-from traffic.presets import apply_preset, preset
-from traffic.rates import Rate, Scaled, checked_rate
-from traffic.worlds import checked_bug
+from traffic.control.generator import Generator
+from traffic.control.presets import apply_preset, preset
+from traffic.load.arrivals import Pattern
+from traffic.load.closed_loop import checked_workers
+from traffic.load.driver import Loop
+from traffic.load.rates import Rate, Scaled, checked_rate
+from traffic.load.registry import checked_bug
 
 
 class Change(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -78,7 +78,7 @@ class Engine(Protocol):
     def series(self, workload: str) -> list[dict[str, Any]]: ...
 
     def breakdown(self) -> dict[str, Any]:
-        """The run so far in parts, by workload: see traffic.breakdown."""
+        """The run so far in parts, by workload: see control/breakdown.py."""
         ...
 
     def tables(self) -> dict[str, dict[str, list[dict[str, Any]]]]:

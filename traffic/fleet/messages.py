@@ -1,6 +1,6 @@
 """What goes over the pipe between the front and a child: one JSON line each.
 
-Here: the shapes. Not here: who reads and writes them (front.py, child.py).
+Here: the shapes. Not here: who reads and writes them (coordinator.py, worker.py).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from traffic.arrivals import Pattern
 from traffic.fleet.commands import Command
+from traffic.load.arrivals import Pattern
 
 LINE_BYTES_MAX = 16 * 1024 * 1024
 

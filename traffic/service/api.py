@@ -1,6 +1,6 @@
 """The endpoints of the traffic service.
 
-Here: paths, methods, bodies and statuses. Not here: what happens behind them (generator.py, feed.py,
+Here: paths, methods, bodies and statuses. Not here: what happens behind them (control/generator.py, feed.py,
 probes.py), who may call (guards.py), sockets and signals (serve.py).
 """
 
@@ -22,8 +22,8 @@ from starlette.responses import Response, StreamingResponse
 
 from kvnode.checkers.verdict import worst
 from traffic.clock import monotonic
+from traffic.control.presets import PRESETS
 from traffic.fleet.commands import Change, Command, Engine, Time
-from traffic.presets import PRESETS
 from traffic.service import openapi, pages
 from traffic.service.access import Access
 from traffic.service.answers import JSONResponse

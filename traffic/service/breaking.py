@@ -1,7 +1,7 @@
 """Breaking and mending the cluster from the page: what may be asked for, and what is broken now.
 
 Here: from the body of a request to the supervisor's command; from the supervisor's state to sentences. Must not live
-here: the socket (supervisor.py), who may (access.py), HTTP (api.py).
+here: the socket (nodes/supervisor.py), who may (access.py), HTTP (api.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from traffic.supervisor import NodeState, State
+from traffic.nodes.supervisor import NodeState, State
 
 Command = dict[str, Any]
 

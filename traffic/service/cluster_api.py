@@ -1,7 +1,7 @@
 """The endpoints about the cluster itself: proofs that it is there, and breaking and mending it.
 
 Here: paths' bodies and statuses. Must not live here: what is broken and how (breaking.py), the supervisor's socket
-(supervisor.py), who may (access.py).
+(nodes/supervisor.py), who may (access.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from traffic.generator import Generator
+from traffic.control.generator import Generator
+from traffic.nodes.supervisor import NobodyThere, Refused
 from traffic.service import tweets
 from traffic.service.access import Access
 from traffic.service.answers import JSONResponse
@@ -22,7 +23,6 @@ from traffic.service.breaking import Failure, command_of, picture
 from traffic.service.probes import read_through_every_node, write_through_every_node
 from traffic.service.problems import Problem
 from traffic.stores.base import NotFound, StoreError
-from traffic.supervisor import NobodyThere, Refused
 
 KEY_BYTES_MAX = 512
 TWEET_ID_BYTES_MAX = 200

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from traffic.generator import Generator
+from traffic.control.generator import Generator
 from traffic.service.listing import must_list, reading_quorum, told, value
 
 READS_AT_ONCE = 16

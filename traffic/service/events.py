@@ -1,7 +1,7 @@
 """What has happened to the cluster while the service watched: who did what to a node, and what became of it.
 
 Here: a bounded list, made of looks at the supervisor's state and at the nodes' health. Must not live here: how two
-states differ (traffic.faults).
+states differ (runs/faults.py).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from traffic.faults import deeds, seen
-from traffic.recording import Fault
-from traffic.supervisor import State
+from traffic.nodes.supervisor import State
+from traffic.runs.faults import deeds, seen
+from traffic.runs.recording import Fault
 
 EVENTS_MAX = 300
 SHOWN = 30

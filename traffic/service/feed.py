@@ -13,7 +13,7 @@ import asyncio
 import time
 from typing import Any, Literal, get_args
 
-from traffic.generator import Generator
+from traffic.control.generator import Generator
 from traffic.service.listing import counter, held_keys, nobody_lists, told, value
 
 Order = Literal["newest", "popular"]

@@ -1,6 +1,7 @@
 """The endpoints for whoever wants the figures themselves: history, operations, CSV, a report.
 
-Here: paths' answers. Must not live here: what is measured (recorder.py, breakdown.py), how a report looks (report.py).
+Here: paths' answers. Must not live here: what is measured (measure/recorder.py,
+control/breakdown.py), how a report looks (runs/report.py).
 
 A report of an hour has ten thousand rows: what is slow about it happens in a thread, since the traffic is sent from
 this event loop.
@@ -20,11 +21,11 @@ from starlette.responses import Response
 
 from kvnode.checkers import Verdict
 from traffic.clock import monotonic
-from traffic.environment import environment
 from traffic.fleet.commands import Engine
-from traffic.recording import Header, Judged
-from traffic.report import Report, html_of
-from traffic.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS, Row, csv_of, labelled
+from traffic.measure.environment import environment
+from traffic.measure.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS, Row, csv_of, labelled
+from traffic.runs.recording import Header, Judged
+from traffic.runs.report import Report, html_of
 from traffic.service.answers import JSONResponse
 from traffic.service.events import Events
 from traffic.service.history import SPAN_S_MAX, History

@@ -1,6 +1,6 @@
 """GET /metrics: the numbers of the stats in Prometheus' text format, named and in units by its conventions.
 
-Here: names and units (seconds, totals). Not here: where the numbers come from (generator.py), percentiles of
+Here: names and units (seconds, totals). Not here: where the numbers come from (control/generator.py), percentiles of
 one's own: Prometheus gets the quantiles of the last five seconds as gauges.
 """
 

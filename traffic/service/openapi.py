@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from traffic.arrivals import PATTERNS
 from traffic.clock import SPEED_MAX, WEEKDAYS
-from traffic.closed_loop import WORKERS_MAX
-from traffic.driver import LOOPS
-from traffic.rates import RATE_OPS_PER_S_MAX
+from traffic.load.arrivals import PATTERNS
+from traffic.load.closed_loop import WORKERS_MAX
+from traffic.load.driver import LOOPS
+from traffic.load.rates import RATE_OPS_PER_S_MAX
 from traffic.service.openapi_cluster import FAULTS, cluster_paths
 from traffic.service.openapi_parts import (
     COUNT,

@@ -1,6 +1,6 @@
 """The endpoint that measures staleness: POST begins, GET shows the points as they come, DELETE ends.
 
-Here: bodies and statuses. Must not live here: measuring (traffic/pbs_live.py).
+Here: bodies and statuses. Must not live here: measuring (traffic/pbs/live.py).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from traffic.pbs_live import LiveMeasurement, Wish
+from traffic.pbs.live import LiveMeasurement, Wish
 from traffic.service.answers import JSONResponse
 from traffic.service.bodies import body_of
 from traffic.service.problems import Problem

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from traffic.clock import monotonic
-from traffic.generator import Generator
+from traffic.control.generator import Generator
 from traffic.stores.base import NotFound, StoreError
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from traffic.generator import Generator
+from traffic.control.generator import Generator
 from traffic.service.listing import counter, must_list, reading_quorum, told, value
 from traffic.workloads.inventory.warehouses import WAREHOUSES, Product, shelf_key
 

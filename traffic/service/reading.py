@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from traffic.nodes import NodeTable
+from traffic.nodes.table import NodeTable
 from traffic.stores.base import NotFound, StoreError
 
 T = TypeVar("T")

@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 
+from traffic.control.generator import Generator
 from traffic.discovery import Address, state_folder
-from traffic.driver import Settings
-from traffic.fleet.alone import Alone
 from traffic.fleet.commands import Command, Engine
-from traffic.fleet.front import CannotBegin, Fleet
-from traffic.generator import Generator
+from traffic.fleet.coordinator import CannotBegin, Fleet
+from traffic.fleet.in_process import Alone
+from traffic.load.driver import Settings
 from traffic.process import calm_collector
 from traffic.service.access import Access, link
 from traffic.service.api import Api

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from traffic.clock import monotonic
-from traffic.generator import Generator
+from traffic.control.generator import Generator
 from traffic.service.listing import reading_quorum
 from traffic.service.reading import through_any
 from traffic.stores.base import NotFound, PutReply, ReplicaSeen, Sibling, StoreError

@@ -1,9 +1,9 @@
 """What the driver asks of a workload, and what a workload may ask at the end of a run.
 
-Here: two protocols. The driver asks for one operation an arrival and tells how each one ended, so that a
+Here: one protocol. The driver asks for one operation an arrival and tells how each one ended, so that a
 workload can let one thing follow from another (a like needs a tweet that was really stored). A check asks
 for final quorum reads, so that a workload can judge what became of its own world (was an edit lost? is all
-stock accounted for?).
+stock accounted for?): reading.py.
 
 A workload derives from `Workload`; whatever it has nothing to say about keeps the default here.
 """
@@ -15,36 +15,8 @@ from typing import Any, Protocol
 
 from kvnode.checkers import Verdict
 from traffic.operations import Operation
-from traffic.stores.base import CounterReply, GetReply, Reply
-
-
-class Unread:
-    """What a final read answers that found nobody to answer it: nothing is known about the key."""
-
-
-UNREAD = Unread()
-
-
-class Reads(Protocol):
-    """Final quorum reads, each tried several times through several nodes."""
-
-    @property
-    def replicas(self) -> int:
-        """N."""
-        ...
-
-    @property
-    def quorum(self) -> int:
-        """How many replicas answer each of these reads: a majority."""
-        ...
-
-    async def value(self, key: str) -> GetReply | Unread | None:
-        """What is stored under `key`; None if there is nothing (or only tombstones)."""
-        ...
-
-    async def counter(self, key: str) -> CounterReply | Unread:
-        """A counter; one that nobody has written is 0."""
-        ...
+from traffic.stores.base import Reply
+from traffic.workloads.reading import Reads
 
 
 class Workload(Protocol):

@@ -33,15 +33,15 @@ import msgspec
 
 from kvnode.checkers import Verdict
 from traffic.operations import Get, Operation, Put
-from traffic.personas import WRITERS, Persona, Population
-from traffic.reads import read_all
 from traffic.stores.base import GetReply, PutReply, Reply, Sibling
-from traffic.workloads.base import Reads, Unread, Workload
+from traffic.workloads.base import Workload
 from traffic.workloads.collab_documents import EDITS_PER_DOCUMENT, PARAGRAPHS, Document, Paragraph, Shelf
 from traffic.workloads.collab_edits import EDITS
 from traffic.workloads.collab_merge import Version, merged, side_by_side
 from traffic.workloads.follow_ups import FollowUps
+from traffic.workloads.personas import WRITERS, Persona, Population
 from traffic.workloads.phrases import sentence, title
+from traffic.workloads.reading import Reads, Unread, read_all
 from traffic.workloads.verdicts import at_risk, judged
 
 CLAIM = "no acknowledged edit was lost"

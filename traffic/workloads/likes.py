@@ -16,10 +16,9 @@ from random import Random
 
 from kvnode.checkers import Verdict
 from traffic.operations import Add, Get, Operation, Put
-from traffic.personas import Persona
-from traffic.reads import read_all
 from traffic.stores.base import CounterReply, GetReply, PutReply, Reply
-from traffic.workloads.base import Reads, Unread
+from traffic.workloads.personas import Persona
+from traffic.workloads.reading import Reads, Unread, read_all
 from traffic.workloads.verdicts import at_risk, judged
 
 CLAIM = "every acknowledged like is counted"

@@ -27,13 +27,14 @@ import msgspec
 
 from kvnode.checkers import Verdict
 from traffic.operations import Add, Get, Operation, Put
-from traffic.personas import Persona, Population
 from traffic.stores.base import Reply
-from traffic.workloads.base import Reads, Workload
+from traffic.workloads.base import Workload
 from traffic.workloads.cascades import Cascades
 from traffic.workloads.follow_ups import FollowUps
 from traffic.workloads.likes import Likes
+from traffic.workloads.personas import Persona, Population
 from traffic.workloads.phrases import comment_text, tweet_text
+from traffic.workloads.reading import Reads
 from traffic.workloads.timeline import LiveTweet, Timeline
 
 TWEETS_AT_START = 5

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvnode.checkers import Status, Verdict
-from traffic.workloads.base import Reads
+from traffic.workloads.reading import Reads
 
 EVIDENCE_MAX = 20
 

@@ -2,7 +2,7 @@
 
 The traffic service measures and predicts; this panel asks it once a second. The links are slow only while it measures
 (a lease), whatever becomes of this kernel.
-Must not live here: measuring (traffic/pbs_run.py) and how the chart looks (labkit.figures.staleness).
+Must not live here: measuring (traffic/pbs/measure.py) and how the chart looks (labkit.figures.staleness).
 """
 
 from __future__ import annotations

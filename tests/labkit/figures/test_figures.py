@@ -23,7 +23,7 @@ from labkit.figures.timeline import ages, decades
 from labkit.figures.traffic import WORK, rate_of
 from labkit.live.chart import LiveChart
 from labkit.samples import KINDS, Mark, sample_from_stats
-from traffic.worlds import WORLDS
+from traffic.load.registry import WORLDS
 
 TIME_FIGURES = [
     figures.rate_figure,

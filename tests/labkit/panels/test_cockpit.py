@@ -15,7 +15,7 @@ from labkit.panels.controls import Button, Control
 from labkit.panels.nodes import node_html, opinions
 from labkit.samples import sample_from_stats
 from labkit.worlds import COUNTERS, SHORT, TITLES
-from traffic.worlds import WORLDS
+from traffic.load.registry import WORLDS
 
 
 def find(widget, css_class: str):

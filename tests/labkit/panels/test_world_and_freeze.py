@@ -15,7 +15,7 @@ from labkit.live.stillness import stillness
 from labkit.panels.freeze import Freeze
 from labkit.panels.world import PEOPLE_EVERY, World
 from labkit.worlds import MISTAKES, TITLES
-from traffic.worlds import WORLDS
+from traffic.load.registry import WORLDS
 
 
 class Service:

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from traffic.driver import Settings
+from traffic.control.generator import Generator
 from traffic.fleet.commands import Change, Command, Time, added, obey, shared, without_rate
-from traffic.generator import Generator
+from traffic.load.driver import Settings
 from traffic.stores.memory import MemoryStore
 
 InVirtualTime = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from traffic.driver import Settings
-from traffic.fleet.alone import Alone
-from traffic.generator import Generator
+from traffic.control.generator import Generator
+from traffic.fleet.in_process import Alone
+from traffic.load.driver import Settings
 from traffic.service.access import Access
 from traffic.service.api import Api
 from traffic.stores.memory import MemoryStore

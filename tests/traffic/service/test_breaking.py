@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from traffic.nodes.supervisor import NodeState, State, Topology
 from traffic.service.breaking import ACTIONS, Failure, broken, command_of, picture
-from traffic.supervisor import NodeState, State, Topology
 
 THREE = ("node-1", "node-2", "node-3")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from traffic.nodes.supervisor import NodeState, State
 from traffic.service.events import EVENTS_MAX, SHOWN, Events
-from traffic.supervisor import NodeState, State
 
 WELL = {"node-1": "alive", "node-2": "alive"}
 

@@ -6,9 +6,9 @@ import asyncio
 
 from starlette.routing import Route
 
-from traffic.driver import Settings
-from traffic.fleet.alone import Alone
-from traffic.generator import Generator
+from traffic.control.generator import Generator
+from traffic.fleet.in_process import Alone
+from traffic.load.driver import Settings
 from traffic.service.api import Api
 from traffic.service.openapi import describe
 from traffic.stores.memory import MemoryStore

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from traffic.personas import Population
+from traffic.workloads.personas import Population
 from traffic.workloads.twitter import TWEETS_AT_START, Twitter
 
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from kvnode.checkers.stock import Cause, Found, StockBooks
-from traffic.workloads.base import Reads
 from traffic.workloads.inventory.flows import Flow, Who
 from traffic.workloads.inventory.warehouses import Product
+from traffic.workloads.reading import Reads
 
 
 class Stockkeeping(Protocol):

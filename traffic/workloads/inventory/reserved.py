@@ -19,7 +19,7 @@ their disks. No quorum is needed for it. What needs a quorum (r + w > N) is that
 is, conservation.
 
 It rests on one thing: an actor's pairs come from one writer that never forgets its totals. The running totals
-(traffic.totals) do forget settled counters, but only when a process knows COUNTERS_MAX of them, and then go on under
+(verify/totals.py) do forget settled counters, but only when a process knows COUNTERS_MAX of them, and then go on under
 a new actor name: increments stand under the old name, decrements under the new one, and the sum is >= 0 in every read
 with r + w > N, no longer in every read.
 
@@ -33,10 +33,10 @@ from collections.abc import Sequence
 
 from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
 from traffic.stores.base import CounterReply, Reply
-from traffic.workloads.base import Reads, Unread
 from traffic.workloads.inventory.flows import Flow, Who
 from traffic.workloads.inventory.rights import Rights
 from traffic.workloads.inventory.warehouses import CATALOGUE, Product, shelf_key
+from traffic.workloads.reading import Reads, Unread
 
 
 class Reserved:

@@ -19,9 +19,9 @@ from random import Random
 
 from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
 from traffic.stores.base import GetReply, PutReply, Reply
-from traffic.workloads.base import Reads, Unread
 from traffic.workloads.inventory.flows import Flow, Later, Who
 from traffic.workloads.inventory.warehouses import CATALOGUE, Product, shelf_key
+from traffic.workloads.reading import Reads, Unread
 
 HANDLING_S = (0.1, 0.5)
 """Between reading a shelf and writing it back. The database is not asked in between, whatever else happens."""

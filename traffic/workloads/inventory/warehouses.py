@@ -51,7 +51,7 @@ _NEAREST_FIRST: dict[str, tuple[str, ...]] = {
     "Sydney": ("tokyo", "washington", "london"),
     "Sao Paulo": ("washington", "london", "tokyo"),
 }
-"""By the round trips between the regions where people live (traffic.personas.REGIONS)."""
+"""By the round trips between the regions where people live (workloads/personas.py)."""
 
 CATALOGUE: tuple[Product, ...] = tuple(
     Product(sku, name)

@@ -25,9 +25,8 @@ from typing import Any
 
 from kvnode.checkers import Verdict
 from traffic.operations import Operation
-from traffic.personas import Population
 from traffic.stores.base import Reply
-from traffic.workloads.base import Reads, Workload
+from traffic.workloads.base import Workload
 from traffic.workloads.inventory import habits
 from traffic.workloads.inventory.flows import Flow, Flows, Who
 from traffic.workloads.inventory.habits import Season
@@ -35,6 +34,8 @@ from traffic.workloads.inventory.reserved import Reserved
 from traffic.workloads.inventory.stories import Stories, worker_of
 from traffic.workloads.inventory.unreserved import Unreserved
 from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, Product
+from traffic.workloads.personas import Population
+from traffic.workloads.reading import Reads
 from traffic.workloads.verdicts import at_risk
 
 UNRESERVED = "unreserved"

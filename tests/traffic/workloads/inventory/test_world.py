@@ -11,11 +11,11 @@ import pytest
 
 from kvnode.checkers import Verdict
 from traffic.operations import Add, Maintain, Operation
-from traffic.personas import REGIONS
 from traffic.stores.base import StoreError
 from traffic.stores.memory import MemoryStore
 from traffic.workloads.inventory import Inventory
 from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, by_distance
+from traffic.workloads.personas import REGIONS
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 BenchOf = Callable[..., Any]

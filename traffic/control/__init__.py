@@ -1,0 +1,1 @@
+"""The generator as a whole, and what people say to steer it."""

@@ -1,0 +1,1 @@
+"""When, how fast and through what: arrivals, the driver, one operation from attempt to attempt."""

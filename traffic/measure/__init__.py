@@ -1,0 +1,1 @@
+"""What happened, counted: events, latencies, rows of numbers."""

@@ -1,0 +1,1 @@
+"""Probabilistically bounded staleness: the model, and measuring it."""

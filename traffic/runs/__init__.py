@@ -1,0 +1,1 @@
+"""Runs without the service: their course, recordings, replays and reports."""

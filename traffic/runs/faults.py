@@ -1,0 +1,164 @@
+"""What was done to a cluster, read from what its supervisor says, and how to have it done again.
+
+Here: from two states to the deeds between them, from a deed to the command that repeats it, and repeating those of a
+recording at their times. Not here: the supervisor (nodes/supervisor.py), the file (recording.py).
+
+Two kinds of events are in a recording. *Seen* are those that nodes show to anybody who asks them: one that is dead, or
+suspect. *Done* are their causes, and only those can be repeated: kill, wipe, pause, resume, restart, cut,
+cut-one-way, heal, reconnect, delay, skew, slow-disk. A node that died by itself was killed, for all that the traffic
+knows; a node that was killed and restarted between two looks was restarted. A file may come from anybody: what it says
+is taken for one of these deeds or for nothing, never for a command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from traffic.clock import Clock, monotonic
+from traffic.nodes.supervisor import NodeState, Refused, State, Supervisor
+from traffic.runs.recording import Fault
+
+OF_PROCESSES = ("kill", "wipe", "pause", "resume", "restart")
+OF_LINKS = ("cut", "cut-one-way", "heal", "reconnect", "delay")
+OF_NODES = ("skew", "slow-disk")
+DEEDS = (*OF_PROCESSES, *OF_LINKS, *OF_NODES)
+_DOWN = ("dead", "failed")
+_WIPED = "its data deleted"
+
+Link = tuple[str, str]
+Figures = dict[str, float | str]
+
+
+def deeds(before: State | None, now: State, *, at_s: float) -> list[Fault]:
+    """What was done between two looks; before the first one everything was well."""
+    known = {node.name: node for node in before.nodes} if before else {}
+    found: list[Fault] = []
+
+    def did(what: str, *nodes: str, **figures: float | str) -> None:
+        found.append(Fault(t_s=at_s, what=what, nodes=list(nodes), source="done", figures=figures))
+
+    for node in now.nodes:
+        was = known.get(node.name) or NodeState(node.name, node.url, restarts=node.restarts)
+        for what in _to_process(was, node):
+            did(what, node.name)
+        if node.clock_skew_ms != was.clock_skew_ms:
+            did("skew", node.name, ms=node.clock_skew_ms)
+        if node.disk_delay_ms != was.disk_delay_ms:
+            did("slow-disk", node.name, ms=node.disk_delay_ms)
+    cuts_before, cuts = _cuts(before), _cuts(now)
+    slow_before, slow = _delays(before), _delays(now)
+    if cuts_before - cuts:
+        did("reconnect" if slow else "heal")
+        cuts_before = set()
+    for sender, receiver in sorted(cuts - cuts_before):
+        if (receiver, sender) not in cuts - cuts_before:
+            did("cut-one-way", sender, receiver)
+        elif sender < receiver:
+            did("cut", sender, receiver)
+    for pair in sorted(slow_before.keys() | slow.keys()):
+        if slow.get(pair) != slow_before.get(pair):
+            did("delay", *pair, **slow.get(pair, {"delay_ms": 0.0}))
+    return found
+
+
+def seen(before: Mapping[str, str], now: Mapping[str, str], at_s: float) -> list[Fault]:
+    """What has become of each node, as their answers show it."""
+    news = {
+        name: state if name in before else "joined"
+        for name, state in now.items()
+        if state != before.get(name)
+    }
+    news |= {name: "left" for name in before if name not in now}
+    return [Fault(t_s=at_s, what=what, nodes=[name], source="seen") for name, what in news.items()]
+
+
+def command_of(fault: Fault) -> dict[str, Any] | None:
+    """What the supervisor must be told to have it done again; None if that cannot be repeated."""
+    nodes, figures = fault.nodes, fault.figures
+    if fault.source != "done":
+        return None
+    if fault.what in OF_PROCESSES and nodes:
+        return {"command": fault.what, "nodes": nodes}
+    if fault.what in ("cut", "cut-one-way") and len(nodes) == 2:
+        return {"command": "cut", "link": nodes, "both_ways": fault.what == "cut"}
+    if fault.what in ("heal", "reconnect"):
+        # Recordings name each delay that went as a deed of its own, and older ones call both of these "heal".
+        return {"command": "reconnect", "node": None}
+    if fault.what == "delay" and len(nodes) == 2:
+        usual: Figures = {"delay_ms": 0.0, "jitter_ms": 0.0, "loss": 0.0, "distribution": "fixed"}
+        told = {name: figures.get(name, value) for name, value in usual.items()}
+        return {"command": "delay", "pair": nodes, **told}
+    if fault.what in OF_NODES and len(nodes) == 1:
+        return {"command": fault.what, "node": nodes[0], "ms": figures.get("ms", 0.0)}
+    return None
+
+
+class Repeating:
+    """The deeds of a recording, done again `speed` times as fast. One that is refused is told on stderr."""
+
+    def __init__(
+        self, faults: Sequence[Fault], supervisor: Supervisor, *, speed: float = 1.0, clock: Clock = monotonic
+    ) -> None:
+        self._due = sorted(
+            ((fault.t_s / speed, fault, command) for fault in faults if (command := command_of(fault))),
+            key=lambda one: one[0],
+        )
+        self._supervisor = supervisor
+        self._clock = clock
+        self.left = len(self._due)
+
+    async def run(self) -> None:
+        """From the beginning of the run. No deed waits for the one before to be answered: a restart takes a while."""
+        began_s = self._clock()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for due_s, fault, command in self._due:
+                    await asyncio.sleep(max(began_s + due_s - self._clock(), 0.0))
+                    group.create_task(self._repeat(fault, command))
+        finally:
+            self.left = 0  # whatever ended it: nobody waits for more
+
+    async def _repeat(self, fault: Fault, command: dict[str, Any]) -> None:
+        try:
+            await self._supervisor.tell(command)
+        except Refused as error:
+            what = " ".join((fault.what, *fault.nodes))
+            print(f"traffic: {what}, recorded at {fault.t_s:g} s, was not repeated: {error}", file=sys.stderr)
+        finally:
+            self.left -= 1
+
+
+def _to_process(was: NodeState, node: NodeState) -> Iterator[str]:
+    state = was.state
+    if node.restarts > was.restarts:
+        yield "restart"
+        state = "running"
+    wiped = _WIPED in (node.reason or "")
+    if node.state in _DOWN:
+        if wiped and (state not in _DOWN or _WIPED not in (was.reason or "")):
+            yield "wipe"
+        elif state not in _DOWN:
+            yield "kill"
+    elif node.state == "paused" != state:
+        yield "pause"
+    elif state == "paused" != node.state:
+        yield "resume"
+
+
+def _cuts(state: State | None) -> set[Link]:
+    nodes = state.nodes if state else []
+    return {(node.name, peer) for node in nodes for peer, rule in node.rules.items() if rule.get("cut")}
+
+
+def _delays(state: State | None) -> dict[Link, Figures]:
+    """By pair: the supervisor delays both ways alike."""
+    found: dict[Link, Figures] = {}
+    for node in state.nodes if state else []:
+        for peer, rule in node.rules.items():
+            figures: Figures = {name: value for name, value in rule.items() if name != "cut"}
+            if figures:
+                found[min(node.name, peer), max(node.name, peer)] = figures
+    return found
