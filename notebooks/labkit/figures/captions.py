@@ -16,8 +16,10 @@ from labkit.figures.style import FAULT, INK, PAPER, TICK_PX
 
 LATE_SHARE = 0.12
 """A message that takes this share of the picture says how long it took."""
+WORD_SHARE, WORD_ROWS = 0.07, 0.45
+"""Of the picture's width, and of the room between two rows: what the words at an arrow take."""
 LATE_PLACES = (0.62, 0.45, 0.75, 0.3)
-"""Where on their way the slowest messages are named: each elsewhere, so that no two names meet."""
+"""Where on their way the slowest messages are named: each elsewhere, and where no other name is."""
 TOLD_MAX = 4
 """So many operations are told in the summary: the last ones."""
 
@@ -80,15 +82,27 @@ def delays(messages: Sequence[Message], rows: Mapping[str, float], width_ms: flo
         if _took(one) >= width_ms * LATE_SHARE and one.what in ("the record", "a question")
     ]
     late.sort(key=_took, reverse=True)
-    return [
-        {
-            "x": one.sent_ms + _took(one) * part,
-            "y": rows[one.sender] + (rows[one.receiver] - rows[one.sender]) * part,
-            "xref": "x", "yref": "y", "text": f"{_took(one):.0f} ms", "showarrow": False, "bgcolor": PAPER,
-            "font": {"size": TICK_PX, "color": INK, "weight": 600}, "borderpad": 1,
-        }
-        for part, one in zip(LATE_PLACES, late, strict=False)
-    ]  # fmt: skip
+    words: list[dict[str, Any]] = []
+    for rank, one in enumerate(late[: len(LATE_PLACES)]):
+        ways = [_delay(one, rows, part) for part in (*LATE_PLACES[rank:], *LATE_PLACES[:rank])]
+        free = next((way for way in ways if not any(_meet(way, other, width_ms) for other in words)), None)
+        words += [] if free is None else [free]
+    return words
+
+
+def _delay(one: Message, rows: Mapping[str, float], part: float) -> dict[str, Any]:
+    """The time that a message took, at that part of its way."""
+    return {
+        "x": one.sent_ms + _took(one) * part,
+        "y": rows[one.sender] + (rows[one.receiver] - rows[one.sender]) * part,
+        "xref": "x", "yref": "y", "text": f"{_took(one):.0f} ms", "showarrow": False, "bgcolor": PAPER,
+        "font": {"size": TICK_PX, "color": INK, "weight": 600}, "borderpad": 1,
+    }  # fmt: skip
+
+
+def _meet(one: Mapping[str, Any], other: Mapping[str, Any], width_ms: float) -> bool:
+    """Whether two such words would lie on each other."""
+    return bool(abs(one["x"] - other["x"]) < WORD_SHARE * width_ms and abs(one["y"] - other["y"]) < WORD_ROWS)
 
 
 def _short(one: OperationLike) -> str:

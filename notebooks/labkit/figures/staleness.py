@@ -18,6 +18,10 @@ from labkit.figures.style import INK, MUTED, TICK_PX, Figure, axis, layout, nice
 GUESS = "#882255"
 Z95 = 1.959964
 """So many standard deviations hold 95 % of a normal distribution."""
+ROOM = 1.08
+"""The time axis ends at so many times the latest point, with room for what is written beside it."""
+HIGH = 97.0
+"""Above that a point's number stands below it: beside it runs the line at 100 %."""
 
 
 def interval(fresh: int, reads: int) -> tuple[float, float]:
@@ -46,14 +50,16 @@ def staleness(
     curves = {"model (PBS)": (model or {}, "dash", MUTED), "your guess": (guess or {}, "dot", GUESS)}
     data = [_curve(name, curve, dash, colour) for name, (curve, dash, colour) in curves.items() if curve]
     data.append(_points(measured))
-    latest = max([row["t_ms"] for row in rows], default=0.0)
+    latest = max(
+        [max(row["t_ms"], row["really_ms"]) for row in rows], default=0.0
+    )  # a busy computer reads later
     top = nice_ceiling(latest, least=20) if latest else 100.0
     return {
         "data": data,
         "layout": layout(
             question,
             xaxis=axis(
-                "ms from the acknowledgement to the read", range=[-top * 0.02, max(latest * 1.06, 20.0)]
+                "ms from the acknowledgement to the read", range=[-top * 0.02, max(latest * ROOM, 20.0)]
             ),
             yaxis=axis("% of reads that are fresh", range=[-4, 107], tickvals=[0, 25, 50, 75, 100]),
             height=330,
@@ -112,7 +118,8 @@ def _points(measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers+text", "name": "measured, 95 % interval", "cliponaxis": False,
         "x": [row["really_ms"] for row in measured], "y": [row["measured_percent"] for row in measured],
-        "text": [f"  {row['measured_percent']:.0f} %" for row in measured], "textposition": "middle right",
+        "text": [f"  {row['measured_percent']:.0f} %  " for row in measured],
+        "textposition": ["bottom center" if row["measured_percent"] > HIGH else "middle right" for row in measured],
         "textfont": {"size": TICK_PX, "color": MUTED},
         "marker": {"symbol": "circle", "size": 13, "color": INK, "line": {"color": INK, "width": 1.5}},
         "error_y": {

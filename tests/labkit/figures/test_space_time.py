@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from labkit.figures.captions import delays
 from labkit.figures.messages import messages_of, notes_of
 from labkit.figures.space_time import space_time, space_time_rows
 
@@ -148,3 +150,17 @@ def test_two_hundred_events_take_less_than_300_ms(recorded: Any) -> None:
     began_s = time.perf_counter()
     space_time(operations, traces, scene.nodes, scene.wall_ms_at_zero)
     assert time.perf_counter() - began_s < 0.3
+
+
+def test_how_long_messages_took_is_never_written_on_each_other() -> None:
+    rows = {"node-1": 2.0, "node-2": 1.0, "node-3": 0.0}
+    slow = [
+        SimpleNamespace(sender=sender, receiver=receiver, sent_ms=sent_ms, arrived_ms=sent_ms + 700, what="the record")
+        for sender, receiver, sent_ms in (
+            ("node-1", "node-2", 40), ("node-1", "node-3", 40), ("node-2", "node-1", 60), ("node-3", "node-2", 60),
+        )
+    ]  # fmt: skip
+    words = delays(slow, rows, 1400.0)  # type: ignore[arg-type]
+    assert len(words) >= 3
+    for one, other in itertools.combinations(words, 2):
+        assert abs(one["x"] - other["x"]) >= 0.07 * 1400 or abs(one["y"] - other["y"]) >= 0.45

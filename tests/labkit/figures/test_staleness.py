@@ -42,6 +42,15 @@ def test_a_point_stands_at_the_time_that_was_achieved_and_not_at_the_one_that_wa
     )
 
 
+def test_a_point_of_reads_that_came_late_is_still_in_the_picture() -> None:
+    """1. A busy computer reads 12 ms later than at 100 ms. 2. The axis ended at 106 ms, and the last point was gone."""
+    figure = staleness([{"t_ms": 100.0, "reads": 600, "fresh": 600, "waited_ms": 112.0}])
+    assert figure["layout"]["xaxis"]["range"][1] >= 112.0 * 1.05
+    assert figure["data"][-1]["textposition"] == [
+        "bottom center"
+    ]  # beside it, the line at 100 % would cross it out
+
+
 def test_the_table_holds_measured_model_and_guess_of_every_time() -> None:
     rows = staleness_rows(POINTS, {50: 61.0}, {100: 99})
     assert [row["t_ms"] for row in rows] == [0.0, 50.0, 100.0]
