@@ -75,6 +75,7 @@ VOTE_ATTEMPTS_MAX = 5
 VOTE_BACKOFF_MS = 100.0
 RING_CHANGES_MAX = 4  # within one client request; then it is given up
 DROP_BATCH_RECORDS = 256  # records of a partition held no more that are deleted at once
+DROP_PARTITIONS = 8  # let go of at a time: most of it is waiting for the new owners' disks
 DROP_PERIOD_MS = 50.0
 
 # --- queues -------------------------------------------------------------------------------------------------

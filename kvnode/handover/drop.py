@@ -9,10 +9,11 @@ they. The other owners are asked all the same. What was acknowledged has reached
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from itertools import islice
 
-from kvnode.config import DROP_BATCH_RECORDS, DROP_PERIOD_MS, RING_PERIOD_MS
+from kvnode.config import DROP_BATCH_RECORDS, DROP_PARTITIONS, DROP_PERIOD_MS, RING_PERIOD_MS
 from kvnode.replication.exchange import Exchange, TooLate
 from kvnode.replication.records import Records
 from kvnode.replication.stillness import Stillness
@@ -61,11 +62,15 @@ class Drop:
             await self._runtime.clock.sleep_ms(RING_PERIOD_MS * (0.5 + self._runtime.random.random()))
             await self._records.build_forest()
             if self._ring.state.phase == STABLE and self._ring.settled_epoch == self._ring.epoch:
-                for partition in self.left_over:
-                    if not await self._let_go(partition):
+                left_over = self.left_over
+                for first in range(0, len(left_over), DROP_PARTITIONS):
+                    few = left_over[first : first + DROP_PARTITIONS]
+                    walks = (self._let_go(partition, at_once=len(few)) for partition in few)
+                    if not all(await asyncio.gather(*walks)):
                         break  # somebody is away, or the ring changed: later
 
-    async def _let_go(self, partition: int) -> bool:
+    async def _let_go(self, partition: int, *, at_once: int) -> bool:
+        """Offer one partition, and delete it; False: not all of it. at_once: so many share the pace of deleting."""
         epoch, owners = self._ring.epoch, self._ring.preference_lists[partition]
         if not all(self._is_alive(owner) for owner in owners):
             return False
@@ -92,5 +97,5 @@ class Drop:
             except OSError as error:
                 self._runtime.log("drop_failed", level="error", partition=partition, error=str(error))
                 return False
-            await self._runtime.clock.sleep_ms(DROP_PERIOD_MS * len(batch) / DROP_BATCH_RECORDS)
+            await self._runtime.clock.sleep_ms(at_once * DROP_PERIOD_MS * len(batch) / DROP_BATCH_RECORDS)
         return True

@@ -201,7 +201,7 @@ EXERCISES = {
         Exercise(
             name="01.1",
             title="Five nodes. tweet/alice lies on node-3, node-4 and node-5. node-4 leaves: who holds the tweet then?",
-            task="Compute it with your function `owners`. Check lets five nodes be, node-4 leave, and asks the others; "
+            task="Compute it with your function owners. Check lets five nodes be, node-4 leave, and asks the others; "
             "then it goes back to three. It takes about twenty seconds.",
             fields={"nodes": Choice(*HOLDERS)},
             measure=_let_leave,
@@ -214,7 +214,7 @@ EXERCISES = {
         Exercise(
             name="01.2",
             title="The fifth node joined: which share of all (partition, copy) slots moved?",
-            task="`fifth.before` and `fifth.after` hold the owners of each partition: 256 lists of three names. Count "
+            task="fifth.before and fifth.after hold the owners of each partition: 256 lists of three names. Count "
             "in a cell of your own. One and a half points either way are right.",
             fields={"moved": Number("% of all slots", 0, 100)},
             measure=_fifth,
@@ -228,7 +228,7 @@ EXERCISES = {
             name="01.3",
             title="Five nodes, three copies, chance alone: how few partitions leave the fullest node at most 1.15 "
             "times the mean?",
-            task="Write a loop over powers of two: count with your function `owners` how many partitions each node "
+            task="Write a loop over powers of two: count with your function owners how many partitions each node "
             "holds, and divide the most by the mean.",
             fields={"partitions": Number("partitions", 1, 1_000_000, whole=True)},
             measure=_fullest,

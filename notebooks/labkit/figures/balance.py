@@ -11,7 +11,6 @@ from typing import Any
 from labkit.figures.style import (
     INK,
     MUTED,
-    TEXT_PX,
     TICK_PX,
     Figure,
     axis,
@@ -30,7 +29,7 @@ def balance(kinds: Mapping[str, Counts]) -> Figure:
     nodes = by_node_number({row["node"] for row in rows})
     even = 100.0 / max(1, len(nodes))
     top = max((row["share (%)"] for row in rows), default=0.0)
-    data = [_bars(kind, place, nodes, rows) for place, kind in enumerate(kinds)]
+    data = [_bars(kind, place, nodes, rows) for place, kind in enumerate(kinds)] + [_even(nodes, even)]
     return {
         "data": data,
         "layout": {
@@ -41,13 +40,6 @@ def balance(kinds: Mapping[str, Counts]) -> Figure:
             ),
             "barmode": "group",
             "height": 330,
-            "shapes": [
-                {
-                    "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": even, "y1": even,
-                    "line": {"color": INK, "width": 3, "dash": "dash"},
-                }
-            ],
-            "annotations": [_word(f"even: {even:.0f} %", even)],
         },
         "summary": _summary(rows, list(kinds)),
     }  # fmt: skip
@@ -78,10 +70,10 @@ def _bars(kind: str, place: int, nodes: list[str], rows: list[dict[str, Any]]) -
     }  # fmt: skip
 
 
-def _word(text: str, y: float) -> dict[str, Any]:
+def _even(nodes: list[str], even: float) -> dict[str, Any]:
     return {
-        "text": text, "xref": "paper", "x": 1.0, "y": y, "xanchor": "right", "yanchor": "bottom", "showarrow": False,
-        "font": {"size": TEXT_PX, "color": INK, "weight": 600},
+        "type": "scatter", "mode": "lines", "name": f"even share: {even:.0f} %", "x": nodes, "y": [even] * len(nodes),
+        "line": {"color": INK, "width": 3, "dash": "dash"}, "hoverinfo": "name",
     }  # fmt: skip
 
 
@@ -94,5 +86,5 @@ def _summary(rows: list[dict[str, Any]], kinds: list[str]) -> str:
             default=None,
         )
         if most is not None:
-            parts.append(f"of {kind} {most['node']} has most, {most['share (%)']:.0f} %")
+            parts.append(f"{kind}: {most['node']} has most, {most['share (%)']:.0f} %")
     return f"{'; '.join(parts) or 'Nothing was counted'}."

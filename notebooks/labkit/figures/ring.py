@@ -125,9 +125,9 @@ def _circle(now: RingNow, node: str, base: float, high: float) -> list[dict[str,
     parts = [_ticks(now, node, solid, base, high, {"color": colour, "line": {"width": 0, "color": colour}})]
     hatched = {
         "color": CLEAR, "line": {"color": colour, "width": 0},
-        "pattern": {"shape": "/", "fgcolor": colour, "size": 5, "solidity": 0.35},
+        "pattern": {"shape": "/", "fgcolor": colour, "size": 5, "solidity": 0.45},
     }  # fmt: skip
-    parts.append(_ticks(now, f"{node}, on its way", coming, base, high * 0.6, hatched))
+    parts.append(_ticks(now, f"{node}, on its way", coming, base, high * 0.8, hatched))
     return parts
 
 

@@ -117,7 +117,8 @@ function menu(model, el) {
   select.addEventListener("change", () => send(model, select.value));
   return follow(model, ["value", "options", "words"], () => {
     const options = model.get("options"), words = model.get("words");
-    if (select.options.length !== options.length) {
+    const shown = [...select.options].map((option) => `${option.value} ${option.text}`).join("\n");
+    if (shown !== options.map((option, place) => `${option} ${words[place]}`).join("\n")) {
       select.replaceChildren(...options.map((option, place) => new Option(words[place], option)));
     }
     select.value = model.get("value");

@@ -112,8 +112,9 @@ class RingPanel(ipywidgets.VBox):  # type: ignore[misc]
             self._put(f'<span class="lab-bad">✗ The ring cannot be seen: {escape(str(error))}</span>')
             return
         if self.who.options != names:
-            self.who.options = self.who.words = names
-            self.who.value = names[-1]
+            with self.who.hold_sync():  # options, their words and the chosen one are one change
+                self.who.options = self.who.words = names
+                self.who.value = names[-1]
         if not stillness().is_still:
             figure = ring(self.now)
             self.picture.show(enlarged(figure) if self._lab.large else figure, ring_rows(self.now))

@@ -64,3 +64,30 @@ def test_what_an_owner_could_not_store_is_kept_and_offered_again(play: Play) -> 
         assert rooms.nodes["node-2"].records.durable(KV, "k") == record
 
     play(story, 4)
+
+
+def test_partitions_wait_for_slow_owners_together(play: Play) -> None:
+    """1. node-4 has left with records in two dozen partitions. 2. Each owner needs 50 ms for each offer, as a busy disk
+    does. 3. One partition after the other took 24 x 3 x 50 ms, and a leave under load half a minute."""
+
+    async def story(rooms: Any) -> None:
+        former, clock = rooms.nodes["node-4"], asyncio.get_running_loop()
+        keys = {former.ring.partition_of(f"k{number}"): f"k{number}" for number in range(60)}
+        keys = dict(list(keys.items())[:24])
+        for key in keys.values():
+            strayed(rooms, "node-4", key)
+        for node in rooms.nodes.values():
+            node.exchange._is_alive = lambda peer: False
+        give_to = former.exchange.give_to
+
+        async def slowly(peer: str, partitions: Any) -> set[int]:
+            await asyncio.sleep(0.05)
+            return await give_to(peer, partitions)
+
+        former.exchange.give_to = slowly
+        leave(rooms, "node-4")
+        began_s = clock.time()
+        await rooms.until(lambda: former.drop.dropped_count == len(keys))
+        assert clock.time() - began_s < 24 * 3 * 0.05 / 2
+
+    play(story, 4)

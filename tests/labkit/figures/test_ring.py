@@ -87,6 +87,6 @@ def test_shares_stand_beside_the_even_one() -> None:
     kinds = {"data": {"node-1": 30, "node-2": 10}, "reads": {"node-1": 0, "node-2": 0}}
     figure = balance(kinds)
     assert figure["data"][0]["y"] == [75.0, 25.0]
-    assert figure["layout"]["annotations"][0]["text"] == "even: 50 %"
-    assert "of data node-1 has most, 75 %" in figure["summary"]
+    assert figure["data"][-1]["name"] == "even share: 50 %"
+    assert "data: node-1 has most, 75 %" in figure["summary"]
     assert [row["share (%)"] for row in balance_rows(kinds)] == [75.0, 25.0, 0.0, 0.0]
