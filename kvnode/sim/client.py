@@ -24,7 +24,7 @@ from kvnode.sim.world import World
 
 KEY_COUNT = 12
 _GONE_COUNT_MAX = 8
-_LOADS = ((10, 12), (60, 12), (150, 12), (30, 40_000), (80, 40_000))
+_LOADS = ((10, 12), (60, 12), (100, 12), (20, 40_000), (60, 40_000))
 """How many keys are loaded at once, and how many bytes each value has."""
 _SENT_AGAIN_MAX = 2
 

@@ -29,6 +29,7 @@ LOSSES = (
 """The troubles that cost a store."""
 CRASHES = ("crash", "crash in mid-sync", "crash of all", "stop in order", "rolling restart")
 """Those that end a node's life: it takes along what it has not yet kept a hint for."""
+_SYNC_S = 0.0003
 _SKEW_HOURS = (-24.0 * 40, -24.0 * 3, -24.0, -1.0 / 60.0, 1.0 / 60.0, 6.0, 24.0, 24.0 * 3, 24.0 * 40)
 
 
@@ -134,17 +135,25 @@ class Nemesis:
 
     async def _somebody_unsynced(self, count: int) -> list[str]:
         """Wait, at most a second, until so many nodes have written what is not yet on their disks; who they are."""
-        world, end_s = self._world, self._world.loop.time() + 1.0
-        while world.loop.time() < end_s:
-            unsynced = [
-                name
-                for name, life in sorted(world.lives.items())
-                if life.disk.unsynced_count and not life.gate.paused
-            ]
-            if len(unsynced) >= count:
-                return unsynced
-            await asyncio.sleep(0.0002)
-        return []
+        world, found = self._world, self._world.loop.create_future()
+
+        def look() -> None:
+            if len(self._unsynced()) >= count and not found.done():
+                found.set_result(None)
+
+        world.commit_watchers.append(look)
+        await asyncio.wait([found], timeout=1.0)
+        world.commit_watchers.remove(look)
+        found.cancel()
+        await asyncio.sleep(world.chance.uniform(0.0, _SYNC_S))
+        unsynced = self._unsynced()
+        return unsynced if len(unsynced) >= count else []
+
+    def _unsynced(self) -> list[str]:
+        lives = self._world.lives
+        return [
+            name for name in sorted(lives) if lives[name].disk.unsynced_count and not lives[name].gate.paused
+        ]
 
     async def _crash_in_mid_sync(self) -> None:
         for name in (await self._somebody_unsynced(1))[:1]:

@@ -75,6 +75,7 @@ class World:
         keep_faults(self.loop, self.failures)
         self.counts: Counter[str] = Counter()
         self.observers: list[Observer] = []
+        self.commit_watchers: list[Callable[[], None]] = []
         self.operation_count = 0
         self.acknowledges_early = False
         self.wall_step_ms = 0.0
@@ -134,6 +135,7 @@ class World:
                 self.platters[name],
                 self.chance,
                 gate,
+                on_commit=lambda: [watch() for watch in self.commit_watchers],
                 on_durable=partial(self._on_durable, name),
                 acknowledges_early=self.acknowledges_early,
             )
