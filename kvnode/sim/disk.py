@@ -77,7 +77,7 @@ class SimDisk(Tables):
         chance: random.Random,
         gate: Gate,
         *,
-        on_commit: Callable[[], None] = lambda: None,
+        commit_watchers: Sequence[Callable[[], None]] = (),
         on_durable: Callable[[Sequence[Row]], None] = lambda rows: None,
         acknowledges_early: bool = False,
     ) -> None:
@@ -91,7 +91,7 @@ class SimDisk(Tables):
         self._group: asyncio.Future[None] | None = None
         self._syncing: list[Row] = []
         self._is_syncing = False
-        self._on_commit = on_commit
+        self._commit_watchers = commit_watchers
         self._on_durable = on_durable
         self._acknowledges_early = acknowledges_early
         self._opened_full = platter.is_full
@@ -109,7 +109,8 @@ class SimDisk(Tables):
             self._group.add_done_callback(_retrieve)
             if not self._is_syncing:
                 self._loop.call_soon(self._gate.run, self._start_sync)
-            self._on_commit()
+            for watch in tuple(self._commit_watchers):
+                watch()
         return self._group
 
     @property

@@ -135,7 +135,7 @@ class World:
                 self.platters[name],
                 self.chance,
                 gate,
-                on_commit=lambda: [watch() for watch in self.commit_watchers],
+                commit_watchers=self.commit_watchers,
                 on_durable=partial(self._on_durable, name),
                 acknowledges_early=self.acknowledges_early,
             )
