@@ -19,13 +19,21 @@ class Life:
     request_count: clients' requests under way. is_ending: it was told to stop, and takes no more of them.
     """
 
-    def __init__(self, node: Node, clock: SimClock, gate: Gate, disk: SimDisk, door: SimDoor) -> None:
+    def __init__(
+        self,
+        node: Node,
+        clock: SimClock,
+        gate: Gate,
+        disk: SimDisk,
+        door: SimDoor,
+        tasks: dict[asyncio.Task[Any], None],
+    ) -> None:
         self.node = node
         self.clock = clock
         self.gate = gate
         self.disk = disk
         self.door = door
-        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self.tasks = tasks
         self.request_count = 0
         self.is_ending = False
 

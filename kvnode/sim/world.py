@@ -142,8 +142,7 @@ class World:
             tasks: dict[asyncio.Task[Any], None] = {}
             hooks = self._spawner(name, gate, tasks), self._logger(name), self._begin_anew(name)
             runtime = Runtime(clock, door, disk, self.chance, *hooks)
-            life = Life(Node(runtime, self.config, name), clock, gate, disk, door)
-            life.tasks = tasks
+            life = Life(Node(runtime, self.config, name), clock, gate, disk, door, tasks)
             life.node.sweep.pruning.kept_max = 0  # a run of twenty seconds has few past stores
             self.on_start(life.node)
             self.lives[name] = life
