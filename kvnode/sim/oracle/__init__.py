@@ -6,7 +6,7 @@
     facts.py      what a later read must show: who held which version when an answer came
     writes.py     answers to PUT and DELETE        reads.py     answers to GET
     freshness.py  reads against earlier answers    refusals.py  refusals that say "definite"
-    counters.py   all of that for counters
+    counters.py   all of that for counters         statuses.py  how a request may end at all
     messages.py   what nodes tell each other       letting_go.py  what nodes delete: hints, records, tombstones
 
 Each check counts how often it has really judged, under "checked: ...", beside the faults of the run.

@@ -16,6 +16,7 @@ from kvnode.sim.oracle.letting_go import LettingGo
 from kvnode.sim.oracle.messages import Messages
 from kvnode.sim.oracle.reads import Reads
 from kvnode.sim.oracle.refusals import Refusals
+from kvnode.sim.oracle.statuses import Statuses
 from kvnode.sim.oracle.writes import Writes
 from kvnode.sim.world import World
 
@@ -35,6 +36,7 @@ class Oracle:
         self._counters = Counters(counts, history, replicas, self._nodes)
         self._refusals = Refusals(counts, history)
         self._messages = Messages(counts, history)
+        self._statuses = Statuses(counts, history)
         self._letting_go = LettingGo(counts, world, history)
         self.violations: list[str] = []
 
@@ -54,6 +56,7 @@ class Oracle:
     def answered(self, operation: Operation) -> None:
         """See Observer."""
         request = operation.request
+        self._statuses.answered(operation, self._nodes)
         match request:
             case Put():
                 self._refusals.answered(operation)
@@ -93,6 +96,7 @@ class Oracle:
             self._counters,
             self._messages,
             self._letting_go,
+            self._statuses,
         )
         for judge in (self._history, *judges):
             self.violations += judge.violations

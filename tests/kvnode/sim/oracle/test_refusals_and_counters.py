@@ -1,4 +1,4 @@
-"""The oracle on refusals that say definite, and on counters."""
+"""The oracle on refusals, those above all that say definite, and on counters."""
 
 from __future__ import annotations
 
@@ -92,3 +92,23 @@ def test_a_dirty_read_of_a_counter_and_a_value_that_is_not_the_sum(bench: Any) -
     found = bench.violations
     assert any("dirty read of (1, 0)" in each for each in found)
     assert any("its value is 2, and that of its actors 1" in each for each in found)
+
+
+def test_no_request_that_makes_sense_finds_a_fault_and_every_refusal_says_whether_it_is_definite(
+    bench: Any,
+) -> None:
+    version = bench.write(1)
+    bench.put("k", version)
+    bench.answer(bench.send(Put("k", b"1", version.seen)), 400, definite=True, detail="context: ...")
+    bench.answer(bench.send(Put("k", b"2")), 500, definite=False, detail="a fault in itself")
+    bench.answer(bench.send(Put("k", b"3")), 503)
+    found = bench.violations
+    assert sum("400, context" in each for each in found) == 2
+    assert any("500, a fault in itself" in each for each in found)
+    assert any("does not say whether it is definite" in each for each in found)
+
+
+def test_a_conflict_where_there_is_hardly_anything(bench: Any) -> None:
+    bench.put("k", bench.write(1))
+    bench.answer(bench.send(Put("k", b"1")), 409, definite=True, detail="too many")
+    assert any("409, too many, and no disk holds so much" in each for each in bench.violations)
