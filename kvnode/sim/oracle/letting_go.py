@@ -87,6 +87,8 @@ class LettingGo(Judge):
         life = self._world.lives.get(node)
         if life is None or not gone or self._world.counts["former member came back too late"]:
             return  # who comes back too late is told to forget what it has
+        if life.node.hints.dropped_count:
+            return  # it has just been told so of its hints
         for row, record in gone:
             if row.table == "hints":
                 self._judge_hint(node, life.node, _hint_of(record))
