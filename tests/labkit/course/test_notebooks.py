@@ -117,6 +117,7 @@ def test_the_demo_is_whole_without_the_other_cells() -> None:
         names = [node for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Name)]
         made |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
         made |= {node.name for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.FunctionDef)}
+        made |= {node.arg for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.arg)}
         made |= {alias.asname or alias.name for node in ast.walk(ast.parse(cell))
                  if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}  # fmt: skip
         assert {node.id for node in names if isinstance(node.ctx, ast.Load)} <= made, cell
