@@ -6,7 +6,9 @@ or anything that generates load; the generators run in their own process.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ from labkit.errors import LabError
 
 Json = dict[str, Any]
 REQUEST_TIMEOUT_S = 5.0
+RECENT_S = 0.2  # less than from one tick of a session to the next
 CHECK_TIMEOUT_S = 60.0
 FAULT_TIMEOUT_S = 45.0  # a restart waits until the node is ready
 FAULTS = "/api/real/cluster/faults"
@@ -37,10 +40,18 @@ class TrafficService:
         """Speak to the service at `url`, for example http://127.0.0.1:7342."""
         self.url = url.rstrip("/")
         self._local = threading.local()
+        self._newest: tuple[float, Json] = (-math.inf, {})
 
     def stats(self) -> Json:
         """Everything that is measured right now: rates, latencies, nodes, convergence."""
-        return self._call("GET", "/api/real/traffic/stats")
+        told = self._call("GET", "/api/real/traffic/stats")
+        self._newest = time.monotonic(), told
+        return told
+
+    def recent_stats(self, *, within_s: float = RECENT_S) -> Json:
+        """The last answer of `stats`, if it is no older than that: panels of one tick need not ask one by one."""
+        at_s, told = self._newest
+        return told if time.monotonic() - at_s <= within_s else self.stats()
 
     def start(self, world: str | None = None) -> Json:
         """Let the generator send: one world, or (without a name) the one that runs from the start, Twitter."""

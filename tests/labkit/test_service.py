@@ -81,3 +81,14 @@ def test_the_token_goes_where_nodes_are_broken_and_nowhere_else(
 def test_a_service_that_is_gone_is_one_sentence() -> None:
     with pytest.raises(LabError, match="does not answer"):
         TrafficService("http://127.0.0.1:9").fault("heal")
+
+
+def test_panels_of_one_tick_share_one_answer_and_an_old_one_is_asked_for_anew(
+    service: TrafficService, heard: Heard
+) -> None:
+    service.recent_stats()
+    for _ in range(3):
+        service.recent_stats(within_s=60)
+    assert len(heard) == 1
+    service.recent_stats(within_s=0)
+    assert len(heard) == 2

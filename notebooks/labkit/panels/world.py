@@ -83,7 +83,7 @@ class World(ipywidgets.VBox):  # type: ignore[misc]
     def refresh(self) -> None:
         """Follow what the service says; called on the ticker's thread."""
         try:
-            told = self._traffic.stats()
+            told = self._traffic.recent_stats()
         except LabError as error:
             self._head.value = (
                 f'<div class="lab-head"><span class="lab-bad">✗ {escape(str(error))}</span></div>'

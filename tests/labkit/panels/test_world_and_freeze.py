@@ -35,6 +35,8 @@ class Service:
         worlds = {name: dict(self.world) for name in TITLES}
         return {"workloads": worlds, "clock": {"hour": 11.4}, "preset": None}
 
+    recent_stats = stats
+
     def presets(self) -> list[dict[str, Any]]:
         evening = {"name": "evening-peak", "says": "…", "hour": 20.5, "weekday": "wednesday", "speed": 1.0}
         return [{"name": "viral", "says": "…"}, {"name": "classroom", "says": "…"}, evening]
