@@ -167,7 +167,7 @@ class Bench:
             body["siblings"] = [sibling(version) for version in versions]
             body["context"] = self.contexts.issue(key, siblings.context)
         if shown is None:
-            return 404, body
+            return 404, body | {"definite": True}
         return 200, body | {"value": json.loads(shown.value), "conflict": len(versions) > 1}
 
     def add(self, key: str, actor: str, up: int, down: int = 0, *, by: tuple[str, ...] = NAMES[:2]) -> None:
