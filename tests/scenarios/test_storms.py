@@ -47,6 +47,13 @@ def test_sloppy_writes_all_arrive_once_faults_stop(seed: int) -> None:
     assert report.acknowledged > 20
 
 
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_promises_hold_where_two_of_five_stores_are_lost_at_a_time(seed: int) -> None:
+    report = replay(seed, scenario="wide-storm")
+    assert not report.violations, _told(report, "wide-storm")
+    assert report.acknowledged > 20
+
+
 @pytest.mark.parametrize("seed", range(1, 13))
 def test_nothing_is_lost_when_the_last_holder_leaves_after_a_lost_disk(seed: int) -> None:
     report = replay(seed, scenario="last-holder-leaves")
