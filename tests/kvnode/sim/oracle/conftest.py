@@ -94,7 +94,10 @@ class Bench:
                 partition_of=_RING.partition_of,
                 holders=lambda partition: _RING.preference_lists[partition],
             )
-        self.world.lives = {name: SimpleNamespace(node=SimpleNamespace(ring=placement)) for name in NAMES}
+        hints = SimpleNamespace(dropped_count=0)
+        self.world.lives = {
+            name: SimpleNamespace(node=SimpleNamespace(ring=placement, hints=hints)) for name in NAMES
+        }
 
     # --- rows ---------------------------------------------------------------------------------------------
 
