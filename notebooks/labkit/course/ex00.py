@@ -64,7 +64,11 @@ def _time_reads(course: Any, given: Mapping[str, Any]) -> Waits:
 
 FIRST, HIS, HERS = "lunch?", "lunch at 12", "lunch at 1"
 PAIRS = ((HIS, FIRST), (HERS, HIS), (FIRST, HERS))
-LEFT, RIGHT, NEITHER = "the left one has seen the right one", "the right one has seen the left one", "neither"
+LEFT, RIGHT, NEITHER = (
+    "the left",
+    "the right",
+    "neither",
+)  # short: a form shows the pair beside short answers alone
 WORDS = {">": LEFT, "<": RIGHT, "∥": NEITHER}
 OPPOSITE = {LEFT: RIGHT, RIGHT: LEFT, NEITHER: NEITHER}
 
@@ -182,12 +186,14 @@ EXERCISES = {
         ),
         Exercise(
             name="00.2",
-            title="Which of two tweets has seen the other?",
+            title="Of each two tweets: which one has seen the other?",
             task="Decide by the clocks above alone. One clock has seen another if none of its entries is smaller.",
             fields={pair_name(*pair): Choice(LEFT, RIGHT, NEITHER) for pair in PAIRS},
             measure=_tweets,
             judge=judge_clocks,
-            answer=lambda course: f"{PAIRS[0][0]}: {LEFT}; the two answers: {NEITHER}; {FIRST}: {RIGHT}",
+            answer=lambda course: "; ".join(
+                f"{pair_name(*pair)}: {word}" for pair, word in zip(PAIRS, (LEFT, NEITHER, RIGHT), strict=True)
+            ),
             because="Each answer has the entry of the question and one of its own. Of the two answers each has an "
             "entry that is larger than the other's.",
             secrets=(LEFT, RIGHT, NEITHER),
