@@ -38,7 +38,7 @@ from traffic.discovery import from_urls
 from traffic.load.arrivals import Arrivals
 from traffic.load.driver import Settings
 from traffic.load.rates import Constant
-from traffic.load.registry import WORLDS, World
+from traffic.load.registry import WORKLOADS, RegisteredWorkload
 from traffic.measure.events import Ended
 from traffic.operations import Operation, Put
 from traffic.process import calm_collector, loop_factory
@@ -108,7 +108,7 @@ class Lateness:
 
 async def load(urls: str, rate: float, seconds: float, puts: bool) -> dict[str, Any]:
     """The whole generator for so long: how late it sent, and what it cost."""
-    worlds = {"twitter": World(lambda random, tag: Puts(), rate)} if puts else WORLDS
+    worlds = {"twitter": RegisteredWorkload(lambda random, tag: Puts(), rate)} if puts else WORKLOADS
     with tempfile.TemporaryDirectory(prefix="quorum-lab-bench-journal-") as folder:
         generator = Generator(
             await connect(from_urls(urls)),
@@ -127,7 +127,7 @@ async def _measured_load(generator: Generator, seconds: float, *, with_tap: bool
     generator.start()
     await asyncio.sleep(WARM_UP_S)
     if with_tap:
-        generator.set_tap(lateness)
+        generator.set_listener(lateness)
     began_s, began_cpu_s, began = monotonic(), time.process_time(), driver.recorder.operations
     await asyncio.sleep(seconds)
     cpu_s, took_s = time.process_time() - began_cpu_s, monotonic() - began_s

@@ -79,7 +79,7 @@ async def traded(
         await asyncio.sleep(AFTER_S)
         generator.stop()
         assert await generator.drivers["inventory"].drained(30), "not everything was answered"
-        verdicts = [await generator.check(), *await world.check(generator.books.reads)]
+        verdicts = [await generator.check(), *await world.check(generator.write_ledger.reads)]
         assert (broken := generator.why_broken()) is None, broken
     finally:
         await generator.close()

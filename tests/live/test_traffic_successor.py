@@ -23,7 +23,7 @@ import requests
 from kvnode.checkers import CounterRead, SiblingRead
 from kvnode.cluster import LocalCluster
 from kvnode.errors import NotFound
-from traffic.verify.journal import Bequest, bequests
+from traffic.verify.journal import DeadJournal, dead_journals
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -38,10 +38,10 @@ def killed_service(
     until: Callable[..., None],
     cluster_state: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[..., tuple[LocalCluster, Bequest, dict[str, Any]]]:
+) -> Callable[..., tuple[LocalCluster, DeadJournal, dict[str, Any]]]:
     """A cluster on which a service was killed in the middle of traffic, a copy of its journal, its last stats."""
 
-    def kill(*workloads: str) -> tuple[LocalCluster, Bequest, dict[str, Any]]:
+    def kill(*workloads: str) -> tuple[LocalCluster, DeadJournal, dict[str, Any]]:
         cluster = live_cluster(nodes=3)
         service = serve(cluster, "--rate", str(RATE))
         for workload in workloads:
@@ -52,14 +52,14 @@ def killed_service(
         service.process.wait()
         copy = tmp_path_factory.mktemp("journals")
         shutil.copytree(cluster_state / "traffic-journals", copy, dirs_exist_ok=True)
-        [journal] = bequests(copy)
+        [journal] = dead_journals(copy)
         journal.read(r=2)
         return cluster, journal, told
 
     return kill
 
 
-def judged(cluster: LocalCluster, journal: Bequest) -> Any:
+def judged(cluster: LocalCluster, journal: DeadJournal) -> Any:
     """The verdict by reads of our own: no code of the service takes part."""
     client = cluster.client()
     values: dict[str, list[SiblingRead]] = {}

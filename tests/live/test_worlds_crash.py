@@ -134,7 +134,7 @@ async def _served(cluster: LocalCluster) -> list[tuple[str | None, str | None]]:
     generator = Generator(store, settings=Settings(rate=100), seed=2)
     try:
         await generator.begin()
-        generator.set_tap(listener)
+        generator.set_listener(listener)
         generator.start("twitter")
         await asyncio.sleep(4)
         return listener.heard

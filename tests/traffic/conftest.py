@@ -13,13 +13,13 @@ import pytest
 
 from traffic.load.driver import Driver, Settings
 from traffic.nodes.convergence import Convergence
-from traffic.nodes.health import Watch
+from traffic.nodes.health import HealthPoller
 from traffic.nodes.table import NodeTable
 from traffic.operations import Add, Count, Get, Operation, Put
 from traffic.stores.base import CounterReply, Reply
 from traffic.stores.memory import MemoryStore
 from traffic.verify.totals import RunningTotals
-from traffic.verify.write_ledger import Books
+from traffic.verify.write_ledger import WriteLedger
 from traffic.workloads.base import Workload
 
 WALL_S = 1_790_000_000.0
@@ -140,13 +140,13 @@ class Bench:
         self.workload = workload
         self.nodes = NodeTable(store.nodes, random=Random(1), has_room=store.has_room)
         self.totals = RunningTotals(actor)
-        self.books = Books(store, self.nodes, self.totals)
+        self.write_ledger = WriteLedger(store, self.nodes, self.totals)
         self.driver = Driver(
             workload,
             store,
             nodes=self.nodes,
             totals=self.totals,
-            books=self.books,
+            write_ledger=self.write_ledger,
             convergence=Convergence(store, self.nodes, random=Random(2), clock=clock),
             random=Random(3),
             settings=Settings(rate=rate, pattern="even"),
@@ -158,7 +158,7 @@ class Bench:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Bench:
-        watch = Watch(self.store, self.nodes, clock=asyncio.get_running_loop().time)
+        watch = HealthPoller(self.store, self.nodes, clock=asyncio.get_running_loop().time)
         await watch.look_once()
         self._tasks = [asyncio.create_task(watch.run()), asyncio.create_task(self.driver.run())]
         self.driver.start()

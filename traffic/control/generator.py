@@ -1,6 +1,6 @@
 """The generator as a whole: workloads with their drivers on one store, and all that watches them.
 
-Here: putting the parts together, starting and stopping them, one picture of their state. Not here: HTTP
+Here: putting the parts together, starting and stopping them, one snapshot of their state. Not here: HTTP
 service and command line, which both stand on this class.
 
 One process and one event loop for now. Several generator processes would each run this class with an
@@ -24,25 +24,25 @@ import numpy as np
 from kvnode.checkers import Verdict
 from traffic.clock import WEEKDAYS, SimulatedClock, monotonic
 from traffic.load.driver import Driver, Settings
-from traffic.load.registry import STARTED_BY_DEFAULT, WORLDS, World, checked_bug
+from traffic.load.registry import STARTED_BY_DEFAULT, WORKLOADS, RegisteredWorkload, checked_bug
 from traffic.load.retirement import Retirement
-from traffic.measure.events import Tap, Together
+from traffic.measure.events import Listener, Together
 from traffic.measure.histograms import summary_of_values
 from traffic.nodes.convergence import Convergence
-from traffic.nodes.health import Watch
+from traffic.nodes.health import HealthPoller
 from traffic.nodes.membership import Membership
 from traffic.nodes.supervisor import Supervisor
 from traffic.nodes.table import NodeTable
 from traffic.stores.base import TrafficStore
 from traffic.verify.journal_keeping import JournalKeeping
-from traffic.verify.read_checks import Promises
-from traffic.verify.recovery import Estate
+from traffic.verify.read_checks import ReadChecks
+from traffic.verify.recovery import JournalRecovery
 from traffic.verify.totals import RunningTotals
-from traffic.verify.write_ledger import Books
+from traffic.verify.write_ledger import WriteLedger
 from traffic.workloads.base import Workload
 from traffic.workloads.twitter import Twitter
 
-UPKEEP_EVERY_S = 1.0
+MAINTENANCE_EVERY_S = 1.0
 CHECK_DRAIN_S = 5.0
 
 
@@ -56,22 +56,22 @@ class Generator:
         settings: Settings,
         seed: int | None = None,
         journals: Path | None = None,
-        heir: bool = True,
-        worlds: Mapping[str, World] = WORLDS,
+        successor: bool = True,
+        worlds: Mapping[str, RegisteredWorkload] = WORKLOADS,
     ) -> None:
-        """journals: the folder in which generators leave word for their successors; None: nowhere. heir: whether
-        this one judges what others have left there."""
+        """journals: the folder in which generators leave word for their successors; None: nowhere. successor:
+        whether this one judges what others have left there."""
         self.seed = secrets.randbits(32) if seed is None else seed
         self.store = store
         self.nodes = NodeTable(store.nodes, random=self._random("nodes"), has_room=store.has_room)
         self.totals = RunningTotals()
         self.journal = JournalKeeping(journals, self.totals.actor)
-        self.books = Books(store, self.nodes, self.totals, journal=self.journal)
-        self.estate = Estate(journals, self.books.reads) if journals and heir else None
+        self.write_ledger = WriteLedger(store, self.nodes, self.totals, journal=self.journal)
+        self.recovery = JournalRecovery(journals, self.write_ledger.reads) if journals and successor else None
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
-        self.promises = Promises(store.replicas)
+        self.read_checks = ReadChecks(store.replicas)
         self._retirement = Retirement()
-        self._watch = Watch(store, self.nodes)
+        self._health_poller = HealthPoller(store, self.nodes)
         now = datetime.now()
         self.clock = SimulatedClock(hour=now.hour + now.minute / 60, weekday=WEEKDAYS[now.weekday()])
         self.preset: str | None = None
@@ -88,8 +88,8 @@ class Generator:
         )
         self._counting_since_ms = int(time.time() * 1000)
         self._somebody_died = asyncio.Event()
-        self._tap: Tap | None = None
-        self.set_tap(None)
+        self._listener: Listener | None = None
+        self.set_listener(None)
         self._driving: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -99,7 +99,7 @@ class Generator:
         tag = secrets.token_hex(2)
         return {name: self._driver(name, world, tag, settings[name]) for name, world in self._worlds.items()}
 
-    def _driver(self, name: str, world: World, tag: str, settings: Settings) -> Driver:
+    def _driver(self, name: str, world: RegisteredWorkload, tag: str, settings: Settings) -> Driver:
         workload = world.make(self._random(name), tag)
         if hasattr(workload, "hour_of_day"):  # it lives by the hour: let it be that of the simulated clock
             workload.hour_of_day = self.clock.hour
@@ -108,7 +108,7 @@ class Generator:
             self.store,
             nodes=self.nodes,
             totals=self.totals,
-            books=self.books,
+            write_ledger=self.write_ledger,
             convergence=self.convergence,
             random=self._random("arrivals" if name in STARTED_BY_DEFAULT else f"arrivals of {name}"),
             settings=settings,
@@ -123,13 +123,13 @@ class Generator:
 
     async def begin(self) -> None:
         """Look at the nodes once, then keep watching, and be ready to drive. Sends nothing before `start`."""
-        await self._watch.look_once()
+        await self._health_poller.look_once()
         self.nodes.place(self.supervisor.regions())
-        self._spawn(self._watch.run())
+        self._spawn(self._health_poller.run())
         self._spawn(self._membership.run())
         self._spawn(self.convergence.run())
-        self._spawn(self._upkeep())
-        self._spawn(self._settle_estates())
+        self._spawn(self._maintain())
+        self._spawn(self._recover_journals())
         self._drive()
 
     async def close(self, *, keep_journal: bool = False) -> None:
@@ -144,8 +144,8 @@ class Generator:
             self.failed.cancel()
         await self.store.close()
         self.journal.close(keep=keep_journal)
-        if self.estate is not None:
-            self.estate.close()
+        if self.recovery is not None:
+            self.recovery.close()
 
     def why_broken(self) -> str | None:
         """One line about the bug that ended one of our tasks; None while all is well."""
@@ -184,11 +184,11 @@ class Generator:
         world = self.drivers[workload].workload
         world.bugs = frozenset() if bug is None else frozenset((checked_bug(world, bug),))
 
-    def set_tap(self, tap: Tap | None) -> None:
-        """Tell `tap` of every operation that ends, in all worlds; None: nobody but those who judge reads."""
-        self._tap = tap
+    def set_listener(self, listener: Listener | None) -> None:
+        """Tell `listener` of every operation that ends, in all worlds; None: nobody but those who judge reads."""
+        self._listener = listener
         for driver in self.drivers.values():
-            driver.tap = self.promises if tap is None else Together(self.promises, tap)
+            driver.listener = self.read_checks if listener is None else Together(self.read_checks, listener)
 
     def reset(self) -> None:
         """A new class: every count, record and ledger begins anew, in new worlds without known mistakes; rates,
@@ -200,11 +200,11 @@ class Generator:
         for task in self._driving:
             task.cancel()
         self._retirement.take([driver for _, driver in before])
-        self.books = Books(self.store, self.nodes, self.totals, journal=self.journal)
-        self.promises = Promises(self.store.replicas)
+        self.write_ledger = WriteLedger(self.store, self.nodes, self.totals, journal=self.journal)
+        self.read_checks = ReadChecks(self.store.replicas)
         self.drivers = self._new_drivers({name: driver.settings for name, driver in before})
         self._counting_since_ms = int(time.time() * 1000)
-        self.set_tap(self._tap)
+        self.set_listener(self._listener)
         if self._driving:
             self._drive()
         for name in running:
@@ -226,18 +226,18 @@ class Generator:
     async def check(self) -> Verdict:
         """Read every acknowledged write back. Stopped traffic first gets a moment to be answered."""
         await self._settled()
-        return await self.books.check()
+        return await self.write_ledger.check()
 
     async def verdicts(self, worlds: Iterable[str] | None = None) -> list[Verdict]:
         """All verdicts: `check` first, then how the reads of the run stand, whether replicas agree (once nothing
         runs), and what each world (or each of these) has to say about its own promises."""
-        found = [await self.check(), *self.promises.verdicts()]
+        found = [await self.check(), *self.read_checks.verdicts()]
         if not self.running:
             found.append(await self.convergence.in_the_end())
         for name in self.drivers if worlds is None else worlds:
-            found += await self.drivers[name].workload.check(self.books.reads)
-        if self.estate is not None and (inherited := await self.estate.verdict()) is not None:
-            found.append(inherited)
+            found += await self.drivers[name].workload.check(self.write_ledger.reads)
+        if self.recovery is not None and (recovered := await self.recovery.verdict()) is not None:
+            found.append(recovered)
         return found
 
     async def _settled(self) -> None:
@@ -245,7 +245,7 @@ class Generator:
             for driver in self.drivers.values():
                 await driver.drained(CHECK_DRAIN_S)
 
-    # --- the picture --------------------------------------------------------------------------------------
+    # --- the snapshot -------------------------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
         """The state of everything, as GET /api/real/traffic/stats answers it. Rates in operations/s over
@@ -267,7 +267,7 @@ class Generator:
             "replicas": self.store.replicas,
             "seed": self.seed,
             "journal": self.journal.describe(),
-            "inherited": self.estate.summary() if self.estate else None,
+            "inherited": self.recovery.summary() if self.recovery else None,
             "clock": self.clock.describe(),
             "preset": self.preset,
             "workloads": {name: _workload(driver, now_s) for name, driver in self.drivers.items()},
@@ -329,25 +329,25 @@ class Generator:
         if not task.cancelled() and not self.failed.done():
             self.failed.set_exception(task.exception() or RuntimeError("a task of the generator ended"))
 
-    async def _upkeep(self) -> None:
+    async def _maintain(self) -> None:
         learned = False
         while True:
-            await asyncio.sleep(UPKEEP_EVERY_S)
+            await asyncio.sleep(MAINTENANCE_EVERY_S)
             if not learned and await self.store.learn():
                 learned = True
                 self.journal.belongs_to(self.store.cluster)
                 self.look_for_the_dead()
-            self.promises.replicas = self.store.replicas
+            self.read_checks.replicas = self.store.replicas
             self.nodes.place(self.supervisor.regions())
-            if self.books.full:
-                await self.books.verify_quietly()
+            if self.write_ledger.full:
+                await self.write_ledger.verify_quietly()
 
-    async def _settle_estates(self) -> None:
+    async def _recover_journals(self) -> None:
         while True:
             await self._somebody_died.wait()
             self._somebody_died.clear()
-            if self.estate is not None and self.store.cluster:
-                await self.estate.take(self.store.cluster)
+            if self.recovery is not None and self.store.cluster:
+                await self.recovery.take(self.store.cluster)
 
 
 def _workload(driver: Driver, now_s: float) -> dict[str, Any]:

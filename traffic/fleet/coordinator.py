@@ -1,16 +1,17 @@
 """A fleet: several generators in processes of their own, which the service steers and sees as one.
 
-Here: starting the children, telling them, hearing them, and replacing those that die. Not here: what a child does
-(worker.py), how pictures become one (snapshots.py).
+Here: starting the workerren, telling them, hearing them, and replacing those that die. Not here: what a worker does
+(worker.py), how snapshots become one (snapshots.py).
 
-One process can send some thousands of operations a second; what is asked for beyond that needs more. Each child is
-a whole generator with an actor, a seed stream and ledgers of its own; each gets the same share of every rate. The
-front keeps a generator, too, that never sends: it watches the nodes, serves the reads of the service, is the model of
-all settings (a change that it refuses goes to nobody), and inherits from children that were killed.
+One process can send some thousands of operations a second; what is asked for beyond that needs more. Each worker is a
+whole generator with an actor, a seed stream and ledgers of its own; each gets the same share of every rate. The
+coordinator keeps a generator, too, that never sends: it watches the nodes, serves the reads of the service, is the
+model of all settings (a change that it refuses goes to nobody), and recovers the journals of workers that were
+killed.
 
-When a child dies its last picture stays in the sums, its journal is read back (verify/recovery.py), and another child
-with another actor takes its place; after RESTARTS_MAX deaths within RESTARTS_WITHIN_S the fleet is broken. Children
-end with the pipe to the front.
+When a worker dies its last snapshot stays in the sums, its journal is read back (verify/recovery.py), and another
+worker with another actor takes its place; after RESTARTS_MAX deaths within RESTARTS_WITHIN_S the fleet is broken.
+Workers end with the pipe to the coordinator.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ SERIES_EVERY_S = 1.0
 SERIES_ROWS_MAX = 900
 
 
-class ChildDied(Exception):
+class WorkerDied(Exception):
     """It ended before it answered."""
 
 
@@ -58,25 +59,25 @@ class CannotBegin(Exception):
     """The fleet could not be started; the text says why."""
 
 
-class Member:
-    """The front's side of the pipe to one child."""
+class WorkerProcess:
+    """The coordinator's side of the pipe to one worker."""
 
     def __init__(self, number: int, process: asyncio.subprocess.Process) -> None:
         self.number = number
         self.process = process
         self.actor = ""
-        self.picture: dict[str, Any] | None = None
+        self.snapshot: dict[str, Any] | None = None
         self.breakdown: dict[str, Any] | None = None
         self.ready = asyncio.get_running_loop().create_future()
         self._answers: dict[int, asyncio.Future[Report]] = {}
         self._orders = 0
 
     def order(self, command: Command) -> asyncio.Future[Report]:
-        """Send it now; the future brings the report. ChildDied if there will be none."""
+        """Send it now; the future brings the report. WorkerDied if there will be none."""
         self._orders += 1
         answer = asyncio.get_running_loop().create_future()
         if self.process.returncode is not None:
-            answer.set_exception(ChildDied(self.name))
+            answer.set_exception(WorkerDied(self.name))
             return answer
         self._answers[self._orders] = answer
         self.write(Order(self._orders, command))
@@ -96,9 +97,9 @@ class Member:
             self.actor = report.actor
             if not self.ready.done():
                 self.ready.set_result(None)
-        if report.picture is not None:
-            self.breakdown = report.picture.pop("breakdown", self.breakdown)
-            self.picture = report.picture
+        if report.snapshot is not None:
+            self.breakdown = report.snapshot.pop("breakdown", self.breakdown)
+            self.snapshot = report.snapshot
         answer = self._answers.pop(report.number, None) if report.number is not None else None
         if answer is not None and not answer.done():
             answer.set_result(report)
@@ -106,12 +107,12 @@ class Member:
     def died(self) -> None:
         for answer in (self.ready, *self._answers.values()):
             if not answer.done():
-                answer.set_exception(ChildDied(self.name))
+                answer.set_exception(WorkerDied(self.name))
         self._answers.clear()
 
 
 def _with_something_to_say(verdicts: list[Verdict]) -> list[Verdict]:
-    """Without those of processes that had nothing to check (the front never sends), unless that is all there is
+    """Without those of processes that had nothing to check (the coordinator never sends), unless that is all there is
     on a claim."""
     telling = [
         one for one in verdicts if one.status != "unknown" or one.acknowledged or any(one.facts.values())
@@ -121,7 +122,7 @@ def _with_something_to_say(verdicts: list[Verdict]) -> list[Verdict]:
 
 
 class Fleet:
-    """`processes` children beside `own`, a generator that never sends."""
+    """`processes` workerren beside `own`, a generator that never sends."""
 
     def __init__(
         self, own: Generator, *, processes: int, settings: Settings, journals: Path | None = None
@@ -130,7 +131,7 @@ class Fleet:
         self._processes = processes
         self._settings = settings
         self._journals = journals
-        self._members: list[Member] = []
+        self._workers: list[WorkerProcess] = []
         self._born = 0
         self._past: list[Stats] = []
         self._past_breakdowns: list[Stats] = []
@@ -150,7 +151,7 @@ class Fleet:
         await self.own.begin()
         try:
             await asyncio.gather(*(self._bear() for _ in range(self._processes)))
-        except (ChildDied, TimeoutError) as error:
+        except (WorkerDied, TimeoutError) as error:
             await self.close()
             raise CannotBegin(
                 f"{error or 'a generator process'} was not ready in time; stderr may say why"
@@ -160,16 +161,16 @@ class Fleet:
     async def close(self) -> None:
         """Say bye to all, and kill who does not go."""
         self._closing = True
-        for member in self._members:
-            member.write(Order(bye=True))
-            assert member.process.stdin is not None
-            member.process.stdin.close()
-        leaving = [asyncio.create_task(member.process.wait()) for member in self._members]
+        for worker in self._workers:
+            worker.write(Order(bye=True))
+            assert worker.process.stdin is not None
+            worker.process.stdin.close()
+        leaving = [asyncio.create_task(worker.process.wait()) for worker in self._workers]
         if leaving:
             await asyncio.wait(leaving, timeout=CLOSE_TIMEOUT_S)
-        for member in self._members:
-            if member.process.returncode is None:
-                member.process.kill()
+        for worker in self._workers:
+            if worker.process.returncode is None:
+                worker.process.kill()
         await asyncio.gather(*leaving, return_exceptions=True)
         for task in self._tasks:
             task.cancel()
@@ -186,16 +187,16 @@ class Fleet:
         return bool(self._running)
 
     def stats(self) -> Stats:
-        pictures = [member.picture for member in self._members if member.picture is not None]
-        stats = merged(self.own.stats(), pictures, self._past)
+        snapshots = [worker.snapshot for worker in self._workers if worker.snapshot is not None]
+        stats = merged(self.own.stats(), snapshots, self._past)
         for name, workload in stats["workloads"].items():
             workload["running"] = name in self._running
         stats["running"] = self.running
         stats["processes"] = {
             "wanted": self._processes,
-            "alive": len(self._members),
-            "actors": [member.actor for member in self._members],
-            "died": self._born - len(self._members),
+            "alive": len(self._workers),
+            "actors": [worker.actor for worker in self._workers],
+            "died": self._born - len(self._workers),
             "events": list(self._events),
         }
         return stats
@@ -205,12 +206,12 @@ class Fleet:
 
     def breakdown(self) -> Stats:
         """As of at most five seconds ago."""
-        living = [member.breakdown for member in self._members if member.breakdown is not None]
+        living = [worker.breakdown for worker in self._workers if worker.breakdown is not None]
         everybody = [*self._past_breakdowns, *living]
         return {name: merged_breakdowns([one[name] for one in everybody]) for name in self.own.drivers}
 
     def tables(self) -> dict[str, dict[str, list[Stats]]]:
-        """The series alone: rows of single nodes and cells stay with the children."""
+        """The series alone: rows of single nodes and cells stay with the workerren."""
         return {"series": {name: list(rows) for name, rows in self._series.items()}, "nodes": {}, "cells": {}}
 
     async def tell(self, command: Command) -> list[Verdict]:
@@ -222,14 +223,14 @@ class Fleet:
         await self._tell_all(shared(command, self._processes))
         if (
             command.do == "reset"
-        ):  # whoever has obeyed paints itself anew; what was painted before is out of date
-            self._forget_pictures()
+        ):  # whoever has obeyed makes a new snapshot; those from before are out of date
+            self._forget_snapshots()
         return []
 
     # --- inside: orders -----------------------------------------------------------------------------------
 
     def _remember(self, command: Command) -> None:
-        """For the children that are still to be born."""
+        """For the workerren that are still to come."""
         if command.do == "start":
             self._running |= {command.workload} if command.workload else set(STARTED_BY_DEFAULT)
         elif command.do == "stop":
@@ -244,17 +245,17 @@ class Fleet:
         elif command.do == "reset":
             self._changes = {name: without_habits(change) for name, change in self._changes.items()}
 
-    def _forget_pictures(self) -> None:
+    def _forget_snapshots(self) -> None:
         self._past.clear()
         self._past_breakdowns.clear()
-        for member in self._members:
-            member.picture = member.breakdown = None
+        for worker in self._workers:
+            worker.snapshot = worker.breakdown = None
         for rows in self._series.values():
             rows.clear()
 
     async def _tell_all(self, command: Command) -> None:
         """One that dies meanwhile is replaced by one that knows."""
-        orders = [member.order(command) for member in self._members]
+        orders = [worker.order(command) for worker in self._workers]
         if orders:
             await asyncio.wait(orders, timeout=TELL_TIMEOUT_S)
         for order in orders:
@@ -264,22 +265,22 @@ class Fleet:
     async def _check(self, command: Command) -> list[Verdict]:
         found = await self.own.verdicts()
         claim = found[0].claim
-        members = list(self._members)
-        orders = [member.order(command) for member in members]
+        workers = list(self._workers)
+        orders = [worker.order(command) for worker in workers]
         if orders:
             await asyncio.wait(orders, timeout=CHECK_TIMEOUT_S)
         silent: list[Verdict] = []
-        for member, order in zip(members, orders, strict=True):
+        for worker, order in zip(workers, orders, strict=True):
             report = order.result() if order.done() and not order.exception() else None
             if report is None:
                 order.cancel()
                 silent.append(
                     Verdict.not_known(
-                        claim, f"{member.name} did not say what it knows; its journal will be read"
+                        claim, f"{worker.name} did not say what it knows; its journal will be read"
                     )
                 )
             elif report.error is not None:
-                silent.append(Verdict.not_known(claim, f"{member.name} could not check: {report.error}"))
+                silent.append(Verdict.not_known(claim, f"{worker.name} could not check: {report.error}"))
             else:
                 found += [msgspec.convert(verdict, Verdict) for verdict in report.verdicts]
         by_claim: dict[str, list[Verdict]] = {}
@@ -287,10 +288,10 @@ class Fleet:
             by_claim.setdefault(verdict.claim, []).append(verdict)
         return sorted((merged_verdicts(one) for one in by_claim.values()), key=lambda one: one.claim != claim)
 
-    # --- inside: children ---------------------------------------------------------------------------------
+    # --- inside: workerren ---------------------------------------------------------------------------------
 
     async def _bear(self) -> None:
-        """A new child, ready and as busy as the others."""
+        """A new worker, ready and as busy as the others."""
         self._born += 1
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "traffic.fleet.worker"),
@@ -299,9 +300,9 @@ class Fleet:
             limit=LINE_BYTES_MAX,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
-        member = Member(self._born, process)
+        worker = WorkerProcess(self._born, process)
         store = self.own.store
-        member.write(
+        worker.write(
             Birth(
                 names=list(store.nodes),
                 urls=[store.url(node) for node in store.nodes],
@@ -314,18 +315,18 @@ class Fleet:
                 journals=str(self._journals) if self._journals and self.own.journal.kept else None,
             )
         )
-        self._spawn(self._listen(member))
+        self._spawn(self._listen(worker))
         async with asyncio.timeout(READY_TIMEOUT_S):
-            await member.ready
-        lesson = [member.order(shared(command, self._processes)) for command in self._lesson()]
-        if member.process.returncode is None:
-            self._members.append(
-                member
+            await worker.ready
+        lesson = [worker.order(shared(command, self._processes)) for command in self._lesson()]
+        if worker.process.returncode is None:
+            self._workers.append(
+                worker
             )  # in the same moment: what is told from now on comes after the lesson
         await asyncio.gather(*lesson)
 
     def _lesson(self) -> list[Command]:
-        """What a new child must be told to be like the others."""
+        """What a new worker must be told to be like the others."""
         lesson: list[Command] = []
         if self._preset is not None:
             lesson.append(Command("preset", change=Change(preset=self._preset)))
@@ -336,27 +337,27 @@ class Fleet:
         lesson += [Command("start", name) for name in sorted(self._running)]
         return lesson
 
-    async def _listen(self, member: Member) -> None:
-        assert member.process.stdout is not None
+    async def _listen(self, worker: WorkerProcess) -> None:
+        assert worker.process.stdout is not None
         with contextlib.suppress(ValueError):  # a line beyond the bound: it is out of its mind
-            while line := await member.process.stdout.readline():
+            while line := await worker.process.stdout.readline():
                 with contextlib.suppress(msgspec.MsgspecError):
-                    member.heard(msgspec.json.decode(line, type=Report))
+                    worker.heard(msgspec.json.decode(line, type=Report))
         with contextlib.suppress(ProcessLookupError):
-            member.process.kill()
-        status = await member.process.wait()
-        member.died()
+            worker.process.kill()
+        status = await worker.process.wait()
+        worker.died()
         if self._closing:
             return
-        if member in self._members:
-            self._members.remove(member)
-        if member.picture is not None:
-            self._past.append(member.picture["stats"])
-        if member.breakdown is not None:
-            self._past_breakdowns.append(member.breakdown)
+        if worker in self._workers:
+            self._workers.remove(worker)
+        if worker.snapshot is not None:
+            self._past.append(worker.snapshot["stats"])
+        if worker.breakdown is not None:
+            self._past_breakdowns.append(worker.breakdown)
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         self._events.append(
-            {"at": int(time.time() * 1000), "event": f"{member.name}, actor {member.actor}, {ended}"}
+            {"at": int(time.time() * 1000), "event": f"{worker.name}, actor {worker.actor}, {ended}"}
         )
         self.own.look_for_the_dead()
         await self._replace()
@@ -367,7 +368,7 @@ class Fleet:
             self.own.give_up(f"{RESTARTS_MAX} generator processes died within {RESTARTS_WITHIN_S:g} s")
             return
         await asyncio.sleep(RESTART_PAUSE_S)
-        with contextlib.suppress(ChildDied, TimeoutError):  # whoever listens to it knows already
+        with contextlib.suppress(WorkerDied, TimeoutError):  # whoever listens to it knows already
             await self._bear()
 
     async def _write_series(self) -> None:

@@ -1,6 +1,6 @@
-"""The generator of this process as the service sees it: the same face as a fleet has, without the others.
+"""The generator of this process as the service sees it: the same interface as a fleet has, without the others.
 
-Here: that face. Not here: the generator, the fleet (coordinator.py).
+Here: that interface. Not here: the generator, the fleet (coordinator.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from traffic.fleet.commands import Command, obey
 from traffic.fleet.snapshots import Stats
 
 
-class Alone:
+class InProcess:
     """One generator, which does all the sending."""
 
     def __init__(self, own: Generator) -> None:

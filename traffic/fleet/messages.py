@@ -1,4 +1,4 @@
-"""What goes over the pipe between the front and a child: one JSON line each.
+"""What goes over the pipe between the coordinator and a worker: one JSON line each.
 
 Here: the shapes. Not here: who reads and writes them (coordinator.py, worker.py).
 """
@@ -16,7 +16,7 @@ LINE_BYTES_MAX = 16 * 1024 * 1024
 
 
 class Birth(Struct):
-    """The first line that a child reads: what to be."""
+    """The first line that a worker reads: what to be."""
 
     names: list[str]
     urls: list[str]
@@ -38,10 +38,10 @@ class Order(Struct):
 
 
 class Report(Struct, omit_defaults=True):
-    """What a child says: that it is ready, what it looks like, what became of an order."""
+    """What a worker says: that it is ready, what it looks like, what became of an order."""
 
     actor: str | None = None
-    picture: dict[str, Any] | None = None
+    snapshot: dict[str, Any] | None = None
     number: int | None = None
     verdicts: list[Any] = []
     error: str | None = None

@@ -1,9 +1,9 @@
-"""Several generators' pictures of themselves made one: counts add up, histograms merge, settings are the front's.
+"""Several generators' snapshots made one: counts add up, histograms merge, settings are the coordinator's.
 
 Here: pure functions on what `Generator.stats` answers and the histograms that go with it. Not here: processes and
 pipes (coordinator.py, worker.py).
 
-Percentiles cannot be added or averaged; histograms can. So each child sends its latencies of the last seconds as
+Percentiles cannot be added or averaged; histograms can. So each worker sends its latencies of the last seconds as
 HdrHistograms (encoded as the library does), and percentiles are taken from their sum.
 """
 
@@ -33,8 +33,8 @@ ADDED_NOW = ("achieved_rate", "queued", "in_flight", "resending", "active")
 ADDED_TABLES = ("counts", "world")
 
 
-def picture(generator: Generator, now_s: float) -> dict[str, Any]:
-    """What a child tells about itself."""
+def snapshot(generator: Generator, now_s: float) -> dict[str, Any]:
+    """What a worker tells about itself."""
     recent: dict[str, Any] = {}
     for name, driver in generator.drivers.items():
         corrected, sent = driver.recorder.recent_histograms(now_s)
@@ -45,11 +45,11 @@ def picture(generator: Generator, now_s: float) -> dict[str, Any]:
     return {"stats": generator.stats(), "recent": recent}
 
 
-def merged(own: Stats, children: Sequence[Mapping[str, Any]], past: Sequence[Stats]) -> Stats:
-    """One picture. own: the front's (settings, health of the nodes, its own few operations). children: pictures
+def merged(own: Stats, workers: Sequence[Mapping[str, Any]], past: Sequence[Stats]) -> Stats:
+    """One snapshot. own: the coordinator's (settings, health of the nodes, its own few operations). workers: snapshots
     of the living. past: the last stats of those that died."""
-    living = [child["stats"] for child in children]
-    recent = [child["recent"] for child in children]
+    living = [worker["stats"] for worker in workers]
+    recent = [worker["recent"] for worker in workers]
     stats = {**own}
     everybody = [own, *living, *past]
     for name in ("operations_total", "errors_total"):

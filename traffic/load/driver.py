@@ -28,16 +28,16 @@ from typing import Any, Literal, Protocol, get_args
 from traffic.clock import Clock, monotonic
 from traffic.load.arrivals import Arrivals, Pattern
 from traffic.load.closed_loop import WORKERS_DEFAULT, ClosedLoop, checked_workers
-from traffic.load.executor import Performer
+from traffic.load.executor import Executor
 from traffic.load.rates import Constant, Rate, checked_rate, rate_now
-from traffic.measure.events import Tap
+from traffic.measure.events import Listener
 from traffic.measure.recorder import Recorder
 from traffic.nodes.convergence import Convergence
 from traffic.nodes.table import NodeTable
 from traffic.operations import Operation
 from traffic.stores.base import Store
 from traffic.verify.totals import RunningTotals
-from traffic.verify.write_ledger import Books
+from traffic.verify.write_ledger import WriteLedger
 from traffic.workloads.base import Workload
 
 IN_FLIGHT_MAX = 512
@@ -110,7 +110,7 @@ class Driver:
         *,
         nodes: NodeTable,
         totals: RunningTotals,
-        books: Books,
+        write_ledger: WriteLedger,
         convergence: Convergence,
         random: Random,
         settings: Settings,
@@ -141,12 +141,12 @@ class Driver:
         )
         self._workers: ClosedLoop | None = None
         self._retired: list[ClosedLoop] = []  # stopped, with operations still out
-        self._performer = Performer(
+        self._executor = Executor(
             workload,
             store,
             nodes=nodes,
             totals=totals,
-            books=books,
+            write_ledger=write_ledger,
             convergence=convergence,
             recorder=self.recorder,
             random=random,
@@ -173,16 +173,16 @@ class Driver:
     @property
     def resending(self) -> int:
         """Additions that wait for an answer."""
-        return self._performer.resending
+        return self._executor.resending
 
     @property
-    def tap(self) -> Tap | None:
+    def listener(self) -> Listener | None:
         """Who is told of every operation that has ended; None by default."""
-        return self._performer.tap
+        return self._executor.listener
 
-    @tap.setter
-    def tap(self, tap: Tap | None) -> None:
-        self._performer.tap = tap
+    @listener.setter
+    def listener(self, listener: Listener | None) -> None:
+        self._executor.listener = listener
 
     def target_rate(self, now_s: float | None = None) -> float:
         """What the rate is now, in operations/s; 0 while stopped."""
@@ -305,7 +305,7 @@ class Driver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for loop in self._retired:
             await loop.close()
-        await self._performer.close()
+        await self._executor.close()
 
     def _mind_the_gap(self, now_s: float) -> None:
         """Silence counts as a gap only while something should be sent."""
@@ -347,7 +347,7 @@ class Driver:
         if self._too_many_unanswered:
             self._shed(1)
             return
-        await self._performer.perform(self.workload.next_operation(self._wall()), intended_s)
+        await self._executor.execute(self.workload.next_operation(self._wall()), intended_s)
 
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -375,7 +375,7 @@ class Driver:
         self._shed(1)
 
     def _begin(self, operation: Operation, intended_s: float) -> None:
-        task = asyncio.get_running_loop().create_task(self._performer.perform(operation, intended_s))
+        task = asyncio.get_running_loop().create_task(self._executor.execute(operation, intended_s))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

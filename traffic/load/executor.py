@@ -1,7 +1,7 @@
 """Carries out one operation: from the first attempt to its end, of which everybody is told.
 
-Here: attempts through one node after another, and what recorder, books, convergence, workload and tap hear
-of how it ended. Not here: when (driver.py), through which node (nodes/table.py), the wire (stores/), additions
+Here: attempts through one node after another, and what recorder, write ledger, convergence, workload and listener
+hear of how it ended. Not here: when (driver.py), through which node (nodes/table.py), the wire (stores/), additions
 that need to be sent again (retries.py, which also states the whole retry policy).
 
 How it works. Each kind of operation is a short loop over nodes. Every operation ends in exactly one of two
@@ -14,22 +14,22 @@ from collections.abc import Awaitable, Callable
 from random import Random
 
 from traffic.clock import Clock
-from traffic.load.retries import Resender, Unanswered, doubt, refused
-from traffic.measure.events import Ended, Outcome, Tap
+from traffic.load.retries import RetryQueue, Unanswered, doubt, refused
+from traffic.measure.events import Ended, Listener, Outcome
 from traffic.measure.recorder import Recorder
 from traffic.nodes.convergence import Convergence
 from traffic.nodes.table import NodeTable
 from traffic.operations import Add, Count, Get, Maintain, Operation, Put
 from traffic.stores.base import CounterReply, NotFound, Reply, Store, StoreError
 from traffic.verify.totals import RunningTotals
-from traffic.verify.write_ledger import Books
+from traffic.verify.write_ledger import WriteLedger
 from traffic.workloads.base import Workload
 
 ATTEMPTS_MAX = 3
 
 
-class Performer:
-    """Carries out the operations of one workload. `tap` may be set at any time."""
+class Executor:
+    """Carries out the operations of one workload. `listener` may be set at any time."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Performer:
         *,
         nodes: NodeTable,
         totals: RunningTotals,
-        books: Books,
+        write_ledger: WriteLedger,
         convergence: Convergence,
         recorder: Recorder,
         random: Random,
@@ -51,36 +51,36 @@ class Performer:
         self._store = store
         self._nodes = nodes
         self._totals = totals
-        self._books = books
+        self._write_ledger = write_ledger
         self._convergence = convergence
         self._recorder = recorder
         self._quorums = quorums
         self._clock = clock
         self._wall = wall
-        self.tap: Tap | None = None
-        self._resender = Resender(
+        self.listener: Listener | None = None
+        self._retries = RetryQueue(
             store,
             nodes,
-            books,
+            write_ledger,
             recorder,
             random=random,
             clock=clock,
             wall=wall,
             w=lambda: self._quorums()[1],
-            settled=self._resend_settled,
-            given_up=self._resend_given_up,
+            settled=self._retry_settled,
+            given_up=self._retry_given_up,
         )
 
     @property
     def resending(self) -> int:
         """Additions that wait for an answer."""
-        return self._resender.count
+        return self._retries.count
 
     async def close(self) -> None:
-        await self._resender.close()
+        await self._retries.close()
 
-    async def perform(self, operation: Operation, intended_s: float) -> None:
-        """Try until it has ended, or (an addition) is the resender's business."""
+    async def execute(self, operation: Operation, intended_s: float) -> None:
+        """Try until it has ended, or (an addition) is the retry queue's business."""
         r, _ = self._quorums()
         if isinstance(operation, Add):
             await self._add(operation, intended_s)
@@ -116,13 +116,13 @@ class Performer:
             except StoreError as error:
                 self._note(operation, node, error)
                 if not error.definite:
-                    self._books.indefinite_put(operation.key)
+                    self._write_ledger.indefinite_put(operation.key)
                     self._failed(operation, node, definite=False, intended_s=intended_s, sent_s=sent_s)
                     return
                 if refused(error):
                     break
                 continue
-            self._books.acknowledged_put(reply, w=w, mode=operation.mode)
+            self._write_ledger.acknowledged_put(reply, w=w, mode=operation.mode)
             self._convergence.touched(operation.key, self._clock(), counter=False)
             self._succeeded(operation, node, reply, intended_s=intended_s, sent_s=sent_s)
             return
@@ -167,7 +167,7 @@ class Performer:
         while (node := self._next_node(operation, tried)) is not None:
             sent_s = self._clock()
             self._convergence.touched(operation.key, sent_s, counter=True)
-            self._books.sending(counter)
+            self._write_ledger.sending(counter)
             try:
                 reply = await self._store.add(
                     node,
@@ -180,21 +180,21 @@ class Performer:
             except StoreError as error:
                 self._note(operation, node, error)
                 if refused(error):
-                    self._books.unanswered_counter(counter, totals)
+                    self._write_ledger.unanswered_counter(counter, totals)
                     self._failed(operation, node, definite=True, intended_s=intended_s, sent_s=sent_s)
                     return
                 if not error.definite:
                     break
                 continue
-            self._books.acknowledged_counter(counter, totals, w=w)
+            self._write_ledger.acknowledged_counter(counter, totals, w=w)
             counter.acknowledge(totals)
             self._convergence.touched(operation.key, self._clock(), counter=True)
             self._succeeded(operation, node, reply, intended_s=intended_s, sent_s=sent_s)
-            if self._resender.count:
-                self._resender.settle(counter, node, reply)
+            if self._retries.count:
+                self._retries.settle(counter, node, reply)
             return
-        self._books.unanswered_counter(counter, totals)
-        self._resender.take(counter, Unanswered(operation, totals, intended_s, first_sent_s))
+        self._write_ledger.unanswered_counter(counter, totals)
+        self._retries.take(counter, Unanswered(operation, totals, intended_s, first_sent_s))
 
     async def _maintain(self, operation: Maintain, intended_s: float) -> None:
         """Tried once: whoever asks for night work asks again the next night."""
@@ -251,8 +251,8 @@ class Performer:
             sent_s=sent_s,
             done_s=done_s,
         )
-        if self.tap is not None:
-            self._tell(self.tap, operation, node, "ok", reply, (intended_s, sent_s, done_s), r)
+        if self.listener is not None:
+            self._tell(self.listener, operation, node, "ok", reply, (intended_s, sent_s, done_s), r)
         self._workload.answered(operation, reply, self._wall())
 
     def _failed(
@@ -269,13 +269,13 @@ class Performer:
             sent_s=sent_s,
             done_s=done_s,
         )
-        if self.tap is not None:
-            self._tell(self.tap, operation, node, outcome, None, (intended_s, sent_s, done_s))
+        if self.listener is not None:
+            self._tell(self.listener, operation, node, outcome, None, (intended_s, sent_s, done_s))
         self._workload.failed(operation, definite=definite, now_s=self._wall())
 
     def _tell(
         self,
-        tap: Tap,
+        listener: Listener,
         operation: Operation,
         node: str | None,
         outcome: Outcome,
@@ -284,7 +284,7 @@ class Performer:
         r: int | None = None,
     ) -> None:
         intended_s, sent_s, done_s = times_s
-        tap.operation(
+        listener.operation(
             Ended(
                 workload=self._workload.name,
                 operation=operation,
@@ -298,12 +298,12 @@ class Performer:
             )
         )
 
-    def _resend_settled(self, unanswered: Unanswered, node: str, reply: CounterReply) -> None:
+    def _retry_settled(self, unanswered: Unanswered, node: str, reply: CounterReply) -> None:
         operation, times = unanswered.operation, (unanswered.intended_s, unanswered.sent_s)
         self._convergence.touched(operation.key, self._clock(), counter=True)
         self._succeeded(operation, node, reply, intended_s=times[0], sent_s=times[1])
 
-    def _resend_given_up(self, unanswered: Unanswered, node: str) -> None:
+    def _retry_given_up(self, unanswered: Unanswered, node: str) -> None:
         """Indefinite: an earlier attempt, of which nobody knows, may have been applied."""
         operation, times = unanswered.operation, (unanswered.intended_s, unanswered.sent_s)
         self._failed(operation, node, definite=False, intended_s=times[0], sent_s=times[1])

@@ -1,4 +1,4 @@
-"""Which worlds there are: one line for each workload.
+"""The workload registry: one line for each workload.
 
 Here: names, makers, the rates at which they run unless somebody says otherwise. Not here: what happens in
 them (workloads/).
@@ -18,7 +18,7 @@ from traffic.workloads.twitter import Twitter
 
 
 @dataclass(frozen=True)
-class World:
+class RegisteredWorkload:
     """make: from a seeded random generator and a tag, which no other process uses. rate: operations/s.
     schedule: makes the times of its operations, if they do not follow from a rate (a replay)."""
 
@@ -27,10 +27,10 @@ class World:
     schedule: Callable[[], Schedule] | None = None
 
 
-WORLDS: dict[str, World] = {
-    "twitter": World(lambda random, tag: Twitter(random, tag=tag), rate=50.0),
-    "collab": World(lambda random, tag: Collab(random, tag=tag), rate=20.0),
-    "inventory": World(lambda random, tag: Inventory(random, tag=tag), rate=30.0),
+WORKLOADS: dict[str, RegisteredWorkload] = {
+    "twitter": RegisteredWorkload(lambda random, tag: Twitter(random, tag=tag), rate=50.0),
+    "collab": RegisteredWorkload(lambda random, tag: Collab(random, tag=tag), rate=20.0),
+    "inventory": RegisteredWorkload(lambda random, tag: Inventory(random, tag=tag), rate=30.0),
 }
 STARTED_BY_DEFAULT = ("twitter",)
 

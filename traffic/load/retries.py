@@ -28,7 +28,7 @@ from traffic.nodes.table import NodeTable
 from traffic.operations import Add
 from traffic.stores.base import CounterReply, NotAMember, Store, StoreError
 from traffic.verify.totals import CounterTotals, Totals
-from traffic.verify.write_ledger import Books
+from traffic.verify.write_ledger import WriteLedger
 
 PAUSE_S_MIN = 0.05
 PAUSE_S_MAX = 1.0
@@ -43,7 +43,7 @@ class Unanswered(Struct, frozen=True):
     sent_s: float
 
 
-class Resender:
+class RetryQueue:
     """Invariant: `_waiting` has a key exactly as long as a task works on it; `count` is the length of all
     queues."""
 
@@ -51,7 +51,7 @@ class Resender:
         self,
         store: Store,
         nodes: NodeTable,
-        books: Books,
+        write_ledger: WriteLedger,
         recorder: Recorder,
         *,
         random: Random,
@@ -65,7 +65,7 @@ class Resender:
         each one that was refused, with the node that refused it."""
         self._store = store
         self._nodes = nodes
-        self._books = books
+        self._write_ledger = write_ledger
         self._recorder = recorder
         self._random = random
         self._clock = clock
@@ -85,7 +85,7 @@ class Resender:
             queue.append(unanswered)
             return
         self._waiting[counter.key] = deque([unanswered])
-        task = asyncio.get_running_loop().create_task(self._resend(counter))
+        task = asyncio.get_running_loop().create_task(self._retry(counter))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -103,12 +103,12 @@ class Resender:
             self._settled(one, node, reply)
 
     async def close(self) -> None:
-        """Give up what is still unanswered; the books know it as sent."""
+        """Give up what is still unanswered; the write ledger knows it as sent."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _resend(self, counter: CounterTotals) -> None:
+    async def _retry(self, counter: CounterTotals) -> None:
         queue = self._waiting[counter.key]
         pause_s = PAUSE_S_MIN
         try:
@@ -139,7 +139,7 @@ class Resender:
                             self._given_up(one, node)
                         return
                     continue
-                self._books.acknowledged_counter(counter, totals, w=w)
+                self._write_ledger.acknowledged_counter(counter, totals, w=w)
                 counter.acknowledge(totals)
                 self.settle(counter, node, reply)
         finally:

@@ -1,4 +1,4 @@
-"""A tap on a driver: somebody who is told of every operation that has ended, such as a recorder of whole runs.
+"""What is told of every operation that has ended, and who may listen: such as the writer of a recording.
 
 Here: what is told. Not here: what is made of it (recorders and checkers that want every single operation).
 """
@@ -37,18 +37,18 @@ class Ended(Struct, frozen=True, kw_only=True):
     r: int | None = None
 
 
-class Tap(Protocol):
+class Listener(Protocol):
     def operation(self, ended: Ended) -> None:
         """Called once for each operation, on the event loop: be quick."""
         ...
 
 
 class Together:
-    """Several taps in place of one, told in this order."""
+    """Several listeners in place of one, told in this order."""
 
-    def __init__(self, *taps: Tap) -> None:
-        self._taps = taps
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
 
     def operation(self, ended: Ended) -> None:
-        for tap in self._taps:
-            tap.operation(ended)
+        for listener in self._listeners:
+            listener.operation(ended)

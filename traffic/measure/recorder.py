@@ -369,7 +369,7 @@ class Recorder:
         self._sent.count(batch.cells, batch.sent_us)
 
     def _window(self, now_s: float) -> _Batch:
-        """What succeeded lately. One picture asks several times for the same moment."""
+        """What succeeded lately. One snapshot asks several times for the same moment."""
         self._read()
         if self._asked != now_s:
             since_s = now_s - LATENCY_WINDOW_S

@@ -16,7 +16,7 @@ HEALTH_EVERY_S = 0.4
 STATS_EVERY_S = 1.0
 
 
-class Watch:
+class HealthPoller:
     """Keeps a NodeTable up to date until it is cancelled."""
 
     def __init__(self, observer: Observer, table: NodeTable, *, clock: Clock = monotonic) -> None:

@@ -182,7 +182,7 @@ class PbsRun:
     async def _read(
         self, reader: str, key: str, put: PutReply, point: Point, answered: Moment
     ) -> tuple[Point, str | None, Moment]:
-        """Read at its time; answers the cause of the read, and when it was sent."""
+        """Read at its time; answers the trace id of the read, and when it was sent."""
         wait_s = answered.s + point.t_ms / 1000.0 - monotonic()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
@@ -190,7 +190,7 @@ class PbsRun:
         got = await self._store.get(reader, key, r=self.measurement.r, repair=self._repair)
         point.waited_ms.append((sent.s - answered.s) * 1000.0)
         point.fresh += any(sibling.dot == put.dot for sibling in got.siblings)
-        return point, got.cause, sent
+        return point, got.trace_id, sent
 
     async def _learn(
         self,
@@ -203,14 +203,14 @@ class PbsRun:
     ) -> None:
         """The delays, from the traces of the write and of some of its reads."""
         measurement = self.measurement
-        told = None if put.cause is None else write_of(await self._store.trace(writer, put.cause))
+        told = None if put.trace_id is None else write_of(await self._store.trace(writer, put.trace_id))
         if told is None:
             return
         write, sent_ms = told
         to_client_ms = answered.wall_ms - sent_ms - write.committed(measurement.w)
         measurement.writes[number] = write._replace(to_client=to_client_ms)
-        for point, cause, sent in reads:
-            found = None if cause is None else read_of(await self._store.trace(reader, cause))
+        for point, trace_id, sent in reads:
+            found = None if trace_id is None else read_of(await self._store.trace(reader, trace_id))
             if found is not None:
                 read, began_ms = found
                 waited_ms = (sent.s - answered.s) * 1000.0

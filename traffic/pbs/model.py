@@ -78,14 +78,14 @@ def described(writes: Iterable[OfWrite], reads: Iterable[OfRead]) -> str:
     return ", ".join(f"{name} {_mean(found):.1f} ms ({len(found)})" for name, found in parts.items())
 
 
-def write_of(story: Iterable[TraceEvent]) -> tuple[OfWrite, float] | None:
-    """The delays of one write out of its story, and when it was sent (wall clock, ms); None if the story is not
+def write_of(trace: Iterable[TraceEvent]) -> tuple[OfWrite, float] | None:
+    """The delays of one write out of its trace, and when it was sent (wall clock, ms); None if the trace is not
     whole."""
     sent: dict[str, float] = {}
     stored: dict[str, float] = {}
     heard: dict[str, float] = {}
     coordinator = ""
-    for event in story:
+    for event in trace:
         if event.event == SENT_WRITE:
             coordinator = event.node
             sent[event.peer] = event.at_ms
@@ -104,13 +104,13 @@ def write_of(story: Iterable[TraceEvent]) -> tuple[OfWrite, float] | None:
     return OfWrite(stored[coordinator] - sent_ms, others), sent_ms
 
 
-def read_of(story: Iterable[TraceEvent]) -> tuple[OfRead, float] | None:
-    """The delays of one read out of its story, and when it was sent (wall clock, ms); None if the story is not
+def read_of(trace: Iterable[TraceEvent]) -> tuple[OfRead, float] | None:
+    """The delays of one read out of its trace, and when it was sent (wall clock, ms); None if the trace is not
     whole."""
     sent: dict[str, float] = {}
     got: dict[str, float] = {}
     heard: dict[str, float] = {}
-    for event in story:
+    for event in trace:
         if event.event == SENT_READ:
             sent[event.peer] = event.at_ms
         elif event.event == GOT_READ:

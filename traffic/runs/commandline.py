@@ -19,7 +19,7 @@ from traffic.control.rate_parser import HELP
 from traffic.discovery import Address
 from traffic.load.closed_loop import WORKERS_DEFAULT, WORKERS_MAX
 from traffic.load.driver import LOOPS, Settings
-from traffic.load.registry import WORLDS
+from traffic.load.registry import WORKLOADS
 from traffic.runs import recording
 from traffic.runs.replay_run import replay
 from traffic.runs.report import of_recording, write_report
@@ -29,7 +29,7 @@ SPEED_MAX = 100.0
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workload", choices=[*WORLDS, "all"])
+    parser.add_argument("workload", choices=[*WORKLOADS, "all"])
     parser.add_argument("--duration", type=positive, default=30.0, metavar="SECONDS", help="default 30")
     parser.add_argument("--preset", metavar="NAME", help=f"one of: {', '.join(PRESETS)}")
     parser.add_argument("--loop", choices=LOOPS, default="open", help="default open")
@@ -39,7 +39,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         default=WORKERS_DEFAULT,
         help=f"of a closed loop, default {WORKERS_DEFAULT}",
     )
-    known = [bug for world in WORLDS.values() for bug in world.make(Random(0), "help").bugs_known]
+    known = [bug for world in WORKLOADS.values() for bug in world.make(Random(0), "help").bugs_known]
     parser.add_argument(
         "--bug", metavar="NAME", help=f"switch a known mistake on: {', '.join(known) or 'none yet'}"
     )
@@ -77,7 +77,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 async def run_of(options: argparse.Namespace, addresses: Sequence[Address], settings: Settings) -> int:
     settings.loop, settings.workers = options.loop, options.workers
     plan = Plan(
-        worlds=tuple(WORLDS) if options.workload == "all" else (options.workload,),
+        worlds=tuple(WORKLOADS) if options.workload == "all" else (options.workload,),
         settings=settings,
         duration_s=options.duration,
         rate=options.rate,

@@ -1,13 +1,13 @@
 """What was done to a cluster, read from what its supervisor says, and how to have it done again.
 
-Here: from two states to the deeds between them, from a deed to the command that repeats it, and repeating those of a
-recording at their times. Not here: the supervisor (nodes/supervisor.py), the file (recording.py).
+Here: from two states to the fault actions between them, from an action to the command that repeats it, and repeating
+those of a recording at their times. Not here: the supervisor (nodes/supervisor.py), the file (recording.py).
 
-Two kinds of events are in a recording. *Seen* are those that nodes show to anybody who asks them: one that is dead, or
-suspect. *Done* are their causes, and only those can be repeated: kill, wipe, pause, resume, restart, cut,
+Two kinds of events are in a recording. *Seen* are those that nodes show to anybody who asks them: one that is dead,
+or suspect. *Done* are their causes, and only those can be repeated: kill, wipe, pause, resume, restart, cut,
 cut-one-way, heal, reconnect, delay, skew, slow-disk. A node that died by itself was killed, for all that the traffic
-knows; a node that was killed and restarted between two looks was restarted. A file may come from anybody: what it says
-is taken for one of these deeds or for nothing, never for a command.
+knows; a node that was killed and restarted between two looks was restarted. A file may come from anybody: what it
+says is taken for one of these actions or for nothing, never for a command.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from traffic.runs.recording import Fault
 OF_PROCESSES = ("kill", "wipe", "pause", "resume", "restart")
 OF_LINKS = ("cut", "cut-one-way", "heal", "reconnect", "delay")
 OF_NODES = ("skew", "slow-disk")
-DEEDS = (*OF_PROCESSES, *OF_LINKS, *OF_NODES)
+FAULT_ACTIONS = (*OF_PROCESSES, *OF_LINKS, *OF_NODES)
 _DOWN = ("dead", "failed")
 _WIPED = "its data deleted"
 
@@ -32,7 +32,7 @@ Link = tuple[str, str]
 Figures = dict[str, float | str]
 
 
-def deeds(before: State | None, now: State, *, at_s: float) -> list[Fault]:
+def fault_actions(before: State | None, now: State, *, at_s: float) -> list[Fault]:
     """What was done between two looks; before the first one everything was well."""
     known = {node.name: node for node in before.nodes} if before else {}
     found: list[Fault] = []
@@ -85,7 +85,7 @@ def command_of(fault: Fault) -> dict[str, Any] | None:
     if fault.what in ("cut", "cut-one-way") and len(nodes) == 2:
         return {"command": "cut", "link": nodes, "both_ways": fault.what == "cut"}
     if fault.what in ("heal", "reconnect"):
-        # Recordings name each delay that went as a deed of its own, and older ones call both of these "heal".
+        # Recordings name each delay that went as an action of its own, and older ones call both of these "heal".
         return {"command": "reconnect", "node": None}
     if fault.what == "delay" and len(nodes) == 2:
         usual: Figures = {"delay_ms": 0.0, "jitter_ms": 0.0, "loss": 0.0, "distribution": "fixed"}
@@ -97,7 +97,7 @@ def command_of(fault: Fault) -> dict[str, Any] | None:
 
 
 class Repeating:
-    """The deeds of a recording, done again `speed` times as fast. One that is refused is told on stderr."""
+    """The fault actions of a recording, done again `speed` times as fast. One that is refused is told on stderr."""
 
     def __init__(
         self, faults: Sequence[Fault], supervisor: Supervisor, *, speed: float = 1.0, clock: Clock = monotonic
@@ -111,7 +111,7 @@ class Repeating:
         self.left = len(self._due)
 
     async def run(self) -> None:
-        """From the beginning of the run. No deed waits for the one before to be answered: a restart takes a while."""
+        """From the beginning of the run. No action waits for the one before to be answered: a restart takes a while."""
         began_s = self._clock()
         try:
             async with asyncio.TaskGroup() as group:

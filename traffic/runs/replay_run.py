@@ -14,7 +14,7 @@ from traffic.control.generator import Generator
 from traffic.discovery import Address, require_a_node
 from traffic.load.driver import Settings
 from traffic.load.rates import RATE_OPS_PER_S_MAX
-from traffic.load.registry import World
+from traffic.load.registry import RegisteredWorkload
 from traffic.runs.faults import Repeating, command_of
 from traffic.runs.recording import Recording, load
 from traffic.runs.replay import RecordedTimes, Replay
@@ -92,13 +92,13 @@ def _of_faults(recorded: Recording, *, repeated: bool) -> str:
     return ", no faults in it" if repeated else ""
 
 
-def _worlds_of(recorded: Recording, speed: float) -> dict[str, World]:
-    worlds: dict[str, World] = {}
+def _worlds_of(recorded: Recording, speed: float) -> dict[str, RegisteredWorkload]:
+    worlds: dict[str, RegisteredWorkload] = {}
     for name in sorted({done.workload for done in recorded.operations}):
         operations = recorded.of(name)
         due_s = [done.due_s for done in operations]
         rate = len(operations) / max(due_s[-1] - due_s[0], 1.0) * speed
-        worlds[name] = World(
+        worlds[name] = RegisteredWorkload(
             make=lambda random, tag, name=name, operations=operations: Replay(name, operations),  # type: ignore[misc]
             rate=min(rate, RATE_OPS_PER_S_MAX),
             schedule=lambda due_s=due_s: RecordedTimes(due_s, speed=speed),  # type: ignore[misc]

@@ -19,7 +19,7 @@ from traffic.load.executor import ATTEMPTS_MAX
 from traffic.load.retries import PAUSE_S_MAX, PAUSE_S_MIN
 from traffic.measure.series import CELL_COLUMNS, Row
 from traffic.runs.charts import Band, Chart, Line
-from traffic.runs.faults import DEEDS
+from traffic.runs.faults import FAULT_ACTIONS
 from traffic.runs.recording import Fault, Header, Judged, Recording
 
 NODE_COLOURS = 9  # in report.css, the same as in every chart of the notebooks
@@ -75,7 +75,7 @@ def html_of(report: Report) -> str:
         f"N = {header.replicas}</p>",
         f'<p class="missing">{escape(report.missing)}</p>' if report.missing else "",
         _verdicts(report.verdicts),
-        *(_world(report, world, alone=len(header.settings) == 1) for world in header.settings),
+        *(_world(report, world, is_only=len(header.settings) == 1) for world in header.settings),
         _faults(report.faults),
         f"<h2>How it was measured</h2><p>{_clocks()}</p><p><b>Retries.</b> {escape(RETRY_POLICY)}</p>",
         "<h2>Settings</h2>",
@@ -109,7 +109,7 @@ def _verdicts(verdicts: Sequence[Judged]) -> str:
     return f'<div class="verdicts">{"".join(cards)}</div>'
 
 
-def _world(report: Report, world: str, *, alone: bool) -> str:
+def _world(report: Report, world: str, *, is_only: bool) -> str:
     rows = [row for row in report.tables["series"] if row["workload"] == world]
     if not rows:
         return ""
@@ -163,7 +163,7 @@ def _world(report: Report, world: str, *, alone: bool) -> str:
             )
         )
     charts += _node_charts(report, world, times_s, bands)
-    heading = "" if alone else f"<h2>{escape(world)}</h2>"
+    heading = "" if is_only else f"<h2>{escape(world)}</h2>"
     cells = [row for row in report.tables["cells"] if row["workload"] == world]
     return f"{heading}{_numbers(totals)}{''.join(chart.svg() for chart in charts)}{_latencies(totals)}{_cells(cells)}"
 
@@ -198,7 +198,7 @@ def _bands(faults: Sequence[Fault], end_s: float) -> list[Band]:
     bands: list[Band] = []
     trouble: dict[str, tuple[float, str]] = {}
     for fault in sorted(faults, key=lambda one: one.t_s):
-        if fault.what in DEEDS:  # the table tells of causes; a band is what was seen to follow
+        if fault.what in FAULT_ACTIONS:  # the table tells of causes; a band is what was seen to follow
             continue
         for name in fault.nodes or ["the cluster"]:
             began_s, worst = trouble.pop(name, (fault.t_s, ""))

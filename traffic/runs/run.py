@@ -30,10 +30,10 @@ from traffic.measure.environment import environment
 from traffic.measure.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS, Row, csv_of, labelled
 from traffic.nodes.supervisor import State
 from traffic.runs import console
-from traffic.runs.faults import Repeating, deeds, seen
+from traffic.runs.faults import Repeating, fault_actions, seen
 from traffic.runs.recording import Fault, Header, Judged
 from traffic.runs.report import Report, write_report
-from traffic.runs.writer import Tape
+from traffic.runs.writer import RecordingWriter
 from traffic.stores.kvnode import connect
 
 PROGRESS_EVERY_S = 0.5
@@ -73,10 +73,10 @@ class Course:
     plan: Plan
     title: str
     began_s: float = 0.0
-    tape: Tape | None = None
+    writer: RecordingWriter | None = None
     faults: list[Fault] = field(default_factory=list)
     repeating: Repeating | None = None
-    rows_taped: dict[str, float] = field(default_factory=dict)
+    rows_written: dict[str, float] = field(default_factory=dict)
 
     @property
     def drivers(self) -> dict[str, Driver]:
@@ -174,8 +174,8 @@ async def run_course(course: Course, over: Callable[[float], bool]) -> int:
     console.beginning(course.drivers, seed=generator.seed, duration_s=course.plan.duration_s)
     course.began_s = monotonic()
     if course.plan.record is not None:
-        course.tape = _opened(course.plan.record, header, course.began_s)
-        generator.set_tap(course.tape)
+        course.writer = _opened(course.plan.record, header, course.began_s)
+        generator.set_listener(course.writer)
     began_cpu_s = _cpu_s()
     for name, driver in course.drivers.items():
         driver.recorder.begin_series(course.began_s)
@@ -203,7 +203,7 @@ async def run_course(course: Course, over: Callable[[float], bool]) -> int:
     finally:
         for task in beside:
             task.cancel()
-        generator.set_tap(None)
+        generator.set_listener(None)
     console.summary(course.drivers, cpu_s=cpu_s, longest_gap_s=generator.longest_gap_s())
     verdicts = await _judge(course)
     console.verdicts(verdicts)
@@ -215,15 +215,15 @@ async def run_course(course: Course, over: Callable[[float], bool]) -> int:
     )
 
 
-def _opened(path: Path, header: Header, began_s: float) -> Tape:
+def _opened(path: Path, header: Header, began_s: float) -> RecordingWriter:
     try:
-        return Tape(path, header, began_s=began_s)
+        return RecordingWriter(path, header, began_s=began_s)
     except OSError as error:
         raise CannotRun(f"the recording {path} cannot be written: {error.strerror or error}") from None
 
 
 async def _look(course: Course) -> None:
-    """Note what is done to the nodes and what becomes of them, and hand new rows to the tape."""
+    """Note what is done to the nodes and what becomes of them, and hand new rows to the recording writer."""
     nodes, supervisor = course.generator.nodes, course.generator.supervisor
     states = {name: nodes.state(name, monotonic()) for name in nodes.nodes}
     done: State | None = None
@@ -233,27 +233,27 @@ async def _look(course: Course) -> None:
         news: list[Fault] = []
         state = supervisor.state()
         if state is not None:
-            news += deeds(done, state, at_s=at_s)
+            news += fault_actions(done, state, at_s=at_s)
             done = state
         states_now = {name: nodes.state(name, now_s) for name in nodes.nodes}
         news += seen(states, states_now, at_s)
         states = states_now
         for fault in news:
             course.faults.append(fault)
-            if course.tape is not None:
-                course.tape.fault(fault)
-        _tape_rows(course)
+            if course.writer is not None:
+                course.writer.fault(fault)
+        _write_rows(course)
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-def _tape_rows(course: Course) -> None:
-    if course.tape is None:
+def _write_rows(course: Course) -> None:
+    if course.writer is None:
         return
     for name, driver in course.drivers.items():
-        taped_s = course.rows_taped.get(name, -1.0)
-        for row in [row for row in driver.recorder.series if row["t_s"] > taped_s]:
-            course.tape.row(name, row)
-            course.rows_taped[name] = row["t_s"]
+        written_s = course.rows_written.get(name, -1.0)
+        for row in [row for row in driver.recorder.series if row["t_s"] > written_s]:
+            course.writer.row(name, row)
+            course.rows_written[name] = row["t_s"]
 
 
 # --- after -------------------------------------------------------------------------------------------------
@@ -278,15 +278,15 @@ def _leave(course: Course, header: Header, verdicts: Sequence[Verdict], cpu_s: f
     ]
     drivers, now_s = course.drivers, monotonic()
     totals = {name: console.totals(driver, now_s) for name, driver in drivers.items()}
-    if course.tape is not None:
-        _tape_rows(course)
+    if course.writer is not None:
+        _write_rows(course)
         for one in judged:
-            course.tape.verdict(one)
-        course.tape.close(now_s, totals)
-        if course.tape.error is not None:
-            print(f"traffic: the recording ended early: {course.tape.error}", file=sys.stderr)
+            course.writer.verdict(one)
+        course.writer.close(now_s, totals)
+        if course.writer.error is not None:
+            print(f"traffic: the recording ended early: {course.writer.error}", file=sys.stderr)
         else:
-            print(f"recorded in {course.tape.path}", flush=True)
+            print(f"recorded in {course.writer.path}", flush=True)
     tables: dict[str, list[Row]] = {"series": [], "nodes": [], "cells": []}
     for name, driver in drivers.items():
         recorder = driver.recorder

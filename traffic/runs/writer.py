@@ -1,4 +1,4 @@
-"""Writes a run to a file while it happens: a tap on the drivers that costs the traffic little.
+"""Writes a run to a file while it happens: a listener to the drivers that costs the traffic little.
 
 Here: the thread that writes. Not here: what the lines mean, reading (recording.py).
 
@@ -27,7 +27,7 @@ COMPRESSION = 3  # on these lines a third of the time of 9, for a tenth more byt
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class Tape:
+class RecordingWriter:
     """One file, from its header to `close`. OSError: the file cannot be made.
 
     began_s: the moment, on the drivers' clock, from which all times in the file count."""
@@ -43,13 +43,13 @@ class Tape:
         self._file: IO[bytes] | gzip.GzipFile = (  # closed by the thread
             gzip.GzipFile(self.path, "wb", COMPRESSION) if compressed else self.path.open("wb")
         )
-        self._thread = threading.Thread(target=self._run, name="tape", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="recording writer", daemon=True)
         self._thread.start()
 
     # --- what happens (on the event loop) -----------------------------------------------------------------
 
     def operation(self, ended: Ended) -> None:
-        """Called by the drivers, as a Tap."""
+        """Called by the drivers, as a Listener."""
         self._write(ended)
 
     def row(self, workload: str, row: Row) -> None:

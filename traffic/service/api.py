@@ -60,14 +60,14 @@ class Api:
         self._engine = engine
         self._generator = engine.own
         access = access or Access(None, why_not="this service was started without a token")
-        self._cluster = ClusterApi(engine.own, access, changed=self._forget_picture)
+        self._cluster = ClusterApi(engine.own, access, changed=self._forget_snapshot)
         self._figures = FiguresApi(engine)
         self.pbs = PbsApi(engine.own.store)
         self._instance = secrets.token_hex(4)
         self._started_at = int(time.time() * 1000)
-        self._picture: dict[str, Any] = {}
+        self._snapshot: dict[str, Any] = {}
         self._encoded = b""
-        self._pictured_s = float("-inf")
+        self._snapshot_at_s = float("-inf")
         self._streams = 0
         self.closing = asyncio.Event()
 
@@ -130,7 +130,7 @@ class Api:
         limit, order = limit_of(request), order_of(request)
         with readable():
             tweets = await active_tweets(self._generator, limit, order)
-        total = max(self._picture_now()["active_tweets"], len(tweets))
+        total = max(self._snapshot_now()["active_tweets"], len(tweets))
         return JSONResponse({"success": True, "tweets": tweets, "total_active": total})
 
     async def documents(self, request: Request) -> Response:
@@ -146,7 +146,7 @@ class Api:
         return JSONResponse({"success": True, "products": products, "total_active": total})
 
     async def metrics(self, request: Request) -> Response:
-        return Response(exposition(self._picture_now()), media_type=METRICS_TYPE)
+        return Response(exposition(self._snapshot_now()), media_type=METRICS_TYPE)
 
     async def openapi(self, request: Request) -> Response:
         known = {name: workload.bugs_known for name, workload in self._generator.workloads.items()}
@@ -234,29 +234,29 @@ class Api:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _picture_now(self) -> dict[str, Any]:
-        """The picture, at most STATS_AGE_S_MAX old: many watchers cost as much as one."""
+    def _snapshot_now(self) -> dict[str, Any]:
+        """The snapshot, at most STATS_AGE_S_MAX old: many watchers cost as much as one."""
         now_s = monotonic()
-        if now_s - self._pictured_s > STATS_AGE_S_MAX:
-            self._picture = {
+        if now_s - self._snapshot_at_s > STATS_AGE_S_MAX:
+            self._snapshot = {
                 **self._engine.stats(),
                 "service": {"instance": self._instance, "started_at": self._started_at},
-                "faults": {**self._cluster.picture(), "events": self._figures.events()},
+                "faults": {**self._cluster.snapshot(), "events": self._figures.events()},
             }
-            self._encoded = msgspec.json.encode(self._picture)
-            self._pictured_s = now_s
-        return self._picture
+            self._encoded = msgspec.json.encode(self._snapshot)
+            self._snapshot_at_s = now_s
+        return self._snapshot
 
     def _stats(self) -> bytes:
-        self._picture_now()
+        self._snapshot_now()
         return self._encoded
 
     def _workload(self, name: str) -> dict[str, Any]:
-        workload: dict[str, Any] = self._picture_now()["workloads"][name]
+        workload: dict[str, Any] = self._snapshot_now()["workloads"][name]
         return workload
 
     def _longest_gap_s(self) -> float:
-        return max(float(one["longest_gap_s"]) for one in self._picture_now()["workloads"].values())
+        return max(float(one["longest_gap_s"]) for one in self._snapshot_now()["workloads"].values())
 
     async def _tell(self, command: Command) -> None:
         """Do it, or a Problem that says why not."""
@@ -265,10 +265,10 @@ class Api:
         except ValueError as error:
             raise Problem(400, str(error)) from None
         finally:
-            self._forget_picture()
+            self._forget_snapshot()
 
-    def _forget_picture(self) -> None:
-        self._pictured_s = float("-inf")
+    def _forget_snapshot(self) -> None:
+        self._snapshot_at_s = float("-inf")
 
     async def _told(self, command: Command) -> Response:
         await self._tell(command)

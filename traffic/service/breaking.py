@@ -90,7 +90,7 @@ def command_of(failure: Failure) -> Command:
     return {"command": "reset"}
 
 
-def picture(state: State | None) -> dict[str, Any]:
+def snapshot(state: State | None) -> dict[str, Any]:
     """What the supervisor says of the nodes, and what is broken in words; `known` is false if there is none."""
     if state is None:
         return {"known": False, "nodes": {}, "topology": None, "broken": []}

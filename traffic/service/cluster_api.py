@@ -19,7 +19,7 @@ from traffic.service import tweets
 from traffic.service.access import Access
 from traffic.service.answers import JSONResponse
 from traffic.service.bodies import body_of, but_success
-from traffic.service.breaking import Failure, command_of, picture
+from traffic.service.breaking import Failure, command_of, snapshot
 from traffic.service.probes import read_through_every_node, write_through_every_node
 from traffic.service.problems import Problem
 from traffic.stores.base import NotFound, StoreError
@@ -37,7 +37,7 @@ class Draft(Struct, forbid_unknown_fields=True):
 
 
 class ClusterApi:
-    """changed: called when something was done, so that the next picture is a fresh one."""
+    """changed: called when something was done, so that the next snapshot is a fresh one."""
 
     def __init__(self, generator: Generator, access: Access, *, changed: Callable[[], None]) -> None:
         self._generator = generator
@@ -45,14 +45,14 @@ class ClusterApi:
         self._changed = changed
         self._under_way = 0
 
-    def picture(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """What is broken now, for everybody to see."""
-        return picture(self._generator.supervisor.state())
+        return snapshot(self._generator.supervisor.state())
 
     async def faults(self, request: Request) -> Response:
         """What is broken now, and whether this request could change it."""
         allowed = self._access.allows(request.headers.get("authorization"))
-        return JSONResponse({"success": True, "allowed": allowed, **self.picture()})
+        return JSONResponse({"success": True, "allowed": allowed, **self.snapshot()})
 
     async def do(self, request: Request) -> Response:
         """Break or mend, through the cluster's supervisor. For whoever has the token."""
@@ -72,7 +72,7 @@ class ClusterApi:
         finally:
             self._under_way -= 1
             self._changed()
-        return JSONResponse({"success": True, **self.picture()})
+        return JSONResponse({"success": True, **self.snapshot()})
 
     async def read_test(self, request: Request) -> Response:
         key = request.path_params["key"]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from traffic.nodes.supervisor import State
-from traffic.runs.faults import deeds, seen
+from traffic.runs.faults import fault_actions, seen
 from traffic.runs.recording import Fault
 
 EVENTS_MAX = 300
@@ -56,7 +56,7 @@ class Events:
         news = [] if self._health is None else seen(self._health, health, 0.0)
         self._health = dict(health)
         if state is not None and state is not self._state:
-            news = [*deeds(self._state, state, at_s=0.0), *news]
+            news = [*fault_actions(self._state, state, at_s=0.0), *news]
             self._state = state
         self._events += (Event(at_ms, at_s, fault) for fault in news)
 

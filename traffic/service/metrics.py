@@ -23,10 +23,10 @@ class _StatsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _of_workloads(self._stats["workloads"])
         yield from _of_nodes(self._stats["nodes"])
-        inherited = self._stats.get("inherited")
-        if inherited:
+        recovered = self._stats.get("inherited")
+        if recovered:
             yield CounterMetricFamily(
-                "traffic_killed_generators", "Whose journals were found", value=inherited["processes"]
+                "traffic_killed_generators", "Whose journals were found", value=recovered["processes"]
             )
         share = self._stats["convergence"].get("share")
         if share is not None:

@@ -33,7 +33,7 @@ FAULTS = {
 }
 
 
-def _deed(action: str, **fields: Schema) -> Schema:
+def _fault_action(action: str, **fields: Schema) -> Schema:
     """One thing to do; every field that is named must be there."""
     properties = {"action": {"const": action}, **fields}
     return object_of(properties, closed=True, required=["action", *fields])
@@ -41,13 +41,13 @@ def _deed(action: str, **fields: Schema) -> Schema:
 
 NEEDS_TOKEN: Schema = {"security": [{"token": []}]}
 NODE = {**TEXT, "examples": ["node-2"]}
-DEEDS = [
-    *(_deed(action, node=NODE) for action in ("kill", "pause", "resume", "restart", "isolate")),
-    _deed("partition", groups=list_of(list_of(TEXT))),
-    _deed("heal"),
-    _deed("delay", delay_ms={"type": "number", "minimum": 0}),
-    _deed("topology", name={"type": "string", "examples": ["three-regions"]}),
-    _deed("reset"),
+FAULT_ACTIONS = [
+    *(_fault_action(action, node=NODE) for action in ("kill", "pause", "resume", "restart", "isolate")),
+    _fault_action("partition", groups=list_of(list_of(TEXT))),
+    _fault_action("heal"),
+    _fault_action("delay", delay_ms={"type": "number", "minimum": 0}),
+    _fault_action("topology", name={"type": "string", "examples": ["three-regions"]}),
+    _fault_action("reset"),
 ]
 
 
@@ -76,7 +76,7 @@ def _fault_paths(real: str) -> Schema:
                 "Break or mend nodes and links, through the cluster's supervisor",
                 answer=object_of({"success": YES, **FAULTS}),
                 problems=(401, 409, 429, 503),
-                body=body_of({"oneOf": DEEDS}),
+                body=body_of({"oneOf": FAULT_ACTIONS}),
             )
             | NEEDS_TOKEN,
         },

@@ -31,7 +31,7 @@ async def write_through_every_node(generator: Generator) -> dict[str, Any]:
             results.append({"node": node, **_failed(error), "latency_ms": _since_ms(began_s)})
             continue
         context = reply.context
-        generator.books.acknowledged_put(reply, w=w)
+        generator.write_ledger.acknowledged_put(reply, w=w)
         results.append(
             {
                 "node": node,

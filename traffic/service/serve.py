@@ -22,7 +22,7 @@ from traffic.control.generator import Generator
 from traffic.discovery import Address, state_folder
 from traffic.fleet.commands import Command, Engine
 from traffic.fleet.coordinator import CannotBegin, Fleet
-from traffic.fleet.in_process import Alone
+from traffic.fleet.in_process import InProcess
 from traffic.load.driver import Settings
 from traffic.process import calm_collector
 from traffic.service.access import Access, link
@@ -71,7 +71,7 @@ async def serve(
     journals = state_folder() / JOURNALS
     generator = Generator(await connect(addresses), settings=settings, seed=seed, journals=journals)
     engine: Engine = (
-        Alone(generator)
+        InProcess(generator)
         if processes == 1
         else Fleet(generator, processes=processes, settings=settings, journals=journals)
     )

@@ -30,7 +30,7 @@ ATTEMPTS_MAX = 3
 
 
 async def post(generator: Generator, text: str, author: str) -> dict[str, Any]:
-    """Written by the quorum of the Twitter world, and booked like every other write. StoreError: it failed."""
+    """Written by the quorum of the Twitter world, and noted like every other write. StoreError: it failed."""
     now_s = time.time()
     tweet_id = f"{int(now_s * 1000)}-{secrets.token_hex(3)}"
     tweet = {
@@ -69,11 +69,11 @@ async def _written(generator: Generator, key: str, value: str) -> PutReply:
             reply = await generator.store.put(node, key, value, w=w)
         except StoreError as error:
             if not error.definite:
-                generator.books.indefinite_put(key)
+                generator.write_ledger.indefinite_put(key)
             if not error.definite or len(tried) == min(ATTEMPTS_MAX, len(generator.store.nodes)):
                 raise
             continue
-        generator.books.acknowledged_put(reply, w=w)
+        generator.write_ledger.acknowledged_put(reply, w=w)
         return reply
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from kvnode.checkers import Digests
 from traffic.operations import Mode
@@ -49,7 +49,9 @@ class PutReply(Struct, frozen=True):
     issued_under_dots: list[str] = []
     context: str | None = None
     acknowledged_by: list[str] = []
-    cause: str | None = None  # under which the database keeps the story of this request
+    trace_id: str | None = field(
+        default=None, name="cause"
+    )  # under which the database keeps this request's trace
 
 
 class Sibling(Struct, frozen=True):
@@ -83,7 +85,7 @@ class GetReply(Struct, frozen=True):
     vector_clock: dict[str, int]
     node: str
     context: str | None = None
-    cause: str | None = None
+    trace_id: str | None = field(default=None, name="cause")
 
 
 class ActorTotals(Struct, frozen=True):
@@ -108,7 +110,7 @@ Reply = PutReply | GetReply | CounterReply | None
 
 
 class TraceEvent(Struct, frozen=True):
-    """One event of the story of a request: at `at_ms` (wall clock of `node`) it did `event`, as to `peer`."""
+    """One event in the trace of a request: at `at_ms` (wall clock of `node`) it did `event`, as to `peer`."""
 
     node: str
     at_ms: float
@@ -256,8 +258,8 @@ class Observer(Protocol):
         """What each replica of `key` holds, as a digest; as `node` reaches them."""
         ...
 
-    async def trace(self, node: str, cause: str) -> list[TraceEvent]:
-        """The story of one request as all nodes remember it, with wall-clock times in ms; in order of time."""
+    async def trace(self, node: str, trace_id: str) -> list[TraceEvent]:
+        """The trace of one request as all nodes remember it, with wall-clock times in ms; in order of time."""
         ...
 
 

@@ -32,10 +32,10 @@ from traffic.stores.base import (
 )
 from traffic.stores.http import Answer, HttpError, Pool
 
-WATCH_CONNECTIONS_MAX = 8
-WATCH_TIMEOUT_S = 0.9
+POLL_CONNECTIONS_MAX = 8
+POLL_TIMEOUT_S = 0.9
 FOLLOWERS_MAX = 4
-UPKEEP_TIMEOUT_S = 30.0
+MAINTENANCE_TIMEOUT_S = 30.0
 REPLICAS_DEFAULT = 3
 TOKEN = "QUORUM_LAB_TOKEN"
 """The environment variable with the token that a cluster beyond loopback demands."""
@@ -56,7 +56,7 @@ class KvnodeStore:
         *,
         replicas: int | None = None,
         connections_max: int = 32,
-        watch_connections_max: int = WATCH_CONNECTIONS_MAX,
+        poll_connections_max: int = POLL_CONNECTIONS_MAX,
         timeout_s: float = 3.0,
         token: str | None = None,
     ) -> None:
@@ -68,13 +68,13 @@ class KvnodeStore:
         self._cluster = ""
         self._replicas = min(replicas or REPLICAS_DEFAULT, len(given))
         self._connections_max = connections_max
-        self._watch_connections_max = watch_connections_max
+        self._poll_connections_max = poll_connections_max
         self._timeout_s = timeout_s
         self._token = token or os.environ.get(TOKEN)
         self._pools: dict[str, Pool] = {}
-        self._watch: dict[str, Pool] = {}
+        self._polls: dict[str, Pool] = {}
         # Night work takes seconds: with connections of its own, nothing else waits behind it.
-        self._upkeep: dict[str, Pool] = {}
+        self._maintenance: dict[str, Pool] = {}
         # Somebody follows a tweet while a node is dead: the others wait for it longer than a look at health may take.
         self._following: dict[str, Pool] = {}
         self._replaced: list[Pool] = []
@@ -104,14 +104,14 @@ class KvnodeStore:
             nodes,
             replicas=self._replicas,
             connections_max=n,
-            watch_connections_max=n,
+            poll_connections_max=n,
             token=self._token,
         )
 
     async def learn(self) -> bool:
         for node in self._nodes:
             try:
-                answer = await self._ask(self._watch, node, "GET", "/info")
+                answer = await self._ask(self._polls, node, "GET", "/info")
                 info = _decoded(node, answer, shapes.Info)
             except StoreError:
                 continue
@@ -127,8 +127,8 @@ class KvnodeStore:
         if self.urls.get(node) != url:
             for pools, connections_max, timeout_s in (
                 (self._pools, self._connections_max, self._timeout_s),
-                (self._watch, self._watch_connections_max, WATCH_TIMEOUT_S),
-                (self._upkeep, 1, UPKEEP_TIMEOUT_S),
+                (self._polls, self._poll_connections_max, POLL_TIMEOUT_S),
+                (self._maintenance, 1, MAINTENANCE_TIMEOUT_S),
                 (self._following, FOLLOWERS_MAX, self._timeout_s),
             ):
                 if node in pools:
@@ -190,17 +190,17 @@ class KvnodeStore:
 
     async def keys(self, node: str, *, prefix: str, after: str, limit: int) -> list[str]:
         target = f"/keys?prefix={_quoted(prefix)}&after={_quoted(after)}&limit={limit}&kind=kv"
-        answer = await self._ask(self._watch, node, "GET", target)
+        answer = await self._ask(self._polls, node, "GET", target)
         return _decoded(node, answer, shapes.Keys).keys
 
     async def repair(self, node: str) -> None:
-        await self._ask(self._upkeep, node, "POST", "/repair")
+        await self._ask(self._maintenance, node, "POST", "/repair")
 
     async def sweep(self, node: str) -> None:
-        await self._ask(self._upkeep, node, "POST", "/upkeep", b'{"work": ["sweep"]}')
+        await self._ask(self._maintenance, node, "POST", "/upkeep", b'{"work": ["sweep"]}')
 
     async def close(self) -> None:
-        for pools in (self._pools, self._watch, self._upkeep, self._following):
+        for pools in (self._pools, self._polls, self._maintenance, self._following):
             for pool in pools.values():
                 await pool.close()
         for pool in self._replaced:
@@ -209,11 +209,11 @@ class KvnodeStore:
     # --- Observer -----------------------------------------------------------------------------------------
 
     async def health(self, node: str) -> Mapping[str, str]:
-        answer = await self._ask(self._watch, node, "GET", "/health")
+        answer = await self._ask(self._polls, node, "GET", "/health")
         return _decoded(node, answer, shapes.Health).members
 
     async def stats(self, node: str) -> Observed:
-        answer = await self._ask(self._watch, node, "GET", "/stats")
+        answer = await self._ask(self._polls, node, "GET", "/stats")
         stats = _decoded(node, answer, shapes.Stats)
         return Observed(
             members={},
@@ -223,7 +223,7 @@ class KvnodeStore:
         )
 
     async def members(self, node: str) -> Members:
-        ring = _decoded(node, await self._ask(self._watch, node, "GET", "/ring"), shapes.Ring)
+        ring = _decoded(node, await self._ask(self._polls, node, "GET", "/ring"), shapes.Ring)
         return Members(ring.epoch, ring.members, ring.urls)
 
     async def replicas_agree(self, node: str, key: str, *, counter: bool) -> bool:
@@ -235,14 +235,14 @@ class KvnodeStore:
 
     async def digests(self, node: str, key: str, *, counter: bool) -> Digests:
         target = f"/{'counter' if counter else 'kv'}/{_quoted(key)}/replicas"
-        answer = await self._ask(self._watch, node, "GET", target)
+        answer = await self._ask(self._polls, node, "GET", target)
         return {
             replica.node: replica.digest if replica.reachable else UNREACHABLE
             for replica in _decoded(node, answer, shapes.Replicas).replicas
         }
 
-    async def trace(self, node: str, cause: str) -> list[TraceEvent]:
-        told = _decoded(node, await self._ask(self._watch, node, "GET", f"/trace/{cause}"), shapes.Trace)
+    async def trace(self, node: str, trace_id: str) -> list[TraceEvent]:
+        told = _decoded(node, await self._ask(self._polls, node, "GET", f"/trace/{trace_id}"), shapes.Trace)
         began_ms = told.began or 0.0
         return [TraceEvent(one.node, began_ms + one.at_ms, one.event, one.peer) for one in told.events]
 
@@ -275,7 +275,7 @@ async def connect(addresses: Sequence[Address]) -> KvnodeStore:
 
 
 async def _info(url: str) -> shapes.Info | None:
-    pool = Pool(url, connections_max=1, timeout_s=WATCH_TIMEOUT_S, token=os.environ.get(TOKEN))
+    pool = Pool(url, connections_max=1, timeout_s=POLL_TIMEOUT_S, token=os.environ.get(TOKEN))
     try:
         answer = await pool.request("GET", "/info")
         return msgspec.json.decode(answer.body, type=shapes.Info)

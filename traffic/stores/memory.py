@@ -208,7 +208,7 @@ class MemoryStore:
 
     # --- Observer -----------------------------------------------------------------------------------------
 
-    async def trace(self, node: str, cause: str) -> list[TraceEvent]:
+    async def trace(self, node: str, trace_id: str) -> list[TraceEvent]:
         return []  # nobody took notes
 
     async def health(self, node: str) -> Mapping[str, str]:

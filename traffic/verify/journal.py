@@ -209,7 +209,7 @@ def _fill(descriptor: int, size: int) -> None:
             left -= os.write(descriptor, bytes(min(left, 1 << 20)))
 
 
-class Bequest:
+class DeadJournal:
     """What one dead process has left: its ledger, and the files (locked, so that only one successor has them)."""
 
     def __init__(self, name: str, segments: list[tuple[Path, int]]) -> None:
@@ -288,7 +288,7 @@ class Bequest:
             self._counters[actor, key] = ((totals[0], totals[1]), (totals[2], totals[3]), w, n)
 
 
-def bequests(folder: Path) -> list[Bequest]:
+def dead_journals(folder: Path) -> list[DeadJournal]:
     """What dead processes have left in `folder`, oldest first; at most JOURNALS_MAX, older ones are deleted."""
     dead: dict[str, list[tuple[Path, int]]] = {}
     if not folder.is_dir():
@@ -297,7 +297,7 @@ def bequests(folder: Path) -> list[Bequest]:
         descriptor = _take(path)
         if descriptor is not None:
             dead.setdefault(path.name.rsplit(".", 2)[0], []).append((path, descriptor))
-    found = [Bequest(name, segments) for name, segments in dead.items()]
+    found = [DeadJournal(name, segments) for name, segments in dead.items()]
     for one in found[:-JOURNALS_MAX]:
         one.let_go(delete=True)
     return found[-JOURNALS_MAX:]

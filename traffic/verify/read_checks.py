@@ -1,4 +1,4 @@
-"""What was promised of reads, judged while traffic runs: staleness, read your writes, monotonic reads.
+"""Reads judged while traffic runs: staleness, read your writes, monotonic reads.
 
 Here: from operations as a driver ends them to the facts that the checkers want. Not here: what stale means
 (kvnode.checkers.staleness, .sessions), and the final reads (write_ledger.py).
@@ -19,8 +19,8 @@ from traffic.stores.base import CounterReply, GetReply, PutReply
 LEFT_OUT_MAX = 10_000
 
 
-class Promises:
-    """A tap that judges every read. `replicas` (N) may become known late."""
+class ReadChecks:
+    """A listener that judges every read. `replicas` (N) may become known late."""
 
     def __init__(self, replicas: int) -> None:
         self._acknowledged = Acknowledged(replicas)
@@ -57,7 +57,7 @@ class Promises:
         return self._staleness.curve
 
     def verdicts(self) -> list[Verdict]:
-        """How the promises stand after the reads so far. One that no read has put to the test is left out: a world
+        """The verdicts after the reads so far. A claim that no read has put to the test is left out: a world
         that reads nothing twice is no reason to call a run unknown."""
         found = [self._staleness.verdict(), *self._sessions.verdicts()]
         return [verdict for verdict in found if verdict.facts["reads"]]

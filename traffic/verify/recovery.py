@@ -4,8 +4,8 @@ Here: finding their journals, reading everything back, remembering the verdict. 
 what "lost" means (kvnode.checkers.ledger).
 
 A journal is deleted when there is a verdict on it; one that cannot be judged now (nodes that do not answer) is tried
-again with every check. Journals of other clusters are left to their own heirs, and deleted when they are old. Where
-nothing can be known (a folder that cannot be read, a journal that was given up) the verdict is unknown.
+again with every check. Journals of other clusters are left to their own successors, and deleted when they are old.
+Where nothing can be known (a folder that cannot be read, a journal that was given up) the verdict is unknown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from kvnode.checkers import Verdict
 from traffic.verify.final_reads import QuorumReads
-from traffic.verify.journal import Bequest, bequests
+from traffic.verify.journal import DeadJournal, dead_journals
 from traffic.verify.journal_keeping import why_unusable
 from traffic.verify.write_ledger import merged, read_back
 
@@ -28,7 +28,7 @@ AGE_S_MAX = 7 * 86_400.0
 
 
 @dataclass
-class Inherited:
+class Recovered:
     """Of whom, and how much."""
 
     processes: int = 0
@@ -36,31 +36,31 @@ class Inherited:
     puts: int = 0
 
 
-class Estate:
+class JournalRecovery:
     """The journals of the dead in `folder`. `cluster` is this cluster's identity, "" while it is not known."""
 
     def __init__(self, folder: Path, reads: QuorumReads) -> None:
         self._folder = folder
         self._reads = reads
-        self._left: list[Bequest] = []
+        self._left: list[DeadJournal] = []
         self._verdict: Verdict | None = None  # on all that was judged so far
         self._why_blind: str | None = None
         self._judging = asyncio.Lock()
-        self.inherited = Inherited()
+        self.recovered = Recovered()
 
     async def take(self, cluster: str) -> None:
         """Look for journals of this cluster's dead, and judge them."""
         self._why_blind = why_unusable(self._folder)
         found = await asyncio.to_thread(self._read, cluster)
-        for bequest in found:
-            self.inherited.processes += 1
-            self.inherited.counters += bequest.counters
-            self.inherited.puts += bequest.puts
+        for journal in found:
+            self.recovered.processes += 1
+            self.recovered.counters += journal.counters
+            self.recovered.puts += journal.puts
         self._left += found
         await self.verdict()
 
     async def verdict(self) -> Verdict | None:
-        """On all that was inherited; None if that is nothing."""
+        """On all that was recovered; None if that is nothing."""
         async with self._judging:
             verdicts = await self._judge() if self._left else []
             if self._verdict is not None:
@@ -75,18 +75,18 @@ class Estate:
             [one.ledger for one in self._left], self._reads, READS_AT_ONCE
         )
         unknown: list[Verdict] = []
-        for bequest in list(self._left):
-            verdict = await asyncio.to_thread(bequest.ledger.check, kv_reads, counter_reads)
+        for journal in list(self._left):
+            verdict = await asyncio.to_thread(journal.ledger.check, kv_reads, counter_reads)
             if verdict.status == "unknown" and verdict.acknowledged:
                 unknown.append(verdict)
                 continue
-            bequest.let_go(delete=True)
-            self._left.remove(bequest)
-            if bequest.given_up:
+            journal.let_go(delete=True)
+            self._left.remove(journal)
+            if journal.given_up:
                 verdict = Verdict.not_known(
-                    CLAIM, f"{bequest.name} had given its journal up before it was killed"
+                    CLAIM, f"{journal.name} had given its journal up before it was killed"
                 )
-            if bequest.given_up or verdict.status != "unknown":
+            if journal.given_up or verdict.status != "unknown":
                 self._verdict = merged([self._verdict, verdict] if self._verdict else [verdict])
         return unknown
 
@@ -96,34 +96,34 @@ class Estate:
         if status != "violated" and (self._left or self._why_blind):
             status = "unknown"
         return {
-            "processes": self.inherited.processes,
-            "counters": self.inherited.counters,
-            "puts": self.inherited.puts,
+            "processes": self.recovered.processes,
+            "counters": self.recovered.counters,
+            "puts": self.recovered.puts,
             "status": status,
         }
 
     def close(self) -> None:
         """What was not judged stays for the next."""
-        for bequest in self._left:
-            bequest.let_go(delete=False)
+        for journal in self._left:
+            journal.let_go(delete=False)
         self._left = []
 
-    def _read(self, cluster: str) -> list[Bequest]:
-        taken: list[Bequest] = []
+    def _read(self, cluster: str) -> list[DeadJournal]:
+        taken: list[DeadJournal] = []
         try:
-            found = bequests(self._folder)
+            found = dead_journals(self._folder)
         except OSError:  # `_why_blind` says more
             return []
-        for bequest in found:
+        for journal in found:
             try:
-                bequest.read(r=self._reads.quorum)
+                journal.read(r=self._reads.quorum)
             except OSError:  # its writer deleted it between our look and our lock
-                bequest.let_go(delete=False)
+                journal.let_go(delete=False)
                 continue
-            if bequest.cluster == cluster and (bequest.puts or bequest.counters or bequest.given_up):
-                taken.append(bequest)
+            if journal.cluster == cluster and (journal.puts or journal.counters or journal.given_up):
+                taken.append(journal)
             else:
                 # Nothing was ever answered to who never knew its cluster: there is nothing to judge.
-                useless = bequest.cluster in ("", cluster) or time.time() - bequest.written_at_s > AGE_S_MAX
-                bequest.let_go(delete=useless)
+                useless = journal.cluster in ("", cluster) or time.time() - journal.written_at_s > AGE_S_MAX
+                journal.let_go(delete=useless)
         return taken

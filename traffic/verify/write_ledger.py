@@ -1,9 +1,9 @@
-"""The books: every acknowledged write goes into a ledger, and `check` reads all of them back.
+"""Every acknowledged write goes into a ledger, and `check` reads all of them back.
 
 Here: keeping ledgers while traffic runs, bounded; one verdict. Not here: what "lost" means
 (kvnode.checkers.ledger), how the final reads are made (final_reads.py).
 
-A put that leaves it to the clocks (mode "lww") is booked as one of unknown outcome. It carries no context,
+A put that leaves it to the clocks (mode "lww") is noted as one of unknown outcome. It carries no context,
 so by the ledger's rule everything that it follows would be lost, read or not; whoever writes so counts
 what was really lost himself (the collaborative editor counts its edits).
 
@@ -31,14 +31,14 @@ from traffic.verify.journal_keeping import JournalKeeping
 from traffic.verify.totals import CounterTotals, RunningTotals, Totals
 from traffic.workloads.reading import READS_AT_ONCE, Unread, read_all
 
-__all__ = ["Books", "merged"]
+__all__ = ["WriteLedger", "merged"]
 
 KEYS_MAX = 20_000
 LEDGERS_MAX = 4
 READS_AT_ONCE_QUIETLY = 4
 
 
-class Books:
+class WriteLedger:
     """All acknowledged writes of this process."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Books:
         self._sealed: list[Ledger] = []
         self._past: Verdict | None = None  # of all ledgers that were let go, together
         self._checking = asyncio.Lock()
-        totals.forgetting = self._last_word
+        totals.forgetting = self._final_total
 
     @property
     def full(self) -> bool:
@@ -132,7 +132,7 @@ class Books:
                     self._past = merged([self._past, verdict] if self._past else [verdict])
             self._sealed = kept
 
-    def _last_word(self, counter: CounterTotals) -> None:
+    def _final_total(self, counter: CounterTotals) -> None:
         """From now on nobody else knows how much was sent. Whichever ledger still judges this counter must."""
         for ledger in (*self._sealed, self._current):
             ledger.sent_meanwhile(counter.key, counter.actor, *counter.sent)

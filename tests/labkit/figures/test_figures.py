@@ -23,7 +23,7 @@ from labkit.figures.timeline import ages, decades
 from labkit.figures.traffic import WORK, rate_of
 from labkit.live.chart import LiveChart
 from labkit.samples import KINDS, Mark, sample_from_stats
-from traffic.load.registry import WORLDS
+from traffic.load.registry import WORKLOADS
 
 TIME_FIGURES = [
     figures.rate_figure,
@@ -101,7 +101,7 @@ def test_rates_are_the_growth_of_the_real_counters(stats_at) -> None:
 
 def test_every_kind_of_operation_is_part_of_the_stack_once() -> None:
     stacked = [kind for kinds in WORK.values() for kind in kinds]
-    kinds = [kind for world in WORLDS.values() for kind in world.make(Random(0), "test").kinds]
+    kinds = [kind for world in WORKLOADS.values() for kind in world.make(Random(0), "test").kinds]
     assert sorted(stacked) == sorted(kinds)
     assert set(KINDS) <= set(stacked)
 

@@ -15,7 +15,7 @@ from labkit.panels.controls import Button, Control
 from labkit.panels.nodes import node_html, opinions
 from labkit.samples import sample_from_stats
 from labkit.worlds import COUNTERS, SHORT, TITLES
-from traffic.load.registry import WORLDS
+from traffic.load.registry import WORKLOADS
 
 
 def find(widget, css_class: str):
@@ -233,8 +233,8 @@ def test_a_known_mistake_that_is_on_is_said_beside_its_world(lab, stats_at) -> N
 
 
 def test_the_words_are_those_of_the_worlds_that_there_are() -> None:
-    assert set(SHORT) == set(TITLES) == set(COUNTERS) == set(WORLDS)
-    for name, world in WORLDS.items():
+    assert set(SHORT) == set(TITLES) == set(COUNTERS) == set(WORKLOADS)
+    for name, world in WORKLOADS.items():
         made = world.make(Random(0), "test")
         known = {"kind": set(made.kinds), "world": set(made.counts()) or {"refused_out_of_stock", "oversold"}}
         assert [one for one in COUNTERS[name] if one[2] not in known[one[1]]] == []

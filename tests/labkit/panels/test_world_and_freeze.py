@@ -15,7 +15,7 @@ from labkit.live.stillness import stillness
 from labkit.panels.freeze import Freeze
 from labkit.panels.world import PEOPLE_EVERY, World
 from labkit.worlds import MISTAKES, TITLES
-from traffic.load.registry import WORLDS
+from traffic.load.registry import WORKLOADS
 
 
 class Service:
@@ -163,8 +163,8 @@ def test_there_is_no_other_world(lab: Any, service: Service) -> None:
 
 
 def test_the_words_for_mistakes_are_those_of_the_worlds_that_there_are() -> None:
-    assert set(TITLES) == set(WORLDS)
-    for name, world in WORLDS.items():
+    assert set(TITLES) == set(WORKLOADS)
+    for name, world in WORKLOADS.items():
         assert set(MISTAKES[name]) == set(world.make(Random(0), "test").bugs_known)
 
 

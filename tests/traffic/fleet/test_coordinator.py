@@ -1,4 +1,4 @@
-"""The front: what becomes of the reports of its children. Without processes; those are in the live tests."""
+"""The coordinator: what becomes of the reports of its workers. Without processes; those are in the live tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from kvnode.checkers import Verdict
 from traffic.control.generator import Generator
 from traffic.fleet.commands import Command
-from traffic.fleet.coordinator import ChildDied, Fleet
+from traffic.fleet.coordinator import Fleet, WorkerDied
 from traffic.fleet.messages import Report
 from traffic.load.driver import Settings
 from traffic.stores.memory import MemoryStore
@@ -21,9 +21,9 @@ CLAIM = "no acknowledged write was lost"
 
 
 def checked(*answers: Report | Exception) -> list[Verdict]:
-    """The verdicts of a fleet whose children answer so."""
+    """The verdicts of a fleet whose workers answer so."""
 
-    def child(answer: Report | Exception, number: int) -> Any:
+    def worker(answer: Report | Exception, number: int) -> Any:
         def order(command: Command) -> asyncio.Future[Report]:
             future = asyncio.get_running_loop().create_future()
             if isinstance(answer, Exception):
@@ -37,9 +37,9 @@ def checked(*answers: Report | Exception) -> list[Verdict]:
     async def main() -> list[Verdict]:
         own = Generator(MemoryStore(), settings=Settings(), seed=1)
         fleet = Fleet(own, processes=len(answers), settings=Settings())
-        fleet._members = [child(answer, number) for number, answer in enumerate(answers, 1)]
+        fleet._workers = [worker(answer, number) for number, answer in enumerate(answers, 1)]
         verdicts = await fleet.tell(Command("check"))
-        fleet._members = []
+        fleet._workers = []
         await fleet.close()
         return verdicts
 
@@ -51,7 +51,7 @@ def good() -> Report:
     return Report(number=1, verdicts=[msgspec.to_builtins(verdict)])
 
 
-def test_the_verdicts_of_all_children_are_one() -> None:
+def test_the_verdicts_of_all_workers_are_one() -> None:
     first = checked(good(), good())[0]
     assert (first.claim, first.status, first.acknowledged) == (CLAIM, "ok", 200)
 
@@ -60,10 +60,10 @@ def test_the_verdicts_of_all_children_are_one() -> None:
     ("answer", "says"),
     [
         (Report(number=1, error="KeyError: 'tweet/1'"), "process 2 could not check: KeyError: 'tweet/1'"),
-        (ChildDied("generator process 2"), "process 2 did not say what it knows; its journal will be read"),
+        (WorkerDied("generator process 2"), "process 2 did not say what it knows; its journal will be read"),
     ],
 )
-def test_a_child_that_could_not_check_makes_it_unknown_and_says_why(
+def test_a_worker_that_could_not_check_makes_it_unknown_and_says_why(
     answer: Report | Exception, says: str
 ) -> None:
     first = checked(good(), answer)[0]

@@ -1,4 +1,4 @@
-"""Several pictures made one: nothing is counted twice or forgotten, and percentiles come from merged histograms."""
+"""Several snapshots made one: nothing is counted twice or forgotten, and percentiles come from merged histograms."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from traffic.clock import monotonic
 from traffic.control.generator import Generator
-from traffic.fleet.snapshots import merged, picture
+from traffic.fleet.snapshots import merged, snapshot
 from traffic.load.driver import Settings
 from traffic.measure.histograms import microseconds, summary_of_values
 from traffic.stores.memory import MemoryStore
 
 
-def painted(latencies_ms: list[float], *, errors: int = 0, node: str = "node-1") -> dict[str, Any]:
-    """The picture of a generator whose likes took so long, as it comes out of the pipe."""
+def taken(latencies_ms: list[float], *, errors: int = 0, node: str = "node-1") -> dict[str, Any]:
+    """The snapshot of a generator whose likes took so long, as it comes out of the pipe."""
 
     async def main() -> dict[str, Any]:
         generator = Generator(MemoryStore(), settings=Settings(rate=100), seed=1)
@@ -27,7 +27,7 @@ def painted(latencies_ms: list[float], *, errors: int = 0, node: str = "node-1")
             recorder.note("like", node, None, "ok", intended_s=began_s, sent_s=began_s, done_s=now_s)
         for _ in range(errors):
             recorder.note("like", node, None, "definite", intended_s=now_s, sent_s=now_s, done_s=now_s)
-        found = picture(generator, now_s)
+        found = snapshot(generator, now_s)
         await generator.close()
         return found
 
@@ -36,7 +36,7 @@ def painted(latencies_ms: list[float], *, errors: int = 0, node: str = "node-1")
 
 
 def test_counts_add_up_over_the_living_and_the_dead() -> None:
-    own, one, other, dead = painted([]), painted([1.0] * 10, errors=2), painted([1.0] * 5), painted([1.0] * 3)
+    own, one, other, dead = taken([]), taken([1.0] * 10, errors=2), taken([1.0] * 5), taken([1.0] * 3)
     stats = merged(own["stats"], [one, other], [dead["stats"]])
     twitter = stats["workloads"]["twitter"]
     assert (twitter["operations_total"], twitter["errors_total"], twitter["counts"]["like"]) == (18, 2, 18)
@@ -47,17 +47,17 @@ def test_counts_add_up_over_the_living_and_the_dead() -> None:
 
 
 def test_workers_are_those_of_the_living_together_and_an_open_loop_has_none() -> None:
-    own, child = painted([]), painted([])
-    assert merged(own["stats"], [child, child], [])["workloads"]["twitter"]["workers"] is None
+    own, worker = taken([]), taken([])
+    assert merged(own["stats"], [worker, worker], [])["workloads"]["twitter"]["workers"] is None
     own["stats"]["workloads"]["twitter"] |= {"loop": "closed", "workers": 3}
-    child["stats"]["workloads"]["twitter"] |= {"loop": "closed", "workers": 2}
-    twitter = merged(own["stats"], [child, child], [])["workloads"]["twitter"]
+    worker["stats"]["workloads"]["twitter"] |= {"loop": "closed", "workers": 2}
+    twitter = merged(own["stats"], [worker, worker], [])["workloads"]["twitter"]
     assert (twitter["loop"], twitter["workers"]) == ("closed", 4)
 
 
 def test_percentiles_are_those_of_all_latencies_together() -> None:
     quick, slow = [1.0 + number / 1000 for number in range(900)], [200.0 + number for number in range(100)]
-    stats = merged(painted([])["stats"], [painted(quick), painted(slow, node="node-2")], [])
+    stats = merged(taken([])["stats"], [taken(quick), taken(slow, node="node-2")], [])
     together = summary_of_values(microseconds(np.array(quick + slow) / 1000))
     for name, wanted in together.items():
         found = stats["workloads"]["twitter"]["latency_ms"][name]
@@ -66,8 +66,8 @@ def test_percentiles_are_those_of_all_latencies_together() -> None:
     assert stats["nodes"]["node-2"]["latency_ms"]["p50"] > 200
 
 
-def test_nobody_alive_is_a_picture_too() -> None:
-    stats = merged(painted([])["stats"], [], [painted([1.0])["stats"]])
+def test_nobody_alive_is_a_snapshot_too() -> None:
+    stats = merged(taken([])["stats"], [], [taken([1.0])["stats"]])
     assert stats["workloads"]["twitter"]["operations_total"] == 1
     assert stats["workloads"]["twitter"]["latency_ms"]["p99"] is None
     assert stats["convergence"]["share"] is None

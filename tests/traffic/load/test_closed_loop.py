@@ -213,6 +213,6 @@ def test_what_falls_due_while_too_many_additions_are_unanswered_is_shed(
             assert await bench.driver.drained(30)
             issued = bench.recorder.operations + bench.recorder.shed
             assert issued == pytest.approx(41 * 300, abs=60)  # the rest is nothing: each is sent or counted
-            assert (await bench.books.check()).status == "ok"
+            assert (await bench.write_ledger.check()).status == "ok"
 
     in_virtual_time(main)

@@ -28,7 +28,7 @@ def test_every_arrival_is_sent_and_acknowledged(in_virtual_time: Run, bench_of: 
             assert await bench.driver.drained(5)
             assert bench.recorder.operations == pytest.approx(6000, abs=2)
             assert (bench.recorder.errors, bench.recorder.shed, bench.recorder.resent) == (0, 0, 0)
-            verdict = await bench.books.check()
+            verdict = await bench.write_ledger.check()
             assert (verdict.status, verdict.lost, verdict.counters_wrong) == ("ok", 0, 0)
             assert (
                 bench.store.counters["tweet/1/likes"]["traffic-test"].increments == bench.recorder.operations
@@ -107,7 +107,7 @@ def test_a_definite_failure_goes_to_another_node(in_virtual_time: Run, bench_of:
             await bench.driver.drained(5)
             assert bench.recorder.errors == 0
             assert bench.recorder.resent >= 1
-            assert (await bench.books.check()).status == "ok"
+            assert (await bench.write_ledger.check()).status == "ok"
 
     in_virtual_time(main)
 
@@ -162,7 +162,7 @@ def test_unanswered_likes_are_sent_again_until_they_are_answered(
             assert bench.driver.resending == 0
             bench.driver.stop()
             assert await bench.driver.drained(5)
-            verdict = await bench.books.check()
+            verdict = await bench.write_ledger.check()
             assert (verdict.status, verdict.lost, verdict.counters_wrong) == ("ok", 0, 0)
             assert store.counters["tweet/1/likes"]["traffic-test"].increments == bench.recorder.operations
             assert bench.workload.liked == bench.recorder.operations >= 1490
@@ -198,7 +198,7 @@ def test_a_like_of_unknown_outcome_is_counted_once(in_virtual_time: Run, bench_o
             bench.driver.stop()
             assert await bench.driver.drained(20)
             assert store.counters["tweet/1/likes"]["traffic-test"].increments == bench.workload.liked
-            assert (await bench.books.check()).status == "ok"
+            assert (await bench.write_ledger.check()).status == "ok"
 
     in_virtual_time(main)
 
@@ -251,7 +251,7 @@ def test_a_tap_hears_of_every_end(in_virtual_time: Run, bench_of: BenchOf) -> No
     async def main() -> None:
         store, listener = MemoryStore(), Listener()
         async with bench_of("puts", store, rate=100) as bench:
-            bench.driver.tap = listener
+            bench.driver.listener = listener
             await asyncio.sleep(1)
             store.silent = set(store.nodes)
             await asyncio.sleep(1)

@@ -59,7 +59,7 @@ def test_a_node_that_joins_is_given_its_share(in_virtual_time: Run, followed: Ca
             assert bench.recorder.node("node-4", asyncio.get_running_loop().time())["operations_total"] > 200
             assert any(row["node"] == "node-4" for row in bench.recorder.node_series)
             assert bench.nodes.state("node-4", asyncio.get_running_loop().time()) == "alive"
-            assert (await bench.books.check()).status == "ok"
+            assert (await bench.write_ledger.check()).status == "ok"
 
     in_virtual_time(main)
 
@@ -82,7 +82,7 @@ def test_a_node_that_left_is_asked_for_nothing_more_and_nothing_fails(
             assert bench.recorder.node("node-1", asyncio.get_running_loop().time())["operations_total"] > 100
             bench.driver.stop()
             assert await bench.driver.drained(5)
-            assert (await bench.books.check()).status == "ok"
+            assert (await bench.write_ledger.check()).status == "ok"
 
     in_virtual_time(main)
 
@@ -120,7 +120,7 @@ def test_one_that_left_may_come_again(in_virtual_time: Run, followed: Callable[.
                 await asyncio.sleep(3)
                 asked = {what for name, what, _ in store.calls[before:] if name == "node-3"}
                 assert asked >= {"health", "stats", "add"}, epoch
-            assert (await bench.books.check()).status == "ok"
+            assert (await bench.write_ledger.check()).status == "ok"
 
     in_virtual_time(main)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from traffic.nodes.supervisor import NodeState, Refused, State, Supervisor
-from traffic.runs.faults import DEEDS, Repeating, command_of, deeds
+from traffic.runs.faults import FAULT_ACTIONS, Repeating, command_of, fault_actions
 from traffic.runs.recording import Fault
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
@@ -26,7 +26,7 @@ def state(**nodes: dict[str, Any]) -> State:
 
 
 def done(before: State | None, now: State) -> list[tuple[str, ...]]:
-    return [(fault.what, *fault.nodes) for fault in deeds(before, now, at_s=1.5)]
+    return [(fault.what, *fault.nodes) for fault in fault_actions(before, now, at_s=1.5)]
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_cuts_that_go_while_delays_stay_are_no_healing() -> None:
 def test_a_delay_is_told_with_its_figures_and_beside_cuts() -> None:
     slow = {"delay_ms": 50.0, "distribution": "long-tailed"}
     both = state(node_1={"rules": {"node-2": slow}}, node_2={"rules": {"node-1": {**slow, "cut": True}}})
-    found = deeds(state(), both, at_s=2.0)
+    found = fault_actions(state(), both, at_s=2.0)
     assert [(fault.what, fault.nodes) for fault in found] == [
         ("cut-one-way", ["node-2", "node-1"]),
         ("delay", ["node-1", "node-2"]),
     ]
     assert found[1].figures == slow
-    [gone, _] = reversed(deeds(both, state(), at_s=3.0))
+    [gone, _] = reversed(fault_actions(both, state(), at_s=3.0))
     assert (gone.what, gone.figures) == ("delay", {"delay_ms": 0.0})
 
 
@@ -119,7 +119,7 @@ def test_every_deed_has_its_command() -> None:
         "skew": command("skew", "node-2", ms=-5.0),
         "slow-disk": command("slow-disk", "node-2", ms=20.0),
     }
-    assert set(commands) == set(DEEDS)
+    assert set(commands) == set(FAULT_ACTIONS)
     assert commands["kill"] == {"command": "kill", "nodes": ["node-2"]}
     assert commands["cut"] == {"command": "cut", "link": ["node-1", "node-2"], "both_ways": True}
     assert commands["cut-one-way"]["both_ways"] is False

@@ -15,7 +15,7 @@ from traffic.measure.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS
 from traffic.operations import Add, Count, Get, Maintain, Operation, Put
 from traffic.runs import recording
 from traffic.runs.recording import BadRecording, Fault, Header, Judged, Recording
-from traffic.runs.writer import Tape
+from traffic.runs.writer import RecordingWriter
 
 BEGAN_S = 500.0
 OPERATIONS: tuple[Operation, ...] = (
@@ -57,22 +57,22 @@ def taped(tmp_path: Path) -> Callable[..., Path]:
     """Writes a run of `count` operations; `whole=False` leaves it without its end, as kill -9 does."""
 
     def write(name: str = "run.jsonl.gz", *, count: int = 300, whole: bool = True) -> Path:
-        tape = Tape(tmp_path / name, header(), began_s=BEGAN_S)
+        writer = RecordingWriter(tmp_path / name, header(), began_s=BEGAN_S)
         for number in range(count):
-            tape.operation(ended(number, outcome="definite" if number % 50 == 7 else "ok"))
-        tape.row(
+            writer.operation(ended(number, outcome="definite" if number % 50 == 7 else "ok"))
+        writer.row(
             "twitter", {"t_s": 1.0, "target_rate": 100.0, "shed": 3, "queued": 5, "resent": 1, "in_flight": 2}
         )
-        tape.fault(Fault(t_s=1.0, what="dead", nodes=["node-2"], source="seen"))
-        tape.changed(BEGAN_S + 2, "twitter", {"w": 1})
-        tape.verdict(Judged(claim="nothing was lost", status="ok", summary="acknowledged 300, lost 0: ok"))
+        writer.fault(Fault(t_s=1.0, what="dead", nodes=["node-2"], source="seen"))
+        writer.changed(BEGAN_S + 2, "twitter", {"w": 1})
+        writer.verdict(Judged(claim="nothing was lost", status="ok", summary="acknowledged 300, lost 0: ok"))
         if whole:
-            tape.close(BEGAN_S + 3.5, {"twitter": {"operations": count}})
+            writer.close(BEGAN_S + 3.5, {"twitter": {"operations": count}})
         else:
-            tape._stopping.set()
-            tape._thread.join()
-        assert (tape.error, tape.dropped) == (None, 0)
-        return tape.path
+            writer._stopping.set()
+            writer._thread.join()
+        assert (writer.error, writer.dropped) == (None, 0)
+        return writer.path
 
     return write
 
@@ -97,11 +97,11 @@ def test_what_was_taped_is_read_again(taped: Callable[..., Path], name: str) -> 
 
 
 def test_operations_stand_in_the_order_in_which_they_were_due(tmp_path: Path) -> None:
-    tape = Tape(tmp_path / "run.jsonl.gz", header(), began_s=BEGAN_S)
+    writer = RecordingWriter(tmp_path / "run.jsonl.gz", header(), began_s=BEGAN_S)
     for number in (0, 3, 1, 2):  # as answers come
-        tape.operation(ended(number))
-    tape.close(BEGAN_S + 1, {})
-    assert [done.due_s for done in recording.load(tape.path).operations] == [0, 0.01, 0.02, 0.03]
+        writer.operation(ended(number))
+    writer.close(BEGAN_S + 1, {})
+    assert [done.due_s for done in recording.load(writer.path).operations] == [0, 0.01, 0.02, 0.03]
 
 
 def test_frames_need_no_cluster_and_have_the_columns_of_the_live_ones(taped: Callable[..., Path]) -> None:
@@ -175,7 +175,7 @@ def _of(line: dict[str, object]) -> bytes:
         (b"hello\n", "line 1: expected the header of a recording, got b'hello'"),
         (b"\x00\x01\x02\n", "line 1: expected the header"),
         (b'{"type":"header"', "expected a recording, got a file cut off"),
-        (gzip.compress(b'{"type": 3}\n'), "line 1: expected the header"),
+        (gzip.compress(b'{"type": 3}\n', mtime=0), "line 1: expected the header"),
         (
             _of(
                 {
@@ -223,13 +223,13 @@ def test_a_file_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_ends_the_recording_and_not_the_traffic(tmp_path: Path) -> None:
-    tape = Tape("/dev/full", header(), began_s=BEGAN_S)
+    writer = RecordingWriter("/dev/full", header(), began_s=BEGAN_S)
     for number in range(10):
-        tape.operation(ended(number))
-    tape.close(BEGAN_S + 1, {})
-    assert tape.error is not None
-    tape.operation(ended(11))
-    assert tape.dropped == 1
+        writer.operation(ended(number))
+    writer.close(BEGAN_S + 1, {})
+    assert writer.error is not None
+    writer.operation(ended(11))
+    assert writer.dropped == 1
 
 
 def test_a_recording_made_again_from_its_operations_counts_the_same(taped: Callable[..., Path]) -> None:

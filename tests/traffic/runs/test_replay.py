@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from traffic.clock import monotonic
 from traffic.control.generator import Generator
 from traffic.load.driver import Settings
-from traffic.load.registry import WORLDS, World
+from traffic.load.registry import WORKLOADS, RegisteredWorkload
 from traffic.operations import Get, Operation, Put
 from traffic.runs import recording
 from traffic.runs.recording import Done, Header
 from traffic.runs.replay import RecordedTimes, Replay
 from traffic.runs.replay_run import _worlds_of
-from traffic.runs.writer import Tape
+from traffic.runs.writer import RecordingWriter
 from traffic.stores.base import GetReply
 from traffic.stores.memory import MemoryStore
 from traffic.workloads.twitter import Twitter
@@ -65,13 +65,13 @@ def test_a_recorded_run_asks_for_the_same_in_the_same_order(
         clock = asyncio.get_running_loop().time
         async with bench_of(Twitter(Random(5), tag="t"), first, rate=0) as bench:
             began_s = clock()
-            tape = Tape(path, _header(), began_s=began_s)
-            bench.driver.tap = tape
+            writer = RecordingWriter(path, _header(), began_s=began_s)
+            bench.driver.listener = writer
             bench.driver.change(rate=200, pattern="poisson")
             await asyncio.sleep(10)
             bench.driver.stop()
             assert await bench.driver.drained(5)
-            tape.close(clock(), {})
+            writer.close(clock(), {})
             return float(bench.recorder.operations)
 
     async def play() -> float:
@@ -102,11 +102,13 @@ def test_all_worlds_are_played_by_a_whole_generator(tmp_path: Path) -> None:
     """In real time, as the command line does it. What differs is contexts: those are of the database's own making."""
     first, second = tmp_path / "first.jsonl.gz", tmp_path / "second.jsonl.gz"
 
-    async def record(path: Path, worlds: Mapping[str, World], until: Callable[[Generator], bool]) -> None:
+    async def record(
+        path: Path, worlds: Mapping[str, RegisteredWorkload], until: Callable[[Generator], bool]
+    ) -> None:
         generator = Generator(MemoryStore(), settings=Settings(rate=150), seed=3, worlds=worlds)
         await generator.begin()
-        tape = Tape(path, _header(), began_s=monotonic())
-        generator.set_tap(tape)
+        writer = RecordingWriter(path, _header(), began_s=monotonic())
+        generator.set_listener(writer)
         for world in worlds:
             generator.start(world)
         for _ in range(200):
@@ -116,7 +118,7 @@ def test_all_worlds_are_played_by_a_whole_generator(tmp_path: Path) -> None:
         generator.stop()
         for driver in generator.drivers.values():
             assert await driver.drained(5)
-        tape.close(monotonic(), {})
+        writer.close(monotonic(), {})
         await generator.close()
 
     def enough(generator: Generator) -> bool:
@@ -125,12 +127,12 @@ def test_all_worlds_are_played_by_a_whole_generator(tmp_path: Path) -> None:
     def played(generator: Generator) -> bool:
         return not any(isinstance(one, Replay) and one.left for one in generator.workloads.values())
 
-    asyncio.run(record(first, WORLDS, enough))
+    asyncio.run(record(first, WORKLOADS, enough))
     recorded = recording.load(first)
     asyncio.run(record(second, _worlds_of(recorded, speed=2.0), played))
     again = recording.load(second)
-    assert recorded.workloads == again.workloads == sorted(WORLDS)
-    for world in WORLDS:
+    assert recorded.workloads == again.workloads == sorted(WORKLOADS)
+    for world in WORKLOADS:
         asked = [_bare(one.operation) for one in recorded.of(world)]
         assert len(asked) > 60
         assert [_bare(one.operation) for one in again.of(world)] == asked

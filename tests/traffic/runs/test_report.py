@@ -16,7 +16,7 @@ from traffic.runs import recording
 from traffic.runs.charts import Band, Chart, Line
 from traffic.runs.recording import Fault, Header, Judged
 from traffic.runs.report import _bands, html_of, of_recording
-from traffic.runs.writer import Tape
+from traffic.runs.writer import RecordingWriter
 
 VOID = {"meta", "line", "rect", "path", "br", "link"}
 
@@ -52,11 +52,11 @@ def recorded(tmp_path: Path) -> Callable[..., Path]:
             environment={"cpus": 2, "python": "3.11"},
             asked_for={"command": "python -m traffic run twitter", "preset": None},
         )
-        tape = Tape(tmp_path / "run.jsonl.gz", header, began_s=0.0)
+        writer = RecordingWriter(tmp_path / "run.jsonl.gz", header, began_s=0.0)
         for number in range(seconds * 50):
             due_s = number / 50
             failed = 10 <= due_s < 11
-            tape.operation(
+            writer.operation(
                 Ended(
                     workload="twitter",
                     operation=Add(kind="like", persona="ada", key="a", region="europe"),
@@ -69,14 +69,16 @@ def recorded(tmp_path: Path) -> Callable[..., Path]:
                 )
             )
         for second in range(1, seconds):
-            tape.row(
+            writer.row(
                 "twitter", {"t_s": float(second), "target_rate": 50.0, "shed": 0, "queued": 0, "resent": 0}
             )
         for at_s, what in ((9.0, "unreachable"), (9.8, "dead"), (12.0, "alive")):
-            tape.fault(Fault(t_s=at_s, what=what, nodes=["node-2"], source="seen"))
-        tape.verdict(Judged(claim=claim, status=status, summary="lost 3", evidence=["key <a> misses dot x"]))
-        tape.close(float(seconds), {"twitter": {"operations": seconds * 50, "world": {"edits_lost": 4}}})
-        return tape.path
+            writer.fault(Fault(t_s=at_s, what=what, nodes=["node-2"], source="seen"))
+        writer.verdict(
+            Judged(claim=claim, status=status, summary="lost 3", evidence=["key <a> misses dot x"])
+        )
+        writer.close(float(seconds), {"twitter": {"operations": seconds * 50, "world": {"edits_lost": 4}}})
+        return writer.path
 
     return write
 

@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from traffic.control.generator import Generator
-from traffic.fleet.in_process import Alone
+from traffic.fleet.in_process import InProcess
 from traffic.load.driver import Settings
 from traffic.service.access import Access
 from traffic.service.api import Api
@@ -37,7 +37,7 @@ class Service:
             return
         await receive()
         generator = Generator(self._store, settings=Settings(rate=200), seed=1)
-        api = Api(Alone(generator), self._access)
+        api = Api(InProcess(generator), self._access)
         self._application = api.application()
         await generator.begin()
         looking = asyncio.create_task(api.keep_looking())

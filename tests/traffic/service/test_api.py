@@ -48,19 +48,19 @@ def started(client: TestClient, operations: int = 100) -> None:
 
 
 def test_stats_have_every_field_before_anything_runs(client: TestClient) -> None:
-    picture = stats(client)
-    assert picture["success"] is True
-    assert picture["running"] is False
-    twitter = picture["workloads"]["twitter"]
+    snapshot = stats(client)
+    assert snapshot["success"] is True
+    assert snapshot["running"] is False
+    twitter = snapshot["workloads"]["twitter"]
     assert twitter["counts"] == dict.fromkeys(
         ("tweet", "like", "retweet", "comment", "view", "read", "tally"), 0
     )
     assert set(twitter["latency_ms"]) == {"p50", "p95", "p99", "max"}
     assert (twitter["target_rate"], twitter["achieved_rate"]) == (200, 0)
-    assert set(picture["nodes"]) == {"node-1", "node-2", "node-3"}
-    assert picture["nodes"]["node-1"]["healthy"] is True
-    assert picture["nodes"]["node-1"]["state"] == "alive"
-    assert picture["convergence"]["share"] is None
+    assert set(snapshot["nodes"]) == {"node-1", "node-2", "node-3"}
+    assert snapshot["nodes"]["node-1"]["healthy"] is True
+    assert snapshot["nodes"]["node-1"]["state"] == "alive"
+    assert snapshot["convergence"]["share"] is None
 
 
 def test_start_change_stop(client: TestClient) -> None:
@@ -375,9 +375,9 @@ def test_presets_are_listed_and_set_all_worlds(client: TestClient) -> None:
     assert {"business-hours", "evening-peak", "night-maintenance", "weekend", "black-friday"} <= set(names)
     answer = client.post("/api/real/traffic/presets/classroom").json()
     assert (answer["running"], answer["workloads"]["twitter"]["target_rate"]) == (True, 20)
-    picture = stats(client)
-    assert all(workload["running"] for workload in picture["workloads"].values())
-    assert (picture["preset"], picture["clock"]["weekday"]) == ("classroom", "wednesday")
+    snapshot = stats(client)
+    assert all(workload["running"] for workload in snapshot["workloads"].values())
+    assert (snapshot["preset"], snapshot["clock"]["weekday"]) == ("classroom", "wednesday")
     assert client.post("/api/real/traffic/presets/nonsense").status_code == 404
     assert client.put("/api/real/traffic/clock", json={"hour": 20}).json()["clock"]["time"] == "20:00"
     assert client.put("/api/real/traffic/clock", json={"hour": 25}).status_code == 400

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from traffic.nodes.supervisor import NodeState, State, Topology
-from traffic.service.breaking import ACTIONS, Failure, broken, command_of, picture
+from traffic.service.breaking import ACTIONS, Failure, broken, command_of, snapshot
 
 THREE = ("node-1", "node-2", "node-3")
 
@@ -121,5 +121,5 @@ def test_each_trouble_names_what_mends_it() -> None:
 
 
 def test_without_a_supervisor_nothing_is_known() -> None:
-    assert picture(None)["known"] is False
-    assert picture(state_of())["known"] is True
+    assert snapshot(None)["known"] is False
+    assert snapshot(state_of())["known"] is True

@@ -7,7 +7,7 @@ import asyncio
 from starlette.routing import Route
 
 from traffic.control.generator import Generator
-from traffic.fleet.in_process import Alone
+from traffic.fleet.in_process import InProcess
 from traffic.load.driver import Settings
 from traffic.service.api import Api
 from traffic.service.openapi import describe
@@ -17,7 +17,7 @@ from traffic.stores.memory import MemoryStore
 def test_it_has_every_route_with_its_methods_and_no_other() -> None:
     async def routes() -> dict[str, set[str]]:
         generator = Generator(MemoryStore(), settings=Settings(rate=1), seed=1)
-        application = Api(Alone(generator)).application()
+        application = Api(InProcess(generator)).application()
         await generator.close()
         return {
             route.path.replace(":path", ""): {method.lower() for method in route.methods or ()} - {"head"}

@@ -19,7 +19,7 @@ from traffic.load.driver import Settings
 from traffic.stores.base import PutReply
 from traffic.stores.memory import MemoryStore
 from traffic.verify import journal as journals
-from traffic.verify.journal import SUFFIX, Journal, bequests
+from traffic.verify.journal import SUFFIX, Journal, dead_journals
 from traffic.verify.journal_keeping import MEANS, JournalKeeping
 from traffic.verify.recovery import CLAIM
 from traffic.verify.totals import CounterTotals
@@ -88,7 +88,9 @@ def test_without_a_journal_traffic_goes_on_and_one_line_says_so(
     says = hinder(folder, monkeypatch)
 
     async def main() -> tuple[dict[str, Any], Verdict]:
-        generator = Generator(MemoryStore(), settings=Settings(rate=200), seed=1, journals=folder, heir=False)
+        generator = Generator(
+            MemoryStore(), settings=Settings(rate=200), seed=1, journals=folder, successor=False
+        )
         await generator.begin()
         generator.start()
         while generator.stats()["operations_total"] < 20:
@@ -132,11 +134,11 @@ def test_one_that_cannot_go_on_is_given_up_and_what_it_held_accuses_nobody(
     assert len(capsys.readouterr().err.splitlines()) == 1
     keeping.belongs_to("c2")  # it may become known late
     keeping.close(keep=True)
-    [bequest] = bequests(tmp_path)
-    bequest.read(r=2)
-    assert (bequest.cluster, bequest.given_up) == ("c2", True)
-    assert (bequest.puts, bequest.counters, bequest.ledger.keys, bequest.ledger.counters) == (0, 0, [], [])
-    bequest.let_go(delete=True)
+    [journal] = dead_journals(tmp_path)
+    journal.read(r=2)
+    assert (journal.cluster, journal.given_up) == ("c2", True)
+    assert (journal.puts, journal.counters, journal.ledger.keys, journal.ledger.counters) == (0, 0, [], [])
+    journal.let_go(delete=True)
 
 
 def test_one_that_was_given_up_is_gone_when_its_process_ends_well(
@@ -155,8 +157,8 @@ def heir_of(folder: Path) -> tuple[dict[str, Any], list[Verdict]]:
 
     async def main() -> tuple[dict[str, Any], list[Verdict]]:
         generator = Generator(MemoryStore(), settings=Settings(), seed=1, journals=folder)
-        assert generator.estate is not None
-        await generator.estate.take("memory")
+        assert generator.recovery is not None
+        await generator.recovery.take("memory")
         verdicts = [one for one in await generator.verdicts() if one.claim == CLAIM]
         stats = generator.stats()
         await generator.close()

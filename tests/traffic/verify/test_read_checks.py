@@ -10,7 +10,7 @@ from traffic.measure.events import Ended, Together
 from traffic.operations import Add, Count, Get, Mode, Operation, Put
 from traffic.stores.base import ActorTotals, CounterReply, GetReply, PutReply
 from traffic.stores.memory import MemoryStore
-from traffic.verify.read_checks import Promises
+from traffic.verify.read_checks import ReadChecks
 from traffic.workloads.base import Workload
 
 
@@ -64,12 +64,12 @@ def run_of(
     store: MemoryStore, bench_of: Callable[..., Any], *, mode: Mode | None = None, quorum: int = 2
 ) -> Callable[[], Any]:
     async def main() -> list[Any]:
-        promises = Promises(store.replicas)
+        read_checks = ReadChecks(store.replicas)
         async with bench_of(WritesAndReads(mode=mode), store, rate=200) as bench:
             bench.driver.change(r=quorum, w=quorum)
-            bench.driver.tap = promises
+            bench.driver.listener = read_checks
             await asyncio.sleep(10)
-        return promises.verdicts()
+        return read_checks.verdicts()
 
     return main
 
@@ -120,31 +120,31 @@ def ended(operation: Operation, reply: Any, *, at_s: float, r: int | None = None
 
 
 def test_a_read_that_finds_no_such_key_after_a_write_is_stale() -> None:
-    promises = Promises(3)
+    read_checks = ReadChecks(3)
     put = PutReply("k", "node-1.a:1", {"node-1.a": 1}, "node-1", 2, issued_under={})
-    promises.operation(ended(Put(kind="w", persona="ada", key="k", value="1"), put, at_s=1.0))
-    promises.operation(ended(Get(kind="r", persona="bob", key="k"), None, at_s=2.0, r=2))
-    assert [verdict.status for verdict in promises.verdicts()] == ["violated"]
-    assert sum(point.reads for point in promises.curve) == 1
+    read_checks.operation(ended(Put(kind="w", persona="ada", key="k", value="1"), put, at_s=1.0))
+    read_checks.operation(ended(Get(kind="r", persona="bob", key="k"), None, at_s=2.0, r=2))
+    assert [verdict.status for verdict in read_checks.verdicts()] == ["violated"]
+    assert sum(point.reads for point in read_checks.curve) == 1
 
 
 def test_a_session_is_what_the_operation_says_before_the_persona() -> None:
-    promises = Promises(3)
+    read_checks = ReadChecks(3)
     added = CounterReply("likes", 1, "node-1", {"x": ActorTotals(1, 0)}, 2)
-    promises.operation(ended(Add(kind="a", persona="ada", key="likes", session="s1"), added, at_s=1.0))
+    read_checks.operation(ended(Add(kind="a", persona="ada", key="likes", session="s1"), added, at_s=1.0))
     nothing = CounterReply("likes", 0, "node-1", {})
-    promises.operation(
+    read_checks.operation(
         ended(Count(kind="c", persona="ada", key="likes", session="s2"), nothing, at_s=2.0, r=2)
     )
-    assert [verdict.status for verdict in promises.verdicts()] == ["violated"], "stale, but nobody's own"
-    promises.operation(
+    assert [verdict.status for verdict in read_checks.verdicts()] == ["violated"], "stale, but nobody's own"
+    read_checks.operation(
         ended(Count(kind="c", persona="bob", key="likes", session="s1"), nothing, at_s=3.0, r=2)
     )
-    assert promises.verdicts()[1].status == "violated"
+    assert read_checks.verdicts()[1].status == "violated"
 
 
 def test_taps_together_are_all_told() -> None:
-    one, other = Promises(3), Promises(3)
+    one, other = ReadChecks(3), ReadChecks(3)
     put = PutReply("k", "node-1.a:1", {"node-1.a": 1}, "node-1", 2, issued_under={})
     together = Together(one, other)
     together.operation(ended(Put(kind="w", persona="ada", key="k", value="1"), put, at_s=1.0))

@@ -13,7 +13,7 @@ from traffic.nodes.table import NodeTable
 from traffic.stores.base import ActorTotals
 from traffic.stores.memory import MemoryStore
 from traffic.verify.totals import RunningTotals
-from traffic.verify.write_ledger import Books
+from traffic.verify.write_ledger import WriteLedger
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 BenchOf = Callable[..., Any]
@@ -31,7 +31,7 @@ def test_a_store_that_forgets_is_caught(in_virtual_time: Run, bench_of: BenchOf,
             await asyncio.sleep(1)
             bench.driver.stop()
             await bench.driver.drained(5)
-            verdict = await bench.books.check()
+            verdict = await bench.write_ledger.check()
             assert verdict.status == "violated"
             assert verdict.lost >= 1
             assert verdict.evidence
@@ -48,7 +48,7 @@ def test_an_increment_applied_twice_is_caught(in_virtual_time: Run, bench_of: Be
             await bench.driver.drained(5)
             actors = store.counters["tweet/1/likes"]
             actors["traffic-test"] = ActorTotals(actors["traffic-test"].increments + 1, 0)
-            verdict = await bench.books.check()
+            verdict = await bench.write_ledger.check()
             assert (verdict.status, verdict.counters_wrong) == ("violated", 1)
 
     in_virtual_time(main)
@@ -67,12 +67,12 @@ def test_decrements_are_exact_through_silence_and_death(in_virtual_time: Run, be
             bench.driver.stop()
             assert await bench.driver.drained(10)
             counted = bench.recorder.ok
-            final = await bench.books.reads.counter("stock/1")
+            final = await bench.write_ledger.reads.counter("stock/1")
             assert final.value == 3 * counted["add"] - counted["take"] > 100
             assert len(bench.workload.seen) == bench.recorder.operations
-            assert (await bench.books.check()).status == "ok"
+            assert (await bench.write_ledger.check()).status == "ok"
             store.counters["stock/1"]["traffic-test"] = ActorTotals(3 * counted["add"], 0)
-            assert (await bench.books.check()).status == "violated"
+            assert (await bench.write_ledger.check()).status == "violated"
 
     in_virtual_time(main)
 
@@ -82,7 +82,7 @@ def test_checking_while_traffic_runs_sees_no_ghosts(in_virtual_time: Run, bench_
         async with bench_of("likes", MemoryStore(latency_s=0.05), rate=300) as bench:
             for _ in range(5):
                 await asyncio.sleep(1)
-                verdict = await bench.books.check()
+                verdict = await bench.write_ledger.check()
                 assert (verdict.status, verdict.lost) == ("ok", 0), verdict.evidence
             assert verdict.acknowledged > 1000
 
@@ -97,7 +97,7 @@ def test_a_check_of_a_dead_cluster_ends_and_says_unknown(in_virtual_time: Run, b
             bench.driver.stop()
             store.dead = set(store.nodes)
             began_s = asyncio.get_running_loop().time()
-            verdict = await bench.books.check()
+            verdict = await bench.write_ledger.check()
             assert verdict.status == "unknown"
             assert asyncio.get_running_loop().time() - began_s < 30
 
@@ -107,15 +107,15 @@ def test_a_check_of_a_dead_cluster_ends_and_says_unknown(in_virtual_time: Run, b
 def test_the_books_stay_small_and_still_count(in_virtual_time: Run, bench_of: BenchOf) -> None:
     async def main() -> None:
         async with bench_of("puts", MemoryStore(), rate=500) as bench:
-            bench.books._keys_max = 1000
+            bench.write_ledger._keys_max = 1000
             for _ in range(20):
                 await asyncio.sleep(1)
-                if bench.books.full:
-                    await bench.books.verify_quietly()
+                if bench.write_ledger.full:
+                    await bench.write_ledger.verify_quietly()
             bench.driver.stop()
             await bench.driver.drained(5)
-            assert len(bench.books._current.keys) < 3000
-            verdict = await bench.books.check()
+            assert len(bench.write_ledger._current.keys) < 3000
+            verdict = await bench.write_ledger.check()
             assert verdict.status == "ok"
             assert verdict.acknowledged == bench.recorder.operations
 
@@ -131,8 +131,8 @@ def test_a_loss_is_not_forgotten_with_its_ledger(in_virtual_time: Run, bench_of:
             store.forgetful = False
             for _ in range(10):
                 await asyncio.sleep(1)
-                await bench.books.verify_quietly()
-            verdict = await bench.books.check()
+                await bench.write_ledger.verify_quietly()
+            verdict = await bench.write_ledger.check()
             assert verdict.status == "violated"
             assert verdict.lost >= 99
             assert verdict.evidence
@@ -148,11 +148,11 @@ def test_what_could_not_be_read_is_verified_later(in_virtual_time: Run, bench_of
             bench.driver.stop()
             await bench.driver.drained(5)
             store.dead = set(store.nodes)
-            await bench.books.verify_quietly()
-            assert (await bench.books.check()).status == "unknown"
+            await bench.write_ledger.verify_quietly()
+            assert (await bench.write_ledger.check()).status == "unknown"
             store.dead = set()
             await asyncio.sleep(1)
-            verdict = await bench.books.check()
+            verdict = await bench.write_ledger.check()
             assert (verdict.status, verdict.acknowledged) == ("ok", bench.recorder.operations)
 
     in_virtual_time(main)
@@ -164,9 +164,9 @@ def test_writes_at_risk_stay_at_risk(in_virtual_time: Run, bench_of: BenchOf) ->
             bench.driver.change(w=1)
             await asyncio.sleep(1)
             bench.driver.change(w=2)
-            await bench.books.verify_quietly()
+            await bench.write_ledger.verify_quietly()
             await asyncio.sleep(1)
-            assert (await bench.books.check()).status == "at risk"
+            assert (await bench.write_ledger.check()).status == "at risk"
 
     in_virtual_time(main)
 
@@ -178,19 +178,19 @@ class Additions:
         self.store = MemoryStore(latency_s=0)
         self.totals = RunningTotals("a", counters_max=counters_max)
         nodes = NodeTable(self.store.nodes, random=Random(1), has_room=self.store.has_room)
-        self.books = Books(self.store, nodes, self.totals)
+        self.write_ledger = WriteLedger(self.store, nodes, self.totals)
 
     async def add(self, *keys: str) -> None:
         for key in keys:
             counter = self.totals.of(key)
             totals = counter.add(1)
-            self.books.sending(counter)
+            self.write_ledger.sending(counter)
             actor, (increments, decrements) = counter.actor, totals
             await self.store.add(
                 "node-1", key, actor=actor, increments=increments, decrements=decrements, w=2
             )
             counter.acknowledge(totals)
-            self.books.acknowledged_counter(counter, totals, w=2)
+            self.write_ledger.acknowledged_counter(counter, totals, w=2)
 
 
 @pytest.mark.parametrize("forgettings", [1, 2, 5])
@@ -205,7 +205,7 @@ def test_a_ledger_that_waits_through_forgettings_of_counters_accuses_nobody(
         work = Additions(counters_max=4)
         await work.add("tweets")
         work.store.dead = set(work.store.nodes)
-        await work.books.verify_quietly()
+        await work.write_ledger.verify_quietly()
         work.store.dead = set()
         await work.add("tweets", "tweets")
         for number in range(forgettings):
@@ -213,12 +213,12 @@ def test_a_ledger_that_waits_through_forgettings_of_counters_accuses_nobody(
             while work.totals.actor == generation:
                 await work.add(f"other/{number}/{len(work.store.counters)}")
         assert work.totals.known("tweets") is None
-        verdict = await work.books.check()
+        verdict = await work.write_ledger.check()
         assert (verdict.status, verdict.evidence) == ("ok", ())
         work.store.counters["tweets"]["a"] = ActorTotals(4, 0)  # one more than was ever sent
-        assert (await work.books.check()).status == "violated"
+        assert (await work.write_ledger.check()).status == "violated"
         work.store.counters["tweets"]["a"] = ActorTotals(2, 0)  # one less than was acknowledged
-        assert (await work.books.check()).status == "violated"
+        assert (await work.write_ledger.check()).status == "violated"
 
     in_virtual_time(main)
 
@@ -228,7 +228,7 @@ def test_counters_forgotten_while_they_are_read_back_accuse_nobody(in_virtual_ti
         work = Additions(counters_max=4)
         await work.add("tweets", "x")
         work.store.latency_s = 0.05
-        checking = asyncio.create_task(work.books.check())
+        checking = asyncio.create_task(work.write_ledger.check())
         await asyncio.sleep(0.001)  # sealed, and the reads are under way
         work.store.latency_s = 0
         await work.add("tweets", *(f"other/{number}" for number in range(20)))
@@ -251,12 +251,12 @@ def test_an_answer_that_comes_late_and_a_forgotten_counter_accuse_nobody(in_virt
         first, second = counter.add(1), counter.add(1)
         await work.store.add("node-1", "tweets", actor="a", increments=2, w=2)
         counter.acknowledge(second)
-        work.books.acknowledged_counter(counter, second, w=2)
-        assert (await work.books.check()).status == "ok"
-        work.books.acknowledged_counter(counter, first, w=2)
+        work.write_ledger.acknowledged_counter(counter, second, w=2)
+        assert (await work.write_ledger.check()).status == "ok"
+        work.write_ledger.acknowledged_counter(counter, first, w=2)
         await work.add(*(f"other/{number}" for number in range(20)))
         assert work.totals.known("tweets") is None
-        verdict = await work.books.check()
+        verdict = await work.write_ledger.check()
         assert (verdict.status, verdict.evidence) == ("ok", ())
 
     in_virtual_time(main)

@@ -49,8 +49,8 @@ def whole_run(
             await asyncio.sleep(duration_s / 2)
             bench.driver.stop()
             assert await bench.driver.drained(10)
-            (verdict,) = await workload.check(bench.books.reads)
-            return Run(workload, verdict, await bench.books.check(), bench.recorder, store)
+            (verdict,) = await workload.check(bench.write_ledger.reads)
+            return Run(workload, verdict, await bench.write_ledger.check(), bench.recorder, store)
 
     run: Run = in_virtual_time(main)
     return run

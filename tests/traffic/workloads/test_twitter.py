@@ -174,8 +174,8 @@ def whole_run(in_virtual_time: Any, bench_of: Any, *, bugs: frozenset[str], forg
             await asyncio.sleep(8)
             bench.driver.stop()
             assert await bench.driver.drained(10)
-            (verdict,) = await workload.check(bench.books.reads)
-            return verdict, bench.recorder.ok["like"], await bench.books.check()
+            (verdict,) = await workload.check(bench.write_ledger.reads)
+            return verdict, bench.recorder.ok["like"], await bench.write_ledger.check()
 
     return in_virtual_time(main)
 

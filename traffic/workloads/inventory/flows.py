@@ -1,6 +1,6 @@
-"""Flows: what people do in several steps, written as one story.
+"""Flows: what people do in several steps, written as one scenario.
 
-Here: the engine that runs stories. Not here: any story.
+Here: the engine that runs scenarios. Not here: any scenario.
 
 A flow is a generator that yields operations and gets their replies:
 
@@ -12,7 +12,7 @@ One arrival is one operation on the wire, so the rate on the wire is the rate th
 waits for the next arrival, steps that are due come before anything new, the longest due first. A flow has one
 operation out at a time; replies find their flow by the operation's session, which is the flow's own.
 
-Bounded: at most `flows_max` stories at once; who wants to start one more is told that there is no room.
+Bounded: at most `flows_max` scenarios at once; who wants to start one more is told that there is no room.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class OperationFailed(Exception):
 
 
 class Later(NamedTuple):
-    """A pause in a story."""
+    """A pause in a scenario."""
 
     seconds: float
 
@@ -50,7 +50,7 @@ Flow = Generator[Operation | Later, Reply, T]
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Somebody in one story; the steps of the story are theirs."""
+    """Somebody in one scenario; the steps of the scenario are theirs."""
 
     persona: str
     region: str
@@ -81,7 +81,7 @@ class Who:
 
 
 class Flows:
-    """All stories that are going on. Invariant: each is in `_due` or in `_out`, never in both."""
+    """All scenarios that are going on. Invariant: each is in `_due` or in `_out`, never in both."""
 
     def __init__(self, *, flows_max: int = FLOWS_MAX) -> None:
         self._flows_max = flows_max
@@ -97,7 +97,7 @@ class Flows:
         return len(self) < self._flows_max
 
     def start(self, flow: Flow[None], now_s: float) -> None:
-        """Begin a story; its first operation is due at once. RuntimeError without room."""
+        """Begin a scenario; its first operation is due at once. RuntimeError without room."""
         if not self.has_room:
             raise RuntimeError(f"{self._flows_max} flows are going on already")
         self._go_on(flow, None, now_s)

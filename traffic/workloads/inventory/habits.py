@@ -1,8 +1,8 @@
 """When people do what in a warehouse, and what they want: the mix of activities by hour and season.
 
-Here: weights. Not here: how often anything is done at all (load/rates.py), or what it consists of (stories.py).
+Here: weights. Not here: how often anything is done at all (load/rates.py), or what it consists of (scenarios.py).
 
-Weights are of stories begun. An order takes four operations or more (look, order, shipment, sold), a transfer two, a
+Weights are of scenarios begun. An order takes four operations or more (look, order, shipment, sold), a transfer two, a
 restocking two, a stock-take and a look one. In business hours most of what goes over the wire belongs to orders; in
 the evening people look more than they buy; at night stock is taken, and the database is maintained.
 """

@@ -2,7 +2,7 @@
 
 Here: the protocol. Not here: any way of keeping stock: with reservations (reserved.py), without (unreserved.py). A
 third way, moving units and booking them in one transaction, is a third implementation of the same protocol; the
-stories (stories.py) stay as they are.
+scenarios (scenarios.py) stay as they are.
 
 What takes operations is a flow; what does not is a plain call. Every implementation tells its `books` of a movement
 before it is sent and when it is acknowledged, and of every total that it reads.

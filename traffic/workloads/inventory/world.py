@@ -1,14 +1,14 @@
 """The inventory workload: products in three warehouses, and everybody who moves them.
 
-Here: which story begins next, by the hour and the season, and the face that the driver and the service see. Not here:
-the stories (stories.py), how stock is kept (reserved.py, unreserved.py).
+Here: which scenario begins next, by the hour and the season, and the interface that the driver and the service see.
+Not here: the scenarios (scenarios.py), how stock is kept (reserved.py, unreserved.py).
 
-The process opens shop first: each product is written, and goods of its own are put on every shelf. From then on
-each arrival takes the step that has been due for longest, or else begins a story: one in the mix of the hour
+The process opens shop first: each product is written, and goods of its own are put on every shelf. From then on each
+arrival takes the step that has been due for longest, or else begins a scenario: one in the mix of the hour
 (habits.py), with products drawn by popularity. Customers are served by the nearest warehouse that can. In the night,
 every MAINTENANCE_EVERY_S, a node of each region in turn is asked for night work.
 
-The bug "unreserved" may be switched at any time: stories that have begun end as they began, new ones keep stock in
+The bug "unreserved" may be switched at any time: scenarios that have begun end as they began, new ones keep stock in
 the other way, on shelves of its own that are opened at the first use.
 """
 
@@ -31,7 +31,7 @@ from traffic.workloads.inventory import habits
 from traffic.workloads.inventory.flows import Flow, Flows, Who
 from traffic.workloads.inventory.habits import Season
 from traffic.workloads.inventory.reserved import Reserved
-from traffic.workloads.inventory.stories import Stories, worker_of
+from traffic.workloads.inventory.scenarios import Scenarios, worker_of
 from traffic.workloads.inventory.unreserved import Unreserved
 from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, Product
 from traffic.workloads.personas import Population
@@ -69,7 +69,7 @@ class Inventory(Workload):
         self._sessions = 0
         self._maintained_s = float("-inf")
         self._maintained = 0  # how many times
-        self._worlds: dict[str, Stories] = {}
+        self._worlds: dict[str, Scenarios] = {}
         self.season = "normal"
 
     # --- what people may see and change -------------------------------------------------------------------
@@ -108,24 +108,24 @@ class Inventory(Workload):
     @property
     def products(self) -> Sequence[Product]:
         """The products that are for sale now, with sku and name."""
-        stories = self._worlds.get(self._way)
-        return () if stories is None else tuple(stories.opened)
+        scenarios = self._worlds.get(self._way)
+        return () if scenarios is None else tuple(scenarios.opened)
 
     def counts(self) -> Mapping[str, int]:
-        """What COUNTED (stories.py) says, and from the books: units oversold, shelves that were read below 0, units
+        """What COUNTED (scenarios.py) says, and from the books: units oversold, shelves that were read below 0, units
         of movements without an answer."""
         total: Counter[str] = Counter()
-        for stories in self._worlds.values():
-            total.update(stories.counted)
-            books = stories.stock.books
+        for scenarios in self._worlds.values():
+            total.update(scenarios.counted)
+            books = scenarios.stock.books
             total.update(oversold=books.oversold, negative=books.negative, unanswered=books.unanswered)
         return dict(total)
 
     async def check(self, reads: Reads) -> list[Verdict]:
         """One verdict for each way of keeping stock that was used."""
         verdicts: list[Verdict] = []
-        for stories in list(self._worlds.values()):  # another may be opened meanwhile
-            stock = stories.stock
+        for scenarios in list(self._worlds.values()):  # another may be opened meanwhile
+            stock = scenarios.stock
             since = stock.books.snapshot()
             shelves = [
                 (warehouse.name, product.sku) for product in stock.products for warehouse in WAREHOUSES
@@ -147,15 +147,17 @@ class Inventory(Workload):
     # --- what the driver asks -----------------------------------------------------------------------------
 
     def next_operation(self, now_s: float) -> Operation:
-        stories = self._world(now_s)
+        scenarios = self._world(now_s)
         for _ in range(TRIES_MAX):
             operation = self._flows.next_due(now_s)
             if operation is not None:
                 return operation
             if not self._flows.has_room:  # nothing is answered for long: whoever comes can only look
                 break
-            self._flows.start(self._story(stories, now_s), now_s)  # some find nothing to do, and end at once
-        return self._passer_by().get("browse", self._wanted(stories).key)
+            self._flows.start(
+                self._scenario(scenarios, now_s), now_s
+            )  # some find nothing to do, and end at once
+        return self._passer_by().get("browse", self._wanted(scenarios).key)
 
     def answered(self, operation: Operation, reply: Reply, now_s: float) -> None:
         self._flows.answered(operation, reply, now_s)
@@ -169,46 +171,48 @@ class Inventory(Workload):
     def _way(self) -> str:
         return UNRESERVED if UNRESERVED in self.bugs else "reserved"
 
-    def _world(self, now_s: float) -> Stories:
-        """The stories over the present way of keeping stock; at the first use the shop is opened."""
-        stories = self._worlds.get(self._way)
-        if stories is None:
+    def _world(self, now_s: float) -> Scenarios:
+        """The scenarios over the present way of keeping stock; at the first use the shop is opened."""
+        scenarios = self._worlds.get(self._way)
+        if scenarios is None:
             stock = Unreserved(self._random, self._tag) if self._way == UNRESERVED else Reserved()
-            stories = self._worlds[self._way] = Stories(
+            scenarios = self._worlds[self._way] = Scenarios(
                 stock, self._random, f"{self._tag}-{len(self._worlds)}"
             )
             for product in stock.products:
                 if self._flows.has_room:
-                    self._flows.start(stories.open(worker_of(WAREHOUSES[0], self._session()), product), now_s)
-        return stories
+                    self._flows.start(
+                        scenarios.open(worker_of(WAREHOUSES[0], self._session()), product), now_s
+                    )
+        return scenarios
 
-    def _story(self, stories: Stories, now_s: float) -> Flow[None]:
+    def _scenario(self, scenarios: Scenarios, now_s: float) -> Flow[None]:
         """What somebody begins now."""
         hour = self._hour(now_s)
         if habits.is_night(hour) and now_s - self._maintained_s >= habits.MAINTENANCE_EVERY_S:
             self._maintained_s = now_s
             self._maintained += 1
-            return stories.night_work(self._worker(self._maintained))
+            return scenarios.night_work(self._worker(self._maintained))
         activity = habits.next_activity(self._random, hour, self._season)
-        product = self._wanted(stories)
-        if product not in stories.opened:
+        product = self._wanted(scenarios)
+        if product not in scenarios.opened:
             activity = "browse"
         if activity == "order":
             units = self._random.choice(habits.UNITS_PER_ORDER[self._season])
-            return stories.order(self._passer_by(), product, units)
+            return scenarios.order(self._passer_by(), product, units)
         if activity == "browse":
-            return stories.browse(self._passer_by(), product)
+            return scenarios.browse(self._passer_by(), product)
         place = self._random.randrange(len(WAREHOUSES))
         if activity == "transfer":
-            return stories.transfer(self._worker(place), product)
+            return scenarios.transfer(self._worker(place), product)
         if activity == "stock_take":
-            return stories.take_stock(self._worker(place), WAREHOUSES[place].name, product)
-        emptiest = stories.emptiest(product)
-        return stories.restock(self._worker(place), emptiest, product)
+            return scenarios.take_stock(self._worker(place), WAREHOUSES[place].name, product)
+        emptiest = scenarios.emptiest(product)
+        return scenarios.restock(self._worker(place), emptiest, product)
 
-    def _wanted(self, stories: Stories) -> Product:
+    def _wanted(self, scenarios: Scenarios) -> Product:
         """A product, as likely as it is popular."""
-        return stories.stock.products[bisect(self._demand, self._random.random() * self._demand[-1])]
+        return scenarios.stock.products[bisect(self._demand, self._random.random() * self._demand[-1])]
 
     def _passer_by(self) -> Who:
         """Some customer, somewhere."""

@@ -30,8 +30,8 @@ def finished() -> Callable[..., Any]:
     async def finish(bench: Any) -> Verdict:
         bench.driver.stop()
         assert await bench.driver.drained(30)
-        (verdict,) = await bench.workload.check(bench.books.reads)
-        ledger = await bench.books.check()
+        (verdict,) = await bench.workload.check(bench.write_ledger.reads)
+        ledger = await bench.write_ledger.check()
         assert ledger.status == "ok", ledger.evidence
         assert isinstance(verdict, Verdict)
         return verdict

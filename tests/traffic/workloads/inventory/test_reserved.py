@@ -13,7 +13,7 @@ from kvnode.checkers import Verdict
 from traffic.stores.memory import MemoryStore
 from traffic.workloads.inventory import Inventory
 from traffic.workloads.inventory.rights import Rights
-from traffic.workloads.inventory.stories import SHELF_TARGET
+from traffic.workloads.inventory.scenarios import SHELF_TARGET
 from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, shelf_key
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
@@ -56,7 +56,7 @@ def test_a_business_day_ends_with_all_stock_accounted_for(
         assert counts["discrepancies"] == counts["oversold"] == counts["unanswered"] == 0
         assert verdict.facts["opening_units"] == SHELF_TARGET * len(CATALOGUE) * len(WAREHOUSES)
         assert world.active == len(CATALOGUE)
-        shown = [await world.stock_of(product, bench.books.reads) for product in world.products]
+        shown = [await world.stock_of(product, bench.write_ledger.reads) for product in world.products]
         assert set(shown[0]) == {warehouse.name for warehouse in WAREHOUSES}
         assert sum(units or 0 for one in shown for units in one.values()) == verdict.facts["final_units"]
 
@@ -98,7 +98,7 @@ def test_the_verdict_holds_while_traffic_runs(
         async with bench_of(world, MemoryStore(latency_s=0.02), rate=200) as bench:
             for _ in range(10):
                 await asyncio.sleep(3)
-                (verdict,) = await world.check(bench.books.reads)
+                (verdict,) = await world.check(bench.write_ledger.reads)
                 assert verdict.status == "ok", verdict.evidence
 
     in_virtual_time(main)
@@ -113,7 +113,7 @@ def test_a_store_that_cannot_be_read_makes_it_unknown(
             await asyncio.sleep(20)
             bench.driver.stop()
             store.dead = set(store.nodes)
-            (verdict,) = await world.check(bench.books.reads)
+            (verdict,) = await world.check(bench.write_ledger.reads)
         assert verdict.status == "unknown"
 
     in_virtual_time(main)
@@ -227,7 +227,7 @@ def test_a_store_that_forgets_movements_is_caught(
                 store.counters, key=lambda key: key.startswith("stock/") and len(store.counters[key])
             )
             del store.counters[busiest]
-            (verdict,) = await world.check(bench.books.reads)
+            (verdict,) = await world.check(bench.write_ledger.reads)
         assert verdict.status == "violated"
         assert verdict.facts["units_missing"] > 0
 

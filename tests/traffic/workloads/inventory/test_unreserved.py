@@ -50,7 +50,7 @@ def test_the_bug_can_be_switched_on_and_off_while_traffic_runs(
             assert world.products[0] in CATALOGUE
             bench.driver.stop()
             assert await bench.driver.drained(30)
-            verdicts = await world.check(bench.books.reads)
+            verdicts = await world.check(bench.write_ledger.reads)
         assert [verdict.status for verdict in verdicts] == ["ok", "violated"]
 
     in_virtual_time(main)

@@ -153,7 +153,7 @@ def test_units_that_are_lost_break_a_promise_only_where_one_was_made(
             for table in (store.counters, store.values):
                 for key in [key for key in table if key.startswith("stock/")]:
                     del table[key]
-            (verdict,) = await bench.workload.check(bench.books.reads)
+            (verdict,) = await bench.workload.check(bench.write_ledger.reads)
             assert verdict.status == status
             assert verdict.facts["units_missing"] > 0
 
@@ -167,7 +167,7 @@ def test_at_w_1_a_good_run_is_at_risk(in_virtual_time: Run, bench_of: BenchOf, i
             await asyncio.sleep(20)
             bench.driver.stop()
             assert await bench.driver.drained(30)
-            (verdict,) = await bench.workload.check(bench.books.reads)
+            (verdict,) = await bench.workload.check(bench.write_ledger.reads)
             assert (verdict.status, verdict.evidence) == ("at risk", ())
 
     in_virtual_time(main)

@@ -1,7 +1,7 @@
-"""What people do in and around a warehouse, each as a story of several steps.
+"""What people do in and around a warehouse, each as a scenario of several steps.
 
 Here: orders, transfers, restocking, stock-takes, the opening, night work, and what of it is counted. Not here: how
-stock is kept (keeping.py and behind), who begins which story when (world.py).
+stock is kept (keeping.py and behind), who begins which scenario when (world.py).
 
 The order of steps is chosen so that a process that dies between two of them leaves stock that is too low in the
 books' eyes, never too high: what comes is booked (`restocked/{sku}`) before it is put on a shelf, what goes is taken
@@ -41,8 +41,8 @@ came to pick. shipped, restocked: units. transfers: that have arrived. discrepan
 be explained. maintenance_refused: night work that no node has done."""
 
 
-class Stories:
-    """All stories over one way of keeping stock. tag: of this process, for the names of orders."""
+class Scenarios:
+    """All scenarios over one way of keeping stock. tag: of this process, for the names of orders."""
 
     def __init__(self, stock: Stockkeeping, random: Random, tag: str) -> None:
         self.stock = stock

@@ -1,0 +1,123 @@
+"""Names use the field's words: a private word for something that has a known one fails here, by file and line.
+
+The words are data, by package: what a part of a name may not be, and what to say instead. Only names are read
+(modules, classes, functions, arguments, fields), for there a word spreads; prose and what goes over the wire are not.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+WORDS = {
+    "traffic": {
+        "performer": "executor",
+        "resender": "retry queue",
+        "estate": "journal recovery",
+        "bequest": "journal of a dead process",
+        "bequests": "journals of dead processes",
+        "heir": "successor",
+        "inherited": "recovered",
+        "books": "write ledger",
+        "promises": "read checks",
+        "tap": "listener",
+        "taps": "listeners",
+        "tape": "recording writer",
+        "taped": "written",
+        "deed": "fault action",
+        "deeds": "fault actions",
+        "watch": "health poller",
+        "front": "coordinator",
+        "child": "worker",
+        "children": "workers",
+        "alone": "in-process",
+        "picture": "snapshot",
+        "pictures": "snapshots",
+        "story": "summary, scenario, trace or log: say which",
+        "stories": "scenarios",
+        "upkeep": "maintenance",
+    },
+}
+MODULES = {"traffic": {"worlds": "workload registry", "shapes": "rate parser"}}
+"""What a module may not be called; elsewhere these words mean something else."""
+
+KEPT = {
+    "traffic/workloads/inventory/": {"books"},  # a warehouse's accounts
+    "traffic/service/routing.py": {"child"},  # Starlette's word: child_scope
+    "traffic/service/serve.py": {"watch"},  # reads standard input until its end
+}
+
+
+def names(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, name) of each thing that the file names, the module itself first."""
+    yield 1, path.parent.name if path.stem == "__init__" else path.stem
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.attr
+
+
+def parts(name: str) -> set[str]:
+    """The words of a name: `_forgetRows`, `forget_rows` and `ForgetRows` have two."""
+    return {part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+
+
+def private_words(root: Path) -> list[str]:
+    found: list[str] = []
+    for package, words in WORDS.items():
+        for path in sorted((root / package).rglob("*.py")):
+            file = path.relative_to(root).as_posix()
+            kept = {word for where, some in KEPT.items() if file.startswith(where) for word in some}
+            banned = {word: better for word, better in words.items() if word not in kept}
+            for number, (line, name) in enumerate(names(path)):
+                found += [
+                    f"{file}:{line}: {name}: say {banned[word]}" for word in parts(name) & banned.keys()
+                ]
+                if not number and name in MODULES.get(package, {}):
+                    found.append(f"{file}: say {MODULES[package][name]}")
+    return found
+
+
+def test_names_use_the_words_of_the_field(root: Path) -> None:
+    assert private_words(root) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("traffic/tape.py", ""),
+        ("traffic/load/worlds.py", ""),
+        ("traffic/load/driver.py", "class Performer: ..."),
+        ("traffic/load/driver.py", "def set_tap(): ..."),
+        ("traffic/load/driver.py", "def begin(*, heir): ..."),
+        ("traffic/load/driver.py", "class Driver:\n    def f(self):\n        self._last_picture = 1"),
+        ("traffic/load/driver.py", "FAULT_DEEDS = ()"),
+    ],
+)
+def test_a_planted_private_word_is_caught(tmp_path: Path, file: str, text: str) -> None:
+    planted = tmp_path / file
+    planted.parent.mkdir(parents=True)
+    planted.write_text(f"{text}\n")
+    assert len(private_words(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("traffic/workloads/inventory/reserved.py", "books = 1"),
+        ("traffic/load/driver.py", "tapered = watched = frontier = 1"),
+        ("kvnode/node.py", "children = 1"),
+    ],
+)
+def test_other_words_pass(tmp_path: Path, file: str, text: str) -> None:
+    allowed = tmp_path / file
+    allowed.parent.mkdir(parents=True)
+    allowed.write_text(f"{text}\n")
+    assert private_words(tmp_path) == []
