@@ -16,8 +16,8 @@ class Audience(NamedTuple):
     """The audience of one request in one epoch.
 
     need of n replicas must answer. here: this node is one of them. live: the others that are worth asking; dead: the
-    others that are not. pending: who takes the partition over, and must acknowledge a write too. stand_ins: of a sloppy
-    request, {who stands in: for which owner}; this node may be one of them.
+    others that are not. pending: who takes the partition over, and must acknowledge a write, and answer a read, too.
+    stand_ins: of a sloppy request, {who stands in: for which owner}; this node may be one of them.
     """
 
     epoch: int
@@ -94,13 +94,23 @@ class Audiences:
         gone = stand_ins.values()
         live = [r for r in replicas if r != node and r not in gone and not is_dead(r)]
         dead = [replica for replica in replicas if replica != node and replica not in live]
-        pending = ring.pending(key) if letter == "W" else ()
+        pending = ring.pending(key) if letter == "W" else self._to_be_asked(key, sloppy=is_alive is not None)
         why = ""
         if len(live) + len(stand_ins) + here < need:
             why = f"{', '.join(dead)} known to be dead"
         elif pending and any(is_dead(each) for each in pending):
             lost = ", ".join(each for each in pending if is_dead(each))
-            why = f"{lost}, known to be dead, takes the partition over and must have it too: {ring.state.change}"
+            must = "must have it too" if letter == "W" else "must be asked too"
+            why = f"{lost}, known to be dead, takes the partition over and {must}: {ring.state.change}"
         if why:
             raise QuorumUnmet(letter, need=need, got=0, n=n, definite=not begun, why=why)
         return Audience(ring.epoch, need, n, here, live, dead, pending, stand_ins)
+
+    def _to_be_asked(self, key: str, *, sloppy: bool) -> tuple[str, ...]:
+        """The pending owners whom a read must hear. The change may be over without this node having heard of it.
+
+        Then writes go to the next owners. A quorum of them either has a pending owner among it, which is asked; or it
+        is one of the old owners too, and meets any r of those. Whoever is met holds the write, or says that the ring
+        is another one. A sloppy read promises nothing.
+        """
+        return () if sloppy else tuple(each for each in self._ring.pending(key) if each != self._node)

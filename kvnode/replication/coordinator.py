@@ -8,8 +8,9 @@ behind is sent the merged state (read repair). A replica that did not acknowledg
 A dot is taken and the new state made in one step without an await in between, so updates of one key at one
 coordinator are serial. Whole merged sibling sets are sent, never the new version alone.
 
-While the ring changes, a write needs w of the owners and all pending ones. When a replica refuses because it knows a
-newer ring, the same record (the same dot) goes to the owners of that ring, within the same request.
+While the ring changes, a write needs w of the owners and all pending ones, a read r of the owners and all pending ones:
+one of them knows if the change is over. When a replica refuses because it knows a newer ring, the same record (the same
+dot) goes to the owners of that ring, within the same request.
 
 In a sloppy request others stand in for the owners that cannot be reached (stand_in.py); this node may be one of them.
 """
@@ -342,13 +343,14 @@ class Coordinator:
         """What r replicas hold together."""
         for _ in range(RING_CHANGES_MAX):
             audience = self._audience("R", key, r, sloppy=sloppy)
-            quorum = Quorum(audience.need, audience.n)
+            quorum = Quorum(audience.need, audience.n, audience.pending)
             others = [each for each in audience.stand_ins if each != self.node]
             quorum.fail(len(audience.dead) - len(audience.stand_ins))
-            round_ = ReadRound(self, cause, kind, key, quorum, [*audience.live, *others], repair)
-            if audience.live or others:
+            asked = [*audience.live, *audience.pending]
+            round_ = ReadRound(self, cause, kind, key, quorum, [*asked, *others], repair)
+            if asked or others:
                 question = Fetch(self._calls.begin(round_), cause, kind, key, audience.epoch)
-                for peer in audience.live:
+                for peer in asked:
                     self.traces.note(cause, "asked", peer)
                     self._runtime.network.send(peer, question)
                 for peer in others:

@@ -77,7 +77,8 @@ class QuorumRound(Round):
         self.quorum.fail(len(owners))
         if len(owners) < len(peers):
             self.quorum.fail_pending()
-            why += "; a node that takes the partition over must have it too"
+            must = "have it too" if self.letter == "W" else "be asked too"
+            why += f"; a node that takes the partition over must {must}"
         if self.quorum.lost and not self.future.done():
             quorum = self.quorum
             if others := [each for each in self.refilling if each not in why]:
@@ -178,7 +179,7 @@ class ReadRound(QuorumRound):
         self.records[replica] = record
         if record is not None and record != self.merged:
             self.merged = record if self.merged is None else merge_records(self.kind, self.merged, record)
-        if counts:
+        if counts or replica in self.quorum.pending:
             self.count(replica)
         else:
             self.refilling.append(replica)

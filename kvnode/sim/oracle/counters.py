@@ -24,9 +24,10 @@ _Place = tuple[str, str]
 
 
 class _Before(NamedTuple):
-    """What there was when a request was sent: at each node, and acknowledged by how many owners."""
+    """What there was when a request was sent: at each node, acknowledged by how many owners, and who was to be one."""
 
     held: dict[str, Totals]
+    pending: set[str]
     acknowledged: dict[_Place, dict[int, Pair]]
 
 
@@ -47,7 +48,9 @@ class Counters(Judge):
         request = operation.request
         key = request.key
         held = {node: self._history.totals_at(node, key) for node in self._nodes}
-        self._before[operation.number] = _Before(held, dict(self._acknowledged[key]))
+        self._before[operation.number] = _Before(
+            held, self._history.pending(key), dict(self._acknowledged[key])
+        )
         if isinstance(request, Add) and request.actor is not None:
             self._may_be_there[key, request.actor][request.increments, request.decrements] += 1
 
@@ -92,7 +95,7 @@ class Counters(Judge):
     # --- reads --------------------------------------------------------------------------------------------
 
     def _answered_count(self, operation: Operation, request: Count, before: _Before) -> None:
-        body, r = operation.body, needed(request.r, self._replicas)
+        body, key, r = operation.body, request.key, needed(request.r, self._replicas)
         by = body["answered_by"]
         shown = {actor: _pair_of(totals) for actor, totals in body["actors"].items()}
         value = sum(up - down for up, down in shown.values())
@@ -103,7 +106,7 @@ class Counters(Judge):
             broken = f"r={r}, and {by} answered"
         self.judge("a counter is the sum of its actors", broken and f"{told(operation)}: {broken}")
         self._judge_sent(operation, shown)
-        self._judge_durable(operation, shown)
+        self._judge_durable(operation, shown, before.pending | self._history.pending(key))
         self._judge_whole(operation, shown, before)
         for (_, actor), by_count in before.acknowledged.items():
             for holders, pair in by_count.items():
@@ -121,9 +124,9 @@ class Counters(Judge):
                 broken = f"{told(operation)}: shows {pair} of {actor}, which was never sent, or refused as definite"
                 self.judge("a counter shows what was sent", "" if may_be else broken)
 
-    def _judge_durable(self, operation: Operation, shown: Mapping[str, Pair]) -> None:
+    def _judge_durable(self, operation: Operation, shown: Mapping[str, Pair], pending: set[str]) -> None:
         body, key = operation.body, operation.request.key
-        by = [*body["answered_by"], *body.get("refilling", ())]
+        by = [*body["answered_by"], *body.get("refilling", ()), *sorted(pending)]
         if any(self._history.has_lost(node, f"{COUNTER}/{key}", operation.sent_s) for node in by):
             return
         for actor, pair in shown.items():

@@ -223,9 +223,10 @@ class History:
                     waiting.append(version)
         return False
 
-    def key_of(self, dot: Dot) -> str | None:
-        """The key that was written under this dot; None if no disk has ever held it."""
-        return self._keys.get(dot)
+    def pending(self, key: str) -> set[str]:
+        """Who takes the key over, in the ring of any running node: a read hears them, and does not count them."""
+        lives = self._world.lives.values()
+        return {name for life in lives for name in life.node.ring.pending(key)}
 
     def named(self, key: str, dots: Collection[Dot]) -> str:
         """These versions in words."""

@@ -38,15 +38,18 @@ class Reads(Judge):
         self._nodes = nodes
         self._handed_out = handed_out
         self._before: dict[int, Held] = {}
+        self._pending: dict[int, set[str]] = {}
 
     def sent(self, operation: Operation) -> None:
         """Remember what the disks held."""
         key = operation.request.key
         self._before[operation.number] = {node: self._history.dots_at(node, key) for node in self._nodes}
+        self._pending[operation.number] = self._history.pending(key)
 
     def answered(self, operation: Operation) -> Held | None:
         """Judge one answer; what those that count held when it was sent, None if it is no answer."""
         before = self._before.pop(operation.number)
+        pending = self._pending.pop(operation.number) | self._history.pending(operation.request.key)
         request, body = operation.request, operation.body
         assert isinstance(request, Get)
         if operation.status not in (200, 404):
@@ -56,7 +59,7 @@ class Reads(Judge):
         self._judge_form(operation, request, siblings, versions)
         if "context" in body:
             self._judge_context(operation, siblings, versions)
-        self._judge_durable(operation, versions)
+        self._judge_durable(operation, versions, pending)
         self._judge_whole(operation, versions, before)
         stand_ins = body.get("stand_ins") or ()
         return {node: before.get(node, ()) for node in body["answered_by"] if node not in stand_ins}
@@ -132,11 +135,11 @@ class Reads(Judge):
 
     # --- what the disks say -------------------------------------------------------------------------------
 
-    def _judge_durable(self, operation: Operation, versions: list[Made]) -> None:
+    def _judge_durable(self, operation: Operation, versions: list[Made], pending: set[str]) -> None:
         """No dirty read: each version was durable, before the answer came, at a replica that has answered."""
         body, key = operation.body, operation.request.key
         stand_ins = body.get("stand_ins") or ()
-        by = [*body["answered_by"], *body.get("refilling", ())]
+        by = [*body["answered_by"], *body.get("refilling", ()), *pending]
         for made in versions:
             is_durable = any(
                 self._history.has_held(node, key, made.dot, as_hint=node in stand_ins)

@@ -93,6 +93,7 @@ class Bench:
                 preference_lists=_RING.preference_lists,
                 partition_of=_RING.partition_of,
                 holders=lambda partition: _RING.preference_lists[partition],
+                pending=lambda key: (),
             )
         hints = SimpleNamespace(dropped_count=0)
         self.world.lives = {
