@@ -102,6 +102,9 @@ def like_together(
     likes = count_now(traffic, seconds=time.monotonic() - began_s, read_add_write=read_add_write)
     if likes.acknowledged < ACKNOWLEDGED_MIN:
         raise LabError("Too few likes were acknowledged to tell anything.", do="run this cell again")
+    say(
+        f"{likes.seconds:.0f} s: {likes.acknowledged} likes acknowledged, those included that were still on their way"
+    )
     return likes
 
 
