@@ -163,31 +163,43 @@ class Records:
     def holds(self, partition: int, disk_key: str, known: int) -> bool:
         """Whether a record is held, durably, that has this checksum."""
         row = self._disk.get(_TABLE, partition, disk_key)
-        return row is not None and row[1] == known and disk_key not in self._unsynced
+        is_record = disk_key not in self._unsynced and disk_key not in self._refused
+        return row is not None and row[1] == known and is_record
 
     def held_in(self, partition: int) -> dict[str, int]:
         """{disk key: checksum} of all that is held of one partition."""
         return {disk_key: known for _, disk_key, known in self._disk.checksums(_TABLE, partition)}
 
     def drop(self, partition: int, rows: dict[str, int]) -> Future[None]:
-        """Let go of these records, each only if it still has this checksum and no write of it is on its way."""
+        """Let go of these records, each only if it still has this checksum and no write of it is on its way.
+
+        Damaged rows that could not be deleted yet go with them: they are counted nowhere any more.
+        """
         gone: list[Row] = []
+        counted: dict[str, int] = {}
         for disk_key, known in rows.items():
             row = self._disk.get(_TABLE, partition, disk_key)
             if row is None or row[1] != known or disk_key in self._unsynced:
                 continue
-            self.forest.change(partition, known, 0)
-            self.row_count -= 1
-            self._recent.discard(disk_key)
             gone.append(Row(_TABLE, partition, disk_key, None))
+            if disk_key not in self._refused:
+                counted[disk_key] = known
+                self.forest.change(partition, known, 0)
+                self.row_count -= 1
+                self._recent.discard(disk_key)
         future = self._disk.commit(gone)
 
         def dropped(future: Future[None]) -> None:
-            if not future.cancelled() and future.exception() is not None:
+            if future.cancelled():
+                return
+            if future.exception() is None:
                 for row in gone:
-                    if (held := self._disk.get(_TABLE, partition, row.key)) and held[1] == rows[row.key]:
-                        self.forest.change(partition, 0, held[1])
-                        self.row_count += 1
+                    self._refused.pop(row.key, None)
+                return
+            for disk_key, known in counted.items():
+                if (held := self._disk.get(_TABLE, partition, disk_key)) and held[1] == known:
+                    self.forest.change(partition, 0, known)
+                    self.row_count += 1
 
         future.add_done_callback(dropped)
         return future

@@ -251,6 +251,44 @@ def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_sta
     on_sqlite(tmp_path, story)
 
 
+def test_a_corrupt_row_that_could_not_be_deleted_goes_with_the_partition_that_is_let_go(
+    tmp_path: Path, full_disk: FullDisk
+) -> None:
+    """1. The disk is full, and a row is corrupt: it leaves the forest and stays on disk. 2. Its partition is let go.
+
+    3. The row left the forest a second time, which put it back: the partition was left over for ever, and empty.
+    """
+
+    async def story(disk: SqliteDisk) -> None:
+        records = records_on(disk)
+        for key in ("k", "elsewhere"):
+            put(records, key, value(1))
+        await disk.commit([])
+        await asyncio.sleep(0)
+        partition = RING.partition_of("k")
+        await disk.checkpoint()
+        disk._tables._writer.execute("update records set record=x'00' where key='kv/k'")
+        await disk.checkpoint()
+        records._recent.discard("kv/k")
+        known = checksum("kv/k", value(1))
+        with full_disk():
+            assert records.durable(KV, "k") is None
+            await asyncio.sleep(0.01)
+            assert records.held_in(partition)["kv/k"] == known, "it is on the disk"
+            assert not records.holds(partition, "kv/k", known), "but it is no record"
+            with pytest.raises(OSError):
+                await records.drop(partition, records.held_in(partition))
+            await asyncio.sleep(0.01)
+        assert records.row_count == 1 and records.forest.is_empty(partition)
+        await records.drop(partition, records.held_in(partition))
+        await asyncio.sleep(0)
+        assert records.held_in(partition) == {}
+        assert records.forest.is_empty(partition)
+        assert_forest_is_true(records, disk)
+
+    on_sqlite(tmp_path, story)
+
+
 @pytest.mark.parametrize(
     ("kind", "record"), [(KV, b"\xff\xff"), (COUNTER, b"{}"), ("cow", b"\x90"), (KV, b"")]
 )
