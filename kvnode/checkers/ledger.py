@@ -11,8 +11,9 @@ section 3). A past is a vector and, beside it, single dots. Where it is not told
 for it with its own entry one less than the dot, which is what a put without a context means.
 
 A past may have been relieved of old stores (versions.FORGOTTEN). Then it does not say whether it covered a dot of such
-a store; the ledger does not guess: what it cannot judge makes its verdict unknown. It happens only where the write that
-covered it was itself never answered, and its key has outlived a dozen crashes since.
+a store. The ledger goes by what it was told before: who has seen a write has seen what its writer had seen. What it
+cannot judge so makes its verdict unknown; it does not guess. That happens only where the write that covered it was
+itself never answered, and its key has outlived a dozen crashes since.
 
 An acknowledged delete is lost if something is there again that it had seen: its tombstone itself may have
 been swept. So may that of a delete that is at risk, or whose outcome is not known; where there was one, a put
@@ -84,10 +85,11 @@ class CounterRead:
 
 
 class _Past(NamedTuple):
-    """What a writer had seen."""
+    """What a writer had seen. by_others: what those had seen whom it saw; its own vector may be relieved of it."""
 
     vector: Mapping[str, int]
     dots: frozenset[Dot]
+    by_others: Mapping[str, int] = {}
 
 
 @dataclass
@@ -161,10 +163,13 @@ class Ledger:
         self.acknowledged_puts += 1
         own = Dot.parse(dot)
         past = _past(own, vector_clock, issued_under, issued_under_dots)
+        live = self._puts.setdefault(key, {})
+        for other_dot, other in live.items():
+            if _covers(past, other_dot):
+                past = _seen_by_others(past, other.past)
         put = _Put(past, w, self._is_safe(w, n, sloppy), deleted)
         if deleted and not put.safe:
             self._maybe_deleted.add(key)
-        live = self._puts.setdefault(key, {})
         for other_dot, other in list(live.items()):
             if _covers(put.past, other_dot) and (put.safe or not other.safe):
                 del live[other_dot]
@@ -296,7 +301,10 @@ class Ledger:
                 continue  # the tombstone was swept; what it said still holds
             if key in self._maybe_deleted:
                 continue
-            if any(_may_have_covered(past, dot) for past in held.values()):
+            deletes = [
+                other.past for other in puts.values() if other.deleted
+            ]  # their tombstones may be swept
+            if any(_may_have_covered(past, dot) for past in (*held.values(), *deletes)):
                 findings.unjudged += 1
                 findings.evidence.append(
                     f"{key!r}: {dot}, of a store that the context read does not name any more"
@@ -352,8 +360,25 @@ def _past(
     return _Past({**vector_clock, dot.store: own}, dots)
 
 
+def _seen_by_others(past: _Past, other: _Past) -> _Past:
+    """The past of who has seen a write of that other past."""
+    news = {
+        store: max(count, past.by_others.get(store, 0))
+        for seen in (other.vector, other.by_others)
+        for store, count in seen.items()
+        if count > past.vector.get(store, 0) and store != FORGOTTEN
+    }
+    dots = past.dots | {dot for dot in other.dots if not _covers(past, dot)}
+    return (
+        past._replace(dots=dots, by_others={**past.by_others, **news}) if news or dots != past.dots else past
+    )
+
+
 def _covers(past: _Past, dot: Dot) -> bool:
-    return past.vector.get(dot.store, 0) >= dot.counter or dot in past.dots
+    return (
+        max(past.vector.get(dot.store, 0), past.by_others.get(dot.store, 0)) >= dot.counter
+        or dot in past.dots
+    )
 
 
 def _may_have_covered(past: _Past, dot: Dot) -> bool:

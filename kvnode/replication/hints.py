@@ -79,9 +79,8 @@ class Hints:
         """Load the hints that were kept before a restart."""
         found: list[Hint] = []
         disk = self._runtime.disk
-        for partition, disk_key, known in list(disk.checksums(_TABLE)):
-            row = disk.get(_TABLE, partition, disk_key)
-            hint = None if row is None or checksum(disk_key, row[0]) != known else _hint_of(row[0])
+        for partition, disk_key, _ in list(disk.checksums(_TABLE)):
+            hint = self._on_disk(partition, disk_key)
             if hint is not None:
                 found.append(hint)
             else:
@@ -134,10 +133,16 @@ class Hints:
         self._runtime.disk.commit([]).add_done_callback(durable)
 
     def kept(self, kind: str, key: str) -> bytes | None:
-        """The merged record of all that is kept here of one key, for whomever; None if nothing is."""
+        """The merged record of all that is kept here of one key, for whomever; None if nothing is.
+
+        As the disk has it: what it refused is in memory all the same, and delivered from there, but shown to nobody.
+        """
         merged: bytes | None = None
         for _, hints in sorted(self._pending.items()):
-            hint = hints.get((kind, key))
+            waiting = hints.get((kind, key))
+            hint = (
+                None if waiting is None else self._on_disk(self._ring.partition_of(key), _disk_key(waiting))
+            )
             if hint is not None:
                 merged = hint.record if merged is None else merge_records(kind, merged, hint.record)
         return merged
@@ -153,6 +158,11 @@ class Hints:
             self._remove(moved)
             for hint in moved:
                 self.add(peer, hint.kind, hint.key, hint.record)
+
+    def _on_disk(self, partition: int, disk_key: str) -> Hint | None:
+        """The hint that stands in a row; None if there is no row, or another one than was written."""
+        row = self._runtime.disk.get(_TABLE, partition, disk_key)
+        return None if row is None or checksum(disk_key, row[0]) != row[1] else _hint_of(row[0])
 
     def _keep(self, peer: str, kind: str, key: str, record: bytes) -> bool:
         hints = self._pending.setdefault(peer, {})

@@ -9,6 +9,7 @@ import pytest
 
 from kvnode.errors import QuorumUnmet
 from kvnode.faults import LinkRule
+from kvnode.messages import KV
 from kvnode.requests import Get, Put
 from kvnode.sim.agreement import differing_records
 from kvnode.sim.loop import run
@@ -166,3 +167,32 @@ def test_a_node_that_is_told_to_stop_ends_what_it_began_and_keeps_its_name() -> 
         assert world.counts["crash"] == 0
 
     play(story)
+
+
+def test_a_hint_that_a_full_disk_refused_is_shown_to_nobody() -> None:
+    """1. node-5 is asked to keep a write for an owner that cannot be reached; its disk is full, and it refuses.
+
+    2. There is room again. 3. Asked what it keeps of that key it showed the hint, which was in memory alone: a crash
+    took back what a sloppy read had shown. (Found by sloppy-storm, seed 182.)
+    """
+
+    async def story(world: World) -> None:
+        key = next(
+            f"k{n}" for n in range(1000) if "node-5" not in world.node("node-5").ring.preference_list(f"k{n}")
+        )
+        owner = world.node("node-5").ring.preference_list(key)[0]
+        cut(world, owner, *(name for name in world.names if name != owner))
+        heard: list[bool] = []
+        hints = world.node("node-5").hints
+        world.platters["node-5"].is_full = True
+        hints.keep(owner, KV, key, b"record", heard.append)
+        await seconds(world, 0.2)
+        assert heard == [False]
+        world.platters["node-5"].is_full = False
+        await seconds(world, 0.2)
+        assert hints.kept(KV, key) is None
+        hints.keep(owner, KV, key, b"record", heard.append)
+        await seconds(world, 0.2)
+        assert heard == [False, True] and hints.kept(KV, key) == b"record"
+
+    play(story, node_count=5)

@@ -358,3 +358,23 @@ def test_what_a_pruned_context_may_have_covered_is_not_judged() -> None:
     assert ledger.check({"k": [named]}).status == "violated", "its store is named, and was seen no further"
     unpruned = SiblingRead("node-2.b:1", {}, issued_under={"node-3.c": 4})
     assert ledger.check({"k": [unpruned]}).status == "violated"
+
+
+def test_who_has_seen_a_write_has_seen_what_its_writer_had_seen_though_the_context_says_so_no_more() -> None:
+    """1. a is acknowledged. 2. b, which saw it, is acknowledged at risk, and does not answer for it. 3. c saw b, but
+    its context has been relieved of a's store. 4. c is deleted, and the tombstone swept: a was called lost.
+    (Found by sloppy-storm, seed 859.)"""
+    ledger = Ledger()
+    put(ledger, f"{A}:19")
+    put(ledger, f"{B}:13", {A: 19}, w=1)
+    put(ledger, f"{C}:1", {B: 13, "~": 1})
+    ledger.acknowledged_put("k", f"{C}:2", {}, issued_under={B: 13, C: 1, "~": 1}, deleted=True)
+    verdict = ledger.check({"k": []})
+    assert (verdict.status, verdict.lost, ledger.unjudged) == ("at risk", 0, 0)
+    put(ledger, f"{A}:20", {A: 19})  # none of them saw that one, and a read that holds nothing has lost it
+    verdict = ledger.check({"k": []})
+    assert (verdict.status, verdict.lost) == ("unknown", 0), (
+        "a's store is one that the delete's context may not name"
+    )
+    put(ledger, f"{B}:14", {B: 13})
+    assert ledger.check({"k": []}).status == "violated", "b's store is named, and was seen no further"
