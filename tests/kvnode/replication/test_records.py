@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from kvnode.checksum import checksum
 from kvnode.messages import COUNTER, KV
-from kvnode.replication.kinds import is_tombstone
 from kvnode.replication.listing import list_keys
 from kvnode.replication.merkle import MerkleForest
 from kvnode.replication.pace import Pace
@@ -380,33 +379,3 @@ def test_a_page_of_keys_reads_little_more_than_it_shows() -> None:
         assert len(read) < 500
 
     asyncio.run(story())
-
-
-versions = st.tuples(st.booleans(), st.booleans(), st.binary(max_size=3))
-
-
-@settings(deadline=None)
-@given(st.lists(st.lists(versions, min_size=1, max_size=3), max_size=6), st.data())
-def test_exactly_what_is_whole_and_says_nothing_but_deleted_is_a_tombstone(
-    states: list[list[tuple[bool, bool, bytes]]], data: st.DataObject
-) -> None:
-    disk, tombstones = MemoryDisk(), []
-    rows = []
-    for number, siblings in enumerate(states):
-        state = Siblings()
-        for counter, (deleted, lww, text) in enumerate(siblings):
-            dot = Dot(f"node-{counter}.1", number + 1)
-            state, _ = state.write(
-                dot, text, context=Context(), timestamp=float(counter), deleted=deleted, lww=lww
-            )
-        key, record = f"kv/k{number}", encode_state(state)
-        damaged = data.draw(st.booleans())
-        rows.append(Row("records", 0, key, record, checksum(key, record) + damaged))
-        if not damaged and all(version.deleted for version in state.versions):
-            tombstones.append((key, checksum(key, record)))
-    disk.apply(rows)
-    records = records_on(disk)
-    values, after = records.values_in(0, "", 100)
-    found = [(row.key, row.checksum) for row in values if is_tombstone(row)]
-    assert (found, len(values)) == (tombstones, len(rows))
-    assert after is None or records.values_in(0, after, 100) == ([], None)
