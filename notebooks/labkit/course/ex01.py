@@ -214,8 +214,9 @@ EXERCISES = {
         Exercise(
             name="01.2",
             title="The fifth node joined: which share of all (partition, copy) slots moved?",
-            task="fifth.before and fifth.after hold the owners of each partition: 256 lists of three names. Count "
-            "in a cell of your own. One and a half points either way are right.",
+            task="Act 2 has printed what the database says. Count it yourself, in a cell of your own: fifth.before and "
+            "fifth.after hold the owners of each partition, 256 lists of three names. One and a half points either way "
+            "are right.",
             fields={"moved": Number("% of all slots", 0, 100)},
             measure=_fifth,
             judge=judge_moved,
