@@ -70,6 +70,9 @@ class Hints:
         self._partition_counts: Counter[int] = Counter()
         self._count = 0
         self._bytes = 0
+        self._follows = (
+            False  # after a start: the ring may have changed, and a crash come before the hints had followed
+        )
         self.stored_count = 0
         self.delivered_count = 0
         self.expired_count = 0
@@ -148,16 +151,24 @@ class Hints:
         return merged
 
     def follow_ring(self) -> None:
-        """The ring has changed: aim the hints for former owners at the present ones."""
+        """The ring has changed: aim the hints for former owners at the present ones.
+
+        Where the disk refuses to let go of the old ones they are there again, and followed anew (run).
+        """
+        self._follows = True
         for peer in list(self._pending):
             moved = [
                 hint
                 for hint in self._pending[peer].values()
                 if peer not in self._ring.holders(self._ring.partition_of(hint.key))
             ]
-            self._remove(moved)
+            if moved:
+                self._remove(moved).add_done_callback(self._followed)
             for hint in moved:
                 self.add(peer, hint.kind, hint.key, hint.record)
+
+    def _followed(self, removed: Future[None]) -> None:
+        self._follows = self._follows and not removed.cancelled() and removed.exception() is None
 
     def _on_disk(self, partition: int, disk_key: str) -> Hint | None:
         """The hint that stands in a row; None if there is no row, or another one than was written."""
@@ -190,6 +201,8 @@ class Hints:
         """Deliver, for ever: whenever a peer with hints is alive, send it the oldest ones."""
         while True:
             await self._runtime.clock.sleep_ms(HINT_REPLAY_PERIOD_MS)
+            if not self._follows:
+                self.follow_ring()
             for peer in sorted(self._pending):
                 self._expire(peer)
                 while self._pending[peer] and self._is_alive(peer) and await self._deliver(peer):

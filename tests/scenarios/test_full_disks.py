@@ -10,10 +10,12 @@ import pytest
 from kvnode.errors import QuorumUnmet
 from kvnode.faults import LinkRule
 from kvnode.messages import KV
+from kvnode.replication.records import encode_state
 from kvnode.requests import Get, Put
 from kvnode.sim.agreement import differing_records
 from kvnode.sim.loop import run
 from kvnode.sim.world import World
+from kvnode.versions import Context, Dot, Siblings
 
 
 def play(story: Callable[[World], Awaitable[None]], *, node_count: int = 3, seed: int = 1) -> None:
@@ -196,3 +198,36 @@ def test_a_hint_that_a_full_disk_refused_is_shown_to_nobody() -> None:
         assert heard == [False, True] and hints.kept(KV, key) == b"record"
 
     play(story, node_count=5)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_hint_for_a_node_that_has_left_goes_to_the_owners_though_the_disk_was_full_then(
+    is_restarted: bool,
+) -> None:
+    """1. node-1 keeps a hint for node-4. 2. Its disk is full when it hears that node-4 has left: the hint cannot be
+    let go of. 3. It was aimed at node-4 for ever. (Found by wide-storm, seed 594.)"""
+
+    async def story(world: World) -> None:
+        node = world.node("node-1")
+        key = next(f"k{n}" for n in range(1000) if "node-4" in node.ring.preference_list(f"k{n}"))
+        record = encode_state(Siblings().write(Dot("node-9.1", 1), b"1", context=Context(), timestamp=1.0)[0])
+        cut(world, "node-4", "node-1", "node-2", "node-3")
+        assert node.hints.add("node-4", KV, key, record)
+        await seconds(world, 0.5)
+        moving = node.ring.state.leave("node-4", forced=True)
+        for state, is_full in ((moving, False), (moving.completed(), True)):
+            world.platters["node-1"].is_full = is_full
+            for name in ("node-1", "node-2", "node-3"):
+                world.node(name).spread.adopt(state)
+            await seconds(world, 0.5)
+        assert node.hints.pending()["node-4"] == 1, "the disk has not let go of it"
+        world.platters["node-1"].is_full = False
+        if is_restarted:
+            world.crash("node-1")
+            await world.start("node-1")
+        await until(world, lambda: not any(world.node("node-1").hints.pending().values()))
+        owners = world.node("node-1").ring.preference_list(key)
+        assert "node-4" not in owners
+        assert all(world.node(owner).records.durable(KV, key) for owner in owners)
+
+    play(story, node_count=4)
