@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kvnode.errors import BadRequest, QuorumUnmet
+from kvnode.replication.quorum import JointQuorum, Quorum, next_need
 from kvnode.ring import Placement
 
 
@@ -16,7 +17,8 @@ class Audience(NamedTuple):
     """The audience of one request in one epoch.
 
     need of n replicas must answer. here: this node is one of them. live: the others that are worth asking; dead: the
-    others that are not. pending: who takes the partition over, and must acknowledge a write, and answer a read, too.
+    others that are not. pending: who takes the partition over, and must acknowledge a write too; of a read they are
+    among the live and the dead. next_owners: of a read, who will own the partition, if that is anybody new.
     stand_ins: of a sloppy request, {who stands in: for which owner}; this node may be one of them.
     """
 
@@ -28,6 +30,15 @@ class Audience(NamedTuple):
     dead: list[str]
     pending: tuple[str, ...]
     stand_ins: dict[str, str]
+    next_owners: tuple[str, ...] = ()
+
+    def read_quorum(self) -> Quorum:
+        """Who must answer a read, those that are not asked already missed."""
+        quorum = Quorum(self.need, self.n)
+        if self.next_owners:
+            quorum = JointQuorum(self.need, self.n, self.pending, self.next_owners)
+        quorum.miss([each for each in self.dead if each not in self.stand_ins.values()])
+        return quorum
 
 
 class Audiences:
@@ -94,23 +105,22 @@ class Audiences:
         gone = stand_ins.values()
         live = [r for r in replicas if r != node and r not in gone and not is_dead(r)]
         dead = [replica for replica in replicas if replica != node and replica not in live]
-        pending = ring.pending(key) if letter == "W" else self._to_be_asked(key, sloppy=is_alive is not None)
+        is_sloppy_read = letter == "R" and is_alive is not None  # it promises nothing
+        pending = () if is_sloppy_read else ring.pending(key)
+        gone_next = [each for each in pending if each != node and is_dead(each)]
+        next_owners = ring.next_owners(key) if letter == "R" and pending else ()
+        lost = [each for each in next_owners if each in dead or each in gone_next]
         why = ""
         if len(live) + len(stand_ins) + here < need:
             why = f"{', '.join(dead)} known to be dead"
-        elif pending and any(is_dead(each) for each in pending):
-            lost = ", ".join(each for each in pending if is_dead(each))
-            must = "must have it too" if letter == "W" else "must be asked too"
-            why = f"{lost}, known to be dead, takes the partition over and {must}: {ring.state.change}"
+        elif letter == "W" and gone_next:
+            must = f"takes the partition over and must have it too: {ring.state.change}"
+            why = f"{', '.join(gone_next)}, known to be dead, {must}"
+        elif next_owners and len(next_owners) - len(lost) < next_need(need, len(next_owners)):
+            why = f"{', '.join(lost)} known to be dead, and the next owners count too: {ring.state.change}"
         if why:
             raise QuorumUnmet(letter, need=need, got=0, n=n, definite=not begun, why=why)
-        return Audience(ring.epoch, need, n, here, live, dead, pending, stand_ins)
-
-    def _to_be_asked(self, key: str, *, sloppy: bool) -> tuple[str, ...]:
-        """The pending owners whom a read must hear. The change may be over without this node having heard of it.
-
-        Then writes go to the next owners. A quorum of them either has a pending owner among it, which is asked; or it
-        is one of the old owners too, and meets any r of those. Whoever is met holds the write, or says that the ring
-        is another one. A sloppy read promises nothing.
-        """
-        return () if sloppy else tuple(each for each in self._ring.pending(key) if each != self._node)
+        if next_owners:
+            live += [each for each in pending if each != node and each not in gone_next]
+            dead += gone_next
+        return Audience(ring.epoch, need, n, here, live, dead, pending, stand_ins, next_owners)

@@ -8,9 +8,9 @@ behind is sent the merged state (read repair). A replica that did not acknowledg
 A dot is taken and the new state made in one step without an await in between, so updates of one key at one
 coordinator are serial. Whole merged sibling sets are sent, never the new version alone.
 
-While the ring changes, a write needs w of the owners and all pending ones, a read r of the owners and all pending ones:
-one of them knows if the change is over. When a replica refuses because it knows a newer ring, the same record (the same
-dot) goes to the owners of that ring, within the same request.
+While the ring changes, a write needs w of the owners and all pending ones, a read r of the owners and r, or a majority,
+of the next owners: one of them knows if the change is over. When a replica refuses because it knows a newer ring, the
+same record (the same dot) goes to the owners of that ring, within the same request.
 
 In a sloppy request others stand in for the owners that cannot be reached (stand_in.py); this node may be one of them.
 """
@@ -343,21 +343,19 @@ class Coordinator:
         """What r replicas hold together."""
         for _ in range(RING_CHANGES_MAX):
             audience = self._audience("R", key, r, sloppy=sloppy)
-            quorum = Quorum(audience.need, audience.n, audience.pending)
+            quorum = audience.read_quorum()
             others = [each for each in audience.stand_ins if each != self.node]
-            quorum.fail(len(audience.dead) - len(audience.stand_ins))
-            asked = [*audience.live, *audience.pending]
-            round_ = ReadRound(self, cause, kind, key, quorum, [*asked, *others], repair)
-            if asked or others:
+            round_ = ReadRound(self, cause, kind, key, quorum, [*audience.live, *others], repair)
+            if audience.live or others:
                 question = Fetch(self._calls.begin(round_), cause, kind, key, audience.epoch)
-                for peer in asked:
+                for peer in audience.live:
                     self.traces.note(cause, "asked", peer)
                     self._runtime.network.send(peer, question)
                 for peer in others:
                     self.traces.note(cause, "asked", peer)
                     hinted = FetchHinted(question.id, cause, kind, key, audience.epoch)
                     self._runtime.network.send(peer, hinted)
-            if audience.here:
+            if audience.here or self.node in audience.pending:
                 counts = not self._incomplete or self._ring.partition_of(key) not in self._incomplete
                 round_.add(self.node, self._records.durable(kind, key), counts=counts)
             elif self.node in audience.stand_ins:

@@ -1,9 +1,12 @@
 """Counting answers: how many are needed, how many came, and whether it can still be enough.
 
 A pure accumulator (Riak's get core is built the same way): it sends nothing and knows no time.
+Paper: Ongaro, "Consensus: Bridging Theory and Practice", 2014, section 4.3, for the joint quorum.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class Quorum:
@@ -40,6 +43,13 @@ class Quorum:
         """A pending owner will not answer any more."""
         self.pending_lost = True
 
+    def miss(self, peers: Sequence[str]) -> None:
+        """These will not answer any more. (Who is no pending owner is an owner, or stands in for one.)"""
+        owners = [peer for peer in peers if peer not in self.pending]
+        self.fail(len(owners))
+        if len(owners) < len(peers):
+            self.fail_pending()
+
     @property
     def met(self) -> bool:
         """Enough have answered."""
@@ -49,3 +59,47 @@ class Quorum:
     def lost(self) -> bool:
         """Even if all others answer, it cannot be enough any more."""
         return self.n - self.failed_count < self.need or self.pending_lost
+
+
+class JointQuorum(Quorum):
+    """Of a read while the ring changes: `need` of the owners must answer, and enough of the next owners.
+
+    The change may be over without this node having heard of it. Then a write is on w of the next owners: a majority of
+    them meets any w that is at least half of them, and r of them any that r + w > N allows. Whoever is met holds the
+    write, or says that the ring is another one. An owner that stays counts on both sides, so a read needs a pending
+    owner only where too few of those answer.
+    """
+
+    __slots__ = ("_next", "_next_owners")
+
+    def __init__(self, need: int, n: int, pending: tuple[str, ...], next_owners: tuple[str, ...]) -> None:
+        super().__init__(need, n, pending)
+        self._next_owners = next_owners
+        self._next = Quorum(next_need(need, len(next_owners)), len(next_owners))
+
+    def add(self, replica: str) -> None:
+        """See Quorum."""
+        if replica in self._next_owners:
+            self._next.add(replica)
+        if replica not in self.pending:
+            super().add(replica)
+
+    def miss(self, peers: Sequence[str]) -> None:
+        """See Quorum."""
+        self._next.fail(len([peer for peer in peers if peer in self._next_owners]))
+        self.fail(len([peer for peer in peers if peer not in self.pending]))
+
+    @property
+    def met(self) -> bool:
+        """See Quorum."""
+        return len(self.got) >= self.need and self._next.met
+
+    @property
+    def lost(self) -> bool:
+        """See Quorum."""
+        return self.n - self.failed_count < self.need or self._next.lost
+
+
+def next_need(need: int, n: int) -> int:
+    """How many of the n next owners must answer a read of which `need` owners must."""
+    return min(need, n // 2 + 1)

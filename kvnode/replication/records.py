@@ -56,7 +56,8 @@ class Records:
     """The records of one replica, above one Disk.
 
     on_forgotten: told that this replica has forgotten what it wrote; on_lost: before a damaged row is dropped, that
-    what was acknowledged of this partition may be missing here. before_write: called before each commit of a record.
+    what was acknowledged of this partition may be missing here. before_write: called before a record, or
+    that a damaged one goes, is committed.
     """
 
     def __init__(
@@ -250,6 +251,7 @@ class Records:
             if not future.cancelled() and future.exception() is None:
                 self._refused.pop(disk_key, None)
 
+        self._before_write()
         self._disk.commit([Row(_TABLE, partition, disk_key, None)]).add_done_callback(deleted)
 
     # --- writing ------------------------------------------------------------------------------------------

@@ -73,12 +73,10 @@ class QuorumRound(Round):
 
     def fail(self, why: str, peers: list[str]) -> None:
         """These will not answer as hoped. (An asked peer is an owner or a pending one.)"""
-        owners = [peer for peer in peers if peer not in self.quorum.pending]
-        self.quorum.fail(len(owners))
-        if len(owners) < len(peers):
-            self.quorum.fail_pending()
-            must = "have it too" if self.letter == "W" else "be asked too"
-            why += f"; a node that takes the partition over must {must}"
+        self.quorum.miss(peers)
+        if any(peer in self.quorum.pending for peer in peers):
+            must = "must have it too" if self.letter == "W" else "counts too, while the ring changes"
+            why += f"; a node that takes the partition over {must}"
         if self.quorum.lost and not self.future.done():
             quorum = self.quorum
             if others := [each for each in self.refilling if each not in why]:

@@ -67,6 +67,10 @@ class Placement:
         """Who will own `key` after this change and does not yet."""
         return () if self.pending_lists is None else self.pending_lists[self.partition_of(key)]
 
+    def next_owners(self, key: str) -> tuple[str, ...]:
+        """The owners of `key` after this change; the present ones while nothing changes."""
+        return (self.ring if self.next is None else self.next).preference_list(key)
+
     def holders(self, partition: int) -> tuple[str, ...]:
         """The owners and the pending owners of a partition."""
         pending = () if self.pending_lists is None else self.pending_lists[partition]

@@ -55,7 +55,7 @@ def test_owners_that_have_not_heard_of_the_end_of_a_change_answer_no_read_withou
     """1. C leaves; D takes its place. 2. A cut parts B and C from A, D and E: a majority, which ends the change.
 
     3. A write is acknowledged by A and D. 4. A read through B asks the owners that B knows: B and C answered, and it
-    was the value of before. Now D must be heard, too, which would say that the ring is another one.
+    was the value of before. Now two of A, B and D must answer as well, and A and D say that the ring is another.
     """
 
     async def story(seed: int) -> int:
@@ -77,3 +77,41 @@ def test_owners_that_have_not_heard_of_the_end_of_a_change_answer_no_read_withou
         return written is not None and written[0] == 200
 
     assert sum(run(story(seed)) for seed in range(1, 13)) >= 2
+
+
+def test_reads_go_on_while_who_takes_over_cannot_be_reached() -> None:
+    """1. node-6 is joining. 2. It cannot be reached by node-1, or by anybody. 3. Each read waited for it, two seconds.
+
+    The owners that stay are enough, unless one of them is away: they meet a write of the next ring, were there any.
+    """
+
+    async def story() -> None:
+        world = World(1, node_count=5)
+        await world.start()
+        joiner = world.add()
+        await world.start(joiner)
+        await asyncio.sleep(1.0)
+        ring = world.node("node-1").ring
+        for cut_off in (["node-1"], [name for name in world.names if name != joiner]):
+            address = world.config.address(joiner)
+            await world.command("node-2", lambda node, at=address: node.changes.join(at))
+            world.set_rule(cut_off, [joiner], LinkRule(cut=True), "cut")
+            while ring.pending_lists is None:  # noqa: ASYNC110 told by a message
+                await asyncio.sleep(0.001)
+            for number in range(60):
+                key = f"key-{number}"
+                if joiner in ring.pending(key) and "node-1" in ring.preference_list(key):
+                    sent_s = world.loop.time()
+                    answer = await world.ask("node-1", Get(key))
+                    assert answer is not None and answer[0] == 404, answer
+                    assert world.loop.time() - sent_s < 1.0
+                    break
+            else:
+                pytest.fail("no key that node-6 takes over")
+            world.heal()
+            await world.command("node-2", lambda node: node.changes.leave(joiner))
+            while ring.pending_lists is not None:  # noqa: ASYNC110 told by a message
+                await asyncio.sleep(0.001)
+        assert world.failures == []
+
+    run(story())

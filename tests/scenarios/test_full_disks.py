@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -135,6 +136,38 @@ def test_a_damaged_row_that_was_found_on_a_full_disk_is_not_forgotten_by_a_crash
         assert world.node("node-3").incomplete.owned == [partition]
         read = await world.ask("node-1", Get("key"))
         assert read is not None and read[0] == 503, "only node-2 has all that was acknowledged"
+
+    play(story)
+
+
+def test_a_damaged_row_does_not_go_before_it_is_on_disk_that_one_is_lost() -> None:
+    """1. A row is found damaged while the disk is full: that its partition is incomplete is not on disk yet.
+
+    2. There is room again, and a second row of that partition is found damaged, and deleted. 3. node-3 crashes. 4. It
+    had forgotten that it lacked that row, and counted until the scrub came to the first one again.
+    """
+
+    async def story(world: World) -> None:
+        ring = world.node("node-3").ring
+        partition = ring.partition_of("key")
+        second = next(f"key-{n}" for n in range(1000) if ring.partition_of(f"key-{n}") == partition)
+        for key in ("key", second):
+            answer = await world.ask("node-1", Put(key, b"1", w=3))
+            assert answer is not None and answer[0] == 200, answer
+        platter, disk = world.platters["node-3"], world.lives["node-3"].disk
+        platter.is_full = True
+        assert disk.damage(partition, "kv/key")
+        await world.command("node-3", lambda node: node.scrub.once(lambda: 1.0))
+        cut(world, "node-3", "node-1", "node-2")
+        platter.is_full = False
+        assert disk.damage(partition, f"kv/{second}")
+        world.node("node-3").records.verify(partition, "", 100)
+        while platter.tables.get("records", partition, f"kv/{second}") is not None:  # noqa: ASYNC110 a disk tells nobody
+            await asyncio.sleep(0.001)
+        assert platter.tables.get("meta", 0, "incomplete") is not None
+        world.crash("node-3")
+        await world.start("node-3")
+        assert world.node("node-3").incomplete.owned == [partition]
 
     play(story)
 

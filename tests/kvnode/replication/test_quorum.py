@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain, combinations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.replication.quorum import Quorum
+from kvnode.replication.quorum import JointQuorum, Quorum
 
 
 @given(
@@ -58,3 +60,35 @@ def test_every_pending_owner_must_acknowledge_too_and_counts_towards_no_quorum(
         assert set(quorum.got) == owners
     quorum.fail_pending()
     assert quorum.lost
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("newcomer_count", [1, 2])
+def test_a_joint_quorum_meets_each_write_of_the_old_and_of_the_next_owners(
+    n: int, newcomer_count: int
+) -> None:
+    """Whoever answers, in whatever number: met as soon as each write that was acknowledged before must be met by them.
+
+    A write is on w of the old owners, or on w of the next ones if the change is over. w is at least half of N.
+    """
+    owners = tuple(f"old-{number}" for number in range(n))
+    pending = tuple(f"new-{number}" for number in range(min(newcomer_count, n)))
+    next_owners = (*owners[len(pending) :], *pending)
+    everybody = (*owners, *pending)
+    subsets = chain.from_iterable(combinations(everybody, size) for size in range(len(everybody) + 1))
+    for answering in subsets:
+        for r in range(1, n + 1):
+            quorum = JointQuorum(r, n, pending, next_owners)
+            for replica in answering:
+                quorum.add(replica)
+            quorum.miss([each for each in everybody if each not in answering])
+            assert quorum.met != quorum.lost
+            assert quorum.got == [each for each in answering if each in owners]
+            least_w = max(n - r + 1, -(-n // 2))
+            writes = [*combinations(owners, least_w), *combinations(next_owners, least_w)]
+            if quorum.met:
+                assert all(set(write) & set(answering) for write in writes)
+            elif len(quorum.got) >= r:
+                assert not all(set(write) & set(answering) for write in writes), (
+                    "it asks for more than it must"
+                )
