@@ -81,7 +81,11 @@ STAGES = (
     Stage("simulation", [[*TWO_TESTS, "-m", "not live", "tests/scenarios"]], time_s_max=700),
     Stage("mutants", [[sys.executable, "scripts/mutants.py", "--fast"]], time_s_max=300, is_pytest=False),
     Stage("live", [[*TWO_FILES, "-m", "live and not browser", "tests"]], time_s_max=1500),
-    Stage("nbval", [[*PYTEST, "--nbval-lax", "--nbval-cell-timeout=60", "notebooks"]], time_s_max=600),
+    Stage(
+        "nbval",
+        [[*TWO_FILES, "-p", "tests.nbval_workers", "--nbval-lax", "--nbval-cell-timeout=60", "notebooks"]],
+        time_s_max=600,
+    ),
     Stage("browser", [[*PYTEST, "-m", "browser", "tests"]], time_s_max=900, needs="chromium"),
 )
 
