@@ -11,6 +11,7 @@ from typing import Any
 from IPython.display import display
 
 from kvnode.client import Client
+from kvnode.cluster import LocalCluster
 from labkit.course.cards import Guess
 from labkit.course.counted_card import CountedCard
 from labkit.course.counting import Likes, like_together
@@ -30,6 +31,7 @@ class Teaching:
     """The part of a session that a course needs."""
 
     course: Course
+    cluster: LocalCluster
     traffic: TrafficService
     client: Client
 
@@ -65,8 +67,11 @@ class Teaching:
         return write_together(self, seconds=seconds, last_writer_wins=last_writer_wins, say=line.say)
 
     def read_notes(self, keys: Sequence[str], *, famous: float = 0.0) -> Shares:
-        """Read keys, each from the first node of its list; famous: the share of reads that want the first key."""
-        return read_notes(self.client, keys, famous=famous)
+        """Read keys, each from the first node of its list; famous: the share of reads that want the first key.
+
+        By a client of this moment: the session's own hears of a node that has just joined with the next tick.
+        """
+        return read_notes(self.cluster.client(), keys, famous=famous)
 
     def evidence(self, edits: Edits) -> Any:
         """What is left of people's edits, and which paragraphs lack some."""
