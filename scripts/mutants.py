@@ -254,6 +254,7 @@ class Board:
 
     def __init__(self, path: Path, *, fresh: bool) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self._known: dict[str, Result] = {}
         if path.is_file() and not fresh:
             try:
@@ -269,12 +270,13 @@ class Board:
         return known if is_current else None
 
     def add(self, result: Result) -> None:
-        """Remember it, and write it down."""
-        self._known[result.name] = result
-        self._path.parent.mkdir(exist_ok=True)
-        draft = self._path.with_suffix(".tmp")
-        draft.write_text(json.dumps([asdict(each) for each in self._known.values()], indent=1))
-        draft.replace(self._path)
+        """Remember it, and write it down; jobs may do so at once."""
+        with self._lock:
+            self._known[result.name] = result
+            self._path.parent.mkdir(exist_ok=True)
+            draft = self._path.with_suffix(".tmp")
+            draft.write_text(json.dumps([asdict(each) for each in self._known.values()], indent=1))
+            draft.replace(self._path)
 
 
 def judge_all(mutants: Sequence[Mutant], board: Board, *, jobs: int, end_s: float) -> list[Result]:

@@ -2,8 +2,10 @@
 
 import ast
 import importlib.util
+import json
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -209,6 +211,15 @@ def test_what_was_caught_is_known_by_the_next_run_until_something_changes(
     )
     board.add(script.Result(mutant.name, script.SURVIVED, "not seen", 1.0, script.digest_of(mutant)))
     assert script.Board(path, fresh=False).caught(mutant) is None, "a survivor is looked at again"
+
+
+def test_jobs_that_end_at_once_all_write_down_what_they_found(script: ModuleType, tmp_path: Path) -> None:
+    """One took the other's draft away between writing it and giving it its name."""
+    board = script.Board(tmp_path / "results.json", fresh=False)
+    results = [script.Result(f"mutant {number}", script.CAUGHT, "a test", 1.0) for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(board.add, results))
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 200
 
 
 def test_the_board_fails_for_one_survivor_and_for_one_that_did_not_run(
