@@ -44,27 +44,27 @@ class LettingGo(Judge):
         super().__init__(counts)
         self._world = world
         self._history = history
-        self._carried: dict[str, deque[tuple[float, frozenset[Dot]]]] = defaultdict(
+        self._carried: dict[str, deque[tuple[float, str, frozenset[Dot]]]] = defaultdict(
             lambda: deque(maxlen=_CARRIED_MAX)
         )
 
-    def message(self, message: Message) -> None:
+    def message(self, sender: str, message: Message) -> None:
         """Remember which versions are on their way."""
         match message:
             case (
                 StoreRecord(kind=kind, key=key, record=record) | StoreHint(kind=kind, key=key, record=record)
             ):
-                self._carries(kind, key, record)
+                self._carries(sender, kind, key, record)
             case StoreMany(records=records):
                 for kind, key, record in records:
-                    self._carries(kind, key, record)
+                    self._carries(sender, kind, key, record)
             case _:
                 pass
 
-    def _carries(self, kind: str, key: str, record: bytes) -> None:
+    def _carries(self, sender: str, kind: str, key: str, record: bytes) -> None:
         if kind == KV:
             dots = frozenset(made.dot for made in versions_in(record))
-            self._carried[key].append((self._world.loop.time(), dots))
+            self._carried[key].append((self._world.loop.time(), sender, dots))
 
     # --- before, and after, rows become durable -----------------------------------------------------------
 
@@ -173,8 +173,10 @@ class LettingGo(Judge):
             if older & dots and tombstone.dot not in dots
         }
         since_s = self._world.loop.time() - self._world.network.message_age_s_max
-        for sent_s, dots in self._carried[key]:
-            if sent_s > since_s and older & dots and tombstone.dot not in dots:
+        for sent_s, sender, dots in self._carried[key]:
+            # Who is no member any more is told that it comes too late (replication/sweep.py): nobody waits for it.
+            is_waited_for = sent_s > since_s and sender in one.ring.nodes
+            if is_waited_for and older & dots and tombstone.dot not in dots:
                 hints.add(f"a message sent at {sent_s:.3f} s")
         broken = ""
         if lacking:

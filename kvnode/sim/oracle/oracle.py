@@ -79,7 +79,7 @@ class Oracle:
     def message(self, sender: str, receiver: str, message: Message) -> None:
         """See Observer."""
         self._messages.sent(sender, receiver, message)
-        self._letting_go.message(message)
+        self._letting_go.message(sender, message)
 
     def lost(self, node: str) -> None:
         """See Observer."""

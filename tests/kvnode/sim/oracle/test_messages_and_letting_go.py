@@ -101,7 +101,7 @@ def test_an_owner_deletes_no_value_and_no_tombstone_that_another_never_had(bench
 
 def test_a_tombstone_stays_while_something_older_is_in_a_hint_or_on_its_way(bench: Any) -> None:
     bench.run_nodes()
-    for number, key in enumerate(("a", "b", "c")):
+    for number, key in enumerate(("a", "b", "c", "d")):
         version = bench.write(2 * number + 1)
         tombstone = bench.write(2 * number + 2, version, text=None)
         bench.store(key, version)
@@ -111,6 +111,8 @@ def test_a_tombstone_stays_while_something_older_is_in_a_hint_or_on_its_way(benc
             bench.durable("node-3", bench.hint("node-2", key, version))
         elif key == "b":
             bench.tell("node-3", "node-2", StoreRecord(7, 1, KV, key, record_of(version), 1))
+        elif key == "c":  # from one that is no member any more: it is told that it comes too late
+            bench.tell("node-9", "node-2", StoreRecord(7, 1, KV, key, record_of(version), 1))
         bench.durable("node-1", bench.row(f"kv/{key}", None))
         assert len(bench.violations) == min(number + 1, 2)
     assert "a hint at node-3" in bench.violations[0] and "a message sent at" in bench.violations[1]
