@@ -13,28 +13,49 @@ from types import TracebackType
 from typing import Self
 
 from kvnode.cluster import ClusterError, LocalCluster, NotRunning
+from kvnode.cluster.ports import is_free
 from kvnode.cluster.state import SidecarInfo
 from labkit.ports import free_port
 
 TOKEN_VARIABLE = "QUORUM_LAB_TOKEN"
 READY_TIMEOUT_S = 20.0
 CLUSTER_WAIT_S = 30.0
+START_TRIES_MAX = 3
 POLL_S = 0.02
 
 
 def start_service(cluster: LocalCluster, port: int, *, cluster_wait_s: float = 0.0) -> SidecarInfo:
-    """Start it on `port`, or the next free one, and wait until it serves. ClusterError says why it does not."""
-    free = free_port(port, purpose="the traffic service")
-    argv = [sys.executable, "-P", "-m", "traffic", "serve", "--port", str(free), "--cluster", cluster.name]
-    argv += ["--wait-s", f"{cluster_wait_s:g}"]
+    """Start it on `port`, or the next free one, and wait until it serves. ClusterError says why it does not.
+
+    Between the choice of a port and its use the service imports for a second: whoever loses it meanwhile chooses again.
+    """
     environment = {} if cluster.token is None else {TOKEN_VARIABLE: cluster.token}
-    return cluster.start_sidecar(
-        "traffic",
-        argv,
-        env=environment,
-        ready_prefix="ready traffic",
-        timeout_s=READY_TIMEOUT_S + cluster_wait_s,
-    )
+    for tries_left in reversed(range(START_TRIES_MAX)):
+        free = free_port(port, purpose="the traffic service")
+        argv = [
+            sys.executable,
+            "-P",
+            "-m",
+            "traffic",
+            "serve",
+            "--port",
+            str(free),
+            "--cluster",
+            cluster.name,
+        ]
+        try:
+            return cluster.start_sidecar(
+                "traffic",
+                [*argv, "--wait-s", f"{cluster_wait_s:g}"],
+                env=environment,
+                ready_prefix="ready traffic",
+                timeout_s=READY_TIMEOUT_S + cluster_wait_s,
+            )
+        except ClusterError:
+            if not tries_left or is_free(free):
+                raise
+            port = free + 1
+    raise AssertionError("the last try returns or raises")
 
 
 class EarlyStart:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kvnode.cluster import NodeFailed, NotRunning
-from labkit import traffic_start
+from labkit import ports, traffic_start
 from labkit.traffic_start import EarlyStart, start_service
 from labkit.waiting import wait_until
 
@@ -95,3 +95,33 @@ def test_a_token_reaches_the_service_by_its_environment_and_no_command_line() ->
     start_service(cluster, 21_900)  # type: ignore[arg-type]
     assert "geheim" not in " ".join(cluster.commands[0]["argv"])
     assert cluster.commands[0]["env"] == {traffic_start.TOKEN_VARIABLE: "geheim"}
+
+
+def test_a_port_that_was_taken_between_its_choice_and_its_use_is_chosen_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1. Port 21900 is free. 2. While the service imports, another program takes it. 3. A notebook said that the
+    service could not be started."""
+    taken: set[int] = set()
+
+    class Cluster(FakeCluster):
+        def start_sidecar(self, name: str, argv: list[str], **options: Any) -> Any:
+            super().start_sidecar(name, argv, **options)
+            port = int(argv[argv.index("--port") + 1])
+            if len(self.commands) == 1:
+                taken.add(port)
+                raise NodeFailed("traffic ended with exit code 3")
+            return READY
+
+    for module in (traffic_start, ports):
+        monkeypatch.setattr(module, "is_free", lambda port: port not in taken)
+    cluster = Cluster()
+    assert start_service(cluster, 21_900) is READY
+    assert [command["argv"][command["argv"].index("--port") + 1] for command in cluster.commands] == [
+        "21900",
+        "21901",
+    ]
+    broken = FakeCluster(error=NodeFailed("traffic ended with exit code 1"))
+    with pytest.raises(NodeFailed, match="exit code 1"):
+        start_service(broken, 21_950)
+    assert len(broken.commands) == 1, "what has another cause is not tried again"
