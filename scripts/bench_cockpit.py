@@ -30,7 +30,7 @@ import psutil
 from playwright.sync_api import CDPSession, Page, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from labkit.notebook_server import NotebookServer
+from labkit.launch.notebook_server import NotebookServer
 
 CLUSTER, BASE_PORT, TRAFFIC_PORT, LAB_PORT = "bench-cockpit", 15_400, 7_560, 8_960
 SIZE = {"width": 1920, "height": 1080}  # all six charts are in sight

@@ -18,7 +18,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-from labkit.notebook_server import NotebookServer
+from labkit.launch.notebook_server import NotebookServer
 
 BASE_PORT, TRAFFIC_PORT, LAB_PORT = 13_300, 13_390, 13_395
 FIRST_POINT_S, ANSWER_S, FREEZE_S = 5.0, 0.6, 0.5

@@ -18,4 +18,4 @@ set -eu
 . "$(dirname "$0")/environment.sh"
 show_help runtime "$0" "$@"
 environment runtime
-become_python -m labkit.demo "$@"
+become_python -m labkit.launch.start "$@"

@@ -1,6 +1,6 @@
 """labkit: what the notebooks need to show a real cluster to a class. `Session.open()` is the way in.
 
-Both names are imported when first used: widgets and charts take a second, and `python -m labkit.demo`, which
+Both names are imported when first used: widgets and charts take a second, and `python -m labkit.launch.start`, which
 needs neither, starts at once.
 """
 

@@ -22,9 +22,9 @@ from kvnode.cluster import ClusterError, LocalCluster, NodeFailed
 from kvnode.errors import KvError
 from labkit import extra_nodes
 from labkit.errors import LabError
+from labkit.launch.service import TrafficService
 from labkit.ringside import Lists, lists_of, newest_ring
 from labkit.samples import number
-from labkit.service import TrafficService
 from labkit.waiting import wait_until
 
 SLOW_MS = 30.0

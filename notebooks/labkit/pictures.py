@@ -29,8 +29,8 @@ import numpy
 from labkit import drawing
 from labkit.course.cards import Covered, Guess
 from labkit.errors import LabError
+from labkit.launch.opening import BASE_PORT_VARIABLE, CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
 from labkit.live.chart import LiveChart
-from labkit.opening import BASE_PORT_VARIABLE, CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
 from labkit.session import Session
 
 NOTEBOOKS = Path(__file__).resolve().parents[1]

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kvnode.client import Client
 from kvnode.cluster import ClusterError, LocalCluster, NodeInfo
-from labkit import opening
 from labkit.course.course import Course
 from labkit.course.teaching import Teaching
 from labkit.errors import LabError, Timeout
 from labkit.lab import NodeFacts
+from labkit.launch import opening
+from labkit.launch.service import TrafficService
 from labkit.live.chart import plotly_script
 from labkit.live.stillness import stillness
 from labkit.live.ticker import Ticker
@@ -34,7 +35,6 @@ from labkit.panels.made import Made
 from labkit.panels.pulse import BEAT_EVERY_S, pulse
 from labkit.panels.steering import Steering
 from labkit.samples import History, Measured, measured_between, sample_from_stats
-from labkit.service import TrafficService
 from labkit.tables import in_one_sentence, node_table
 from labkit.verdicts import meaning
 from labkit.waiting import wait_until

@@ -21,8 +21,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
 
 from kvnode.cluster import LocalCluster, NotRunning
-from labkit.notebook_server import NotebookServer
-from labkit.service import TrafficService
+from labkit.launch.notebook_server import NotebookServer
+from labkit.launch.service import TrafficService
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "00-start-here.ipynb"

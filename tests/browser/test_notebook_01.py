@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from labkit.notebook_server import NotebookServer
+from labkit.launch.notebook_server import NotebookServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 

@@ -190,14 +190,14 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def test_the_lines_at_the_top_of_a_script_name_every_option(root: Path) -> None:
-    from labkit import demo
+    from labkit.launch import start
 
     commands = next(
         action for action in commandline.parser()._actions if isinstance(action, argparse._SubParsersAction)
     )
     for script, options in (
         ("start-cluster-local.sh", options_of(commands.choices["start"])),
-        ("start_demo_ui.sh", options_of(demo.parser())),
+        ("start_demo_ui.sh", options_of(start.parser())),
     ):
         head = (root / "scripts" / script).read_text().partition("set -eu")[0]
         assert options, script

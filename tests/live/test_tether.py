@@ -1,4 +1,4 @@
-"""labkit.tether: when its stdin ends, the command and everything that it started end too."""
+"""labkit.launch.tether: when its stdin ends, the command and everything that it started end too."""
 
 import subprocess
 import sys
@@ -27,7 +27,16 @@ def tethered(tmp_path: Path, until: Callable[..., None]) -> subprocess.Popen[byt
     program = tmp_path / "stubborn.py"
     program.write_text(STUBBORN)
     flag = tmp_path / "flag"
-    command = [sys.executable, "-m", "labkit.tether", "--", sys.executable, str(program), str(flag), "parent"]
+    command = [
+        sys.executable,
+        "-m",
+        "labkit.launch.tether",
+        "--",
+        sys.executable,
+        str(program),
+        str(flag),
+        "parent",
+    ]
     tether = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     until(flag.exists, within_s=20, what="the grandchild is up")
     return tether
@@ -45,6 +54,14 @@ def test_the_whole_tree_dies_with_the_pipe(
 
 
 def test_a_command_that_ends_ends_its_tether_with_its_status() -> None:
-    command = [sys.executable, "-m", "labkit.tether", "--", sys.executable, "-c", "raise SystemExit(7)"]
+    command = [
+        sys.executable,
+        "-m",
+        "labkit.launch.tether",
+        "--",
+        sys.executable,
+        "-c",
+        "raise SystemExit(7)",
+    ]
     done = subprocess.Popen(command, stdin=subprocess.PIPE)
     assert done.wait(20) == 7

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from kvnode.cluster import LocalCluster
-from labkit.service import TrafficService, token_file
+from labkit.launch.service import TrafficService, token_file
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 

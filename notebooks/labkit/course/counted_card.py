@@ -17,8 +17,8 @@ from labkit.course.counting import Likes, count_now
 from labkit.course.inputs import card_parts
 from labkit.course.pictures import STATUS
 from labkit.lab import Lab
+from labkit.launch.service import TrafficService
 from labkit.panels.buttons import CommandButton
-from labkit.service import TrafficService
 
 EVIDENCE_MAX = 2
 

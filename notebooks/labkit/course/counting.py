@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from labkit.course.operations import Operation
 from labkit.course.scene import Scene
 from labkit.errors import LabError
-from labkit.service import TrafficService
+from labkit.launch.service import TrafficService
 
 WORLD = "twitter"
 PRESET = "viral"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from labkit.errors import LabError
-from labkit.service import TrafficService
+from labkit.launch.service import TrafficService
 
 WORLD = "collab"
 KNOWN_MISTAKE = "lww"

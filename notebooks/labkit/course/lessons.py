@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from kvnode.cluster import ClusterError, LocalCluster
 from labkit import extra_nodes
 from labkit.errors import LabError, Timeout
-from labkit.service import TrafficService
+from labkit.launch.service import TrafficService
 from labkit.waiting import wait_until
 
 NODES_MIN = 3

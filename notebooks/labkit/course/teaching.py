@@ -24,7 +24,7 @@ from labkit.course.preflight import Preflight
 from labkit.course.questions import Question
 from labkit.course.reading import Shares, read_notes
 from labkit.course.scene import Scene
-from labkit.service import TrafficService
+from labkit.launch.service import TrafficService
 
 
 class Teaching:

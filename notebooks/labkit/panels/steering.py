@@ -12,11 +12,11 @@ from typing import Any, cast
 from kvnode.cluster import LocalCluster
 from labkit.growth import Growth
 from labkit.lab import Lab
+from labkit.launch.service import TrafficService
 from labkit.panels.faults import Faults
 from labkit.panels.freeze import Freeze
 from labkit.panels.ring import RingPanel
 from labkit.panels.world import World
-from labkit.service import TrafficService
 
 
 class Steering:

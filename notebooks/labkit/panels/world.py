@@ -16,10 +16,10 @@ import ipywidgets  # type: ignore[import-untyped]
 
 from labkit.errors import LabError
 from labkit.lab import Lab
+from labkit.launch.service import TrafficService
 from labkit.panels.buttons import CommandButton, Setting
 from labkit.panels.controls import Menu, Slider
 from labkit.panels.style import count, panel_parts
-from labkit.service import TrafficService
 from labkit.worlds import MISTAKES, TITLES, mistake_words
 
 NONE = "none"

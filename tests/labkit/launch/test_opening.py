@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kvnode.cluster import ClusterError
-from labkit import opening
 from labkit.errors import LabError
+from labkit.launch import opening
 
 
 def cluster(*states: str, owned: bool = False) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from labkit.errors import LabError
-from labkit.service import TrafficService, token_file
+from labkit.launch.service import TrafficService, token_file
 from traffic.service import access
 
 Heard = list[tuple[str, str | None, dict[str, object]]]

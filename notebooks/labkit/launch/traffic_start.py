@@ -15,7 +15,7 @@ from typing import Self
 from kvnode.cluster import ClusterError, LocalCluster, NotRunning
 from kvnode.cluster.ports import is_free
 from kvnode.cluster.state import SidecarInfo
-from labkit.ports import free_port
+from labkit.launch.ports import free_port
 
 TOKEN_VARIABLE = "QUORUM_LAB_TOKEN"
 READY_TIMEOUT_S = 20.0

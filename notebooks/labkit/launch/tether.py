@@ -1,4 +1,4 @@
-"""python -m labkit.tether -- COMMAND…: runs a command that ends, with all its descendants, when stdin ends.
+"""python -m labkit.launch.tether -- COMMAND…: runs a command that ends, with all its descendants, when stdin ends.
 
 Whoever starts it holds the other end of that pipe: when the holder dies, even by kill -9, the pipe closes.
 JupyterLab needs more than a killed process group: its kernels have sessions of their own, and one that is

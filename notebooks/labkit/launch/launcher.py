@@ -3,7 +3,7 @@
 A cluster of that name that runs already is used and left running; so is its traffic service. Whatever was
 started here ends here: at Ctrl-C, SIGTERM, a closed terminal, and also when this process is killed, because
 each of them holds a pipe to it. Must not live here: how these processes are kept (kvnode.cluster), and the
-command line (demo.py).
+command line (start.py).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from pathlib import Path
 from kvnode.cluster import ClusterError, LocalCluster, NotRunning
 from kvnode.cluster.places import OPENING_TIMEOUT_S, Places, opening
 from labkit.errors import LabError
-from labkit.notebook_server import Address, NotebookServer
-from labkit.opening import CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
-from labkit.service import TrafficService
+from labkit.launch.notebook_server import Address, NotebookServer
+from labkit.launch.opening import CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
+from labkit.launch.service import TrafficService
 
-NOTEBOOK = Path(__file__).resolve().parents[1] / "00-start-here.ipynb"
+NOTEBOOK = Path(__file__).resolve().parents[2] / "00-start-here.ipynb"
 WATCH_S = 1.0
 TRAFFIC_READY_TIMEOUT_S = 30.0
 

@@ -14,8 +14,8 @@ from kvnode.cluster import ClusterError, LocalCluster, places
 from kvnode.cluster.places import Places
 from kvnode.cluster.state import SidecarInfo
 from labkit.errors import LabError
-from labkit.service import TrafficService
-from labkit.traffic_start import EarlyStart, start_service
+from labkit.launch.service import TrafficService
+from labkit.launch.traffic_start import EarlyStart, start_service
 
 CLUSTER_VARIABLE = "QUORUM_LAB_CLUSTER"
 BASE_PORT_VARIABLE = "QUORUM_LAB_BASE_PORT"

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from labkit import ports
 from labkit.errors import LabError
+from labkit.launch import ports
 
 
 def test_a_busy_port_means_the_next_free_one() -> None:

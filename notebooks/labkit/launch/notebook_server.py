@@ -1,7 +1,7 @@
 """A JupyterLab of the lab's own: started on one notebook, ended with whoever started it.
 
 Lives here: its command line, its settings, where it answers, its end. Must not live here: the cluster and the
-traffic (demo.py).
+traffic (start.py).
 
 Its settings are handed over, never written: defaults come from lab_settings/ beside this file, and what a
 person has changed in their own Jupyter still wins. Its run-time files and its window layout are kept in the
@@ -27,13 +27,13 @@ from urllib.parse import urlencode
 import requests
 
 from labkit.errors import LabError
-from labkit.ports import free_port
+from labkit.launch.ports import free_port
 
 SETTINGS_FOLDER = Path(__file__).with_name("lab_settings")
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 6.0
 POLL_S = 0.1
-TETHER = (sys.executable, "-P", "-m", "labkit.tether", "--")
+TETHER = (sys.executable, "-P", "-m", "labkit.launch.tether", "--")
 
 
 @dataclass(frozen=True, slots=True)

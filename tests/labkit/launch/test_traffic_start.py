@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kvnode.cluster import NodeFailed, NotRunning
-from labkit import ports, traffic_start
-from labkit.traffic_start import EarlyStart, start_service
+from labkit.launch import ports, traffic_start
+from labkit.launch.traffic_start import EarlyStart, start_service
 from labkit.waiting import wait_until
 
 READY = SimpleNamespace(ready_line="ready traffic http://127.0.0.1:21999")
