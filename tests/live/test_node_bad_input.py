@@ -64,7 +64,7 @@ class Case(NamedTuple):
     why: str
 
 
-def cases() -> Iterator[Case]:
+def of_every_endpoint() -> Iterator[Case]:
     for name, (method, target, body) in ENDPOINTS.items():
         sent = JSON if body else {}
         yield Case(
@@ -83,6 +83,9 @@ def cases() -> Iterator[Case]:
             {"Origin": "null"},
         ):
             yield Case(f"{name}: {header}", method, target, body, {**sent, **header}, 403, "another site")
+
+
+def of_bodies() -> Iterator[Case]:
     for name in WITH_BODY:
         method, target, _ = ENDPOINTS[name]
         for what, body, status, why in (
@@ -98,6 +101,9 @@ def cases() -> Iterator[Case]:
         text = {"Content-Type": "text/plain"}
         yield Case(f"{name}: text/plain", method, target, b"{}", text, 415, "expected application/json")
         yield Case(f"{name}: no content-type", method, target, b"{}", {}, 415, "without a content-type")
+
+
+def of_keys_and_quorums() -> Iterator[Case]:
     for name in WITH_KEY:
         method, target, body = ENDPOINTS[name]
         sent = JSON if body else {}
@@ -122,6 +128,9 @@ def cases() -> Iterator[Case]:
                 400,
                 "expected a whole number from 1 to 3",
             )
+
+
+def of_one_endpoint() -> Iterator[Case]:
     broken = [(b"garbage", "not a context"), (b"A" * 5000, "context: not a context")]
     for text_, why in broken:
         body = b'{"value": 1, "context": "' + text_ + b'"}'
@@ -146,6 +155,9 @@ def cases() -> Iterator[Case]:
     yield Case("trace: no id", "GET", "/trace/xyz", b"", {}, 400, "expected up to 16 hex")
     yield Case("no such path", "GET", "/nothing", b"", {}, 404, "known: /kv/{key}")
     yield Case("no key", "PUT", "/kv/", b'{"value": 1}', JSON, 404, "no such path")
+
+
+CASES = (*of_every_endpoint(), *of_bodies(), *of_keys_and_quorums(), *of_one_endpoint())
 
 
 class Answer(NamedTuple):
@@ -192,7 +204,7 @@ def port(cluster: LocalCluster) -> Iterator[int]:
         assert ask(node.http_port, "GET", "/health").status == 200
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases()])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
 def test_bad_input_is_answered_by_a_problem_that_says_what_was_wrong(port: int, case: Case) -> None:
     answer = ask(port, case.method, case.target, case.body, case.headers)
     assert answer.status == case.status, answer.body

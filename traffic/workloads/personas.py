@@ -13,10 +13,9 @@ from __future__ import annotations
 from bisect import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from random import Random
-from types import MappingProxyType
 from typing import Any
 
 POPULATION_COUNT = 200
@@ -44,54 +43,58 @@ class PersonaKind:
     name: str
     share: float  # of the population
     activity: float  # actions for each action of a casual user
-    appeal: float  # how much more their tweets attract than a casual user's
     actions: Mapping[str, float]  # relative weights; a missing action is never done
-    burst: float  # how many actions they take in a row when they come, on average
-    steady: bool  # they act in turns, at even distances, instead of at random
-    _names: tuple[str, ...]
-    _cumulative: tuple[float, ...]
+    appeal: float = 1  # how much more their tweets attract than a casual user's
+    burst: float = 1  # how many actions they take in a row when they come, on average
+    steady: bool = False  # they act in turns, at even distances, instead of at random
+    _names: tuple[str, ...] = field(init=False, repr=False)
+    _cumulative: tuple[float, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_names", tuple(self.actions))
+        object.__setattr__(self, "_cumulative", tuple(accumulate(self.actions.values())))
 
     def pick_action(self, random: Random) -> str:
         """What somebody of this kind does next."""
         return self._names[bisect(self._cumulative, random.random() * self._cumulative[-1])]
 
 
-def _kind(
-    name: str,
-    *,
-    share: float,
-    activity: float,
-    appeal: float = 1,
-    burst: float = 1,
-    steady: bool = False,
-    **actions: float,
-) -> PersonaKind:
-    return PersonaKind(
-        name,
-        share,
-        activity,
-        appeal,
-        MappingProxyType(actions),
-        burst,
-        steady,
-        tuple(actions),
-        tuple(accumulate(actions.values())),
-    )
-
-
 KINDS: tuple[PersonaKind, ...] = (
-    _kind(
-        "casual", share=0.70, activity=1, appeal=1, burst=5, view=52, like=35, retweet=6, comment=4, tweet=3
+    PersonaKind(
+        "casual",
+        share=0.70,
+        activity=1,
+        actions={"view": 52, "like": 35, "retweet": 6, "comment": 4, "tweet": 3},
+        burst=5,
     ),
-    _kind("power", share=0.20, activity=5, appeal=2, view=36, like=38, retweet=12, comment=9, tweet=5),
-    _kind("bot", share=0.05, activity=6, appeal=0.5, steady=True, view=22, like=50, retweet=26, tweet=2),
-    _kind("influencer", share=0.05, activity=2, appeal=3, view=44, like=22, retweet=6, comment=14, tweet=14),
+    PersonaKind(
+        "power",
+        share=0.20,
+        activity=5,
+        actions={"view": 36, "like": 38, "retweet": 12, "comment": 9, "tweet": 5},
+        appeal=2,
+    ),
+    PersonaKind(
+        "bot",
+        share=0.05,
+        activity=6,
+        actions={"view": 22, "like": 50, "retweet": 26, "tweet": 2},
+        appeal=0.5,
+        steady=True,
+    ),
+    PersonaKind(
+        "influencer",
+        share=0.05,
+        activity=2,
+        actions={"view": 44, "like": 22, "retweet": 6, "comment": 14, "tweet": 14},
+        appeal=3,
+    ),
 )
 WRITERS: tuple[PersonaKind, ...] = (
-    _kind("author", share=0.4, activity=3, append=6, rewrite=1),
-    _kind("editor", share=0.2, activity=3, rewrite=5, append=1, fix=2),
-    _kind("commenter", share=0.25, activity=2, comment=1),
-    _kind("fixer", share=0.15, activity=2, fix=1),
+    PersonaKind("author", share=0.4, activity=3, actions={"append": 6, "rewrite": 1}),
+    PersonaKind("editor", share=0.2, activity=3, actions={"rewrite": 5, "append": 1, "fix": 2}),
+    PersonaKind("commenter", share=0.25, activity=2, actions={"comment": 1}),
+    PersonaKind("fixer", share=0.15, activity=2, actions={"fix": 1}),
 )
 
 

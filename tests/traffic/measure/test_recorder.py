@@ -23,14 +23,12 @@ def ok(
     *,
     waited_s: float = 0.0,
     took_s: float = 0.01,
-    node: str = "node-1",
     outcome: Outcome = "ok",
-    region: str | None = None,
+    at: tuple[str, str | None] = ("node-1", None),
 ) -> None:
     recorder.note(
         "like",
-        node,
-        region,
+        *at,
         outcome,
         intended_s=at_s - took_s - waited_s,
         sent_s=at_s - took_s,
@@ -107,7 +105,7 @@ def test_the_longest_gap_counts_only_while_traffic_runs() -> None:
 def test_nodes_are_counted_apart() -> None:
     recorder = Recorder(KINDS, NODES, 100.0)
     ok(recorder, 101.0, took_s=0.002)
-    ok(recorder, 101.0, took_s=0.2, node="node-2")
+    ok(recorder, 101.0, took_s=0.2, at=("node-2", None))
     recorder.attempt_failed("node-2")
     assert recorder.node("node-1", 101.1)["latency_ms"]["max"] == pytest.approx(2, rel=0.02)
     second = recorder.node("node-2", 101.1)
@@ -143,9 +141,9 @@ def test_no_operation_is_missing_from_the_rows_whoever_reads_between_them() -> N
 def test_each_kind_node_region_and_outcome_has_its_own_latencies() -> None:
     recorder = Recorder(KINDS, NODES, 100.0)
     for index in range(100):
-        ok(recorder, 101 + index / 100, took_s=0.01, region="europe")
-        ok(recorder, 101 + index / 100, took_s=0.05, region="asia", node="node-2", waited_s=1.0)
-    ok(recorder, 103.0, took_s=2.0, outcome="indefinite", region="asia")
+        ok(recorder, 101 + index / 100, took_s=0.01, at=("node-1", "europe"))
+        ok(recorder, 101 + index / 100, took_s=0.05, at=("node-2", "asia"), waited_s=1.0)
+    ok(recorder, 103.0, took_s=2.0, outcome="indefinite", at=("node-1", "asia"))
     cells = pd.DataFrame(recorder.frame()).set_index(["node", "region", "outcome"])
     assert list(pd.DataFrame(recorder.frame()).columns) == list(CELL_COLUMNS)
     near, far = cells.loc[("node-1", "europe", "ok")], cells.loc[("node-2", "asia", "ok")]

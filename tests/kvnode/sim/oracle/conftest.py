@@ -213,11 +213,10 @@ def write(
     *over: Version,
     node: str = "node-1",
     text: str | None = "",
-    lww: bool = False,
-    timestamp: float | None = None,
+    lww_at: float | None = None,
     dots: tuple[Dot, ...] = (),
 ) -> Version:
-    """The `counter`-th write of a node's store, over what its writer had seen; text None deletes."""
+    """The `counter`-th write of a node's store, over what its writer had seen; text None deletes, lww_at replaces."""
     past = Siblings(tuple(sorted(over, key=lambda version: version.dot))).context
     context = Context.of(past.vector, past.floor, (*past.dots, *dots))
     value = b"" if text is None else json.dumps(text or f"{node} {counter}").encode()
@@ -226,9 +225,9 @@ def write(
         counter,
         context,
         value,
-        float(counter) if timestamp is None else timestamp,
+        float(counter) if lww_at is None else lww_at,
         text is None,
-        lww,
+        lww_at is not None,
     )
 
 

@@ -54,8 +54,8 @@ def test_a_version_beside_the_one_that_has_replaced_it(bench: Any) -> None:
 
 
 def test_of_last_writer_wins_only_the_greatest_stamp_is_shown(bench: Any) -> None:
-    early = bench.write(1, lww=True, timestamp=5.0)
-    late = bench.write(1, node="node-2", lww=True, timestamp=6.0)
+    early = bench.write(1, lww_at=5.0)
+    late = bench.write(1, node="node-2", lww_at=6.0)
     bench.store("k", early)
     bench.store("k", late)
     bench.get("k", early, late)

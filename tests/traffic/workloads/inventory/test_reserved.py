@@ -185,19 +185,19 @@ def gives_spent_units_back(self: Rights, units: int) -> None:
     self.reserved -= units  # and forgets that they are gone
 
 
-@pytest.mark.parametrize(
-    ("method", "bug"), [("reserve", promises_without_looking), ("spend", gives_spent_units_back)]
-)
+BUGS = {"reserve": promises_without_looking, "spend": gives_spent_units_back}
+
+
+@pytest.mark.parametrize("method", BUGS)
 def test_a_bug_in_the_reservation_is_caught(
     in_virtual_time: Run,
     bench_of: BenchOf,
     monkeypatch: pytest.MonkeyPatch,
     method: str,
-    bug: Callable[..., Any],
     inventory: MakeWorld,
     finished: Finish,
 ) -> None:
-    monkeypatch.setattr(Rights, method, bug)
+    monkeypatch.setattr(Rights, method, BUGS[method])
     monkeypatch.setattr(Rights, "_check", lambda self: None)
 
     async def main() -> None:
