@@ -29,7 +29,7 @@ import numpy
 from labkit import drawing
 from labkit.course.cards import Covered, Guess
 from labkit.errors import LabError
-from labkit.launch.opening import BASE_PORT_VARIABLE, CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
+from labkit.launch import BASE_PORT_VARIABLE, CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
 from labkit.live.chart import LiveChart
 from labkit.session import Session
 

@@ -204,6 +204,16 @@ def test_the_lines_at_the_top_of_a_script_name_every_option(root: Path) -> None:
         assert not {option for option in options if option not in head}, script
 
 
+@pytest.mark.parametrize("option", ["--cluster", "--name"])
+def test_every_script_that_is_about_a_cluster_takes_its_name_by_the_same_options(option: str) -> None:
+    """The story: --cluster here, --name there, and whoever had learnt one was refused by the other."""
+    from labkit.launch import start
+
+    assert start.parser().parse_args([option, "lab-2"]).cluster == "lab-2"
+    for command in ("start", "stop"):
+        assert "lab-2" in vars(commandline.parser().parse_args([command, option, "lab-2"])).values()
+
+
 # --- Ctrl-C ------------------------------------------------------------------------------------------------
 
 

@@ -24,13 +24,13 @@ from pathlib import Path
 from kvnode.cluster import ClusterError, LocalCluster, NotRunning
 from kvnode.cluster.places import OPENING_TIMEOUT_S, Places, opening
 from labkit.errors import LabError
+from labkit.launch import CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
 from labkit.launch.notebook_server import Address, NotebookServer
-from labkit.launch.opening import CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
 from labkit.launch.service import TrafficService
+from labkit.launch.traffic_start import find_or_start_traffic
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "00-start-here.ipynb"
 WATCH_S = 1.0
-TRAFFIC_READY_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,39 +134,24 @@ def start_cluster(running: contextlib.ExitStack, options: argparse.Namespace) ->
     return cluster
 
 
-def start_traffic(running: contextlib.ExitStack, cluster: LocalCluster, options: argparse.Namespace) -> str:
-    """The URL of the traffic service of this cluster: found, or started as its sidecar."""
-    url = f"http://127.0.0.1:{options.port}"
-    for sidecar in cluster.sidecars:
-        if sidecar.name == "traffic" and sidecar.state == "running" and sidecar.ready_line:
-            tell("  the traffic service runs already: it is used, and left running at the end")
-            return sidecar.ready_line.split()[-1]
-    service = TrafficService(url)
-    if service.is_answering():
-        driven = {str(node.get("url", "")).rstrip("/") for node in service.stats().get("nodes", {}).values()}
-        if driven == {node.rstrip("/") for node in cluster.urls}:
-            tell("  the traffic service runs already: it is used, and left running at the end")
-            return url
-        raise LabError(
-            f"Port {options.port} is held by the traffic service of another cluster.",
-            do=f"name another port: --port {options.port + 1}",
-        )
-    command = [sys.executable, "-P", "-m", "traffic", "serve", "--port", str(options.port)]
-    command += ["--cluster", cluster.name, "--rate", f"{options.rate:g}"]
-    with step("starting the traffic"):
+def start_traffic(
+    running: contextlib.ExitStack, cluster: LocalCluster, options: argparse.Namespace
+) -> TrafficService:
+    """The traffic service of this cluster: found, or started (then it is stopped at the end)."""
+
+    @contextlib.contextmanager
+    def starting() -> Iterator[None]:
         if not cluster.owned:
             running.callback(_stop_sidecar, cluster)
-        try:
-            sidecar = cluster.start_sidecar(
-                "traffic", command, ready_prefix="ready traffic", timeout_s=TRAFFIC_READY_TIMEOUT_S
-            )
-        except ClusterError as error:
-            raise LabError(
-                "The traffic service could not be started.",
-                why=str(error),
-                do=f"if port {options.port} is taken, name another one: --port {options.port + 1}",
-            ) from error
-    return sidecar.ready_line.split()[-1]
+        with step("starting the traffic"):
+            yield
+
+    service, was_there = find_or_start_traffic(
+        cluster, options.port, rate=options.rate, exact_port=True, starting=starting()
+    )
+    if was_there:
+        tell("  the traffic service runs already: it is used, and left running at the end")
+    return service
 
 
 def _stop_sidecar(cluster: LocalCluster) -> None:
@@ -176,7 +161,7 @@ def _stop_sidecar(cluster: LocalCluster) -> None:
 
 def show(
     cluster: LocalCluster,
-    traffic: str,
+    traffic: TrafficService,
     server: NotebookServer | None,
     address: Address | None,
     *,
@@ -187,14 +172,14 @@ def show(
         Row(node.name, node.url, f"database node ({node.state})", node.log_file) for node in cluster.nodes
     ]
     logs = [sidecar.log_file for sidecar in cluster.sidecars if sidecar.name == "traffic"]
-    rows.append(Row("traffic", traffic, "traffic and status page", logs[0] if logs else Path("-")))
+    rows.append(Row("traffic", traffic.url, "traffic and status page", logs[0] if logs else Path("-")))
     if server is not None and address is not None:
         rows.append(Row("notebook", address.base_url.rstrip("/"), "JupyterLab", server.log_file))
     tell(f"\nUp in {seconds:.1f} s.\n")
     tell(table(rows))
     if address is not None:
         tell(f"\nThe notebook:  {address.url}")
-    tell(f"{'' if address else chr(10)}Status page:   {TrafficService(traffic).page}")
+    tell(f"{'' if address else chr(10)}Status page:   {traffic.page}")
     tell("\nCtrl-C stops everything that was started here.")
 
 

@@ -7,21 +7,16 @@ goes wrong becomes one LabError. A started service is a sidecar of its cluster a
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kvnode.cluster import ClusterError, LocalCluster, places
 from kvnode.cluster.places import Places
-from kvnode.cluster.state import SidecarInfo
 from labkit.errors import LabError
+from labkit.launch import BASE_PORT_VARIABLE, CLUSTER_VARIABLE, TRAFFIC_PORT, TRAFFIC_PORT_VARIABLE
 from labkit.launch.service import TrafficService
-from labkit.launch.traffic_start import EarlyStart, start_service
+from labkit.launch.traffic_start import EarlyStart, find_or_start_traffic
 
-CLUSTER_VARIABLE = "QUORUM_LAB_CLUSTER"
-BASE_PORT_VARIABLE = "QUORUM_LAB_BASE_PORT"
-TRAFFIC_PORT_VARIABLE = "QUORUM_LAB_TRAFFIC_PORT"
 HUB_VARIABLE = "JUPYTERHUB_USER"
-TRAFFIC_PORT = 7342
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -56,11 +51,12 @@ def _find_or_start(name: str, nodes: int | None, base_port: int | None) -> Found
     with EarlyStart(name, wanted) as early:
         cluster = LocalCluster.attach_or_start(name, nodes, base_port=base_port, token=token)
     try:
-        traffic, found_traffic = _traffic_of(cluster, early, wanted)
-        return Found(cluster, traffic, story_of(cluster, traffic, found_traffic=found_traffic))
-    except ClusterError as error:
+        started = early.service()
+        traffic, found = (started, False) if started else find_or_start_traffic(cluster, wanted)
+        return Found(cluster, traffic, story_of(cluster, traffic, found_traffic=found))
+    except (ClusterError, LabError):
         cluster.stop()
-        raise LabError("The traffic service could not be started.", why=str(error)) from error
+        raise
 
 
 def story_of(cluster: LocalCluster, traffic: TrafficService, *, found_traffic: bool) -> str:
@@ -79,34 +75,6 @@ def story_of(cluster: LocalCluster, traffic: TrafficService, *, found_traffic: b
     )  # fmt: skip
     down = [f"{info.name} is {info.state}" for info in infos if info.state != "running"]
     return story + (f" Note: {', '.join(down)}; press Restart or Reset." if down else "")
-
-
-def _traffic_of(cluster: LocalCluster, early: EarlyStart, wanted: int) -> tuple[TrafficService, bool]:
-    """The service that drives this cluster, and whether it was there before."""
-    if (started := early.sidecar()) is not None:
-        return TrafficService(_url_of(started)), False
-    for sidecar in cluster.sidecars:
-        if sidecar.state == "running" and sidecar.ready_line.startswith("ready traffic"):
-            service = TrafficService(_url_of(sidecar))
-            if service.is_answering():
-                return service, True
-    service = TrafficService(f"http://127.0.0.1:{wanted}")
-    if not cluster.owned and _drives(service, cluster.urls):
-        return service, True
-    return TrafficService(_url_of(start_service(cluster, wanted))), False
-
-
-def _url_of(sidecar: SidecarInfo) -> str:
-    """Where the service answers; it says so when it is ready."""
-    return next(word for word in sidecar.ready_line.split() if word.startswith("http://"))
-
-
-def _drives(service: TrafficService, urls: Sequence[str]) -> bool:
-    """Whether this service answers and works on just these nodes."""
-    if not service.is_answering():
-        return False
-    known = {str(node.get("url", "")).rstrip("/") for node in service.stats().get("nodes", {}).values()}
-    return known == {url.rstrip("/") for url in urls}
 
 
 def _port_from(variable: str) -> int | None:

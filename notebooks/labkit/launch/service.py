@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -103,11 +104,6 @@ class TrafficService:
         """Read back every acknowledged write and every counter; the verdict as JSON."""
         return self._call("POST", "/api/real/traffic/check", timeout_s=CHECK_TIMEOUT_S)
 
-    def tweets(self, limit: int = 50) -> list[Json]:
-        """The newest tweets, read from the database at this moment."""
-        answer = self._call("GET", f"/api/real/twitter/active_tweets?limit={limit}")
-        return cast(list[Json], answer.get("tweets", []))
-
     @property
     def page(self) -> str:
         """The status page, for this user's browser: the link carries the token, so that nodes can be broken there."""
@@ -136,6 +132,13 @@ class TrafficService:
             return "workloads" in self._call("GET", "/api/real/traffic/stats", timeout_s=1.0)
         except LabError:
             return False
+
+    def drives(self, urls: Iterable[str]) -> bool:
+        """Whether it answers, and works on just these nodes."""
+        if not self.is_answering():
+            return False
+        known = {str(node.get("url", "")).rstrip("/") for node in self.stats().get("nodes", {}).values()}
+        return known == {url.rstrip("/") for url in urls}
 
     def _call(self, method: str, path: str, body: Json | None = None, *, timeout_s: float = 0) -> Json:
         http = getattr(self._local, "http", None)

@@ -9,7 +9,7 @@ import pytest
 
 from kvnode.cluster import ClusterError
 from labkit.errors import LabError
-from labkit.launch import opening
+from labkit.launch import TRAFFIC_PORT_VARIABLE, opening
 
 
 def cluster(*states: str, owned: bool = False) -> Any:
@@ -26,9 +26,9 @@ SERVICE = SimpleNamespace(url="http://127.0.0.1:7342")
 
 @pytest.mark.parametrize("text", ["seven", "0", "70000", "-1", "7.5"])
 def test_a_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv(opening.TRAFFIC_PORT_VARIABLE, text)
-    with pytest.raises(LabError, match=f"{opening.TRAFFIC_PORT_VARIABLE} is '{text}'"):
-        opening._port_from(opening.TRAFFIC_PORT_VARIABLE)
+    monkeypatch.setenv(TRAFFIC_PORT_VARIABLE, text)
+    with pytest.raises(LabError, match=f"{TRAFFIC_PORT_VARIABLE} is '{text}'"):
+        opening._port_from(TRAFFIC_PORT_VARIABLE)
 
 
 def test_the_story_says_what_was_started_and_when_it_ends() -> None:

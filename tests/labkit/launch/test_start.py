@@ -4,36 +4,32 @@ from pathlib import Path
 
 import pytest
 
-from labkit.launch import launcher, opening, start
-
-
-def test_the_demo_and_the_notebooks_read_the_same_variables() -> None:
-    for name in ("CLUSTER_VARIABLE", "BASE_PORT_VARIABLE", "TRAFFIC_PORT_VARIABLE", "TRAFFIC_PORT"):
-        assert getattr(start, name) == getattr(opening, name)
+from labkit import launch
+from labkit.launch import launcher, start
 
 
 def test_the_defaults_are_those_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (start.CLUSTER_VARIABLE, start.BASE_PORT_VARIABLE, start.TRAFFIC_PORT_VARIABLE):
+    for name in (launch.CLUSTER_VARIABLE, launch.BASE_PORT_VARIABLE, launch.TRAFFIC_PORT_VARIABLE):
         monkeypatch.delenv(name, raising=False)
-    options = start.read_arguments([])
+    options = start.parser().parse_args([])
     assert (options.cluster, options.port, options.rate, options.lab_port) == ("quorum-lab", 7342, 50.0, 8888)
     assert options.nodes is None and options.base_port is None
 
 
 def test_the_environment_gives_defaults_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(start.CLUSTER_VARIABLE, "class-2")
-    monkeypatch.setenv(start.TRAFFIC_PORT_VARIABLE, "7400")
-    monkeypatch.setenv(start.BASE_PORT_VARIABLE, "12000")
-    options = start.read_arguments(["--port", "7500"])
+    monkeypatch.setenv(launch.CLUSTER_VARIABLE, "class-2")
+    monkeypatch.setenv(launch.TRAFFIC_PORT_VARIABLE, "7400")
+    monkeypatch.setenv(launch.BASE_PORT_VARIABLE, "12000")
+    options = start.parser().parse_args(["--port", "7500"])
     assert (options.cluster, options.port, options.base_port) == ("class-2", 7500, 12000)
 
 
 def test_a_wrong_port_in_the_environment_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(start.TRAFFIC_PORT_VARIABLE, "seven")
+    monkeypatch.setenv(launch.TRAFFIC_PORT_VARIABLE, "seven")
     with pytest.raises(SystemExit):
-        start.read_arguments([])
+        start.parser().parse_args([])
     assert "expected a number from 1 to 65535, got 'seven'" in capsys.readouterr().err
 
 
