@@ -1,6 +1,6 @@
-"""What can go wrong on a link, as values: the rule of one link, and what it does to one message. Beside it the bounds
-of what can go wrong with a node.
+"""What can go wrong on a link, as values: the rule of one link, and what it does to one message.
 
+Beside it stand the bounds of what can go wrong with a node.
 The same rules govern the real sockets (net/peers.py) and the simulated network (sim/network.py).
 """
 

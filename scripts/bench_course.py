@@ -9,7 +9,7 @@ seconds. An experiment passes if all runs but one at most were conclusive, and e
 --page measures in a browser what a student feels (bench_course_page.py): from Run All to the first point, from a
 control to its change, also while a cell computes, and from Freeze to standing still.
 
-Must not live here: the experiments themselves (course_experiments/lesson_NN.py).
+Must not live here: the experiments themselves (course_experiments/).
 
 A cluster and traffic service of its own; both end with it. Exit status 1 if a goal is missed.
 """

@@ -1,5 +1,6 @@
-"""Checkers: a history goes in, a verdict comes out. They know no node and no network; they import only
-`versions/`."""
+"""Checkers: a history goes in, a verdict comes out.
+
+They know no node and no network; they import only `versions/`."""
 
 from kvnode.checkers.convergence import UNREACHABLE, Digests, agree, check_convergence, known_to_differ
 from kvnode.checkers.ledger import CounterRead, Ledger, SiblingRead

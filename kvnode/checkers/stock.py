@@ -8,7 +8,7 @@ The claim, for each shelf (one product in one warehouse):
     opening + restocked + arrived - shipped - departed = final,        and never below 0,
 
 in bounds, since some movements were asked for and never answered: whatever was acknowledged is in the final
-count, whatever was asked for may be. So with `in` and `out` for the two directions
+count, whatever was asked for may be. So with `in` and `out` for the two directions:
 
     in acknowledged - out asked  <=  final  <=  in asked - out acknowledged,
 

@@ -1,6 +1,6 @@
-"""The two files of a cluster: cluster.json (who it is; lasts) and state.json (what runs; gone when nothing
-does).
+"""The two files of a cluster.
 
+cluster.json says who it is, and lasts; state.json says what runs, and is gone when nothing does.
 Files are replaced in one step, so a reader sees the old or the new one and never half of either.
 Not here: where they lie (places.py).
 """

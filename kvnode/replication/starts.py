@@ -1,5 +1,6 @@
-"""Generations: each start of a node has a number, which the other members remember for it, and so has each stretch of
-a few seconds in which it writes.
+"""Generations: each start of a node has a number, which the other members remember for it.
+
+So has each stretch of a few seconds in which it writes.
 
 A folder cannot know that it has gone back in time (a backup put back, a snapshot of a virtual machine): everything in
 it is whole. The others can: a node tells them each new generation, and those that its folder has seen before. Whoever

@@ -2,7 +2,7 @@
 
 A tombstone keeps the values that its deleter had seen from coming back. So it may go when no copy of such a value is
 left anywhere, and none can be: neither at an owner, nor in a hint, nor at a former owner that has not handed over, nor
-in a request or a message that is still under way. A tombstone goes when
+in a request or a message that is still under way. A tombstone goes when:
 
 1. all members are alive, settled in one epoch, and no change of the ring is under way;
 2. every owner holds exactly this tombstone, durably: nobody holds an older value, and what arrives is merged into it;

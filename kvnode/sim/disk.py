@@ -162,7 +162,7 @@ class SimDisk(Tables):
         self._loop.call_later(duration_ms / 1000.0, self._gate.run, self._end_sync, group)
 
     def _refuses(self, rows: Sequence[Row]) -> bool:
-        """A store that was opened on a full disk takes empty commits: what can be read is durable (no_room.py)."""
+        """A store that was opened on a full disk takes empty commits: what it holds is durable (storage/no_room.py)."""
         platter = self._platter
         if platter.is_full:
             return bool(rows) or not self._opened_full

@@ -1,6 +1,4 @@
-"""What can be watched of a run, from one place: what clients asked and were answered, what nodes send each other, and
-
-what disks make durable.
+"""What can be watched of a run, from one place: clients' requests and answers, messages, and what disks make durable.
 
 The world tells its observers; they look, and change nothing: they draw no chance and put nothing into the trace, so a
 run is the same with and without them.

@@ -1,4 +1,6 @@
-"""Every lesson's figures as files, from a fresh run: python -m labkit.pictures FOLDER [--lesson 02] [--format png]
+"""Every lesson's figures as files, from a fresh run.
+
+    python -m labkit.pictures FOLDER [--lesson 02] [--format png]
 
 For slides and handouts. Lives here: running a notebook's cells, and which charts it has shown. Must not live here: how
 a figure looks (labkit/figures), how it becomes a file (drawing.py).

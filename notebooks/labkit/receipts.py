@@ -1,4 +1,6 @@
-"""Many receipts as one table: python -m labkit.receipts FOLDER [--csv FILE]
+"""Many receipts as one table.
+
+    python -m labkit.receipts FOLDER [--csv FILE]
 
 One row a receipt and question or exercise. A receipt whose seal does not fit is listed as changed.
 Must not live here: writing receipts (labkit/course/receipt.py).

@@ -1,5 +1,6 @@
-"""A real browser for tests: Debian's chromium, driven by playwright; nothing is downloaded. And a desk with notebook
-00 in JupyterLab, which all tests of notebooks share: it takes a minute to set."""
+"""A real browser for tests: Debian's chromium, driven by playwright; nothing is downloaded.
+
+And a desk with notebook 00 in JupyterLab, which all tests of notebooks share: it takes a minute to set."""
 
 from __future__ import annotations
 

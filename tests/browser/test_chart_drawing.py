@@ -1,5 +1,6 @@
-"""A chart whose points move looks just as one that is drawn anew; what is cheaper must not be wrong. No cluster, no
-Jupyter: the chart's own code with a model that the test holds."""
+"""A chart whose points move looks just as one that is drawn anew; what is cheaper must not be wrong.
+
+No cluster, no Jupyter: the chart's own code with a model that the test holds."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Notebook 02 as a student works it, by mouse and by keyboard: a guess is locked, what was covered is shown, a wrong
-answer gets its hint and the right one its praise; and all of it is still there after the page was reloaded."""
+"""Notebook 02 as a student works it, by mouse and by keyboard.
+
+A guess is locked, what was covered is shown, a wrong answer gets its hint and the right one its praise; and all of
+it is still there after the page was reloaded."""
 
 from __future__ import annotations
 

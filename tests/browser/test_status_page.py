@@ -1,5 +1,4 @@
-"""The status page in a real browser: a class must understand at once whether traffic runs, and on which
-nodes."""
+"""The status page in a real browser: a class must understand at once whether traffic runs, and where."""
 
 from __future__ import annotations
 

@@ -43,9 +43,10 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_increment_that_is_forwarded_counts_once_where_every_message_comes_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """1. A client asks a node that holds no replica for {"increment": 1}. 2. The request is forwarded, and the message
+    """1. A client asks a node that holds no replica for {"increment": 1}.
 
-    comes twice. 3. It was coordinated twice: one request, two counts. (Found by moving-storm, seed 26.)
+    2. The request is forwarded, and the message comes twice. 3. It was coordinated twice: one request, two counts.
+    (Found by moving-storm, seed 26.)
     """
     monkeypatch.setattr(network, "_DOUBLED_SHARE", 1.1)
 

@@ -1,5 +1,6 @@
-"""The worlds on a real cluster, a node killed (kill -9) and restarted under load: every verdict is ok. The same
-with the known bug of each world switched on: violated, and the loss is counted.
+"""The worlds on a real cluster, a node killed (kill -9) and restarted under load: every verdict is ok.
+
+The same with the known bug of each world switched on: violated, and the loss is counted.
 
 Each test prints what it measured (pytest -s, or in the report of a failure).
 """

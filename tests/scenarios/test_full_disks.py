@@ -55,9 +55,9 @@ async def until(world: World, is_so: Callable[[], bool], *, seconds_max: float =
 
 
 def test_a_full_disk_refuses_a_change_of_the_ring_and_says_why() -> None:
-    """1. The disk of node-1 is full. 2. It is asked to let node-4 join. 3. It could not store its vote, and answered
+    """1. The disk of node-1 is full. 2. It is asked to let node-4 join.
 
-    500, "a fault in itself". (Found by moving-storm, seeds 24 and 57.)
+    3. It could not store its vote, and answered 500, "a fault in itself". (Found by moving-storm, seeds 24 and 57.)
     """
 
     async def story(world: World) -> None:

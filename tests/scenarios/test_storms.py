@@ -65,10 +65,11 @@ def test_nothing_is_lost_when_the_last_holder_leaves_after_a_lost_disk(seed: int
     ("scenario", "seed"), [("moving-storm", 918273253), ("moving-storm", 918273397), ("storm", 205131477)]
 )
 def test_replicas_agree_after_peace_where_they_did_not(scenario: str, seed: int) -> None:
-    """In the first two a member that had just left found its hints and records called too late by who joined after a
+    """Hints were the only repair, and were lost.
 
+    In the first two a member that had just left found its hints and records called too late by who joined after a
     sweep, and deleted them. In the third a replica refused a write as of an older ring after two others had
-    acknowledged it, and nobody kept a hint for it. (In all three hints were the only repair.)
+    acknowledged it, and nobody kept a hint for it.
     """
     report = replay(seed, scenario=scenario)
     assert not report.violations, _told(report, scenario)

@@ -1,5 +1,4 @@
-"""Virtual time for the generator (hours of traffic in milliseconds, the same everywhere), and a bench for
-drivers."""
+"""Virtual time for the generator (hours of traffic in milliseconds), and a bench for drivers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""A generator in a process of its own, that ends with the service: commands on its standard input, snapshots of
-itself on its standard output, one JSON line each.
+"""A generator in a process of its own, that ends with the service.
+
+Commands come on its standard input, snapshots of itself go to its standard output, one JSON line each.
 
     python -m traffic.fleet.worker        (started by coordinator.py alone)
 

@@ -1,5 +1,7 @@
-"""Drives a workload. By default as an open loop: it sends what the workload yields when it falls due, whether
-or not earlier operations were answered.
+"""Drives a workload.
+
+By default as an open loop: it sends what the workload yields when it falls due, whether or not earlier operations
+were answered.
 
 Here: pacing, settings and bounds. Not here: when (arrivals.py), what (workloads/), how one operation is carried out
 (executor.py), repeated additions (retries.py, which also states the whole retry policy), the workers of a

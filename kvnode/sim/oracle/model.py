@@ -19,9 +19,10 @@ Stamp = tuple[float, str, int]
 
 @dataclass(slots=True, frozen=True)
 class Past:
-    """What a writer or a reader had seen: writes of each store up to a counter, single writes, and of mode=lww all
+    """What a writer or a reader had seen.
 
-    versions up to a stamp (the floor). forgotten: of how many stores the entries were taken away.
+    Writes of each store up to a counter (vector), single writes (dots), and all versions of mode=lww up to a stamp
+    (floor). forgotten: of how many stores the entries were taken away.
     """
 
     vector: Mapping[str, int]

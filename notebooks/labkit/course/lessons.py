@@ -1,5 +1,4 @@
-"""What each lesson needs of the lab when it opens: a whole cluster, no node that a lesson has added, no faults, its
-traffic.
+"""What each lesson needs of the lab when it opens: a whole cluster, no added node, no faults, its traffic.
 
 Invariant: after `prepare` the lab is the same whatever the lesson before left behind.
 Must not live here: what a lesson shows (its notebook) and asks (ex00.py, ex01.py, …).

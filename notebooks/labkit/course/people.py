@@ -1,7 +1,7 @@
 """People of a scene: each with a node, a client and, where wished, several operations under way at once.
 
 Whatever the database answers becomes an `Operation`: an error is part of what the scene shows, so nothing is raised.
-Must not live here: faults and guards (scene.py, undo.py).
+Must not live here: faults and guards (scene.py).
 """
 
 from __future__ import annotations

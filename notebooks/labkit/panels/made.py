@@ -2,7 +2,7 @@
 
 A widget that nobody sees any more lives on, in the kernel and in the page, until somebody closes it, and so does each
 of its parts: a cell that is run twenty times would leave twenty.
-Must not live here: what is made, and which cell is running (cells.py).
+Must not live here: what is made, and which cell is running (course/cells.py).
 """
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+"""Faults as values: what a plan says of each link, and what a command may ask for."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""Where a cluster keeps its files, and that they are private."""
+
 import os
 import stat
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Which ports a cluster takes, and which it refuses."""
+
 import socket
 from pathlib import Path
 

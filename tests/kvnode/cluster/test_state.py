@@ -1,3 +1,5 @@
+"""The files of a cluster: written in one step, read as a value or not at all."""
+
 import stat
 import threading
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""What the command line prints of nodes, faults, leases and topologies."""
+
 from kvnode.cluster.faults import FaultPlan, Slow
 from kvnode.cluster.state import NodeInfo
 from kvnode.cluster.table import faults_lines, lease_lines, status_table, topology_lines

@@ -1,3 +1,5 @@
+"""Named topologies: every pair has a published round trip, and delays follow from it."""
+
 from itertools import combinations
 
 import pytest

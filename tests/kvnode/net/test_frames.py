@@ -47,9 +47,9 @@ def test_frames_before_a_bad_one_are_still_delivered() -> None:
 
 
 def test_a_large_frame_that_trickles_in_costs_in_proportion_to_its_length() -> None:
-    """1. Every piece of a half frame copied all that had come before. 2. A stranger who sent 8 MB in small pieces
+    """1. Every piece of a half frame copied all that had come before.
 
-    stalled the node for seconds.
+    2. A stranger who sent 8 MB in small pieces stalled the node for seconds.
     """
     stream = frame(bytes(8 * 1024 * 1024))
     reader, started = FrameReader(), time.process_time()

@@ -251,9 +251,10 @@ def test_a_context_from_the_future_is_refused_and_ends_no_node(play: Play, node:
 
 
 def test_a_key_poisoned_by_a_made_up_context_is_refused_without_a_fault(play: Play) -> None:
-    """1. A made-up context covers node-1's future dots, and node-2 cannot know that. 2. Every plain PUT through node-1
+    """1. A made-up context covers node-1's future dots, and node-2 cannot know that.
 
-    then met its own future dots and failed with 500. Now it is told that the key holds such a version: 409.
+    2. Every plain PUT through node-1 then met its own future dots and failed with 500. Now it is told that the key
+    holds such a version: 409.
     """
 
     async def story(rooms: Any) -> None:
@@ -336,9 +337,9 @@ def test_an_acknowledgement_meant_for_an_earlier_life_of_the_node_counts_for_not
 
 
 def test_a_node_that_cannot_reserve_dots_refuses_definitely_and_recovers(play: Play) -> None:
-    """1. The disk is full for a long time; every refused PUT uses up a dot. 2. When the reserved block was used up,
+    """1. The disk is full for a long time; every refused PUT uses up a dot.
 
-    PUTs waited for a reservation that nobody tried again: they never answered.
+    2. When the reserved block was used up, PUTs waited for a reservation that nobody tried again: they never answered.
     """
 
     async def story(rooms: Any) -> None:

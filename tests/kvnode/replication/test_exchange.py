@@ -93,9 +93,10 @@ def test_answers_are_bounded_in_number_and_the_next_rounds_go_on(play: Play) -> 
 
 
 def test_answers_with_large_records_stay_below_a_frame(play: Play) -> None:
-    """1. An answer was bounded by 512 records, whatever their size. 2. With values of a megabyte it was a frame of
+    """1. An answer was bounded by 512 records, whatever their size.
 
-    hundreds of megabytes. 3. The peer refused it and cut the connection; the replicas never came to agree.
+    2. With values of a megabyte it was a frame of hundreds of megabytes. 3. The peer refused it and cut the
+    connection; the replicas never came to agree.
     """
 
     async def story(rooms: Any) -> None:

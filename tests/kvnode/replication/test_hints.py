@@ -279,9 +279,9 @@ def test_a_hint_is_kept_for_three_hours_in_which_its_node_ran_and_no_longer(play
 
 
 def test_hints_for_who_owns_the_key_no_more_are_kept_for_its_owners(play: Play) -> None:
-    """1. node-1 keeps the only copy of a write, for node-4. 2. node-4 is removed by force. 3. What node-1 kept for it
+    """1. node-1 keeps the only copy of a write, for node-4. 2. node-4 is removed by force.
 
-    was forgotten, though others own the key now. Here nothing but hints carries it."""
+    3. What node-1 kept for it was forgotten, though others own the key now. Here nothing but hints carries it."""
 
     async def story(rooms: Any) -> None:
         node = rooms.nodes["node-1"]

@@ -219,9 +219,9 @@ def test_what_was_made_from_what_is_held_replaces_it_and_anything_else_is_merged
 def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_stays_true(
     tmp_path: Path, full_disk: FullDisk
 ) -> None:
-    """1. The disk is full, and a row is corrupt. 2. Dropping it failed; every read dropped it from the forest again,
+    """1. The disk is full, and a row is corrupt.
 
-    which put it back the second time.
+    2. Dropping it failed; every read dropped it from the forest again, which put it back the second time.
     """
 
     async def story(disk: SqliteDisk) -> None:
@@ -294,9 +294,9 @@ def test_a_corrupt_row_that_could_not_be_deleted_goes_with_the_partition_that_is
 def test_a_record_that_is_none_of_its_kind_is_refused_also_when_the_key_is_new(
     kind: str, record: bytes
 ) -> None:
-    """1. A record was decoded only if the key was known. 2. Anything else was stored as it came, acknowledged, and
+    """1. A record was decoded only if the key was known.
 
-    ended the request of everybody who read it.
+    2. Anything else was stored as it came, acknowledged, and ended the request of everybody who read it.
     """
 
     async def story() -> None:

@@ -1,5 +1,7 @@
-"""What every figure of the kit has: a sentence with its newest numbers, and contrast in both themes (WCAG 2.2, 1.4.3
-and 1.4.11). A figure that is new needs an example here (tests/house/test_figures.py)."""
+"""What every figure of the kit has: a sentence with its newest numbers, and contrast in both themes.
+
+Contrast as WCAG 2.2, 1.4.3 and 1.4.11, ask for it. A figure that is new needs an example here
+(tests/house/test_figures.py)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The inventory world with reservations, over the store in memory and in virtual time: conserved and never oversold,
-whatever fails; and with a bug planted in the reservation it is caught."""
+"""The inventory world with reservations, over the store in memory and in virtual time.
+
+Conserved and never oversold, whatever fails; and with a bug planted in the reservation it is caught."""
 
 from __future__ import annotations
 
