@@ -153,7 +153,7 @@ class Growth:
         """Whether a change that began here is not over yet."""
         return self._under_way is not None
 
-    def story(self) -> str:
+    def summary(self) -> str:
         """How the change goes, or how the last one went, in one sentence; "" if there was none."""
         if self._under_way is not None:
             return self._under_way.told(self._lab.cluster.change)
@@ -161,11 +161,11 @@ class Growth:
 
     def follow(self) -> None:
         """See a change through that somebody else began: another page, a command line, an earlier kernel."""
-        move = self._lab.cluster.change
-        if move is not None and not move["finished"] and self._under_way is None:
+        change = self._lab.cluster.change
+        if change is not None and not change["finished"] and self._under_way is None:
             wait_until(
                 lambda: (self._lab.cluster.change or {}).get("finished", True),
-                what=f"the end of the {move['what']} of {move['node']}", timeout_s=CHANGE_S_MAX,
+                what=f"the end of the {change['what']} of {change['node']}", timeout_s=CHANGE_S_MAX,
             )  # fmt: skip
 
     # --- inside ---------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class Growth:
         with self._lock:
             if self._under_way is not None:
                 raise LabError(
-                    f"One change at a time: {self.story()}", do="Wait until it is over, then press again."
+                    f"One change at a time: {self.summary()}", do="Wait until it is over, then press again."
                 )
             cluster = self._lab.cluster
             before, counts, began_s = self._lists(cluster.client()), self._counts(), time.monotonic()
@@ -264,10 +264,10 @@ class _UnderWay:
         self.what, self.node, self.before, self.counts, self.began_s = what, node, before, counts, began_s
         self.over = threading.Event()
 
-    def told(self, move: Mapping[str, Any] | None) -> str:
+    def told(self, change: Mapping[str, Any] | None) -> str:
         """In a sentence."""
         goes = "is joining" if self.what == "join" else "is leaving"
-        step = str((move or {}).get("step") or "")
+        step = str((change or {}).get("step") or "")
         return f"{self.node} {goes}{f' ({step})' if step else ''}."
 
 
@@ -291,9 +291,9 @@ def _outcome(cluster: LocalCluster) -> str:
     """Wait for the change's end; why it came to nothing, or ""."""
     deadline = time.monotonic() + CHANGE_S_MAX
     while time.monotonic() < deadline:
-        move = cluster.change
-        if move is None or move["finished"]:
-            return str((move or {}).get("error") or "")
+        change = cluster.change
+        if change is None or change["finished"]:
+            return str((change or {}).get("error") or "")
         time.sleep(POLL_S)
     return f"it goes on, but was not done within {CHANGE_S_MAX:.0f} s"
 

@@ -45,7 +45,7 @@ class Lab(Protocol):
         """Whether panels are made for the back of a room."""
 
     @property
-    def story(self) -> str:
+    def summary(self) -> str:
         """One friendly sentence: what was found or started."""
 
     def nodes(self) -> list[NodeFacts]:

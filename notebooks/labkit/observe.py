@@ -54,11 +54,11 @@ def link_delay_ms(infos: Iterable[NodeLike]) -> float:
     return float(max(delays, default=0.0))
 
 
-def joining_node(move: Mapping[str, Any] | None) -> str:
+def joining_node(change: Mapping[str, Any] | None) -> str:
     """The node that a change of members, as the supervisor tells it, is still taking in; "" if there is none."""
-    if move is None or move.get("what") != "join" or move.get("finished"):
+    if change is None or change.get("what") != "join" or change.get("finished"):
         return ""
-    return str(move.get("node", ""))
+    return str(change.get("node", ""))
 
 
 def node_facts(infos: Sequence[NodeLike], sample: Sample | None, *, joining: str = "") -> list[NodeFacts]:

@@ -27,7 +27,7 @@ from labkit.lab import NodeFacts
 from labkit.launch import opening
 from labkit.launch.service import TrafficService
 from labkit.live.chart import plotly_script
-from labkit.live.stillness import stillness
+from labkit.live.page import page
 from labkit.live.ticker import Ticker
 from labkit.observe import joining_node, link_delay_ms, moments, node_facts
 from labkit.panels import Cockpit, PostTweet, ReplicaView
@@ -61,11 +61,11 @@ class Session(Teaching, Steering):
     _current: Session | None = None
     _opening = threading.Lock()
 
-    def __init__(self, cluster: LocalCluster, traffic: TrafficService, story: str) -> None:
+    def __init__(self, cluster: LocalCluster, traffic: TrafficService, summary: str) -> None:
         """Use `Session.open()`; this only binds what was found."""
         self.cluster = cluster
         self.traffic = traffic
-        self.story = story
+        self.summary = summary
         self.history = History()
         self.replicas = cluster.replicas
         self.client: Client = cluster.client()
@@ -110,7 +110,7 @@ class Session(Teaching, Steering):
                 current._stop_threads()
             plotly_script()  # on its way to the page while the cluster starts
             found = opening.find_or_start(nodes=nodes)
-            cls._current = cls(found.cluster, found.traffic, found.story)
+            cls._current = cls(found.cluster, found.traffic, found.summary)
             return cls._current
 
     def close(self) -> None:
@@ -135,7 +135,7 @@ class Session(Teaching, Steering):
 
     def __repr__(self) -> str:
         """The one friendly sentence."""
-        return self.story
+        return self.summary
 
     # --- measure -----------------------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class Session(Teaching, Steering):
             self._see_nodes(state, now_s)
             self._told = stats.get("workloads", {})
             self._read_settings()
-        for refresh in [] if stillness().is_still else list(self._refreshers):
+        for refresh in [] if page().is_frozen else list(self._refreshers):
             refresh()
 
     def _read_settings(self) -> None:

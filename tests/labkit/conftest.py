@@ -65,7 +65,7 @@ class FakeLab:
         """Three nodes that run, fifty operations/s."""
         self.history = History()
         self.replicas = min(3, nodes)
-        self.story = "attached to the running cluster quorum-lab (3 nodes)."
+        self.summary = "attached to the running cluster quorum-lab (3 nodes)."
         self.calls: list[tuple[str, Any]] = []
         self.states = {f"node-{number}": "running" for number in range(1, nodes + 1)}
         self.cut: set[str] = set()

@@ -44,14 +44,14 @@ def finished(cluster: Any, growth: Growth, error: str = "") -> Any:
 def test_a_join_is_slowed_under_a_lease_and_leaves_a_record(growth: Growth, ring_cluster: Any) -> None:
     assert growth.begin_join() == "node-4"
     assert growth.is_under_way and ring_cluster.leases == ["a join"] and ring_cluster.delays == [30.0]
-    assert growth.story() == "node-4 is joining (data moves)."
+    assert growth.summary() == "node-4 is joining (data moves)."
     change = finished(ring_cluster, growth)
     assert ring_cluster.leases == []
     assert (change.what, change.node, change.moved, change.slots) == ("join", "node-4", 189, 768)
     assert (round(change.moved_percent, 1), round(change.first_moved_percent, 1)) == (24.6, 24.6)
     assert (change.acknowledged, change.failed, change.gap_before_ms, change.gap_ms) == (10, 0, 10, 20)
-    assert "189 of 768 copies moved (25 %)" in growth.story()
-    assert "longest gap 20 ms (before: 10 ms)" in growth.story()
+    assert "189 of 768 copies moved (25 %)" in growth.summary()
+    assert "longest gap 20 ms (before: 10 ms)" in growth.summary()
 
 
 def test_one_change_at_a_time_and_the_second_press_says_which(growth: Growth, ring_cluster: Any) -> None:
@@ -91,7 +91,7 @@ def test_a_join_that_is_called_off_is_a_record_with_the_reason(growth: Growth, r
     assert extra_nodes.names(ring_cluster.folder) == ["node-4"]
     change = finished(ring_cluster, growth, "node-4 died, and would have taken partitions over")
     assert change.problem and change.moved == 0
-    assert growth.story() == (
+    assert growth.summary() == (
         "node-4 did not join: node-4 died, and would have taken partitions over. Its data is where it was."
     )
     assert extra_nodes.names(ring_cluster.folder) == []

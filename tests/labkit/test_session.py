@@ -80,7 +80,7 @@ def session(
     calls: list[str], stats_at: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Session]:
     monkeypatch.setattr(sessions.Ticker, "start", lambda ticker: ticker)  # the test ticks
-    made = Session(FakeCluster(calls), FakeTraffic(calls, stats_at), "a story")  # type: ignore[arg-type]
+    made = Session(FakeCluster(calls), FakeTraffic(calls, stats_at), "a summary")  # type: ignore[arg-type]
     yield made
     made._worker.stop()
 
@@ -139,7 +139,7 @@ def test_the_pulse_beats_while_a_tick_waits_for_a_service_that_hangs(
     without a beat every panel said that its kernel had ended, and took no click."""
     monkeypatch.setattr(sessions, "BEAT_EVERY_S", 0.01)
     traffic = FakeTraffic(calls, stats_at)
-    made = Session(FakeCluster(calls), traffic, "a story")  # type: ignore[arg-type]
+    made = Session(FakeCluster(calls), traffic, "a summary")  # type: ignore[arg-type]
     hangs, goes_on = threading.Event(), threading.Event()
 
     def hang() -> dict[str, Any]:

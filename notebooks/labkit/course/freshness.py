@@ -87,13 +87,13 @@ class Freshness(ipywidgets.VBox):  # type: ignore[misc]
                     repair=self.repair.value == "on",
                 )  # fmt: skip
                 try:
-                    self._watch(seconds + SETTLE_S_MAX)
+                    self._follow(seconds + SETTLE_S_MAX)
                 finally:
                     self.end()
             if not self._again:
                 return self.measured
 
-    def _watch(self, within_s: float) -> None:
+    def _follow(self, within_s: float) -> None:
         """Until it is over, or a control was moved."""
         deadline_s = time.monotonic() + within_s
         self._measuring = True

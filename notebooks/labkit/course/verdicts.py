@@ -37,9 +37,9 @@ def judged(operations: Sequence[Operation], told: Sequence[tuple[str, str]], *, 
     """Read your writes, and monotonic reads, over the answers in their order; times are those of the scene."""
     acknowledged = Acknowledged(n)
     sessions = Sessions(acknowledged)
-    session_of = {who: " and ".join(sorted(circle)) for circle in circles(told) for who in circle}
+    circle_of = {who: " and ".join(sorted(circle)) for circle in circles(told) for who in circle}
     for operation in sorted((one for one in operations if one.ok), key=lambda one: one.end_ms):
-        session = session_of.get(operation.who, operation.who)
+        reader = circle_of.get(operation.who, operation.who)
         answer = operation.answer or {}
         if operation.verb in ("put", "delete") and "dot" in answer:
             write = Write.of_put(
@@ -47,11 +47,11 @@ def judged(operations: Sequence[Operation], told: Sequence[tuple[str, str]], *, 
                 issued_under=answer.get("issued_under"), issued_under_dots=answer.get("issued_under_dots") or (),
             )  # fmt: skip
             acknowledged.add(operation.key, write)
-            sessions.wrote(session, operation.key, write)
+            sessions.wrote(reader, operation.key, write)
         elif operation.verb == "get":
             seen = Seen.of_siblings([_Sibling.of(one) for one in operation.siblings])
             sessions.read(
-                session, operation.key, seen, started_s=operation.sent_ms / 1000.0,
+                reader, operation.key, seen, started_s=operation.sent_ms / 1000.0,
                 answered_s=operation.end_ms / 1000.0, r=int(answer.get("r", QUORUM)),
             )  # fmt: skip
     return [_in_values(verdict, operations) for verdict in sessions.verdicts()]

@@ -36,37 +36,37 @@ def captions(
         for one in operations:
             if one.who != who:
                 continue
-            left, right, _ = _room((one.sent_ms - begin_ms) / width, _crowd([one]))
+            left, right, _ = _extent((one.sent_ms - begin_ms) / width, _caption([one]))
             level = next((level for level in (0, 1) if taken[level] <= left), None)
             if level is not None:
                 placed.append(([one], level))
             else:
-                crowd, level = placed[-1]
-                crowd.append(one)
-                right = _room((crowd[0].sent_ms - begin_ms) / width, _crowd(crowd))[1]
+                group, level = placed[-1]
+                group.append(one)
+                right = _extent((group[0].sent_ms - begin_ms) / width, _caption(group))[1]
             taken[level] = right
-        for crowd, level in placed:
-            anchor = _room((crowd[0].sent_ms - begin_ms) / width, _crowd(crowd))[2]
-            found.append(_word(crowd, height, level, anchor))
+        for group, level in placed:
+            anchor = _extent((group[0].sent_ms - begin_ms) / width, _caption(group))[2]
+            found.append(_word(group, height, level, anchor))
     return found
 
 
-def _room(share: float, text: str) -> tuple[float, float, str]:
+def _extent(share: float, text: str) -> tuple[float, float, str]:
     """From where to where words at this place of the picture reach, and by which side they are held."""
     wide = len(text) * 0.0085 + 0.01
     return (share - wide, share + 0.004, "right") if share + wide > 1.0 else (share, share + wide, "left")
 
 
-def _crowd(crowd: Sequence[OperationLike]) -> str:
-    return _short(crowd[-1]) if len(crowd) == 1 else f"{len(crowd)} steps, the last {_short(crowd[-1])}"
+def _caption(group: Sequence[OperationLike]) -> str:
+    return _short(group[-1]) if len(group) == 1 else f"{len(group)} steps, the last {_short(group[-1])}"
 
 
-def _word(crowd: Sequence[OperationLike], height: float, level: int, anchor: str) -> dict[str, Any]:
-    one = crowd[-1]
+def _word(group: Sequence[OperationLike], height: float, level: int, anchor: str) -> dict[str, Any]:
+    one = group[-1]
     return {
-        "x": crowd[0].sent_ms, "y": height, "xref": "x", "yref": "y", "text": _crowd(crowd), "showarrow": False,
+        "x": group[0].sent_ms, "y": height, "xref": "x", "yref": "y", "text": _caption(group), "showarrow": False,
         "xanchor": anchor, "yanchor": "bottom" if level == 0 else "top", "yshift": 7 if level == 0 else -7,
-        "bgcolor": PAPER, "borderpad": 1, "hovertext": "<br>".join(sentence(each) for each in crowd),
+        "bgcolor": PAPER, "borderpad": 1, "hovertext": "<br>".join(sentence(each) for each in group),
         "font": {"size": TICK_PX, "color": INK if one.outcome == "ok" else FAULT, "weight": 600},
     }  # fmt: skip
 

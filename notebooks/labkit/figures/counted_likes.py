@@ -16,7 +16,7 @@ from labkit.figures.style import FAULT, INK, TEXT_PX, Figure, axis, layout, node
 Way = tuple[str, int, int]
 ROW_PX = 74
 NUMBER_PX = 20
-ROOM = 1.02
+STRETCH = 1.02
 """Bars end at 1 of so much."""
 CLEAR = "rgba(0,0,0,0)"
 
@@ -47,7 +47,7 @@ def counted_likes(ways: Sequence[Way]) -> Figure:
         "data": [counted, lost] if any(missing) else [counted],
         "layout": layout(
             "Is every acknowledged like counted?",
-            xaxis=axis("likes", range=[0, most * ROOM], nticks=6),
+            xaxis=axis("likes", range=[0, most * STRETCH], nticks=6),
             yaxis=axis("", range=[len(ways) - 0.4, -0.75], showticklabels=False, showgrid=False),
             height=140 + ROW_PX * max(1, len(ways)),
             margin={"l": 18, "r": 18, "t": 74, "b": 50},

@@ -35,11 +35,11 @@ def _enlarged(part: Any, name: str = "") -> Any:
     return part
 
 
-def _size(owner: str, key: str, value: Any) -> Any:
+def _size(parent: str, key: str, value: Any) -> Any:
     """Sizes of fonts (`…font.size`) and widths of lines (`line.width`) grow; a width of 0 means no line at all."""
-    if key == "size" and owner.endswith("font"):
+    if key == "size" and parent.endswith("font"):
         return max(round(value * TEXT_SCALE), TEXT_PX_MIN)
-    if key == "width" and owner == "line" and value:
+    if key == "width" and parent == "line" and value:
         if isinstance(value, list):
             return [max(one * LINE_SCALE, LINE_PX_MIN) if one else one for one in value]
         return max(value * LINE_SCALE, LINE_PX_MIN)

@@ -133,15 +133,15 @@ def messages_of(notes: Iterable[Note], operations: Sequence[OperationLike]) -> l
         by_trace.setdefault(note.trace_id, []).append(note)
     found: list[Message] = []
     for operation in operations:
-        story = by_trace.get(operation.trace_id or "", [])
-        found += _with_client(operation, story)
-        found += _between_nodes(story)
+        trace = by_trace.get(operation.trace_id or "", [])
+        found += _with_client(operation, trace)
+        found += _between_nodes(trace)
     return sorted(found, key=lambda message: message.sent_ms)
 
 
-def _with_client(operation: OperationLike, story: Sequence[Note]) -> list[Message]:
+def _with_client(operation: OperationLike, trace: Sequence[Note]) -> list[Message]:
     """The request, and its answer if there was one."""
-    here = [note for note in story if note.node == operation.node]
+    here = [note for note in trace if note.node == operation.node]
     arrived_ms = _not_before(operation.sent_ms, here[0].at_ms) if here else None
     messages = [
         Message(
@@ -165,50 +165,50 @@ def _with_client(operation: OperationLike, story: Sequence[Note]) -> list[Messag
     return messages
 
 
-def _between_nodes(story: Sequence[Note]) -> list[Message]:
+def _between_nodes(trace: Sequence[Note]) -> list[Message]:
     messages = []
-    for note in story:
+    for note in trace:
         if note.event in _OUTWARD or note.event.startswith("sent the record, for"):
             arrival, what = _OUTWARD.get(note.event, ("kept a hint as a stand-in for", "a hint"))
-            arrived_ms = _first(story, note.peer, arrival, note.node, after_ms=note.at_ms)
+            arrived_ms = _first(trace, note.peer, arrival, note.node, after_ms=note.at_ms)
             messages.append(Message(note.node, note.peer, note.at_ms, arrived_ms, what, note.trace_id))
         elif note.event == _FORWARDED:
-            arrived_ms = _first(story, note.peer, "coordinates a", "", after_ms=note.at_ms)
+            arrived_ms = _first(trace, note.peer, "coordinates a", "", after_ms=note.at_ms)
             messages.append(
                 Message(note.node, note.peer, note.at_ms, arrived_ms, "the request", note.trace_id)
             )
         elif note.event in _BACKWARD:
             departure, what = _BACKWARD[note.event]
-            left_ms = _last(story, note.peer, departure, before_ms=note.at_ms)
+            left_ms = _last(trace, note.peer, departure, before_ms=note.at_ms)
             if left_ms is not None:
                 arrived_ms = _not_before(left_ms, note.at_ms)
                 messages.append(Message(note.peer, note.node, left_ms, arrived_ms, what, note.trace_id))
-    return messages + _unheard(story, messages)
+    return messages + _unheard(trace, messages)
 
 
-def _unheard(story: Sequence[Note], known: Sequence[Message]) -> list[Message]:
+def _unheard(trace: Sequence[Note], known: Sequence[Message]) -> list[Message]:
     """Acknowledgements that left and were never noted: their arrival is nobody's note, so they are lost or late."""
     heard = {(message.sender, message.receiver) for message in known if message.what == "acknowledgement"}
     found = []
-    for note in story:
+    for note in trace:
         if note.event != "received the record from" or (note.node, note.peer) in heard:
             continue
-        stored_ms = _first(story, note.node, "stored", "", after_ms=note.at_ms)
+        stored_ms = _first(trace, note.node, "stored", "", after_ms=note.at_ms)
         if stored_ms is not None:
             found.append(Message(note.node, note.peer, stored_ms, None, "acknowledgement", note.trace_id))
     return found
 
 
-def _first(story: Sequence[Note], node: str, event: str, peer: str, *, after_ms: float) -> float | None:
-    for note in story:
+def _first(trace: Sequence[Note], node: str, event: str, peer: str, *, after_ms: float) -> float | None:
+    for note in trace:
         fits = note.node == node and note.event.startswith(event) and peer in ("", note.peer or peer)
         if fits and note.at_ms >= after_ms - READING_MS:
             return _not_before(after_ms, note.at_ms)
     return None
 
 
-def _last(story: Sequence[Note], node: str, event: str, *, before_ms: float) -> float | None:
-    found = [note.at_ms for note in story if note.node == node and note.event == event]
+def _last(trace: Sequence[Note], node: str, event: str, *, before_ms: float) -> float | None:
+    found = [note.at_ms for note in trace if note.node == node and note.event == event]
     return max((at_ms for at_ms in found if at_ms <= before_ms + READING_MS), default=None)
 
 

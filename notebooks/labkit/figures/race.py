@@ -14,7 +14,7 @@ from typing import Any
 from labkit.figures.style import INK, MUTED, TEXT_PX, TICK_PX, Figure, axis, layout, node_colour
 
 ROW_PX = 19
-ROOM = 0.28
+WORDS_SHARE = 0.28
 """Of the width, for the words behind the last write."""
 
 
@@ -55,7 +55,7 @@ def race(operations: Sequence[Any]) -> Figure:
 def _span(begin_ms: float, end_ms: float) -> list[float]:
     """From just before the first read to behind the words at the last write."""
     width_ms = max(end_ms - begin_ms, 1.0)
-    return [begin_ms - 0.02 * width_ms, end_ms + ROOM * width_ms]
+    return [begin_ms - 0.02 * width_ms, end_ms + WORDS_SHARE * width_ms]
 
 
 def race_rows(operations: Sequence[Any]) -> list[dict[str, Any]]:

@@ -62,11 +62,11 @@ class RingNow:
 def ring(now: RingNow) -> Figure:
     """Who holds what? {"data", "layout", "summary"}."""
     nodes = by_node_number(now.nodes)
-    room = (EDGE - HOLE) / max(1, len(nodes))
+    width = (EDGE - HOLE) / max(1, len(nodes))
     data: list[dict[str, Any]] = []
     for place, node in enumerate(nodes):
-        data += _circle(now, node, HOLE + place * room, room * TICK_SHARE)
-    data += [_names(nodes, room), *_pointers(now)]
+        data += _circle(now, node, HOLE + place * width, width * TICK_SHARE)
+    data += [_names(nodes, width), *_pointers(now)]
     data += [_bars(nodes, "x", [now.keys.get(node) for node in nodes], "keys")]
     data += [_bars(nodes, "x2", [now.rates.get(node) for node in nodes], "op/s")]
     copies = max(map(len, now.lists), default=0)
@@ -144,11 +144,11 @@ def _ticks(
     }  # fmt: skip
 
 
-def _names(nodes: Sequence[str], room: float) -> dict[str, Any]:
+def _names(nodes: Sequence[str], width: float) -> dict[str, Any]:
     """The nodes' numbers, in the opening of their circles."""
     return {
         "type": "scatterpolar", "mode": "text", "hoverinfo": "skip",
-        "theta": [0.0] * len(nodes), "r": [HOLE + (place + TICK_SHARE / 2) * room for place in range(len(nodes))],
+        "theta": [0.0] * len(nodes), "r": [HOLE + (place + TICK_SHARE / 2) * width for place in range(len(nodes))],
         "text": [node.rpartition("-")[2] for node in nodes],
         "textfont": {"size": TEXT_PX, "color": INK, "weight": 700},
     }  # fmt: skip
@@ -157,11 +157,13 @@ def _names(nodes: Sequence[str], room: float) -> dict[str, Any]:
 def _pointers(now: RingNow) -> list[dict[str, Any]]:
     """A line from the middle to the partition of each key that is pointed at; a mark where it is held."""
     nodes = by_node_number(now.nodes)
-    room = (EDGE - HOLE) / max(1, len(nodes))
+    width = (EDGE - HOLE) / max(1, len(nodes))
     found: list[dict[str, Any]] = []
     for key, partition in now.mine.items():
         angle, owners = _angle(now, partition), now.lists[partition]
-        radii = [HOLE + (place + TICK_SHARE / 2) * room for place, node in enumerate(nodes) if node in owners]
+        radii = [
+            HOLE + (place + TICK_SHARE / 2) * width for place, node in enumerate(nodes) if node in owners
+        ]
         line: dict[str, Any] = {"type": "scatterpolar", "mode": "lines", "hoverinfo": "skip"}
         line |= {"theta": [angle, angle], "r": [HOLE * 0.93, 1.08]}
         line |= {"line": {"color": INK, "width": 2, "dash": "dot"}}

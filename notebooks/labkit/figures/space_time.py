@@ -133,8 +133,8 @@ def _span(
     times += [one.answered_ms for one in operations if one.answered_ms is not None]
     times += [message.arrived_ms for message in messages if message.arrived_ms is not None]
     first, last = min(times, default=0.0), max(times, default=100.0)
-    room = max(last - first, 10.0) * 0.04
-    return first - room, last + room
+    margin = max(last - first, 10.0) * 0.04
+    return first - margin, last + margin
 
 
 def _lifelines(

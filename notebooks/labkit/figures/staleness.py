@@ -18,7 +18,7 @@ from labkit.figures.style import INK, MUTED, TICK_PX, Figure, axis, layout, nice
 GUESS = "#882255"
 Z95 = 1.959964
 """So many standard deviations hold 95 % of a normal distribution."""
-ROOM = 1.08
+STRETCH = 1.08
 """The time axis ends at so many times the latest point, with room for what is written beside it."""
 HIGH = 97.0
 """Above that a point's number stands below it: beside it runs the line at 100 %."""
@@ -59,7 +59,7 @@ def staleness(
         "layout": layout(
             question,
             xaxis=axis(
-                "ms from the acknowledgement to the read", range=[-top * 0.02, max(latest * ROOM, 20.0)]
+                "ms from the acknowledgement to the read", range=[-top * 0.02, max(latest * STRETCH, 20.0)]
             ),
             yaxis=axis("% of reads that are fresh", range=[-4, 107], tickvals=[0, 25, 50, 75, 100]),
             height=330,

@@ -121,7 +121,7 @@ def log_axis(title: str, span: list[float]) -> dict[str, Any]:
 
 
 def _mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dict[str, Any]:
-    """The marks of the window as Plotly shapes and annotations: a line each, and a name for each or for a crowd.
+    """The marks of the window as Plotly shapes and annotations: a line each, and a name for each or for a group.
 
     A name stands left of its line, at a height that no earlier one nearby has; it depends on earlier marks alone, so
     no name jumps. Near the left edge, where it would not fit any more, only the line is left.
@@ -130,8 +130,8 @@ def _mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dic
     shapes = [_mark_line(numpy.float64(age)) for age in ages_s if -window_s <= age <= 0]
     annotations = []
     taken_s = [-math.inf] * MARK_LEVELS  # when the last name at each height was given
-    for crowd in crowds(marks, window_s):
-        for mark in crowd if len(crowd) <= MARK_LEVELS else crowd[-1:]:
+    for group in groups(marks, window_s):
+        for mark in group if len(group) <= MARK_LEVELS else group[-1:]:
             free = [level for level, at_s in enumerate(taken_s) if mark.at_s - at_s > NAME_SHARE * window_s]
             level = min(free, default=taken_s.index(min(taken_s)))
             taken_s[level] = mark.at_s
@@ -139,13 +139,13 @@ def _mark_layout(marks: Sequence[Mark], *, now_s: float, window_s: float) -> dic
             if not -NAME_AGE_SHARE_MAX * window_s < age <= 0:
                 continue
             name = _mark_name(mark.text, numpy.float64(age), level=level)
-            if len(crowd) > MARK_LEVELS:
-                name |= {"text": crowd_name(crowd), "hovertext": "<br>".join(one.text for one in crowd)}
+            if len(group) > MARK_LEVELS:
+                name |= {"text": group_name(group), "hovertext": "<br>".join(one.text for one in group)}
             annotations.append(name)
     return {"shapes": shapes, "annotations": annotations}
 
 
-def crowds(marks: Sequence[Mark], window_s: float) -> list[list[Mark]]:
+def groups(marks: Sequence[Mark], window_s: float) -> list[list[Mark]]:
     """Marks whose names would stand on each other, together: all within NAME_SHARE of the window from the first."""
     found: list[list[Mark]] = []
     for mark in marks:
@@ -156,11 +156,11 @@ def crowds(marks: Sequence[Mark], window_s: float) -> list[list[Mark]]:
     return found
 
 
-def crowd_name(crowd: Sequence[Mark]) -> str:
+def group_name(group: Sequence[Mark]) -> str:
     """One name for many marks: how many, and what was done last; "4 × killed" or "6 changes: killed, restarted"."""
-    newest_first = dict.fromkeys(mark.text.partition(" ")[2] or mark.text for mark in reversed(crowd))
-    deeds = list(newest_first)[2::-1]
-    return f"{len(crowd)} × {deeds[0]}" if len(deeds) == 1 else f"{len(crowd)} changes: {', '.join(deeds)}"
+    newest_first = dict.fromkeys(mark.text.partition(" ")[2] or mark.text for mark in reversed(group))
+    kinds = list(newest_first)[2::-1]
+    return f"{len(group)} × {kinds[0]}" if len(kinds) == 1 else f"{len(group)} changes: {', '.join(kinds)}"
 
 
 def _mark_line(age: numpy.float64) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from labkit.launch.service import TrafficService
 from labkit.launch.traffic_start import find_or_start_traffic
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "00-start-here.ipynb"
-WATCH_S = 1.0
+POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace, *, stop_signals: Sequence[signal.Signals]) 
     status = 0
     with contextlib.ExitStack() as running:
         try:
-            watch(running, options)
+            run_until_something_ends(running, options)
         except KeyboardInterrupt:
             pass
         except LabError as error:
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace, *, stop_signals: Sequence[signal.Signals]) 
     return status
 
 
-def watch(running: contextlib.ExitStack, options: argparse.Namespace) -> None:
+def run_until_something_ends(running: contextlib.ExitStack, options: argparse.Namespace) -> None:
     """Start everything, say so, and wait until something ends; what must be stopped goes on `running`."""
     began = time.monotonic()
     waiting = "another start of this cluster is under way: waiting for it"
@@ -85,7 +85,7 @@ def watch(running: contextlib.ExitStack, options: argparse.Namespace) -> None:
     if address is not None and not options.no_browser:
         open_browser(address.url)
     while True:
-        time.sleep(WATCH_S)
+        time.sleep(POLL_S)
         if server is not None and (status := server.ended()) is not None:
             if status:
                 raise LabError(f"JupyterLab ended with status {status}.", do=f"see {server.log_file}")

@@ -26,7 +26,7 @@ class Found:
 
     cluster: LocalCluster
     traffic: TrafficService
-    story: str
+    summary: str
 
 
 def find_or_start(*, nodes: int | None = None) -> Found:
@@ -53,13 +53,13 @@ def _find_or_start(name: str, nodes: int | None, base_port: int | None) -> Found
     try:
         started = early.service()
         traffic, found = (started, False) if started else find_or_start_traffic(cluster, wanted)
-        return Found(cluster, traffic, story_of(cluster, traffic, found_traffic=found))
+        return Found(cluster, traffic, summary_of(cluster, traffic, found_traffic=found))
     except (ClusterError, LabError):
         cluster.stop()
         raise
 
 
-def story_of(cluster: LocalCluster, traffic: TrafficService, *, found_traffic: bool) -> str:
+def summary_of(cluster: LocalCluster, traffic: TrafficService, *, found_traffic: bool) -> str:
     """One friendly sentence: what was found, what was started, and when it ends."""
     infos = cluster.nodes
     count = NUMBER_WORDS[len(infos)] if len(infos) < len(NUMBER_WORDS) else str(len(infos))
@@ -69,12 +69,12 @@ def story_of(cluster: LocalCluster, traffic: TrafficService, *, found_traffic: b
             f"Started {count} database nodes (ports {ports}) and the traffic service ({traffic.url}). "
             "They end with this notebook's kernel."
         )
-    story = f"Attached to the running cluster {cluster.name}: {count} nodes (ports {ports})"
-    story += f" and its traffic service ({traffic.url})." if found_traffic else (
+    summary = f"Attached to the running cluster {cluster.name}: {count} nodes (ports {ports})"
+    summary += f" and its traffic service ({traffic.url})." if found_traffic else (
         f"; started a traffic service for it ({traffic.url}), which ends with that cluster."
     )  # fmt: skip
     down = [f"{info.name} is {info.state}" for info in infos if info.state != "running"]
-    return story + (f" Note: {', '.join(down)}; press Restart or Reset." if down else "")
+    return summary + (f" Note: {', '.join(down)}; press Restart or Reset." if down else "")
 
 
 def _port_from(variable: str) -> int | None:

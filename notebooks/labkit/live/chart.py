@@ -23,7 +23,7 @@ import numpy
 import traitlets
 
 from labkit.figures.style import DARK_FOR_LIGHT
-from labkit.live.stillness import stillness
+from labkit.live.page import page
 
 Figure = dict[str, Any]
 CHART_JS = Path(__file__).parent / "chart.js"
@@ -81,7 +81,7 @@ class LiveChart(anywidget.AnyWidget):
 
     def show(self, figure: Figure) -> None:
         """Show `figure` ({"data", "layout"} and perhaps "summary") from now on, in one message to the page."""
-        if stillness().holds(self, lambda: self.show(figure)):
+        if page().holds(self, lambda: self.show(figure)):
             return
         arrays: list[memoryview] = []
         skeleton = split_arrays({"data": figure["data"], "layout": figure["layout"]}, arrays)

@@ -88,8 +88,8 @@ class ChosenButton(CommandButton):
         return self._choose()
 
 
-def _make_room(widget: Any, value: Any) -> bool:
-    """Let `widget` be able to show `value` (somebody may have set a rate beyond the slider's end)."""
+def _stretch_to(widget: Any, value: Any) -> bool:
+    """Let `widget` be able to show `value`, if it can (somebody may have set a rate beyond the slider's end)."""
     if hasattr(widget, "options"):
         return value in widget.options
     if value > widget.max:
@@ -120,7 +120,7 @@ class Setting:
             settling = self._sending or time.monotonic() - self._sent_at < SETTLE_S
             if settling or value == self._known:
                 return
-            if not _make_room(self.widget, value):
+            if not _stretch_to(self.widget, value):
                 return
             self._known = value
         self.widget.value = value

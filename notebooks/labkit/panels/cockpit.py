@@ -39,12 +39,12 @@ TEXT_SIZES = ("normal", "large")
 NAMES = {short: name for name, short in SHORT.items()}
 
 
-def head_html(story: str, sample: Sample | None) -> str:
+def head_html(summary: str, sample: Sample | None) -> str:
     """Whether traffic runs: a red light that blinks, and words; what was attached or started, on asking."""
     running = sample is not None and (sample.running or any(load.running for load in sample.worlds.values()))
     words = "Traffic is running" if running else "Traffic is stopped"
     return (
-        f'<div class="lab-head" title="{escape(story)}"><span class="lab-dot{" on" if running else ""}"></span>'
+        f'<div class="lab-head" title="{escape(summary)}"><span class="lab-dot{" on" if running else ""}"></span>'
         f"{words}</div>"
     )
 
@@ -100,7 +100,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         self._boxes: weakref.WeakSet[Any] = weakref.WeakSet()  # what `show` gave out
         self._drawn: object = None  # the settings and marks at the last drawing
         sample = lab.history.latest
-        self._head = ipywidgets.HTML(head_html(lab.story, sample))
+        self._head = ipywidgets.HTML(head_html(lab.summary, sample))
         self._tiles = ipywidgets.HTML(tiles_html(sample, lab.chosen_world))
         self._tiles.add_class("lab-counters")
         self._worlds = ipywidgets.HTML(worlds_html(sample))
@@ -163,7 +163,7 @@ class Cockpit(ipywidgets.VBox):  # type: ignore[misc]
         sample, world = self.lab.history.latest, self.lab.chosen_world
         if self.world.value != SHORT[world]:  # a reset has gone back to the first one
             self.world.value = SHORT[world]
-        self._put(self._head, head_html(self.lab.story, sample))
+        self._put(self._head, head_html(self.lab.summary, sample))
         self._put(self._tiles, tiles_html(sample, world))
         self._put(self._worlds, worlds_html(sample))
         self._put(self._status, status_html(*self.lab.status()))

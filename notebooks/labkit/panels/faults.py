@@ -137,7 +137,7 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
             label="topology", options=tuple(TOPOLOGIES), words=tuple(TOPOLOGIES.values()), value="none"
         )
         self.topology.add_class("lab-faults-topology")
-        self.topology.observe(lambda _: self._submit("moving the nodes apart", self._spread()), "value")
+        self.topology.observe(lambda _: self._submit("moving the nodes apart", self._lay_out()), "value")
         first = ipywidgets.HBox([self.side, self.part, self.reconnect, self.topology], layout=ROW)
         return ipywidgets.VBox([first, ipywidgets.HBox([self.link, self.delay, self.scatter], layout=ROW)])
 
@@ -176,7 +176,7 @@ class Faults(ipywidgets.VBox):  # type: ignore[misc]
         pair, scatter = self._pairs[str(self.link.value)], SCATTERS[str(self.scatter.value)]
         return partial(self._held.delay, float(self.delay.value), distribution=scatter, nodes=pair)
 
-    def _spread(self) -> Callable[[], object]:
+    def _lay_out(self) -> Callable[[], object]:
         if self.topology.value == "none":
             return partial(self._held.delay, 0)
         return partial(self._held.topology, str(self.topology.value))

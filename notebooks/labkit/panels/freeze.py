@@ -1,6 +1,6 @@
 """Freeze: one button that lets the page stand still, and go on. The database, the traffic and the measuring go on.
 
-Must not live here: what asks before it draws (live/stillness.py).
+Must not live here: what asks before it draws (live/page.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 
 import ipywidgets  # type: ignore[import-untyped]
 
-from labkit.live.stillness import stillness
+from labkit.live.page import page
 from labkit.panels.controls import Button
 from labkit.panels.style import panel_parts
 
@@ -32,26 +32,25 @@ class Freeze(ipywidgets.VBox):  # type: ignore[misc]
         self._show()
 
     def press(self) -> None:
-        """Stand still, or go on."""
-        still = stillness()
-        if still.is_still:
-            still.end()
+        """Freeze the page, or let it go on."""
+        if page().is_frozen:
+            page().go_on()
         else:
-            still.begin()
+            page().freeze()
         self._show()
 
     def close(self) -> None:
-        """The panel goes; a page must not stand still without a button that ends it."""
-        stillness().end()
+        """The panel goes; a page must not stay frozen without a button that ends it."""
+        page().go_on()
         super().close()
 
     def _show(self) -> None:
-        is_still = stillness().is_still
-        self.button.description = GO_ON if is_still else FREEZE
-        self.button.icon = "play" if is_still else "pause"
+        is_frozen = page().is_frozen
+        self.button.description = GO_ON if is_frozen else FREEZE
+        self.button.icon = "play" if is_frozen else "pause"
         text = (
             f"❚❚ Nothing moves since {time.strftime('%H:%M:%S')}; measuring goes on."
-            if is_still
+            if is_frozen
             else "▶ Live."
         )
         self._said.value = f'<span class="lab-said" role="status">{text}</span>'

@@ -20,7 +20,7 @@ from labkit.figures.large import enlarged
 from labkit.figures.ring import RingNow, ring, ring_rows
 from labkit.growth import Change, Growth
 from labkit.lab import Lab
-from labkit.live.stillness import stillness
+from labkit.live.page import page
 from labkit.live.ticker import Ticker
 from labkit.panels.buttons import ChosenButton
 from labkit.panels.controls import Menu
@@ -115,7 +115,7 @@ class RingPanel(ipywidgets.VBox):  # type: ignore[misc]
             with self.who.hold_sync():  # options, their words and the chosen one are one change
                 self.who.options = self.who.words = names
                 self.who.value = names[-1]
-        if not stillness().is_still:
+        if not page().is_frozen:
             figure = ring(self.now)
             self.picture.show(enlarged(figure) if self._lab.large else figure, ring_rows(self.now))
         self._say()
@@ -146,10 +146,10 @@ class RingPanel(ipywidgets.VBox):  # type: ignore[misc]
             self._put(f'<span class="lab-warn">✗ {escape(self._refusal)}</span>')
             return
         try:
-            story = self._growth.story()
+            summary = self._growth.summary()
         except ClusterError as error:
-            story = str(error)
-        self._put(escape(story or "Nothing changes. Press Join, or choose who leaves."))
+            summary = str(error)
+        self._put(escape(summary or "Nothing changes. Press Join, or choose who leaves."))
 
     def _put(self, html: str) -> None:
         line = f'<div class="lab-said" role="status">{html}</div>'

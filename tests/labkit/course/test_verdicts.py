@@ -17,7 +17,7 @@ def sibling(value: str, counter: int) -> dict[str, Any]:
 OLD, NEW = sibling("old", 1), sibling("new", 2)
 
 
-def story(operation: Callable[..., Operation], write_ends_ms: float) -> list[Operation]:
+def episode(operation: Callable[..., Operation], write_ends_ms: float) -> list[Operation]:
     return [
         operation("Writer", "put", "new", at_ms=10, took_ms=write_ends_ms - 10, answer={**NEW, "w": 2}),
         operation("Alice", "get", "new", at_ms=100, answer={"siblings": [NEW], "r": 2}),
@@ -33,7 +33,7 @@ def status_of(operations: list[Operation], told: list[tuple[str, str]]) -> tuple
 def test_bob_who_was_told_went_back_at_risk_while_the_write_was_under_way(
     operation: Callable[..., Operation],
 ) -> None:
-    status, evidence = status_of(story(operation, 700), [("Alice", "Bob")])
+    status, evidence = status_of(episode(operation, 700), [("Alice", "Bob")])
     assert status == "at risk"
     assert (
         "Alice and Bob read “new”" in evidence and "read “old”" in evidence and "not acknowledged" in evidence
@@ -41,16 +41,16 @@ def test_bob_who_was_told_went_back_at_risk_while_the_write_was_under_way(
 
 
 def test_it_is_violated_if_the_write_had_been_acknowledged(operation: Callable[..., Operation]) -> None:
-    assert status_of(story(operation, 50), [("Alice", "Bob")])[0] == "violated"
+    assert status_of(episode(operation, 50), [("Alice", "Bob")])[0] == "violated"
 
 
 def test_strangers_may_see_different_things(operation: Callable[..., Operation]) -> None:
-    assert status_of(story(operation, 700), [])[0] == "unknown"
+    assert status_of(episode(operation, 700), [])[0] == "unknown"
 
 
 def test_what_was_refused_is_not_judged(operation: Callable[..., Operation]) -> None:
     refused = [operation("Bob", "get", outcome="unknown", answered_ms=None)]
-    assert status_of([*story(operation, 700)[:2], *refused], [("Alice", "Bob")])[0] == "unknown"
+    assert status_of([*episode(operation, 700)[:2], *refused], [("Alice", "Bob")])[0] == "unknown"
 
 
 def test_who_is_told_by_who_was_told_belongs_to_the_circle() -> None:

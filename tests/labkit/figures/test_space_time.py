@@ -64,7 +64,7 @@ def test_a_node_whose_clock_is_five_seconds_behind_is_drawn_when_it_happened(rec
     """1. node-2's clock is set back by 5 s. 2. Its notes of a write lie 5 s before the write. 3. The picture would be
     5 s wide, with every arrow to node-2 pointing backwards."""
     scene = recorded["watch"]
-    raw = [event["wall_ms"] - scene.wall_ms_at_zero for story in scene.traces.values() for event in story]
+    raw = [event["wall_ms"] - scene.wall_ms_at_zero for trace in scene.traces.values() for event in trace]
     assert min(raw) < -4900.0
     begin, end = space_time(*scene.told)["layout"]["xaxis"]["range"]
     assert 0.0 <= begin < end < 40.0

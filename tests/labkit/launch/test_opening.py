@@ -31,24 +31,24 @@ def test_a_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, text: str
         opening._port_from(TRAFFIC_PORT_VARIABLE)
 
 
-def test_the_story_says_what_was_started_and_when_it_ends() -> None:
-    story = opening.story_of(
+def test_the_summary_says_what_was_started_and_when_it_ends() -> None:
+    summary = opening.summary_of(
         cluster("running", "running", "running", owned=True), SERVICE, found_traffic=False
     )
-    assert story.startswith("Started three database nodes (ports 9999, 10000, 10001)")
-    assert "end with this notebook's kernel" in story
+    assert summary.startswith("Started three database nodes (ports 9999, 10000, 10001)")
+    assert "end with this notebook's kernel" in summary
 
 
-def test_the_story_says_what_was_found_and_which_node_is_down() -> None:
-    story = opening.story_of(cluster("running", "dead", "running"), SERVICE, found_traffic=True)
-    assert story.startswith("Attached to the running cluster quorum-lab: three nodes")
-    assert "node-2 is dead; press Restart or Reset" in story
+def test_the_summary_says_what_was_found_and_which_node_is_down() -> None:
+    summary = opening.summary_of(cluster("running", "dead", "running"), SERVICE, found_traffic=True)
+    assert summary.startswith("Attached to the running cluster quorum-lab: three nodes")
+    assert "node-2 is dead; press Restart or Reset" in summary
 
 
 def test_a_service_started_for_somebody_elses_cluster_ends_with_that_cluster() -> None:
-    story = opening.story_of(cluster("running"), SERVICE, found_traffic=False)
-    assert "started a traffic service for it" in story
-    assert "ends with that cluster" in story
+    summary = opening.summary_of(cluster("running"), SERVICE, found_traffic=False)
+    assert "started a traffic service for it" in summary
+    assert "ends with that cluster" in summary
 
 
 @pytest.mark.parametrize("is_hub", [False, True])

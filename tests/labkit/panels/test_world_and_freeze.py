@@ -11,7 +11,7 @@ import pytest
 from labkit.errors import LabError
 from labkit.figures.staleness import staleness
 from labkit.live.chart import LiveChart
-from labkit.live.stillness import stillness
+from labkit.live.page import page
 from labkit.panels.freeze import Freeze
 from labkit.panels.world import PEOPLE_EVERY, World
 from labkit.worlds import MISTAKES, TITLES
@@ -182,7 +182,7 @@ def test_while_the_page_stands_still_nothing_is_drawn_and_then_the_newest(freeze
     chart = LiveChart(staleness([]))
     before = chart.skeleton
     freeze.press()
-    assert stillness().is_still
+    assert page().is_frozen
     assert freeze.button.description == "Go on"
     for reads in (10, 20, 30):
         chart.show(staleness([{"t_ms": 0, "reads": reads, "fresh": reads}]))
@@ -195,7 +195,7 @@ def test_while_the_page_stands_still_nothing_is_drawn_and_then_the_newest(freeze
 def test_a_page_never_stands_still_without_a_button_that_ends_it(freeze: Freeze) -> None:
     freeze.press()
     freeze.close()
-    assert not stillness().is_still
+    assert not page().is_frozen
     again = Freeze()
     assert again.button.description == "Freeze"
 

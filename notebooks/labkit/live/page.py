@@ -1,4 +1,4 @@
-"""Standing still: nothing on the page moves, so that a class can look at one moment. What is measured goes on.
+"""The page that can be frozen: nothing on it moves then, so that a class can look at one moment. Measuring goes on.
 
 Whoever draws asks here first. A chart that was to be drawn meanwhile is drawn once, as it is then, when drawing goes
 on.
@@ -14,36 +14,36 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 
-class Stillness:
-    """Whether the page stands still, and what waits for its end."""
+class Page:
+    """Whether the page is frozen, and what waits to be drawn on it."""
 
     def __init__(self) -> None:
         """Everything moves."""
         self._lock = threading.Lock()
-        self._is_still = False
+        self._is_frozen = False
         self._waiting: WeakKeyDictionary[object, Callable[[], None]] = WeakKeyDictionary()
 
     @property
-    def is_still(self) -> bool:
+    def is_frozen(self) -> bool:
         """Whether nothing may be drawn."""
-        return self._is_still
+        return self._is_frozen
 
     def holds(self, who: object, draw: Callable[[], None]) -> bool:
         """True: not now; `draw` is called later, unless a newer one of `who` has come by then. False: go on."""
         with self._lock:
-            if self._is_still:
+            if self._is_frozen:
                 self._waiting[who] = draw
-            return self._is_still
+            return self._is_frozen
 
-    def begin(self) -> None:
+    def freeze(self) -> None:
         """From now on nothing is drawn."""
         with self._lock:
-            self._is_still = True
+            self._is_frozen = True
 
-    def end(self) -> None:
+    def go_on(self) -> None:
         """Draw what has waited, and go on."""
         with self._lock:
-            self._is_still = False
+            self._is_frozen = False
             waiting = list(self._waiting.values())
             self._waiting.clear()
         for draw in waiting:
@@ -51,6 +51,6 @@ class Stillness:
 
 
 @functools.cache
-def stillness() -> Stillness:
+def page() -> Page:
     """The one of this kernel: a page has one Freeze, however many panels it has."""
-    return Stillness()
+    return Page()
