@@ -9,17 +9,15 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from kvnode.calls import Calls
-from kvnode.comparisons import CompareLeaves, CompareNodes, CompareRoots, CompareSingles
+from kvnode.anti_entropy.exchange import Exchange
 from kvnode.config import ClusterConfig
-from kvnode.context_tokens import ContextTokens
-from kvnode.handover.changes import Changes
-from kvnode.handover.drop import Drop
-from kvnode.handover.pull import Pull
-from kvnode.handover.refill import Refill
-from kvnode.handover.spread import Spread
-from kvnode.handover.voting import Voting
-from kvnode.inquiries import Inquiries
+from kvnode.handoff.bootstrap import Pull
+from kvnode.handoff.changes import Changes
+from kvnode.handoff.cleanup import Drop
+from kvnode.handoff.dissemination import Spread
+from kvnode.handoff.refill import Refill
+from kvnode.handoff.voting import Voting
+from kvnode.maintenance import Chore, Upkeep
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
     Accept,
@@ -46,25 +44,27 @@ from kvnode.messages import (
     StoreRecord,
     Welcome,
 )
+from kvnode.messages.anti_entropy import CompareLeaves, CompareNodes, CompareRoots, CompareSingles
+from kvnode.messages.tombstones import AskSweep, DropTombstones
 from kvnode.observe import Traces
-from kvnode.replication.audience import Audiences
+from kvnode.records.incomplete import Incomplete
+from kvnode.records.records import Records
+from kvnode.records.scrub import Scrub
+from kvnode.replication.context_tokens import ContextTokens
 from kvnode.replication.coordinator import Coordinator
 from kvnode.replication.dots import DotSource
-from kvnode.replication.exchange import Exchange
+from kvnode.replication.fallback import StandIn
+from kvnode.replication.forwarding import Serving
 from kvnode.replication.hints import Hints
-from kvnode.replication.incomplete import Incomplete
-from kvnode.replication.records import Records
+from kvnode.replication.inspection import Inquiries
 from kvnode.replication.replica import Replica
-from kvnode.replication.scrub import Scrub
-from kvnode.replication.stand_in import StandIn
+from kvnode.replication.replica_plan import Audiences
 from kvnode.replication.starts import Starts
-from kvnode.replication.stillness import Stillness
-from kvnode.replication.sweep import Sweep
-from kvnode.replication.upkeep import Chore, Upkeep
 from kvnode.ring import Placement, RingState
+from kvnode.rpc import Calls
 from kvnode.runtime import Runtime
-from kvnode.serving import Serving
-from kvnode.tombstones import AskSweep, DropTombstones
+from kvnode.tombstones.quiescence import Stillness
+from kvnode.tombstones.reaper import Sweep
 
 
 def _ignore(peer: str, message: Message) -> None:
@@ -204,7 +204,7 @@ class Node:
             self.coordinator,
             self.traces,
             self.incomplete,
-            self.refill,
+            may_be_complete=self.refill.may_be_complete,
             is_alive=self._is_alive,
             is_dead=self._is_dead,
             refuse_other_epoch=refuse,

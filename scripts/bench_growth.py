@@ -36,9 +36,9 @@ import psutil
 import requests
 from bench_cluster import VALUE, Target, free_port, kvnode_get, kvnode_put, measure, run
 
-from kvnode.checksum import checksum
 from kvnode.cluster import LocalCluster
-from kvnode.replication.records import encode_state
+from kvnode.records.checksum import checksum
+from kvnode.records.records import encode_state
 from kvnode.ring import Ring
 from kvnode.runtime import Row
 from kvnode.storage import SqliteDisk

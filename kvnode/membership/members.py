@@ -12,8 +12,8 @@ from math import ceil, log2
 
 import msgspec
 
-from kvnode.bounds import INCARNATION_JUMP_MAX, is_jump
 from kvnode.messages import MemberNews
+from kvnode.versions.bounds import INCARNATION_JUMP_MAX, is_jump
 
 ALIVE = "alive"
 SUSPECT = "suspect"

@@ -43,9 +43,9 @@ from kvnode.net.heavy import HeavyReads
 from kvnode.net.openapi import describe
 from kvnode.net.views import Views
 from kvnode.node import Node
-from kvnode.replication.listing import list_keys
-from kvnode.replication.pace import Pace
-from kvnode.requests import Put
+from kvnode.operations import Put
+from kvnode.records.listing import list_keys
+from kvnode.throttle import Pace
 
 Result = tuple[int, bytes]
 SetFaults = Callable[[parse.FaultsBody], dict[str, Any]]

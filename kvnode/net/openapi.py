@@ -19,7 +19,7 @@ from kvnode.config import (
     UPKEEP_WORKS,
 )
 from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS
-from kvnode.requests import MODES
+from kvnode.operations import MODES
 
 Schema = dict[str, Any]
 

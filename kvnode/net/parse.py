@@ -20,10 +20,10 @@ from kvnode.config import (
     NodeAddress,
     is_loopback,
 )
-from kvnode.context_tokens import ContextTokens
 from kvnode.errors import BadRequest, TooLarge
 from kvnode.faults import CLOCK_SKEW_MS_MAX, DISK_DELAY_MS_MAX, LinkRule
-from kvnode.requests import MODES, Add, Count, Get, Put
+from kvnode.operations import MODES, Add, Count, Get, Put
+from kvnode.replication.context_tokens import ContextTokens
 from kvnode.versions import Context
 
 T = TypeVar("T")

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import kvnode
-from kvnode.checksum import checksum
 from kvnode.messages import KV
 from kvnode.net.peers import PeerNetwork
 from kvnode.node import Node
-from kvnode.replication.records import COUNTERS, KVS
-from kvnode.requests import SiblingView
+from kvnode.operations import SiblingView
+from kvnode.records.checksum import checksum
+from kvnode.records.records import COUNTERS, KVS
 
 
 class Views:

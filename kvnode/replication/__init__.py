@@ -2,6 +2,6 @@
 
 records.py (what this replica holds) <- replica.py (answers peers) <- coordinator.py (serves clients);
 read repair is in coordinator.py, hinted handoff in hints.py, Merkle anti-entropy in merkle.py, exchange.py
-(asks), answers.py and turns.py (when).
-Works of upkeep.py: sweep.py (tombstones that may go), scrub.py (rows that are not what was written).
+(asks), responder.py and schedule.py (when).
+Works of maintenance.py: reaper.py (tombstones that may go), scrub.py (rows that are not what was written).
 """

@@ -12,7 +12,7 @@ While the ring changes, a write needs w of the owners and all pending ones, a re
 of the next owners: one of them knows if the change is over. When a replica refuses because it knows a newer ring, the
 same record (the same dot) goes to the owners of that ring, within the same request.
 
-In a sloppy request others stand in for the owners that cannot be reached (stand_in.py); this node may be one of them.
+In a sloppy request others stand in for the owners that cannot be reached (fallback.py); this node may be one of them.
 """
 
 from __future__ import annotations
@@ -22,27 +22,16 @@ from typing import Any
 
 import msgspec
 
-from kvnode.calls import Calls
 from kvnode.config import (
     ACTOR_COUNT_MAX,
     COUNTER_TOTAL_MAX,
     REQUESTS_IN_FLIGHT_MAX,
     RING_CHANGES_MAX,
 )
-from kvnode.context_tokens import ContextTokens
 from kvnode.errors import Conflict, TooBusy
 from kvnode.messages import COUNTER, KV, Fetch, FetchHinted, StoreHint, StoreRecord
 from kvnode.observe import Samples, Traces
-from kvnode.replication.audience import Audience, Audiences
-from kvnode.replication.dots import DotSource, NoDots
-from kvnode.replication.hints import Hints
-from kvnode.replication.incomplete import Incomplete
-from kvnode.replication.quorum import Quorum
-from kvnode.replication.records import COUNTERS, KVS, Records, encode_state
-from kvnode.replication.refusals import no_value, out_of_dots, refuse_excess, refuse_future, restless
-from kvnode.replication.rounds import Found, ReadRound, RingChanged, WriteRound
-from kvnode.replication.stand_in import StandInDots
-from kvnode.requests import (
+from kvnode.operations import (
     Add,
     AddAnswer,
     Count,
@@ -54,7 +43,18 @@ from kvnode.requests import (
     SiblingView,
     sloppy_extra,
 )
+from kvnode.records.incomplete import Incomplete
+from kvnode.records.records import COUNTERS, KVS, Records, encode_state
+from kvnode.replication.context_tokens import ContextTokens
+from kvnode.replication.dots import DotSource, NoDots
+from kvnode.replication.fallback import StandInDots
+from kvnode.replication.hints import Hints
+from kvnode.replication.quorum import Quorum
+from kvnode.replication.refusals import no_value, out_of_dots, refuse_excess, refuse_future, restless
+from kvnode.replication.replica_plan import Audience, Audiences
+from kvnode.replication.rounds import Found, ReadRound, RingChanged, WriteRound
 from kvnode.ring import Placement
+from kvnode.rpc import Calls
 from kvnode.runtime import Runtime
 from kvnode.versions import Context, Dot, PnCounter
 

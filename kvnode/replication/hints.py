@@ -2,8 +2,8 @@
 
 (DeCandia et al., "Dynamo", 2007, section 4.6.) There is at most one hint for a replica and a key: records merge. The
 store is bounded in number and age; what is dropped or expires is found by anti-entropy instead. Hints age by the time
-in which this node ran (lived.py), not by the date: no clock that is set wrong deletes one.
-A hint counts towards w only where a sloppy request made this node a stand-in (stand_in.py).
+in which this node ran (uptime.py), not by the date: no clock that is set wrong deletes one.
+A hint counts towards w only where a sloppy request made this node a stand-in (fallback.py).
 
 Hints follow the ring: what was kept for a node that does not own the key any more is kept for its owners instead.
 """
@@ -17,22 +17,22 @@ from typing import Annotated
 
 import msgspec
 
-from kvnode.calls import Calls
-from kvnode.checksum import checksum
 from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
 from kvnode.messages import TOO_LATE, UNDECODABLE, Refused, Stored, StoreMany
-from kvnode.replication.batches import first_batch
-from kvnode.replication.lived import LivedTime
-from kvnode.replication.records import Records, Then, merge_records
-from kvnode.replication.stillness import Stillness
+from kvnode.records.batches import first_batch
+from kvnode.records.checksum import checksum
+from kvnode.records.records import Records, Then, merge_records
+from kvnode.replication.uptime import LivedTime
 from kvnode.ring import Placement
+from kvnode.rpc import Calls
 from kvnode.runtime import Row, Runtime
+from kvnode.tombstones.quiescence import Stillness
 
 _TABLE = "hints"
 
 
 class Hint(msgspec.Struct, frozen=True, array_like=True):
-    """One record that `peer` missed, and since when (on the clock of lived.py)."""
+    """One record that `peer` missed, and since when (on the clock of uptime.py)."""
 
     peer: str
     kind: str

@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from kvnode.config import CONTEXT_BYTES_MAX, RECORD_BYTES_MAX, RING_CHANGES_MAX, SIBLING_COUNT_MAX
 from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet
-from kvnode.replication.audience import Audience
+from kvnode.operations import deleted_extra
 from kvnode.replication.dots import NoDots
-from kvnode.requests import deleted_extra
+from kvnode.replication.replica_plan import Audience
 from kvnode.versions import Context, Dot, Siblings
 
 

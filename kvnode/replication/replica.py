@@ -2,7 +2,7 @@
 
 What was addressed by an older ring is refused. What was addressed by a newer one is served: its sender counts on this
 node, and knows better; meanwhile this node asks for that ring. What a former member offers is refused once tombstones
-were swept without it (sweep.py).
+were swept without it (reaper.py).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from kvnode.messages import Fetch, Fetched, Message, Refused, Stored, StoreMany, StoreRecord
 from kvnode.observe import Traces
-from kvnode.replication.incomplete import Incomplete
-from kvnode.replication.records import Records
+from kvnode.records.incomplete import Incomplete
+from kvnode.records.records import Records
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, Protocol
 
-from kvnode.calls import Round
 from kvnode.config import REQUEST_TIMEOUT_MS
 from kvnode.errors import QuorumUnmet
 from kvnode.messages import Answer, Fetched, Stale, Stored
 from kvnode.observe import Samples, Traces
-from kvnode.replication.audience import Audience
+from kvnode.records.records import merge_records
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
-from kvnode.replication.records import merge_records
+from kvnode.replication.replica_plan import Audience
+from kvnode.rpc import Round
 
 
 class RoundOwner(Protocol):

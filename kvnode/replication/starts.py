@@ -6,7 +6,7 @@ A folder cannot know that it has gone back in time (a backup put back, a snapsho
 it is whole. The others can: a node tells them each new generation, and those that its folder has seen before. Whoever
 remembers a later one, or another one of the same count, has met a later life of this node. Then this folder must not be
 used: it would issue dots again, answer for writes that it lacks, and bring back values whose tombstones were swept. It
-is set aside, and the node goes on as the replacement of a lost store (replication/incomplete.py).
+is set aside, and the node goes on as the replacement of a lost store (records/incomplete.py).
 
 Generations are random, so that two lives that began from copies of one folder differ; and a folder has a number too.
 Who remembers another folder of this node, and has never been told of this one, remembers what this one replaces. Who
@@ -26,8 +26,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from kvnode.bounds import Count, Id
-from kvnode.calls import Calls
 from kvnode.config import (
     START_ASK_MS,
     START_FOLDERS_MAX,
@@ -38,7 +36,9 @@ from kvnode.config import (
 )
 from kvnode.messages import UNDECODABLE, Began, BeganAnswer
 from kvnode.ring import Placement
+from kvnode.rpc import Calls
 from kvnode.runtime import Row, Runtime
+from kvnode.versions.bounds import Count, Id
 
 _META, _KEY, _PEER = "meta", "starts", "start-of/"
 

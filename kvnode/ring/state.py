@@ -3,16 +3,16 @@
     stable e ──join, leave──> moving e+1 ──all data is there──> stable e+2 with the next members
                                    └──── an owner-to-be died ──> stable e+2 with the old members (called off)
 
-Each arrow is one decision of the old members (handover/). Pure values. Not here: which node holds what (ring.py,
-placement.py), and how the members decide (handover/paxos.py).
+Each arrow is one decision of the old members (handoff/). Pure values. Not here: which node holds what (ring.py,
+placement.py), and how the members decide (handoff/paxos.py).
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from kvnode.bounds import EPOCH_JUMP_MAX, Count
 from kvnode.config import NODE_COUNT_MAX, ClusterConfig, ConfigError, NodeAddress
+from kvnode.versions.bounds import EPOCH_JUMP_MAX, Count
 
 STABLE = "stable"
 MOVING = "moving"
@@ -159,7 +159,7 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
         return RingState(self.epoch + 1, self.members, before=self.before, note=note, departed=departed)
 
     def renewed(self, why: str) -> RingState:
-        """The same members in a new epoch, for a member that may not vote in this one (handover/voting.py)."""
+        """The same members in a new epoch, for a member that may not vote in this one (handoff/voting.py)."""
         assert self.next is None
         return RingState(self.epoch + 1, self.members, before=self.before, note=why, departed=self.departed)
 

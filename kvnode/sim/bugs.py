@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-from kvnode.handover import spread, voting
-from kvnode.handover.changes import Changes
+from kvnode.anti_entropy.exchange import Exchange
+from kvnode.handoff import dissemination, voting
+from kvnode.handoff.changes import Changes
 from kvnode.membership import members
 from kvnode.messages import BeganAnswer
 from kvnode.node import Node
-from kvnode.replication import records
+from kvnode.records import records
+from kvnode.records.incomplete import Incomplete
 from kvnode.replication.dots import DotSource
-from kvnode.replication.exchange import Exchange
 from kvnode.replication.hints import Hints
-from kvnode.replication.incomplete import Incomplete
-from kvnode.replication.lived import LivedTime
-from kvnode.replication.pruning import is_tombstone_of, of_others
 from kvnode.replication.starts import Starts
-from kvnode.replication.sweep import Sweep
+from kvnode.replication.uptime import LivedTime
 from kvnode.ring import RingState
 from kvnode.runtime import Row
 from kvnode.sim.world import World
+from kvnode.tombstones.pruning import is_tombstone_of, of_others
+from kvnode.tombstones.reaper import Sweep
 from kvnode.versions import VersionVector
 
 BUGS = {
@@ -88,7 +88,7 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
         with (
             mock.patch.object(RingState, "may_follow", lambda self, known: True),
             mock.patch.object(members, "is_jump", lambda *_: False),
-            mock.patch.object(spread, "is_jump", lambda *_: False),
+            mock.patch.object(dissemination, "is_jump", lambda *_: False),
             mock.patch.object(voting, "is_jump", lambda *_: False),
         ):
             yield

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from kvnode.requests import Add, Count, Get, Put, Request
+from kvnode.operations import Add, Count, Get, Put, Request
 from kvnode.sim.known import Known
 from kvnode.sim.world import World
 

@@ -18,7 +18,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kvnode.replication.kinds import is_whole
+from kvnode.records.kinds import is_whole
 from kvnode.runtime import ROWS_DROPPED, Row
 from kvnode.sim.gate import Gate
 from kvnode.storage import StorageError

@@ -1,8 +1,8 @@
 """The nemesis: breaks things at random while clients work, within what the promises allow, and ends in peace.
 
-Processes, links and clocks are broken here, disks in disk_faults.py; who comes and goes is movers.py. Fewer than w
-stores are lost between two moments at which all are complete (losses.py): one, with w=2. It is lost at any moment, in
-the middle of whatever else goes wrong.
+Processes, links and clocks are broken here, disks in disk_faults.py; who comes and goes is membership_nemesis.py.
+Fewer than w stores are lost between two moments at which all are complete (losses.py): one, with w=2. It is lost at any
+moment, in the middle of whatever else goes wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kvnode.messages import MemberNews, Message, Ping, Prepare, RingNews
 from kvnode.ring import RingState
 from kvnode.sim.disk_faults import DiskFaults
 from kvnode.sim.losses import Losses
-from kvnode.sim.movers import Movers
+from kvnode.sim.membership_nemesis import Movers
 from kvnode.sim.world import World
 
 Trouble = Callable[[], Awaitable[None]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kvnode.messages import Message
-from kvnode.requests import Request
+from kvnode.operations import Request
 from kvnode.runtime import Row
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kvnode.errors import KvError
 from kvnode.membership import ALIVE
 from kvnode.messages import KV
-from kvnode.replication.records import encode_state
+from kvnode.records.records import encode_state
 from kvnode.ring import STABLE
 from kvnode.sim.agreement import differing_records
 from kvnode.sim.bugs import HINTS_ALONE, OF_LEAVES, OF_MOVES, only_hints, planted

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kvnode import requests
+from kvnode import operations
 from kvnode.config import ClusterConfig, NodeAddress, UpkeepConfig
-from kvnode.context_tokens import ContextTokens
 from kvnode.errors import KvError
 from kvnode.faults import LinkRule
 from kvnode.messages import Message
 from kvnode.node import Node
+from kvnode.replication.context_tokens import ContextTokens
 from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime
 from kvnode.sim.clock import SimClock
@@ -275,7 +275,7 @@ class World:
 
     # --- clients ------------------------------------------------------------------------------------------
 
-    async def ask(self, name: str, request: requests.Request, *, session: str = "") -> Answer | None:
+    async def ask(self, name: str, request: operations.Request, *, session: str = "") -> Answer | None:
         """A client's request through one node; None if no answer came in time (it crashed, or is paused)."""
         self.operation_count += 1
         operation = Operation(
@@ -291,7 +291,7 @@ class World:
             observer.answered(operation)
         return None if answer is None else (answer[0], operation.body)
 
-    async def _served(self, name: str, request: requests.Request) -> tuple[int, bytes] | None:
+    async def _served(self, name: str, request: operations.Request) -> tuple[int, bytes] | None:
         """A node that is ending takes no more requests, and waits for those under way."""
         life = self.lives.get(name)
         if life is None or life.is_ending:

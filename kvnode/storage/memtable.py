@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from kvnode.checksum import checksum
+from kvnode.records.checksum import checksum
 from kvnode.runtime import Row
 
 STEP_ROWS = 64

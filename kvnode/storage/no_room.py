@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kvnode.runtime import Row
-from kvnode.storage.damage import damage_of
+from kvnode.storage.corruption import damage_of
 from kvnode.storage.log import LOG_SIDES, read_log
 from kvnode.storage.memtable import Memtable, with_checksums
 from kvnode.storage.tables import Tables

@@ -14,7 +14,7 @@ from sqlite3 import Connection
 
 import msgspec
 
-from kvnode.checksum import checksum
+from kvnode.records.checksum import checksum
 from kvnode.runtime import ROWS_DROPPED, Row
 
 TABLES = {

@@ -3,7 +3,7 @@
 A commit is acknowledged when it stands in the log (log.py) and that is synced. The commits of one turn of the event
 loop, and those that arrive while a sync runs, share one append and one sync. Their rows stay in memory (memtable.py),
 where readers see them at once, until some thousand have come together; then these are moved into the tables (tables.py)
-a few at a time between other work (mover.py), and their segment of the log is begun anew. So a write costs one append
+a few at a time between other work (flusher.py), and their segment of the log is begun anew. So a write costs one append
 and no look at a page, and a key that is written often is moved once.
 
 The sync is fdatasync, or F_FULLFSYNC on macOS, where fsync does not reach the platter. On a fast disk it is done at
@@ -17,7 +17,7 @@ A sync of the log that fails ends the node: what the kernel has dropped once it 
 On a disk that is full at the start a store opens too (no_room.py): it serves what it holds, refuses all writes, and
 takes them again once there is room.
 
-A file that is damaged when the disk is opened is set aside (damage.py); one that turns out to be while it is in use
+A file that is damaged when the disk is opened is set aside (corruption.py); one that turns out to be while it is in use
 ends the process, and is set aside at the next start.
 
 A student may open the file while the node runs: `pandas.read_sql("select * from records", ...)`. It says what had been
@@ -40,7 +40,7 @@ from typing import Any
 
 from kvnode.observe import Samples
 from kvnode.runtime import ANY, LowBits, Row
-from kvnode.storage.damage import (
+from kvnode.storage.corruption import (
     damage_of,
     is_damage,
     is_trouble_of_the_computer,
@@ -49,11 +49,11 @@ from kvnode.storage.damage import (
     set_aside_files,
 )
 from kvnode.storage.files import StorageError, lock, sync_directory, sync_function
-from kvnode.storage.layers import Layers
+from kvnode.storage.flusher import Mover
 from kvnode.storage.log import CommitLog, Log, read_log, remove_log
 from kvnode.storage.memtable import Memtable, with_checksums
-from kvnode.storage.mover import Mover
 from kvnode.storage.no_room import NoLog, has_room_again, is_no_room, tables_to_read
+from kvnode.storage.read_view import Layers
 from kvnode.storage.tables import Tables
 
 INLINE_SYNC_MS_MAX = 2.0

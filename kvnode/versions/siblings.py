@@ -233,7 +233,7 @@ class Siblings(msgspec.Struct, frozen=True, array_like=True):
     def without(self, events: Mapping[StoreId, int]) -> Siblings:
         """The same versions, which do not say any more that their writers had seen these events.
 
-        Allowed only where none of them is left anywhere (replication/pruning.py); a store of a version here is spared.
+        Allowed only where none of them is left anywhere (tombstones/pruning.py); a store of a version here is spared.
         """
         past = self.past_events
         gone = {store: counter for store, counter in events.items() if store in past}

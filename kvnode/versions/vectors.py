@@ -10,7 +10,7 @@ from kvnode.versions.dots import Counter, Dot, StoreId
 
 FORGOTTEN: StoreId = "~"
 """Under this name stands of how many stores the entries were taken away, since nothing of them is left anywhere that a
-vector would have to cover (replication/pruning.py). No store is called so."""
+vector would have to cover (tombstones/pruning.py). No store is called so."""
 
 
 class VersionVector(msgspec.Struct, frozen=True, array_like=True):

@@ -13,7 +13,20 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("kvnode", "traffic", "labkit")
-ROOMS = ("versions", "ring", "membership", "replication", "handover", "register", "transactions", "observe")
+ROOMS = (
+    "versions",
+    "ring",
+    "membership",
+    "messages",
+    "records",
+    "replication",
+    "anti_entropy",
+    "tombstones",
+    "handoff",
+    "register",
+    "transactions",
+    "observe",
+)
 WORLDS = ("kvnode.net", "kvnode.sim", "kvnode.storage")
 ABOVE_THE_ROOMS = (
     "kvnode.node",

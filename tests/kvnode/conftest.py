@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from kvnode.config import UPKEEP_S_MAX, ClusterConfig, NodeAddress, UpkeepConfig
-from kvnode.context_tokens import ContextTokens
 from kvnode.messages import Message, decode, encode
 from kvnode.node import Node
-from kvnode.requests import Request
+from kvnode.operations import Request
+from kvnode.replication.context_tokens import ContextTokens
 from kvnode.runtime import Row, Runtime
 from kvnode.sim.loop import run
 from kvnode.storage import MemoryDisk

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kvnode.net import clock
-from kvnode.requests import Get, Put
+from kvnode.operations import Get, Put
 
 Play = Callable[..., None]
 NIGHT_MS = 8 * 3_600_000.0

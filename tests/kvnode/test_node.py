@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from kvnode.messages import Forward, StoreRecord
-from kvnode.requests import Add, Count, Get, Put
+from kvnode.operations import Add, Count, Get, Put
 
 Play = Callable[..., None]
 

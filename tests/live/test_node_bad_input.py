@@ -223,7 +223,7 @@ def test_each_endpoint_accepts_the_request_that_is_right(port: int, name: str) -
 
 
 def test_a_made_up_context_ends_no_node(port: int, cluster: LocalCluster) -> None:
-    from kvnode.context_tokens import ContextTokens
+    from kvnode.replication.context_tokens import ContextTokens
     from kvnode.versions import Context, VersionVector
 
     stores = [json.loads(ask(node.http_port, "GET", "/info").body)["store_id"] for node in cluster.nodes]

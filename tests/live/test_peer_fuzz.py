@@ -20,7 +20,7 @@ from msgspec import inspect
 from kvnode.cluster import LocalCluster
 from kvnode.messages import UNDECODABLE, Began, Hello, Message, Moment, Proof, Welcome, decode, encode
 from kvnode.net.frames import frame
-from kvnode.replication.kinds import encode_state
+from kvnode.records.kinds import encode_state
 from kvnode.versions import Context, Dot, Siblings
 
 pytestmark = pytest.mark.live

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvnode.requests import Get, Put
+from kvnode.operations import Get, Put
 from kvnode.sim.loop import run
 from kvnode.sim.oracle import Oracle
 from kvnode.sim.world import World

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from kvnode.faults import LinkRule
-from kvnode.requests import Add, Count, Get, Put, Request
+from kvnode.operations import Add, Count, Get, Put, Request
 from kvnode.ring import STABLE
 from kvnode.sim.loop import run
 from kvnode.sim.oracle import Oracle

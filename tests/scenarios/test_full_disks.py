@@ -11,8 +11,8 @@ import pytest
 from kvnode.errors import QuorumUnmet
 from kvnode.faults import LinkRule
 from kvnode.messages import KV
-from kvnode.replication.records import encode_state
-from kvnode.requests import Get, Put
+from kvnode.operations import Get, Put
+from kvnode.records.records import encode_state
 from kvnode.sim.agreement import differing_records
 from kvnode.sim.loop import run
 from kvnode.sim.world import World

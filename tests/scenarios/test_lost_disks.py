@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kvnode.faults import LinkRule
-from kvnode.requests import Add, Count, Get, Put
+from kvnode.operations import Add, Count, Get, Put
 from kvnode.runtime import Row
 from kvnode.sim.bugs import planted
 from kvnode.sim.loop import run
@@ -300,7 +300,7 @@ def test_what_a_leaver_kept_is_taken_by_owners_that_were_replaced_or_restarted_s
 
 
 def _record(key: str) -> bytes:
-    from kvnode.replication.records import encode_state
+    from kvnode.records.records import encode_state
     from kvnode.versions import Context, Dot, Siblings
 
     siblings, _ = Siblings().write(

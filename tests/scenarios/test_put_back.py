@@ -9,7 +9,7 @@ import pytest
 
 from kvnode.faults import LinkRule
 from kvnode.messages import Began
-from kvnode.requests import Add, Count, Get, Put
+from kvnode.operations import Add, Count, Get, Put
 from kvnode.sim.loop import run
 from kvnode.sim.world import World
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kvnode.messages import COUNTER
-from kvnode.requests import Add, Count
+from kvnode.operations import Add, Count
 from kvnode.sim.observer import Operation
 from kvnode.sim.oracle.history import NOTHING, History, Totals
 from kvnode.sim.oracle.judge import Judge, needed, told

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from kvnode.requests import Get
+from kvnode.operations import Get
 from kvnode.sim.observer import Operation
 from kvnode.sim.oracle.facts import Fact, Facts
 from kvnode.sim.oracle.history import History

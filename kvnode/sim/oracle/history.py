@@ -13,8 +13,8 @@ from functools import lru_cache
 import msgspec
 
 from kvnode.messages import COUNTER, KV
+from kvnode.records.kinds import COUNTERS, KVS, is_whole
 from kvnode.replication.hints import Hint
-from kvnode.replication.kinds import COUNTERS, KVS, is_whole
 from kvnode.runtime import Row
 from kvnode.sim.oracle.model import Dot, Made, name_of
 from kvnode.sim.world import World

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvnode.messages import Message
-from kvnode.requests import Get, Put
+from kvnode.operations import Get, Put
 from kvnode.runtime import Row
 from kvnode.sim.observer import Operation
 from kvnode.sim.oracle.counters import Counters

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kvnode.messages import KV
-from kvnode.requests import Get
+from kvnode.operations import Get
 from kvnode.sim.observer import Operation
 from kvnode.sim.oracle.history import History
 from kvnode.sim.oracle.judge import Judge, needed, told

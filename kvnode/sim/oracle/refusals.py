@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from kvnode.requests import Put
+from kvnode.operations import Put
 from kvnode.sim.observer import Operation
 from kvnode.sim.oracle.history import History
 from kvnode.sim.oracle.judge import Judge, told

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from kvnode.config import ACTOR_COUNT_MAX, RECORD_BYTES_MAX, SIBLING_COUNT_MAX
-from kvnode.requests import Add, Put
+from kvnode.operations import Add, Put
 from kvnode.sim.observer import Operation
 from kvnode.sim.oracle.history import History
 from kvnode.sim.oracle.judge import Judge, told

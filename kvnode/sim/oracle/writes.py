@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from kvnode.context_tokens import ContextTokens
 from kvnode.messages import KV
-from kvnode.requests import Put
+from kvnode.operations import Put
+from kvnode.replication.context_tokens import ContextTokens
 from kvnode.sim.observer import Operation
 from kvnode.sim.oracle.facts import Fact, Facts
 from kvnode.sim.oracle.history import History

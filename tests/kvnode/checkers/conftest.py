@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from kvnode.checkers import Seen, Write
-from kvnode.requests import SiblingView
+from kvnode.operations import SiblingView
 from kvnode.versions import Context, Dot, Siblings
 
 STORES = ("node-1.aaaaaaaaaaaaaaaa", "node-2.bbbbbbbbbbbbbbbb", "node-3.cccccccccccccccc")

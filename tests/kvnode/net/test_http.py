@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from kvnode.checksum import checksum
 from kvnode.config import HEAVY_READS_MAX, HEAVY_READS_WAITING_MAX, ClusterConfig, NodeAddress
 from kvnode.messages import KV
 from kvnode.net.clock import WallClock
@@ -22,7 +21,8 @@ from kvnode.net.connection import Request, Response
 from kvnode.net.http import Api
 from kvnode.net.views import Views
 from kvnode.node import Node
-from kvnode.replication.records import KVS, encode_state
+from kvnode.records.checksum import checksum
+from kvnode.records.records import KVS, encode_state
 from kvnode.runtime import Row, Runtime
 from kvnode.storage import SqliteDisk
 from kvnode.versions import Context, Dot

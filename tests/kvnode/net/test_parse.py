@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.config import ACTOR_BYTES_MAX, COUNTER_TOTAL_MAX, NESTING_DEPTH_MAX, VALUE_BYTES_MAX
-from kvnode.context_tokens import ContextTokens
 from kvnode.errors import BadRequest, KvError, TooLarge
 from kvnode.net import parse
-from kvnode.requests import Add, Put
+from kvnode.operations import Add, Put
+from kvnode.replication.context_tokens import ContextTokens
 from kvnode.versions import Context
 
 CONTEXTS = ContextTokens("a secret of the tests", "tests")

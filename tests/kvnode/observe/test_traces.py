@@ -4,7 +4,7 @@ import asyncio
 
 from kvnode.config import TRACE_COUNT_MAX, TRACE_EVENTS_MAX, TRACE_STORIES_MAX
 from kvnode.observe import Traces
-from kvnode.requests import Put
+from kvnode.operations import Put
 from kvnode.sim.loop import run
 from kvnode.sim.world import World
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kvnode.messages import KV, StoreMany, StoreRecord
-from kvnode.replication.records import encode_state
-from kvnode.requests import Get, Put
+from kvnode.operations import Get, Put
+from kvnode.records.records import encode_state
 from kvnode.versions import Context, Dot, Siblings, VersionVector
 
 Play = Callable[..., None]

@@ -10,8 +10,8 @@ import pytest
 
 from kvnode.config import ACTOR_COUNT_MAX, COUNTER_TOTAL_MAX, SIBLING_COUNT_MAX
 from kvnode.messages import KV, Fetched, Stored
-from kvnode.replication.records import encode_state
-from kvnode.requests import Add, Count, Get, Put
+from kvnode.operations import Add, Count, Get, Put
+from kvnode.records.records import encode_state
 from kvnode.versions import Context, PnCounter, VersionVector
 
 Play = Callable[..., None]

@@ -9,8 +9,8 @@ import pytest
 
 from kvnode.config import NodeAddress
 from kvnode.messages import KV, Fetch, StoreRecord
+from kvnode.operations import Add, Get, Put
 from kvnode.replication.refusals import restless
-from kvnode.requests import Add, Get, Put
 
 Play = Callable[..., None]
 

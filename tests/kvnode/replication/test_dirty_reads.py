@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kvnode.messages import COUNTER, KV, Fetch, Fetched
-from kvnode.requests import Add, Put
+from kvnode.operations import Add, Put
 
 Play = Callable[..., None]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kvnode.config import DOT_BLOCK
+from kvnode.operations import Add, Count, Get, Put
 from kvnode.replication.dots import NoDots
-from kvnode.requests import Add, Count, Get, Put
 from kvnode.runtime import Row
 from kvnode.versions import Dot
 

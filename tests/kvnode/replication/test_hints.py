@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 import kvnode.replication.hints as hints_module
-from kvnode.checksum import checksum
 from kvnode.config import BATCH_BYTES_MAX, FRAME_BYTES_MAX, HINT_AGE_MS_MAX
 from kvnode.messages import KV, StoreMany
+from kvnode.operations import Get, Put
+from kvnode.records.checksum import checksum
+from kvnode.records.records import KVS, encode_state
 from kvnode.replication.hints import Hint
-from kvnode.replication.records import KVS, encode_state
-from kvnode.requests import Get, Put
 from kvnode.runtime import Row
 from kvnode.versions import Context, Dot, Siblings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kvnode.requests import Get, Put
+from kvnode.operations import Get, Put
 
 Play = Callable[..., None]
 

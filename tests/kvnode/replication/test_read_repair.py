@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kvnode.messages import KV
-from kvnode.requests import Get, Put
+from kvnode.operations import Get, Put
 
 Play = Callable[..., None]
 

@@ -9,7 +9,7 @@ import pytest
 
 from kvnode.checkers import Ledger, SiblingRead
 from kvnode.messages import KV, StoreHint
-from kvnode.requests import Get, Put
+from kvnode.operations import Get, Put
 
 Play = Callable[..., None]
 

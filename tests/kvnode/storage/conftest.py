@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kvnode.checksum import checksum
+from kvnode.records.checksum import checksum
 
 PAGE = 2048
 Damage = Callable[[Path, random.Random], None]

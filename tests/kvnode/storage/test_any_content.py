@@ -25,7 +25,7 @@ from kvnode.messages import COUNTER, KV, Message
 from kvnode.net.clock import WallClock
 from kvnode.net.log import JsonLog
 from kvnode.node import Node
-from kvnode.requests import Add, Put
+from kvnode.operations import Add, Put
 from kvnode.runtime import ROWS_DROPPED, Runtime
 from kvnode.storage import SqliteDisk
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-import kvnode.storage.mover as mover_module
+import kvnode.storage.flusher as mover_module
 import kvnode.storage.sqlite as sqlite_module
 from kvnode.runtime import Row
 from kvnode.storage import MemoryDisk, SqliteDisk, StorageError

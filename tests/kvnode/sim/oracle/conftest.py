@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from kvnode.checksum import checksum
-from kvnode.context_tokens import ContextTokens
 from kvnode.messages import COUNTER, KV, Message
+from kvnode.operations import Add, Count, Get, Put, Request
+from kvnode.records.checksum import checksum
+from kvnode.records.kinds import encode_state
+from kvnode.replication.context_tokens import ContextTokens
 from kvnode.replication.hints import Hint
-from kvnode.replication.kinds import encode_state
-from kvnode.requests import Add, Count, Get, Put, Request
 from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row
 from kvnode.sim.disk import Platter

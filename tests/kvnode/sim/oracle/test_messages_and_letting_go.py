@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from kvnode.config import NodeAddress
-from kvnode.handover.paxos import Acceptor
-from kvnode.handover.voting import Ballots
+from kvnode.handoff.paxos import Acceptor
+from kvnode.handoff.voting import Ballots
 from kvnode.messages import KV, Fetch, Fetched, Stored, StoreRecord, Vote
-from kvnode.replication.kinds import encode_state
+from kvnode.records.kinds import encode_state
 from kvnode.ring import RingState
 from kvnode.runtime import Row
 from kvnode.versions import Siblings

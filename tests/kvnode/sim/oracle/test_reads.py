@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kvnode.requests import Get
+from kvnode.operations import Get
 
 
 def test_right_answers_are_judged_and_nothing_is_found(bench: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvnode.requests import Add, Put
+from kvnode.operations import Add, Put
 
 
 def test_a_write_that_was_refused_as_definite_and_appears_later(bench: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvnode.requests import Put
+from kvnode.operations import Put
 
 
 def test_right_answers_are_judged_and_nothing_is_found(bench: Any) -> None:

@@ -1,0 +1,1 @@
+"""Anti-entropy: replicas compare Merkle trees and exchange what differs, without being read."""

@@ -1,0 +1,161 @@
+"""The side of an exchange that answers: what differs here, what is known here, what the peer lacks (exchange.py asks).
+
+Whatever a peer asks is bounded here, and may make no sense: then it is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from functools import reduce
+from operator import xor
+
+from kvnode.anti_entropy.schedule import Turns
+from kvnode.config import BATCH_RECORDS_MAX
+from kvnode.messages import UNDECODABLE, Refused
+from kvnode.messages.anti_entropy import (
+    CompareLeaves,
+    CompareNodes,
+    CompareRoots,
+    CompareSingles,
+    Differing,
+    LeafAnswer,
+    Roots,
+    SinglesAnswer,
+)
+from kvnode.messages.packing import pack, pack_places, unpack, unpack_places
+from kvnode.records.batches import batch_of, carried
+from kvnode.records.checksum import checksum
+from kvnode.records.incomplete import Incomplete
+from kvnode.records.merkle import LEAF_COUNT, LEVELS, children_of
+from kvnode.records.records import Records
+from kvnode.ring import Placement
+from kvnode.runtime import Runtime
+from kvnode.tombstones.reaper import Sweep
+
+
+class Answers:
+    """The answering side of one node. sent_count: records sent in answers."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        ring: Placement,
+        records: Records,
+        turns: Turns,
+        refuse_other_epoch: Callable[[str, int, int], bool],
+        incomplete: Incomplete,
+        sweep: Sweep,
+    ) -> None:
+        self._runtime = runtime
+        self._ring = ring
+        self._records = records
+        self._turns = turns
+        self._refuse_other_epoch = refuse_other_epoch
+        self._incomplete = incomplete
+        self._sweep = sweep
+        self._why_too_late = sweep.why_too_late
+        self.sent_count = 0
+
+    def on_roots(self, peer: str, question: CompareRoots) -> None:
+        """Which of the peer's roots are not ours. Just after the start, ours have to be worked out first."""
+        self._runtime.spawn(self._answer_roots(peer, question), "compare roots")
+
+    async def _answer_roots(self, peer: str, question: CompareRoots) -> None:
+        if question.epoch != self._ring.settled_epoch:
+            if not self._refuse_other_epoch(peer, question.id, question.epoch):
+                self._runtime.network.send(peer, Refused(question.id, "this node is not in that epoch yet"))
+            return
+        if late := self._why_too_late(peer):
+            self._runtime.network.send(peer, Refused(question.id, late))
+            return
+        await self._records.build_forest()
+        shared = unpack_places(question.partitions, self._ring.partitions)
+        roots = list(map(self._records.forest.root, shared))
+        differ = reduce(xor, roots, 0) != question.root
+        is_durable = False
+        with contextlib.suppress(OSError):  # the roots count what is still on its way to disk: wait for that
+            await self._runtime.disk.commit([])
+            is_durable = True
+        incomplete = self._incomplete.among(shared)
+        answer = Roots(
+            question.id,
+            pack(roots) if differ else b"",
+            is_durable,
+            pack_places(incomplete, self._ring.partitions) if incomplete else b"",
+            self._sweep.swept_epoch,
+        )
+        self._runtime.network.send(peer, answer)
+
+    def on_nodes(self, peer: str, question: CompareNodes) -> None:
+        """Which of the peer's nodes of one tree are not ours."""
+        level, theirs = question.level, unpack(question.hashes)
+        is_level = 0 <= question.partition < self._ring.partitions and level in (1, 2)
+        parents = question.parents if is_level and len(question.parents) <= LEVELS[level - 1] else ()
+        if not parents or not all(0 <= parent < LEVELS[level - 1] for parent in parents):
+            self._runtime.network.send(peer, Refused(question.id, "no such node of a tree"))
+            return
+        self._turns.asked()
+        ours = self._records.forest.hashes(question.partition, level)
+        places = zip(children_of(parents), theirs, strict=False)
+        differing = tuple(index for index, known in places if ours[index] != known)
+        self._runtime.network.send(
+            peer, Differing(question.id, differing, pack([ours[index] for index in differing]))
+        )
+
+    def on_singles(self, peer: str, question: CompareSingles) -> None:
+        """Merge what the peer has found to be its own; answer, when that is durable, with what is better here."""
+        if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
+            return
+        why = "" if peer in self._ring.known else self._why_too_late(peer)
+        if not 0 <= question.partition < self._ring.partitions:
+            why = "no such partition"
+        elif len(question.others) > len(pack(range(LEAF_COUNT))):
+            why = "more differences than leaves"
+        if why:
+            self._runtime.network.send(peer, Refused(question.id, why))
+            return
+        self._turns.asked()
+        self._runtime.spawn(self._answer_singles(peer, question), "compare singles")
+
+    async def _answer_singles(self, peer: str, question: CompareSingles) -> None:
+        records, send = self._records, self._runtime.network.send
+        others, better, stored = set(unpack(question.others)), list[str](), list[bool]()
+        for kind, key, record in question.records:
+            try:
+                disk_key, before = f"{kind}/{key}", records.latest(kind, key)
+                records.merge_in(kind, key, record, stored.append)
+            except UNDECODABLE as error:
+                self._runtime.log("exchange_refused", level="error", peer=peer, error=str(error))
+                stored.append(False)
+                continue
+            if before is not None:
+                others.discard(checksum(disk_key, before))
+            if records.latest(kind, key) != record:
+                better.append(disk_key)
+        found = records.under(question.partition, others, bits=-1) if others else {}
+        if len(stored) < len(question.records):
+            with contextlib.suppress(OSError):
+                await self._runtime.disk.commit([])  # stands behind all of them
+        all_stored = len(stored) == len(question.records) and all(stored)
+        lacking = (*better, *found.values()) if question.wants_records else ()
+        answer, are_all = batch_of(carried(self._records, lacking))
+        self.sent_count += len(answer)
+        send(peer, SinglesAnswer(question.id, answer, pack(others.difference(found)), are_all and all_stored))
+
+    def on_leaves(self, peer: str, question: CompareLeaves) -> None:
+        """Send what the peer does not have, ask for what is not here; both bounded: the next round goes on."""
+        leaves = {leaf for leaf in question.leaves if 0 <= leaf < LEAF_COUNT}
+        if not (0 <= question.partition < self._ring.partitions and leaves):
+            self._runtime.network.send(peer, Refused(question.id, "no such leaf of a tree"))
+            return
+        ours = self._records.under(question.partition, sorted(leaves))
+        theirs = unpack(question.checksums)
+        known_there = set(theirs)
+        missing = (key for known, key in ours.items() if known not in known_there)
+        records, are_all = batch_of(carried(self._records, missing if question.wants_records else ()))
+        self.sent_count += len(records)
+        wanted = [known for known in theirs if known not in ours]
+        complete = are_all and len(wanted) <= BATCH_RECORDS_MAX
+        answer = LeafAnswer(question.id, records, pack(wanted[:BATCH_RECORDS_MAX]), complete)
+        self._runtime.network.send(peer, answer)

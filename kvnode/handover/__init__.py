@@ -1,6 +1,0 @@
-"""Join, leave and removal while the cluster works: deciding the next ring, and moving partitions between owners.
-
-paxos.py (pure: how one value is decided) <- voting.py (the same among members, durably) <- changes.py (which change is
-decided when); spread.py (how everybody learns of the ring); pull.py (a pending owner fetches its partitions); drop.py
-(a former owner lets go of them).
-"""

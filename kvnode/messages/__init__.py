@@ -1,0 +1,158 @@
+"""What nodes say to each other: small typed structs, framed msgpack on the wire (net/peers.py, sim/network.py).
+
+A question carries an `id` that its answer repeats; ids are the asker's own. `cause` names the client request (or the
+background round) that a message belongs to, so that the story of one request can be told across nodes.
+
+Questions about data carry the `epoch` of the ring by which their receivers were chosen. A receiver that knows a newer
+ring refuses with Stale; one that knows an older ring asks for the sender's (AskRing).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kvnode.messages.anti_entropy import (
+    CompareLeaves,
+    CompareNodes,
+    CompareRoots,
+    CompareSingles,
+    Differing,
+    LeafAnswer,
+    Roots,
+    SinglesAnswer,
+)
+from kvnode.messages.data import (
+    COUNTER,
+    KV,
+    NOT_YET,
+    TOO_LATE,
+    AskTrace,
+    Fetch,
+    Fetched,
+    FetchHinted,
+    Forward,
+    Forwarded,
+    Refused,
+    Stored,
+    StoreHint,
+    StoreMany,
+    StoreRecord,
+    Trace,
+)
+from kvnode.messages.handoff import (
+    Accept,
+    AskHeld,
+    AskRing,
+    Ballot,
+    Held,
+    Prepare,
+    Progress,
+    RingNews,
+    Stale,
+    Vote,
+)
+from kvnode.messages.links import Hello, Moment, Proof, Welcome
+from kvnode.messages.membership import Ack, Began, BeganAnswer, MemberNews, Ping, PingRequest
+from kvnode.messages.tombstones import AskSweep, DropTombstones, SweepAnswer
+
+__all__ = [
+    "COUNTER",
+    "KV",
+    "NOT_YET",
+    "TOO_LATE",
+    "UNDECODABLE",
+    "Accept",
+    "Ack",
+    "Answer",
+    "AskHeld",
+    "AskRing",
+    "AskSweep",
+    "AskTrace",
+    "Ballot",
+    "Began",
+    "BeganAnswer",
+    "CompareLeaves",
+    "CompareNodes",
+    "CompareRoots",
+    "CompareSingles",
+    "Differing",
+    "DropTombstones",
+    "Fetch",
+    "FetchHinted",
+    "Fetched",
+    "Forward",
+    "Forwarded",
+    "Held",
+    "Hello",
+    "LeafAnswer",
+    "MemberNews",
+    "Message",
+    "Moment",
+    "Ping",
+    "PingRequest",
+    "Prepare",
+    "Probe",
+    "Progress",
+    "Proof",
+    "Question",
+    "Refused",
+    "RingNews",
+    "Roots",
+    "SinglesAnswer",
+    "Stale",
+    "StoreHint",
+    "StoreMany",
+    "StoreRecord",
+    "Stored",
+    "SweepAnswer",
+    "Trace",
+    "Vote",
+    "Welcome",
+    "decode",
+    "encode",
+]
+
+Question = (
+    StoreRecord
+    | StoreMany
+    | StoreHint
+    | Fetch
+    | FetchHinted
+    | Forward
+    | AskTrace
+    | CompareRoots
+    | CompareNodes
+    | CompareSingles
+    | CompareLeaves
+    | AskSweep
+    | DropTombstones
+    | Prepare
+    | Accept
+    | AskHeld
+    | Began
+)
+"""What is answered under its id (rpc.py)."""
+Answer = (
+    Stored
+    | Refused
+    | Fetched
+    | Forwarded
+    | Trace
+    | Roots
+    | Differing
+    | SinglesAnswer
+    | LeafAnswer
+    | SweepAnswer
+    | Stale
+    | Vote
+    | Held
+    | BeganAnswer
+)
+Probe = Ping | PingRequest | Ack
+Message = Hello | Welcome | Proof | Moment | Question | Answer | Probe | AskRing | RingNews | Progress
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Message).decode
+"""bytes -> Message; raises one of UNDECODABLE on anything else."""
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""The second one for text that is no UTF-8, the third for lists within lists within lists."""

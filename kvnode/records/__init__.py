@@ -1,0 +1,1 @@
+"""What this node holds: records in memory and on its disk, their Merkle trees, and what may be missing from them."""

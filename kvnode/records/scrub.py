@@ -1,0 +1,41 @@
+"""Looking for rows that are not what was written, before somebody needs them.
+
+A damaged row keeps its checksum, so its leaf in the Merkle tree still equals the other replicas': anti-entropy alone
+would never find it. So every row is read and verified once after the start, and from time to time (maintenance.py); a
+row that fails is dropped, which the next exchange notices. It goes slowly (throttle.py).
+"""
+
+from __future__ import annotations
+
+from kvnode.config import SCRUB_ROWS
+from kvnode.records.records import Records
+from kvnode.runtime import Runtime
+from kvnode.throttle import Pace, Share, slowly
+
+
+class Scrub:
+    """Verifies all rows of this replica."""
+
+    def __init__(self, runtime: Runtime, records: Records, partitions: int) -> None:
+        self._runtime = runtime
+        self._records = records
+        self._partitions = partitions
+        self.checked_count = 0
+        self.round_count = 0
+
+    async def once(self, share: Share = slowly) -> dict[str, int]:
+        """One round over all rows; how many were looked at and how many were dropped."""
+        checked_before = self.checked_count
+        corrupt_before = self._records.corrupt_count
+        pace = Pace(self._runtime.clock, SCRUB_ROWS, share)
+        for partition in range(self._partitions):
+            after: str | None = ""
+            while after is not None:
+                await pace.rest()
+                count, after = self._records.verify(partition, after, pace.room)
+                self.checked_count += count
+                pace.room -= count
+        self.round_count += 1
+        corrupt = self._records.corrupt_count - corrupt_before
+        self._runtime.log("scrubbed", level="error" if corrupt else "info", corrupt=corrupt)
+        return {"checked": self.checked_count - checked_before, "corrupt": corrupt}

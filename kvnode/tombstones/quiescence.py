@@ -1,0 +1,48 @@
+"""For how long nothing here could have brought back an older value of a partition.
+
+Older values hide in hints, in what a former owner has not handed over yet, and in requests that began long ago: in the
+memory of a node that stood still (paused, starved, the computer asleep) they wake up with it. Whatever could let one
+out disturbs the stillness of its partition, or of all; then the time is counted anew. So is it after a start, as a
+node cannot know what its earlier life had sent.
+
+Not here: what the time is needed for (reaper.py).
+"""
+
+from __future__ import annotations
+
+from kvnode.config import STANDSTILL_MS, STILLNESS_PERIOD_MS
+from kvnode.runtime import Clock
+
+
+class Stillness:
+    """The disturbances of one node. Times are of its own monotonic clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._all_ms = self._looked_ms = clock.now_ms()
+        self._partitions_ms: dict[int, float] = {}
+
+    def disturb(self, partition: int) -> None:
+        """Something of this partition came or went that may be older than what its owners hold."""
+        self._partitions_ms[partition] = self._clock.now_ms()
+
+    def disturb_all(self) -> None:
+        """The same may be true of any partition."""
+        self._all_ms = self._clock.now_ms()
+        self._partitions_ms.clear()
+
+    def quiet_ms(self, partition: int) -> float:
+        """How long ago the last disturbance was; 0 if this node has only just begun to run again."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._looked_ms > STANDSTILL_MS:
+            return 0.0
+        return now_ms - max(self._all_ms, self._partitions_ms.get(partition, self._all_ms))
+
+    async def run(self) -> None:
+        """Notice when this node has stood still, for ever."""
+        while True:
+            await self._clock.sleep_ms(STILLNESS_PERIOD_MS)
+            now_ms = self._clock.now_ms()
+            if now_ms - self._looked_ms > STANDSTILL_MS:
+                self.disturb_all()
+            self._looked_ms = now_ms
