@@ -4,7 +4,7 @@ Each work has a task of its own and a period. Rounds begin at random times about
 last one took, so that nodes do not all work at the same time, and none all the time. Besides, a work that looks at all
 rows goes slowly (throttle.py), unless it was asked for. What became of the last round is kept for /stats.
 
-Not here: what the works do (exchange.py, reaper.py, scrub.py, storage/).
+Not here: what the works do (anti_entropy/exchange.py, tombstones/reaper.py, records/scrub.py, storage/).
 """
 
 from __future__ import annotations

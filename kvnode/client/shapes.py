@@ -1,7 +1,7 @@
 """The shapes of the answers that kvnode.client gives: plain dictionaries with known keys.
 
 They are dictionaries so that `pandas.DataFrame(answers)` and printing in a notebook just work.
-Not here: how nodes make them (requests.py), and errors (errors.py).
+Not here: how nodes make them (kvnode/operations.py), and errors (errors.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Replication: quorum reads and writes, and the three ways in which replicas come to agree again.
+"""Replication: quorum reads and writes, read repair and hinted handoff.
 
-records.py (what this replica holds) <- replica.py (answers peers) <- coordinator.py (serves clients);
-read repair is in coordinator.py, hinted handoff in hints.py, Merkle anti-entropy in merkle.py, exchange.py
-(asks), responder.py and schedule.py (when).
-Works of maintenance.py: reaper.py (tombstones that may go), scrub.py (rows that are not what was written).
+coordinator.py (serves clients) asks whom replica_plan.py names; quorum.py counts, replica.py answers, hints.py keeps
+what a replica missed, fallback.py stands in for an owner that cannot be reached.
+
+Must not live here: what this node holds (records/), and how replicas come to agree unasked (anti_entropy/).
 """

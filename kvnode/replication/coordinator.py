@@ -89,7 +89,7 @@ class Coordinator:
         self.node = node
         self.hints = hints
         self.traces = traces
-        self.strip: Callable[[str, Context], Context] = lambda key, context: context  # pruning.py
+        self.strip: Callable[[str, Context], Context] = lambda key, context: context  # tombstones/pruning.py
         self.read_repair_count = 0
 
     def now_ms(self) -> float:

@@ -2,7 +2,7 @@
 
 What was addressed by an older ring is refused. What was addressed by a newer one is served: its sender counts on this
 node, and knows better; meanwhile this node asks for that ring. What a former member offers is refused once tombstones
-were swept without it (reaper.py).
+were swept without it (tombstones/reaper.py).
 """
 
 from __future__ import annotations

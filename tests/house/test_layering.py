@@ -87,7 +87,10 @@ RULES = (
     ),
     Rule(
         "kvnode.runtime",
-        never=(*ABOVE_THE_ROOMS, *(f"kvnode.{room}" for room in ROOMS if room != "versions")),
+        never=(
+            *ABOVE_THE_ROOMS,
+            *(f"kvnode.{room}" for room in ROOMS if room not in ("versions", "messages")),
+        ),
     ),
     Rule("kvnode.checkers", only=("kvnode.checkers", "kvnode.versions")),
     Rule("kvnode.node", never=(*WORLDS, "kvnode.cluster", "kvnode.client")),
