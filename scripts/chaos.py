@@ -26,10 +26,10 @@ from typing import Any
 
 import requests
 
+from kvnode.chaos.convergence import Roots, describe
+from kvnode.chaos.run import AGREE_S_MAX, Chaos
+from kvnode.chaos.schedule import ANY_ORDER, WEIGHTS, ScheduledFault, make_schedule
 from kvnode.cluster import LocalCluster
-from kvnode.cluster.agreement import Roots, describe
-from kvnode.cluster.chaos import AGREE_S_MAX, Chaos
-from kvnode.cluster.troubles import ANY_ORDER, WEIGHTS, Trouble, plan
 
 TRAFFIC_READY_S = 30.0
 CHECK_S_MAX = 180.0
@@ -56,8 +56,8 @@ def main() -> int:
 
 
 def run(cluster: LocalCluster, options: argparse.Namespace, seed: int) -> str:
-    """Traffic, troubles, peace, judgement; "ok", "violated" or "unknown"."""
-    troubles = plan(
+    """Traffic, schedule, peace, judgement; "ok", "violated" or "unknown"."""
+    schedule = make_schedule(
         seed,
         [node.name for node in cluster.nodes],
         seconds=options.seconds,
@@ -65,14 +65,14 @@ def run(cluster: LocalCluster, options: argparse.Namespace, seed: int) -> str:
         weights=ANY_ORDER if options.members else WEIGHTS,
     )
     if options.plant_loss:
-        troubles = with_a_disaster(troubles, [node.name for node in cluster.nodes], options.seconds / 2)
+        schedule = with_a_disaster(schedule, [node.name for node in cluster.nodes], options.seconds / 2)
     say(f"seed {seed}: {options.nodes} nodes, {options.rate:g} operations/s for {options.seconds:g} s")
     traffic = start_traffic(cluster, options, seed)
     roots = Roots(cluster.client())
     chaos = Chaos(cluster, roots, say)
     traffic("POST", "start")
     began_s = time.monotonic()
-    chaos.work(troubles, seconds=options.seconds)
+    chaos.work(schedule, seconds=options.seconds)
     took_s = time.monotonic() - began_s
     stats = traffic("GET", "stats")
     traffic("POST", "stop")
@@ -113,11 +113,11 @@ def run(cluster: LocalCluster, options: argparse.Namespace, seed: int) -> str:
     return verdict
 
 
-def with_a_disaster(troubles: list[Trouble], nodes: list[str], at_s: float) -> list[Trouble]:
+def with_a_disaster(schedule: list[ScheduledFault], nodes: list[str], at_s: float) -> list[ScheduledFault]:
     """More than the promise allows, in the middle: the verdict must notice."""
-    disaster = Trouble(at_s, "all disks lost", tuple(nodes))
-    return [*(each for each in troubles if each.at_s < at_s), disaster] + [
-        replace(each, at_s=each.at_s + 0.1) for each in troubles if each.at_s >= at_s
+    disaster = ScheduledFault(at_s, "all disks lost", tuple(nodes))
+    return [*(each for each in schedule if each.at_s < at_s), disaster] + [
+        replace(each, at_s=each.at_s + 0.1) for each in schedule if each.at_s >= at_s
     ]
 
 

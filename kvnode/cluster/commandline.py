@@ -1,7 +1,7 @@
 """python -m kvnode.cluster: the command line of local clusters.
 
 Thin: every command is one method of LocalCluster. Every error is one line that says what to do, and exit
-code 1. Not here: what the commands do (local.py, keeper.py).
+code 1. Not here: what the commands do (local.py, processes/manager.py).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from types import FrameType
 from typing import Any
 
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
-from kvnode.cluster.faults import parse_groups
+from kvnode.cluster.faults.rules import parse_groups
+from kvnode.cluster.faults.topologies import REGIONS
 from kvnode.cluster.local import NODE_COMMAND, LocalCluster
-from kvnode.cluster.places import DEFAULT_NAME, state_root
+from kvnode.cluster.paths import DEFAULT_NAME, state_root
 from kvnode.cluster.progress import end_progress, show_progress
 from kvnode.cluster.table import aligned, status_table, wrong_lines
-from kvnode.cluster.topologies import REGIONS
 from kvnode.config import UPKEEP_NAMES, UPKEEP_WORKS
 from kvnode.faults import DISTRIBUTIONS
 
@@ -358,7 +358,7 @@ def _topology(options: argparse.Namespace) -> None:
 
 
 def _upkeep(options: argparse.Namespace) -> None:
-    from kvnode.cluster.upkeep import outcome_table
+    from kvnode.cluster.maintenance import outcome_table
 
     cluster = LocalCluster.attach(options.name)
     print(outcome_table(cluster.upkeep(*options.works)))

@@ -1,7 +1,7 @@
 """How commands reach the supervisor: one JSON line each way over a Unix socket that only this user can open.
 
 Both ends stand here: `ask` for whoever commands, `serve` for the supervisor.
-Not here: what the commands do (keeper.py), and what a lease is (leases.py).
+Not here: what the commands do (processes/manager.py), and what a lease is (faults/leases.py).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from kvnode.cluster import leases
 from kvnode.cluster.errors import ClusterError, NotRunning, from_wire
-from kvnode.cluster.leases import Lease
-from kvnode.cluster.places import make_private
+from kvnode.cluster.faults import leases
+from kvnode.cluster.faults.leases import Lease
+from kvnode.cluster.paths import make_private
 
 LINE_BYTES_MAX = 1024 * 1024
 CONNECT_TIMEOUT_S = 2.0
@@ -85,7 +85,7 @@ def say(connection: socket.socket, command: dict[str, Any], *, timeout_s: float)
 async def serve(path: Path, handler: Handler, ended: Ended) -> asyncio.Server:
     """Listen at `path`, for this user only; each line is one command.
 
-    A connection may become a lease (leases.py); `ended` is told when its holder is gone.
+    A connection may become a lease (faults/leases.py); `ended` is told when its holder is gone.
     """
     make_private(path.parent)
     _remove(path)

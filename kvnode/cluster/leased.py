@@ -5,7 +5,7 @@
         held.kill(3)
     # the link is as fast as before, and node-3 runs again
 
-Must not live here: what is undone, and when (leases.py, keeper.py).
+Must not live here: what is undone, and when (faults/leases.py, processes/manager.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Self
 from kvnode.cluster import control
 from kvnode.cluster.errors import ClusterError, NotRunning
 from kvnode.cluster.local import LocalCluster
-from kvnode.cluster.places import Places
+from kvnode.cluster.paths import Paths
 
 PATIENCE_S = 40.0
 """A node that is restarted must be ready within 20 s."""
@@ -29,11 +29,11 @@ PATIENCE_S = 40.0
 class LeasedCluster(LocalCluster):
     """The same cluster; every command that changes it goes over one connection, which is the lease."""
 
-    def __init__(self, places: Places, holder: str) -> None:
+    def __init__(self, paths: Paths, holder: str) -> None:
         """Use `LocalCluster.lease()`. Raises NotRunning."""
-        super().__init__(places, owned=False)
+        super().__init__(paths, owned=False)
         self._one_at_a_time = threading.RLock()
-        self._connection: socket.socket | None = control.connect(places.socket_path())
+        self._connection: socket.socket | None = control.connect(paths.socket_path())
         self._tell("lease", holder=holder, pid=os.getpid())
 
     @property

@@ -19,19 +19,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from kvnode.cluster import control, starting
+from kvnode.cluster import control
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
-from kvnode.cluster.fault_commands import FaultCommands, NodeName
-from kvnode.cluster.faults import Rules
+from kvnode.cluster.faults.commands import FaultCommands, NodeName
+from kvnode.cluster.faults.rules import Rules
 from kvnode.cluster.membership_commands import MembershipCommands
-from kvnode.cluster.places import DEFAULT_NAME, Places
+from kvnode.cluster.paths import DEFAULT_NAME, Paths
+from kvnode.cluster.processes import starting
 from kvnode.cluster.progress import see_start_through
 from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
 
 if TYPE_CHECKING:
     from kvnode.client import Client
     from kvnode.cluster.leased import LeasedCluster
-    from kvnode.cluster.upkeep import Outcome
+    from kvnode.cluster.maintenance import Outcome
 
 StateDir = str | os.PathLike[str] | None
 
@@ -43,11 +44,11 @@ class LocalCluster(FaultCommands, MembershipCommands):
     """A running cluster. owned: whether `stop` ends it, because this process started it."""
 
     def __init__(
-        self, places: Places, *, owned: bool, detached: bool = False, notes: Sequence[str] = ()
+        self, paths: Paths, *, owned: bool, detached: bool = False, notes: Sequence[str] = ()
     ) -> None:
         self.notes = tuple(notes)
         """What is worth telling people about the start, a sentence each; usually nothing."""
-        self._places = places
+        self._paths = paths
         self._started_here = owned
         self._detached = detached
 
@@ -84,17 +85,17 @@ class LocalCluster(FaultCommands, MembershipCommands):
 
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """
-        places = Places.of(name, state_dir)
+        paths = Paths.of(name, state_dir)
         options = starting.StartOptions(
             nodes, replicas, base_port, detach, fresh, node_command, host, upkeep, token
         )
-        notes = starting.start_supervisor(places, options)
-        return cls(places, owned=True, detached=detach, notes=notes)
+        notes = starting.start_supervisor(paths, options)
+        return cls(paths, owned=True, detached=detach, notes=notes)
 
     @classmethod
     def attach(cls, name: str = DEFAULT_NAME, state_dir: StateDir = None) -> LocalCluster:
         """Find a running cluster; NotRunning if there is none (what a dead supervisor left is cleaned up)."""
-        cluster = cls._find(Places.of(name, state_dir))
+        cluster = cls._find(Paths.of(name, state_dir))
         cluster.state()
         return cluster
 
@@ -112,33 +113,33 @@ class LocalCluster(FaultCommands, MembershipCommands):
         token: bool = False,
     ) -> LocalCluster:
         """Find a running cluster, or start one; `owned` says which. Safe when several do it at once."""
-        places, deadline = Places.of(name, state_dir), time.monotonic() + ATTACH_WAIT_S
+        paths, deadline = Paths.of(name, state_dir), time.monotonic() + ATTACH_WAIT_S
         options = starting.StartOptions(nodes, replicas, base_port, detach, False, node_command, token=token)
         while True:
             with contextlib.suppress(NotRunning):
                 return cls.attach(name, state_dir).wait_started(max(0.0, deadline - time.monotonic()))
             try:
-                notes = starting.start_supervisor(places, options)
-                return cls(places, owned=True, detached=detach, notes=notes)
+                notes = starting.start_supervisor(paths, options)
+                return cls(paths, owned=True, detached=detach, notes=notes)
             except AlreadyRunning:  # somebody was first; should their start fail, it is our turn
                 if time.monotonic() > deadline:
                     raise
 
     @classmethod
-    def _find(cls, places: Places) -> LocalCluster:
-        return cls(places, owned=starting.owns(places))
+    def _find(cls, paths: Paths) -> LocalCluster:
+        return cls(paths, owned=starting.owns(paths))
 
     # --- what there is ----------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
         """The cluster's name."""
-        return self._places.name
+        return self._paths.name
 
     @property
     def folder(self) -> Path:
         """Where its state, logs and data lie."""
-        return self._places.folder
+        return self._paths.folder
 
     @property
     def owned(self) -> bool:
@@ -186,7 +187,7 @@ class LocalCluster(FaultCommands, MembershipCommands):
     @property
     def token(self) -> str | None:
         """What HTTP clients must send; None if the cluster demands none. Not in the state: it is nobody else's."""
-        known = ClusterFile.read(self._places.cluster_file)
+        known = ClusterFile.read(self._paths.cluster_file)
         return None if known is None else known.token
 
     @property
@@ -258,12 +259,12 @@ class LocalCluster(FaultCommands, MembershipCommands):
 
         {node: {work: how it went}}. Raises BadCommand, ClusterError (a node fell silent, or it takes too long).
         """
-        from kvnode.cluster.upkeep import do_upkeep
+        from kvnode.cluster.maintenance import maintain
 
         running = [info.name for info in self.nodes if info.state == "running"]
-        return do_upkeep(self.client(), works, running, timeout_s)
+        return maintain(self.client(), works, running, timeout_s)
 
-    # --- faults (fault_commands.py) --------------------------------------------------------------------------
+    # --- faults (faults/commands.py) --------------------------------------------------------------------------
 
     def faults(self) -> dict[str, Rules]:
         """The outgoing rules of every node that has any: {"node-1": {"node-2": {"cut": True}}}."""
@@ -280,7 +281,7 @@ class LocalCluster(FaultCommands, MembershipCommands):
         """
         from kvnode.cluster.leased import LeasedCluster
 
-        return LeasedCluster(self._places, holder)
+        return LeasedCluster(self._paths, holder)
 
     # --- other processes that live as long as the cluster -----------------------------------------------
 
@@ -334,15 +335,15 @@ class LocalCluster(FaultCommands, MembershipCommands):
             stopped = True
         except NotRunning:
             stopped = False
-        starting.wait_for_end(self._places)
-        starting.wait_until_released(self._places)
+        starting.wait_for_end(self._paths)
+        starting.wait_until_released(self._paths)
         return stopped
 
     def supervisor_ended(self, *, within_s: float = 0.0) -> bool:
         """Whether the supervisor of a cluster that we own is gone, waiting so long for it. Signals
         interrupt.
         """
-        return starting.ended(self._places, within_s=within_s)
+        return starting.ended(self._paths, within_s=within_s)
 
     def __enter__(self) -> Self:
         return self
@@ -370,11 +371,11 @@ class LocalCluster(FaultCommands, MembershipCommands):
     def _tell(self, command: str, *, patience_s: float = 30.0, **arguments: Any) -> dict[str, Any]:
         try:
             return control.ask(
-                self._places.socket_path(), {"command": command, **arguments}, timeout_s=patience_s + 10.0
+                self._paths.socket_path(), {"command": command, **arguments}, timeout_s=patience_s + 10.0
             )
         except NotRunning:
             hint = "" if self.name == DEFAULT_NAME else f" --cluster {self.name}"
-            starting.clean_up_if_stale(self._places)
+            starting.clean_up_if_stale(self._paths)
             raise NotRunning(
                 f"cluster {self.name} is not running; start it: python -m kvnode.cluster start{hint}"
             ) from None

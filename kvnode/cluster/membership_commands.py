@@ -1,15 +1,15 @@
 """The commands of a LocalCluster by which nodes come and go: begin a change, or begin it and see it through.
 
 A change goes on in the supervisor whatever becomes of who began it; `change` tells how far it is.
-Not here: what becomes of them (moves.py), and who decides about the ring (kvnode/handover).
+Not here: what becomes of them (membership_changes.py), and who decides about the ring (kvnode/handover).
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from kvnode.cluster.fault_commands import NodeName
-from kvnode.cluster.progress import Progress, see_move_through
+from kvnode.cluster.faults.commands import NodeName
+from kvnode.cluster.progress import Progress, see_change_through
 from kvnode.cluster.state import NodeInfo
 
 
@@ -59,7 +59,7 @@ class MembershipCommands:
     def join(self: Cluster, *, timeout_s: float = 300.0, on_progress: Progress | None = None) -> NodeInfo:
         """Start one more node, wait until it is a member. Raises BadCommand (refused), NodeFailed (called off)."""
         name = self.begin_join()
-        see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
+        see_change_through(lambda: self.state()["move"], timeout_s, on_progress)
         return self.node(name)
 
     def leave(
@@ -72,4 +72,4 @@ class MembershipCommands:
     ) -> None:
         """Let a member hand its data over, then end it; force: as for `begin_leave`. Raises as `join`."""
         self.begin_leave(node, force=force)
-        see_move_through(lambda: self.state()["move"], timeout_s, on_progress)
+        see_change_through(lambda: self.state()["move"], timeout_s, on_progress)

@@ -1,6 +1,6 @@
-"""Waiting for what goes on in the supervisor: a start, or a move (a join or a leave), and telling how far that is.
+"""Waiting for what goes on in the supervisor: a start, or a change (a join or a leave), and telling how far that is.
 
-Not here: the start (supervisor.py), the move itself (moves.py).
+Not here: the start (supervisor.py), the change itself (membership_changes.py).
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ def see_start_through(phase_now: Callable[[], str], name: str, timeout_s: float)
         time.sleep(POLL_S)
 
 
-def see_move_through(
-    move_now: Callable[[], dict[str, Any]], timeout_s: float, on_progress: Progress | None
+def see_change_through(
+    change_now: Callable[[], dict[str, Any]], timeout_s: float, on_progress: Progress | None
 ) -> None:
-    """Wait until the move is finished. NodeFailed if it came to nothing, ClusterError if it takes too long."""
+    """Wait until the change is finished. NodeFailed if it came to nothing, ClusterError if it takes too long."""
     deadline, told = time.monotonic() + timeout_s, ("", 0, 0)
     while True:
-        move = move_now()
-        now = move["step"], move["done"], move["total"]
-        if on_progress is not None and move["step"] and now != told:
+        change = change_now()
+        now = change["step"], change["done"], change["total"]
+        if on_progress is not None and change["step"] and now != told:
             on_progress(*now)
             told = now
-        if move["finished"]:
-            if move["error"]:
-                raise NodeFailed(f"{move['what']} of {move['node']}: {move['error']}")
+        if change["finished"]:
+            if change["error"]:
+                raise NodeFailed(f"{change['what']} of {change['node']}: {change['error']}")
             return
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"{move['what']} of {move['node']} goes on, but was not done within {timeout_s:.0f} s"
+                f"{change['what']} of {change['node']} goes on, but was not done within {timeout_s:.0f} s"
             )
         time.sleep(POLL_S)
 

@@ -2,7 +2,7 @@
 
 cluster.json says who it is, and lasts; state.json says what runs, and is gone when nothing does.
 Files are replaced in one step, so a reader sees the old or the new one and never half of either.
-Not here: where they lie (places.py).
+Not here: where they lie (paths.py).
 """
 
 from __future__ import annotations

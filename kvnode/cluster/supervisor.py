@@ -11,7 +11,7 @@ It ends in two cases:
 At its owner's end it kills everything at once; when told to stop, it lets nodes close their files first.
 
 It reports to who started it with one JSON line on stdout, once all nodes are ready or the start has failed.
-Not here: what the commands do (keeper.py).
+Not here: what the commands do (processes/manager.py).
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ import msgspec
 
 from kvnode.cluster import control
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning, StartFailed
-from kvnode.cluster.keeper import Keeper
-from kvnode.cluster.lifetimes import kill_leftover
-from kvnode.cluster.places import Places, make_private, try_lock
+from kvnode.cluster.paths import Paths, make_private, try_lock
 from kvnode.cluster.ports import (
     BASE_PORT_DEFAULT,
     HOST,
@@ -44,6 +42,8 @@ from kvnode.cluster.ports import (
     peer_port_of,
     warn_of_ephemeral,
 )
+from kvnode.cluster.processes.manager import ProcessManager
+from kvnode.cluster.processes.watchdog import kill_leftover
 from kvnode.cluster.state import ClusterFile, new_cluster_id, read_left_state, set_aside
 from kvnode.config import NODE_COUNT_MAX, ConfigError, NodeAddress, UpkeepConfig
 
@@ -66,39 +66,39 @@ def main(argv: list[str] | None = None) -> int:
     if options.detached and os.fork() > 0:
         os._exit(0)  # so that the starter can wait for its child, and init for this one
     try:
-        places = Places.of(options.name, options.state_dir)
-        make_private(places.folder)
-        lock = _lock(places)
+        paths = Paths.of(options.name, options.state_dir)
+        make_private(paths.folder)
+        lock = _lock(paths)
     except ClusterError as error:
         return _report_failure(error)
     except OSError as error:
         return _report_failure(_as_cluster_error(error))
     try:
-        return asyncio.run(_run(places, options))
+        return asyncio.run(_run(paths, options))
     except ClusterError as error:
         return _report_failure(error)
     except OSError as error:
         return _report_failure(_as_cluster_error(error))
     finally:
         with contextlib.suppress(OSError):
-            places.state_file.unlink(missing_ok=True)
-            places.socket_path().unlink(missing_ok=True)
+            paths.state_file.unlink(missing_ok=True)
+            paths.socket_path().unlink(missing_ok=True)
         os.close(lock)
 
 
-async def _run(places: Places, options: argparse.Namespace) -> int:
-    notes = _clean_up_after_the_dead(places)
+async def _run(paths: Paths, options: argparse.Namespace) -> int:
+    notes = _clean_up_after_the_dead(paths)
     if options.fresh:
-        _forget(places)
-    keeper = Keeper(
-        places,
-        _plan_cluster(places, options),
+        _forget(paths)
+    manager = ProcessManager(
+        paths,
+        _plan_cluster(paths, options),
         node_command=json.loads(options.node_command),
         detached=options.detached,
         log=log,
     )
-    keeper.choose_ports(_wanted_ports(keeper.cluster, options.base_port))
-    notes += _warn_of_ports(keeper.cluster)
+    manager.choose_ports(_wanted_ports(manager.cluster, options.base_port))
+    notes += _warn_of_ports(manager.cluster)
     for note in notes:
         log(note)
     loop = asyncio.get_running_loop()
@@ -106,34 +106,34 @@ async def _run(places: Places, options: argparse.Namespace) -> int:
 
     def end_at_once(why: str) -> None:
         log(f"{why}: everything is killed")
-        keeper.kill_all_now()
+        manager.kill_all_now()
         ended.set()
 
-    loop.add_signal_handler(signal.SIGCHLD, keeper.reap)
+    loop.add_signal_handler(signal.SIGCHLD, manager.reap)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end_at_once, f"got {number.name}")
     if not options.detached:
         _watch_owner(loop, end_at_once)
-    server = await control.serve(places.socket_path(), keeper.handle, keeper.leases.end)
+    server = await control.serve(paths.socket_path(), manager.handle, manager.leases.end)
     started = loop.time()
-    starting = loop.create_task(keeper.start_all())
+    starting = loop.create_task(manager.start_all())
     ending = loop.create_task(ended.wait())
     try:
         await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.is_set():
             await starting
-            log(f"{len(keeper.cluster.nodes)} nodes are ready after {loop.time() - started:.2f} s")
-            _report({"ok": True, "pid": os.getpid(), "state": keeper.state(), "notes": notes})
-            stopping = loop.create_task(keeper.stop_asked.wait())
+            log(f"{len(manager.cluster.nodes)} nodes are ready after {loop.time() - started:.2f} s")
+            _report({"ok": True, "pid": os.getpid(), "state": manager.state(), "notes": notes})
+            stopping = loop.create_task(manager.stop_asked.wait())
             await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.is_set():
             log("told to stop")
-            await keeper.stop_all()
+            await manager.stop_all()
     finally:
         server.close()
         starting.cancel()
-        keeper.kill_all_now()
-        places.state_file.unlink(missing_ok=True)
+        manager.kill_all_now()
+        paths.state_file.unlink(missing_ok=True)
     return 0
 
 
@@ -158,37 +158,37 @@ def _watch_owner(loop: asyncio.AbstractEventLoop, end_at_once: Any) -> None:
 # --- before the start -----------------------------------------------------------------------------------
 
 
-def _lock(places: Places) -> int:
+def _lock(paths: Paths) -> int:
     deadline = time.monotonic() + LOCK_WAIT_S
-    while (lock := try_lock(places)) is None:
+    while (lock := try_lock(paths)) is None:
         with contextlib.suppress(NotRunning):
-            control.ask(places.socket_path(), {"command": "status"}, timeout_s=LOCK_WAIT_S)
-            raise AlreadyRunning(_already(places))
+            control.ask(paths.socket_path(), {"command": "status"}, timeout_s=LOCK_WAIT_S)
+            raise AlreadyRunning(_already(paths))
         if time.monotonic() > deadline:
-            raise AlreadyRunning(_already(places))
+            raise AlreadyRunning(_already(paths))
         time.sleep(0.02)
     return lock
 
 
-def _already(places: Places) -> str:
-    named = "" if places.name == "quorum-lab" else f" --cluster {places.name}"
-    return f"cluster {places.name} runs already; stop it first: python -m kvnode.cluster stop{named}"
+def _already(paths: Paths) -> str:
+    named = "" if paths.name == "quorum-lab" else f" --cluster {paths.name}"
+    return f"cluster {paths.name} runs already; stop it first: python -m kvnode.cluster stop{named}"
 
 
-def _clean_up_after_the_dead(places: Places) -> list[str]:
+def _clean_up_after_the_dead(paths: Paths) -> list[str]:
     """We hold the lock, so whatever state.json says is of a supervisor that died without cleaning up.
 
     A file that no supervisor can have written is put aside: it decides nothing, least of all whether we can start.
     Returns what people should be told of it.
     """
     try:
-        left = read_left_state(places.state_file)
+        left = read_left_state(paths.state_file)
     except ClusterError as error:
-        return [f"{error}; it was set aside as {set_aside(places.state_file).name}"]
+        return [f"{error}; it was set aside as {set_aside(paths.state_file).name}"]
     for child in (*left.nodes, *left.sidecars):
         if child.pid and kill_leftover(child.pid, started=child.process_start):
             log(f"killed {child.name} (process {child.pid}), left behind by an earlier supervisor")
-    places.state_file.unlink(missing_ok=True)
+    paths.state_file.unlink(missing_ok=True)
     return []
 
 
@@ -203,18 +203,18 @@ def _warn_of_ports(cluster: ClusterFile) -> list[str]:
     return [warning] if warning else []
 
 
-def _forget(places: Places) -> None:
-    for folder in places.folder.glob("node-*/"):
+def _forget(paths: Paths) -> None:
+    for folder in paths.folder.glob("node-*/"):
         shutil.rmtree(folder)
-    if places.cluster_file.is_dir():
-        shutil.rmtree(places.cluster_file)
-    places.cluster_file.unlink(missing_ok=True)
+    if paths.cluster_file.is_dir():
+        shutil.rmtree(paths.cluster_file)
+    paths.cluster_file.unlink(missing_ok=True)
 
 
-def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
+def _plan_cluster(paths: Paths, options: argparse.Namespace) -> ClusterFile:
     if options.base_port is not None:
         check_base_port(options.base_port)
-    known = ClusterFile.read(places.cluster_file)
+    known = ClusterFile.read(paths.cluster_file)
     if known is not None:
         for what, asked, has in (
             ("nodes", options.nodes, len(known.nodes)),
@@ -222,7 +222,7 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
         ):
             if asked is not None and asked != has:
                 raise BadCommand(
-                    f"cluster {places.name} was created with {has} {what}, not {asked}; "
+                    f"cluster {paths.name} was created with {has} {what}, not {asked}; "
                     "--fresh deletes its data and creates it anew, --cluster NAME makes another one"
                 )
         known = _with_upkeep(known, options.upkeep).with_secret()
@@ -238,7 +238,7 @@ def _plan_cluster(places: Places, options: argparse.Namespace) -> ClusterFile:
         NodeAddress(f"node-{index + 1}", HOST, first + index, first + index + PEER_OFFSET)
         for index in range(count)
     )
-    cluster = ClusterFile(places.name, new_cluster_id(), replicas, nodes).with_secret()
+    cluster = ClusterFile(paths.name, new_cluster_id(), replicas, nodes).with_secret()
     cluster = _with_upkeep(cluster, options.upkeep)
     return _open_to(cluster, options)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kvnode.cluster.faults import Rules
+from kvnode.cluster.faults.rules import Rules
 from kvnode.cluster.state import NodeInfo, SidecarInfo
 
 

@@ -60,10 +60,29 @@ WORDS = {
         "deeds": "actions",
         "estate": "journal recovery",
     },
+    "kvnode/cluster": {
+        "keeper": "process manager",
+        "places": "paths",
+        "teller": "fault sync",
+        "troubles": "fault schedule",
+        "moves": "membership changes",
+        "leash": "parent-death watchdog",
+        "tether": "parent-death watchdog",
+        "lifetimes": "parent-death watchdog",
+    },
+    "kvnode/chaos": {
+        "trouble": "scheduled fault",
+        "troubles": "fault schedule",
+        "agreement": "convergence check",
+        "moves": "membership changes",
+    },
 }
 FOLDERS = {"labkit": "notebooks/labkit"}
 """Where a package lies that is not at the root."""
-MODULES = {"traffic": {"worlds": "workload registry", "shapes": "rate parser"}}
+MODULES = {
+    "traffic": {"worlds": "workload registry", "shapes": "rate parser"},
+    "kvnode/cluster": {"upkeep": "maintenance"},
+}
 """What a module may not be called; elsewhere these words mean something else."""
 
 KEPT = {
@@ -126,6 +145,9 @@ def test_names_use_the_words_of_the_field(root: Path) -> None:
         ("traffic/load/driver.py", "FAULT_DEEDS = ()"),
         ("notebooks/labkit/panels/ring.py", "def story(): ..."),
         ("notebooks/labkit/live/stillness.py", ""),
+        ("kvnode/cluster/upkeep.py", ""),
+        ("kvnode/cluster/processes/manager.py", "class LeaseKeeper: ..."),
+        ("kvnode/chaos/run.py", "def work(troubles): ..."),
     ],
 )
 def test_a_planted_private_word_is_caught(tmp_path: Path, file: str, text: str) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from kvnode.cluster import AlreadyRunning, LocalCluster, NotRunning
-from kvnode.cluster.places import Places
+from kvnode.cluster.paths import Paths
 
 pytestmark = pytest.mark.live
 
@@ -139,7 +139,7 @@ def test_a_forked_child_of_the_owner_does_not_keep_the_cluster_alive(options: di
 def test_the_pipe_held_by_a_stranger_does_not_keep_the_cluster_alive(options: dict[str, object]) -> None:
     """As above, but the child was made by C code that knows nothing of our pipe: the parent's id still tells."""
     keep = (
-        "from kvnode.cluster import starting\n"
+        "from kvnode.cluster.processes import starting\n"
         "end = next(iter(starting._owned.values())).stdin.fileno()\n"
         "import subprocess; subprocess.Popen(['sleep', '30'], pass_fds=[end], stdout=subprocess.DEVNULL)"
     )
@@ -246,13 +246,13 @@ def test_what_a_killed_supervisor_left_is_recognised_and_cleaned(fake_cluster: S
     everything, ports = pids(cluster), [node.http_port for node in cluster.nodes]
     os.kill(cluster.supervisor_pid, signal.SIGKILL)
     assert_gone(everything)
-    places = Places.of("exp-cluster-stale")
-    assert places.state_file.exists()
-    assert places.socket_path().exists()
+    paths = Paths.of("exp-cluster-stale")
+    assert paths.state_file.exists()
+    assert paths.socket_path().exists()
     with pytest.raises(NotRunning, match="is not running; start it"):
         LocalCluster.attach("exp-cluster-stale")
-    assert not places.state_file.exists()
-    assert not places.socket_path().exists()
+    assert not paths.state_file.exists()
+    assert not paths.socket_path().exists()
     again = fake_cluster("exp-cluster-stale", base_port=None)
     assert [node.http_port for node in again.nodes] == ports
 

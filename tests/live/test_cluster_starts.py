@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kvnode.cluster import LocalCluster
-from kvnode.cluster.places import Places
+from kvnode.cluster.paths import Paths
 
 pytestmark = pytest.mark.live
 
@@ -99,8 +99,8 @@ def test_who_attaches_while_another_starts_waits_until_all_nodes_are_ready(
                     text=True,
                 )
             )
-            places = Places.of("exp-cluster-slow")
-            while not places.socket_path().exists():
+            paths = Paths.of("exp-cluster-slow")
+            while not paths.socket_path().exists():
                 assert racers[0].poll() is None
                 time.sleep(0.01)
         answers = [racer.stdout.readline().split() for racer in racers if racer.stdout is not None]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from kvnode.cluster import LocalCluster
+from kvnode.cluster.faults.topologies import Topology
 from kvnode.cluster.table import faults_lines, topology_lines
-from kvnode.cluster.topologies import Topology
 from kvnode.errors import KvError
 
 pytestmark = pytest.mark.live

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvnode.cluster import ClusterError, LocalCluster, NotRunning
-from kvnode.cluster.places import OPENING_TIMEOUT_S, Places, opening
+from kvnode.cluster.paths import OPENING_TIMEOUT_S, Paths, opening
 from labkit.errors import LabError
 from labkit.launch import CLUSTER_VARIABLE, TRAFFIC_PORT_VARIABLE
 from labkit.launch.notebook_server import Address, NotebookServer
@@ -71,7 +71,7 @@ def run_until_something_ends(running: contextlib.ExitStack, options: argparse.Na
     began = time.monotonic()
     waiting = "another start of this cluster is under way: waiting for it"
     with opening(
-        Places.of(options.cluster), timeout_s=OPENING_TIMEOUT_S, on_wait=lambda: tell(f"  {waiting}")
+        Paths.of(options.cluster), timeout_s=OPENING_TIMEOUT_S, on_wait=lambda: tell(f"  {waiting}")
     ):
         check_port(options.port)
         server = None if options.no_lab else start_server(running, options)
@@ -110,7 +110,7 @@ def check_port(port: int) -> None:
 
 def start_server(running: contextlib.ExitStack, options: argparse.Namespace) -> NotebookServer:
     """Begin with JupyterLab: it takes longest, and nodes start beside it."""
-    folder = Places.of(options.cluster).folder / "jupyter"
+    folder = Paths.of(options.cluster).folder / "jupyter"
     environment = {CLUSTER_VARIABLE: options.cluster, TRAFFIC_PORT_VARIABLE: str(options.port)}
     server = NotebookServer(NOTEBOOK, port=options.lab_port, folder=folder, environment=environment)
     running.callback(server.stop)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from kvnode.cluster import ClusterError, LocalCluster, places
-from kvnode.cluster.places import Places
+from kvnode.cluster import ClusterError, LocalCluster, paths
+from kvnode.cluster.paths import Paths
 from labkit.errors import LabError
 from labkit.launch import BASE_PORT_VARIABLE, CLUSTER_VARIABLE, TRAFFIC_PORT, TRAFFIC_PORT_VARIABLE
 from labkit.launch.service import TrafficService
@@ -34,7 +34,7 @@ def find_or_start(*, nodes: int | None = None) -> Found:
     name = os.environ.get(CLUSTER_VARIABLE, "quorum-lab")
     base_port = _port_from(BASE_PORT_VARIABLE)
     try:
-        with places.opening(Places.of(name), timeout_s=places.OPENING_TIMEOUT_S):
+        with paths.opening(Paths.of(name), timeout_s=paths.OPENING_TIMEOUT_S):
             return _find_or_start(name, nodes, base_port)
     except ClusterError as error:
         raise LabError(

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from kvnode.cluster.places import state_root
+from kvnode.cluster.paths import state_root
 from labkit.errors import LabError
 
 Json = dict[str, Any]

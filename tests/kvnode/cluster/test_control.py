@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from kvnode.cluster import control, leases
-from kvnode.cluster.leases import Lease
+from kvnode.cluster import control
+from kvnode.cluster.faults import leases
+from kvnode.cluster.faults.leases import Lease
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kvnode.cluster.errors import ClusterError, NodeFailed
-from kvnode.cluster.progress import see_move_through, see_start_through, show_progress
+from kvnode.cluster.progress import see_change_through, see_start_through, show_progress
 
 
 def move(
@@ -31,7 +31,7 @@ LEAVING = [
 def test_a_leave_says_what_it_waits_for_from_the_first_moment(capsys: pytest.CaptureFixture[str]) -> None:
     """The story: `leave` was silent for two minutes, and somebody pressed Ctrl-C."""
     looks: Iterator[dict[str, Any]] = iter([*LEAVING, move("", finished=True)])
-    see_move_through(lambda: next(looks), 10, show_progress)
+    see_change_through(lambda: next(looks), 10, show_progress)
     assert capsys.readouterr().err.splitlines() == [
         "the members decide",
         "data goes to its new owners: 0 of 64 partitions have arrived",
@@ -42,7 +42,7 @@ def test_a_leave_says_what_it_waits_for_from_the_first_moment(capsys: pytest.Cap
 
 def test_a_move_that_came_to_nothing_says_why() -> None:
     with pytest.raises(NodeFailed, match="leave of node-4: called off"):
-        see_move_through(lambda: move("", finished=True, error="called off"), 10, None)
+        see_change_through(lambda: move("", finished=True, error="called off"), 10, None)
 
 
 def test_a_start_is_waited_for_but_not_for_ever() -> None:

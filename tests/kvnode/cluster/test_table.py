@@ -1,9 +1,9 @@
 """What the command line prints of nodes, faults, leases and topologies."""
 
-from kvnode.cluster.faults import FaultPlan, Slow
+from kvnode.cluster.faults.rules import FaultPlan, Slow
+from kvnode.cluster.faults.topologies import Topology
 from kvnode.cluster.state import NodeInfo
 from kvnode.cluster.table import faults_lines, lease_lines, status_table, topology_lines
-from kvnode.cluster.topologies import Topology
 
 NODES = ("node-1", "node-2", "node-3")
 

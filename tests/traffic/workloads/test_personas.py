@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 from random import Random
 
-from kvnode.cluster.topologies import REGIONS as REGIONS_OF_TOPOLOGIES
+from kvnode.cluster.faults.topologies import REGIONS as REGIONS_OF_TOPOLOGIES
 from traffic.workloads.personas import REGIONS, WRITERS, Population
 
 

@@ -1,4 +1,4 @@
-"""A plan of faults for a running cluster: which, when, where and for how long, from one seed.
+"""A fault schedule for a running cluster: which, when, where and for how long, from one seed.
 
 Pure values: the same seed gives the same plan. What the plan keeps to is what the promise of the database allows
 (kvnode/sim/nemesis.py does the same in virtual time): nodes may crash, all of them too, stand still, and be cut off
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from kvnode.cluster.faults import Slow
+from kvnode.cluster.faults.rules import Slow
 from kvnode.faults import DISTRIBUTIONS
 
 Kind = Literal[
@@ -56,7 +56,7 @@ _AREAS: dict[Kind, str] = {"partition": "cuts", "one-way cut": "cuts", "delay": 
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ScheduledFault:
     """One fault. at_s: from the beginning. lasts_s: until it is undone.
 
     nodes: the victim; for a partition one side of it; for a one-way cut sender and receiver; for a delay nobody (all
@@ -80,9 +80,9 @@ class Trouble:
         return f"{where} for {self.lasts_s:.1f} s" if self.lasts_s else where
 
 
-def plan(
+def make_schedule(
     seed: int, nodes: Sequence[str], *, seconds: float, every_s: float, weights: dict[Kind, int] = WEIGHTS
-) -> list[Trouble]:
+) -> list[ScheduledFault]:
     """One fault each `every_s`, the first after one such pause, for `seconds`.
 
     Invariant: no node has two faults at once, there is one cut and one delay at a time, and after a lost disk nothing
@@ -90,22 +90,22 @@ def plan(
     """
     chance = Random(f"chaos/{seed}")
     busy_until_s: dict[str, float] = {}
-    troubles: list[Trouble] = []
+    schedule: list[ScheduledFault] = []
     at_s = every_s
     while at_s < seconds:
         whole = [node for node in nodes if busy_until_s.get(node, 0.0) <= at_s]
         possible = [kind for kind in weights if _is_possible(kind, whole, busy_until_s, at_s)]
         if possible:
             kind = chance.choices(possible, [weights[kind] for kind in possible])[0]
-            trouble = _draw(kind, at_s, nodes, whole, chance)
-            troubles.append(trouble)
+            fault = _draw(kind, at_s, nodes, whole, chance)
+            schedule.append(fault)
             if kind == "lost disk":
                 busy_until_s.clear()
             else:
-                areas = [_AREAS[kind]] if kind in _AREAS else trouble.nodes
-                busy_until_s.update(dict.fromkeys(areas, at_s + trouble.lasts_s))
+                areas = [_AREAS[kind]] if kind in _AREAS else fault.nodes
+                busy_until_s.update(dict.fromkeys(areas, at_s + fault.lasts_s))
         at_s += every_s
-    return troubles
+    return schedule
 
 
 def _is_possible(kind: Kind, whole: Sequence[str], busy_until_s: dict[str, float], at_s: float) -> bool:
@@ -114,21 +114,23 @@ def _is_possible(kind: Kind, whole: Sequence[str], busy_until_s: dict[str, float
     return kind in ("lost disk", "join") or bool(whole)
 
 
-def _draw(kind: Kind, at_s: float, nodes: Sequence[str], whole: Sequence[str], chance: Random) -> Trouble:
+def _draw(
+    kind: Kind, at_s: float, nodes: Sequence[str], whole: Sequence[str], chance: Random
+) -> ScheduledFault:
     lasts_s = round(chance.uniform(*LASTS_S), 1)
     if kind == "lost disk":
-        return Trouble(at_s, kind, (chance.choice(list(nodes)),))
+        return ScheduledFault(at_s, kind, (chance.choice(list(nodes)),))
     if kind == "partition":
         side = chance.sample(list(nodes), chance.randrange(1, len(nodes)))
-        return Trouble(at_s, kind, tuple(sorted(side)), lasts_s)
+        return ScheduledFault(at_s, kind, tuple(sorted(side)), lasts_s)
     if kind == "one-way cut":
-        return Trouble(at_s, kind, tuple(chance.sample(list(nodes), 2)), lasts_s)
+        return ScheduledFault(at_s, kind, tuple(chance.sample(list(nodes), 2)), lasts_s)
     if kind == "delay":
         slow = Slow(chance.choice(DELAYS_MS), distribution=chance.choice(DISTRIBUTIONS))
         pair = tuple(chance.sample(list(nodes), 2)) if chance.random() < 0.5 else ()
-        return Trouble(at_s, kind, pair, lasts_s, slow)
+        return ScheduledFault(at_s, kind, pair, lasts_s, slow)
     if kind == "join":
-        return Trouble(at_s, kind, ())
+        return ScheduledFault(at_s, kind, ())
     if kind == "leave":
-        return Trouble(at_s, kind, (chance.choice(list(whole)),))
-    return Trouble(at_s, kind, (chance.choice(list(whole)),), lasts_s)
+        return ScheduledFault(at_s, kind, (chance.choice(list(whole)),))
+    return ScheduledFault(at_s, kind, (chance.choice(list(whole)),), lasts_s)

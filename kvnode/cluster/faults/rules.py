@@ -3,7 +3,7 @@
 Pure values: a command makes a new plan from the old one. Every node only knows its own outgoing rules, so a
 cut that works both ways is two rules. Cuts and delays are kept apart: a partition leaves the delays as they were.
 *Healing* undoes every fault of the network: cuts, delays and loss; *reconnecting* undoes the cuts alone.
-Not here: telling the nodes (fault_teller.py), and obeying (the node).
+Not here: telling the nodes (faults/sync.py), and obeying (the node).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import permutations
 from typing import Any
 
 from kvnode.cluster.errors import BadCommand
-from kvnode.cluster.topologies import Topology
+from kvnode.cluster.faults.topologies import Topology
 from kvnode.faults import CLOCK_SKEW_MS_MAX, DELAY_MS_MAX, DISK_DELAY_MS_MAX, DISTRIBUTIONS, Distribution
 
 Link = tuple[str, str]

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.cluster.errors import BadCommand
-from kvnode.cluster.faults import FaultPlan, Slow, parse_groups
-from kvnode.cluster.topologies import Topology
+from kvnode.cluster.faults.rules import FaultPlan, Slow, parse_groups
+from kvnode.cluster.faults.topologies import Topology
 
 NODES = ("node-1", "node-2", "node-3")
 CUT = {"cut": True}

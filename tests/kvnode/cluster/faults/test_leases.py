@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvnode.cluster.faults import FaultPlan, Slow
-from kvnode.cluster.leases import Layers, Lease, plan_of, things_of
-from kvnode.cluster.topologies import Topology
+from kvnode.cluster.faults.leases import Layers, Lease, plan_of, things_of
+from kvnode.cluster.faults.rules import FaultPlan, Slow
+from kvnode.cluster.faults.topologies import Topology
 
 NODES = ("node-1", "node-2", "node-3")
 CLEAN = FaultPlan(NODES)

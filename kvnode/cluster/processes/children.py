@@ -5,7 +5,7 @@
         └──exits──> failed      └────dead <──┘      a killed child stays dead until somebody starts it again
 
 A child runs in a session of its own, so that Ctrl-C in a terminal and the interrupt of a notebook's kernel do
-not reach it, and dies with the supervisor (lifetimes.py). Not here: what to tell a node once it runs, and who
+not reach it, and dies with the supervisor (processes/watchdog.py). Not here: what to tell a node once it runs, and who
 asks for all this (supervisor.py).
 """
 
@@ -22,13 +22,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kvnode.cluster.errors import BadCommand
-from kvnode.cluster.lifetimes import die_with_parent, kernel_ties_children, start_of
+from kvnode.cluster.processes.watchdog import die_with_parent, kernel_ties_children, start_of
 from kvnode.cluster.state import NodeState
 
 READY_TIMEOUT_S = 20.0
 TERMINATE_TIMEOUT_S = 4.0  # longer than a node takes to answer what is under way
 LINE_BYTES_MAX = 64 * 1024
-_LEASH = (sys.executable, "-P", "-m", "kvnode.cluster.leash", "--")
+_LEASH = (sys.executable, "-P", "-m", "kvnode.cluster.processes.leash", "--")
 
 
 class Child:
@@ -66,7 +66,7 @@ class Child:
         self._env = env
         self._cwd = cwd
         self.process_start = ""
-        """With its pid it names this process for ever (lifetimes.py)."""
+        """With its pid it names this process for ever (processes/watchdog.py)."""
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._settled = asyncio.Event()  # ready, or gone

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from kvnode.chaos.convergence import Roots, SeenEqual, describe
 from kvnode.client import Client
-from kvnode.cluster.agreement import Roots, SeenEqual, describe
 from kvnode.errors import Unreachable
 
 OWNERS = [["node-1", "node-2"], ["node-2", "node-3"], ["node-1", "node-3"]]

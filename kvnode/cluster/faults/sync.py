@@ -1,8 +1,8 @@
 """Keeps every running node's faults equal to the plan, whatever happens to nodes in between.
 
 A node forgets its faults when it dies, so it is told again before it counts as running; one that is paused
-or does not listen is told later. Not here: what the faults are (faults.py), and the request that carries
-them (faults_http.py).
+or does not listen is told later. Not here: what the faults are (faults/rules.py), and the request that carries
+them (faults/http.py).
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from kvnode.cluster import leases
-from kvnode.cluster.children import Child
-from kvnode.cluster.faults import FaultPlan, Slow
-from kvnode.cluster.faults_http import post_faults
-from kvnode.cluster.leases import Layers, Lease
-from kvnode.cluster.topologies import Topology
+from kvnode.cluster.faults import leases
+from kvnode.cluster.faults.http import post_faults
+from kvnode.cluster.faults.leases import Layers, Lease
+from kvnode.cluster.faults.rules import FaultPlan, Slow
+from kvnode.cluster.faults.topologies import Topology
+from kvnode.cluster.processes.children import Child
 from kvnode.config import NodeAddress
 
 RETELL_PERIOD_S = 0.25
 NONE: dict[str, Any] = {"rules": {}}  # what a node starts with
 
 
-class FaultTeller:
+class FaultSync:
     """The plan, and what each living node was told of it."""
 
     def __init__(
@@ -81,7 +81,7 @@ class FaultTeller:
         await self.adopt(plan)
 
     async def undo(self, lease: Lease) -> None:
-        """Take back what a lease's holder did (leases.py), and tell everybody who runs."""
+        """Take back what a lease's holder did (faults/leases.py), and tell everybody who runs."""
         self._change(self.layers.without(lease, self._plan), is_undoing=True)
         await self.tell_all()
 

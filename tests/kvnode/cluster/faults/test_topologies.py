@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 
 from kvnode.cluster.errors import BadCommand
-from kvnode.cluster.topologies import FACTOR_MAX, REGIONS, ROUND_TRIP_MS, Topology
+from kvnode.cluster.faults.topologies import FACTOR_MAX, REGIONS, ROUND_TRIP_MS, Topology
 from kvnode.faults import DELAY_MS_MAX
 
 

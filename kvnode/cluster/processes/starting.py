@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from kvnode.cluster.errors import ClusterError, StartFailed, from_wire
-from kvnode.cluster.lifetimes import kernel_ties_children
-from kvnode.cluster.places import Places, make_private, try_lock
+from kvnode.cluster.paths import Paths, make_private, try_lock
+from kvnode.cluster.processes.watchdog import kernel_ties_children
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
@@ -43,9 +43,9 @@ class StartOptions:
     upkeep: Mapping[str, float] | None = None
     token: bool = False
 
-    def arguments(self, places: Places) -> list[str]:
+    def arguments(self, paths: Paths) -> list[str]:
         """The supervisor's command line."""
-        words = ["--name", places.name, "--state-dir", str(places.folder.parent)]
+        words = ["--name", paths.name, "--state-dir", str(paths.folder.parent)]
         words += ["--node-command", json.dumps(list(self.node_command))]
         for flag, number in (
             ("--nodes", self.nodes),
@@ -65,25 +65,25 @@ _owned: dict[Path, subprocess.Popen[bytes]] = {}
 """The supervisors that this process started and that end with it, by the cluster's folder."""
 
 
-def owns(places: Places) -> bool:
+def owns(paths: Paths) -> bool:
     """Whether this process started the supervisor that runs this cluster, and it ends with this process."""
-    process = _owned.get(places.folder)
+    process = _owned.get(paths.folder)
     if process is not None and process.poll() is not None:
-        del _owned[places.folder]
+        del _owned[paths.folder]
         return False
     return process is not None
 
 
-def start_supervisor(places: Places, options: StartOptions) -> list[str]:
+def start_supervisor(paths: Paths, options: StartOptions) -> list[str]:
     """Start a supervisor and wait until all its nodes are ready; nothing is left behind if they are not.
 
     Returns what people should be told of the start, a sentence each; usually nothing.
     """
-    make_private(places.folder)
-    log_mode = "wb" if _size(places.log_file) > LOG_BYTES_MAX else "ab"
-    with places.log_file.open(log_mode) as log:
+    make_private(paths.folder)
+    log_mode = "wb" if _size(paths.log_file) > LOG_BYTES_MAX else "ab"
+    with paths.log_file.open(log_mode) as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kvnode.cluster.supervisor", *options.arguments(places)],
+            [sys.executable, "-P", "-m", "kvnode.cluster.supervisor", *options.arguments(paths)],
             stdin=subprocess.DEVNULL if options.detach else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -94,7 +94,7 @@ def start_supervisor(places: Places, options: StartOptions) -> list[str]:
         report = _read_report(process, time.monotonic() + START_TIMEOUT_S)
         if report is None:
             raise StartFailed(
-                f"the supervisor ended or hung before its nodes were ready; see {places.log_file}"
+                f"the supervisor ended or hung before its nodes were ready; see {paths.log_file}"
             )
         if not report.get("ok"):
             raise from_wire(str(report.get("kind")), str(report.get("error")))
@@ -107,13 +107,13 @@ def start_supervisor(places: Places, options: StartOptions) -> list[str]:
     if options.detach:
         process.wait()
     else:
-        _owned[places.folder] = process
+        _owned[paths.folder] = process
     return [str(note) for note in report.get("notes", ())]
 
 
-def ended(places: Places, *, within_s: float) -> bool:
+def ended(paths: Paths, *, within_s: float) -> bool:
     """Whether the supervisor that this process started is gone; waits for that, but not longer than told."""
-    process = _owned.get(places.folder)
+    process = _owned.get(paths.folder)
     if process is None:
         return True
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -121,37 +121,37 @@ def ended(places: Places, *, within_s: float) -> bool:
     return process.poll() is not None
 
 
-def wait_for_end(places: Places) -> None:
+def wait_for_end(paths: Paths) -> None:
     """After the stop command: wait until the supervisor that this process owns is gone."""
-    process = _owned.pop(places.folder, None)
+    process = _owned.pop(paths.folder, None)
     if process is not None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_TIMEOUT_S)
         _end(process)
 
 
-def clean_up_if_stale(places: Places) -> None:
+def clean_up_if_stale(paths: Paths) -> None:
     """Remove state.json and the socket of a supervisor that was killed: nobody holds the lock any more."""
-    if not places.lock_file.exists():
+    if not paths.lock_file.exists():
         return
-    lock = try_lock(places)
+    lock = try_lock(paths)
     if lock is None:
         return  # it is starting or stopping
     try:
         # Where the kernel did not kill its nodes with it, the next start needs their process ids.
         with contextlib.suppress(OSError):  # no file, or not to be deleted: the next start says what is wrong
             if kernel_ties_children():
-                places.state_file.unlink(missing_ok=True)
-            places.socket_path().unlink(missing_ok=True)
+                paths.state_file.unlink(missing_ok=True)
+            paths.socket_path().unlink(missing_ok=True)
     finally:
         os.close(lock)
 
 
-def wait_until_released(places: Places) -> None:
+def wait_until_released(paths: Paths) -> None:
     """After the end of a supervisor: so that the same name can start at once."""
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while places.lock_file.exists() and time.monotonic() < deadline:
-        lock = try_lock(places)
+    while paths.lock_file.exists() and time.monotonic() < deadline:
+        lock = try_lock(paths)
         if lock is not None:
             os.close(lock)
             return

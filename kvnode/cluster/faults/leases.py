@@ -10,7 +10,7 @@ away, from the top or from between; what is below shows again. A command of some
 the ground from then on, and all layers above the old ground are gone.
 
 Invariant: what is wrong with a thing is its top layer, or the ground where there is none.
-Must not live here: connections (control.py), the holder's side (leased.py), telling nodes (fault_teller.py).
+Must not live here: connections (control.py), the holder's side (leased.py), telling nodes (faults/sync.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kvnode.cluster.faults import FaultPlan
+from kvnode.cluster.faults.rules import FaultPlan
 
 Thing = tuple[str, Any]
 """("cut", link), ("slow", link), ("clock", node), ("disk", node) or ("topology", "")."""

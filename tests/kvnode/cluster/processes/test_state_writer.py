@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from kvnode.cluster import state, state_writer
+from kvnode.cluster import state
 from kvnode.cluster.errors import ClusterError
+from kvnode.cluster.processes import state_writer
 from kvnode.cluster.state import ClusterFile
 from kvnode.config import NodeAddress
 

@@ -1,4 +1,4 @@
-"""What a plan of troubles makes of a cluster; LocalCluster and the roots are replaced by recorders."""
+"""What a plan of schedule makes of a cluster; LocalCluster and the roots are replaced by recorders."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from kvnode.cluster import chaos as chaos_module
-from kvnode.cluster.agreement import Roots
-from kvnode.cluster.chaos import Chaos
+from kvnode.chaos import run as chaos_module
+from kvnode.chaos.convergence import Roots
+from kvnode.chaos.run import Chaos
+from kvnode.chaos.schedule import ScheduledFault
 from kvnode.cluster.errors import NodeFailed
-from kvnode.cluster.faults import Slow
+from kvnode.cluster.faults.rules import Slow
 from kvnode.cluster.local import LocalCluster
-from kvnode.cluster.troubles import Trouble
 
 
 class Clock:
@@ -84,10 +84,10 @@ class AgreeAfter:
         return self.seconds
 
 
-def run(clock: Clock, stand: Stand, troubles: list[Trouble], agree: AgreeAfter | None = None) -> Chaos:
+def run(clock: Clock, stand: Stand, schedule: list[ScheduledFault], agree: AgreeAfter | None = None) -> Chaos:
     roots = agree or AgreeAfter(clock)
     chaos = Chaos(cast(LocalCluster, stand), cast(Roots, roots), lambda line: None)
-    chaos.work(troubles, seconds=12.0)
+    chaos.work(schedule, seconds=12.0)
     return chaos
 
 
@@ -97,9 +97,9 @@ def test_troubles_overlap_and_each_is_undone_in_its_time(clock: Clock) -> None:
         clock,
         stand,
         [
-            Trouble(3, "kill", ("node-2",), 4.0),
-            Trouble(6, "delay", (), 1.5, Slow(20, distribution="exponential")),
-            Trouble(9, "partition", ("node-1",), 9.0),
+            ScheduledFault(3, "kill", ("node-2",), 4.0),
+            ScheduledFault(6, "delay", (), 1.5, Slow(20, distribution="exponential")),
+            ScheduledFault(9, "partition", ("node-1",), 9.0),
         ],
     )
     assert stand.done == [
@@ -119,9 +119,9 @@ def test_a_disk_is_lost_only_in_peace_and_the_plan_waits_for_it(clock: Clock) ->
         clock,
         stand,
         [
-            Trouble(3, "pause", ("node-1",), 5.0),
-            Trouble(6, "lost disk", ("node-2",)),
-            Trouble(9, "kill", ("node-3",), 1),
+            ScheduledFault(3, "pause", ("node-1",), 5.0),
+            ScheduledFault(6, "lost disk", ("node-2",)),
+            ScheduledFault(9, "kill", ("node-3",), 1),
         ],
     )
     assert stand.done == [
@@ -138,7 +138,7 @@ def test_a_disk_is_lost_only_in_peace_and_the_plan_waits_for_it(clock: Clock) ->
 
 def test_without_agreement_no_disk_is_lost(clock: Clock) -> None:
     stand = Stand(clock)
-    chaos = run(clock, stand, [Trouble(3, "lost disk", ("node-2",))], AgreeAfter(clock, None))
+    chaos = run(clock, stand, [ScheduledFault(3, "lost disk", ("node-2",))], AgreeAfter(clock, None))
     assert [what for _, what in stand.done] == ["reset()", "reset()"]
     assert (dict(chaos.counts), chaos.violations) == ({"lost disk, put off": 1}, [])
 
@@ -146,7 +146,7 @@ def test_without_agreement_no_disk_is_lost(clock: Clock) -> None:
 def test_a_node_that_ends_by_itself_is_a_violation_and_comes_back(clock: Clock) -> None:
     stand = Stand(clock)
     stand.dead.add("node-3")
-    chaos = run(clock, stand, [Trouble(3, "kill", ("node-1",), 1)])
+    chaos = run(clock, stand, [ScheduledFault(3, "kill", ("node-1",), 1)])
     assert chaos.violations == ["node-3 ended by itself: killed; see log"]
     assert (3.0, "restart(node-3)") in stand.done
 
@@ -154,7 +154,7 @@ def test_a_node_that_ends_by_itself_is_a_violation_and_comes_back(clock: Clock) 
 def test_a_node_that_does_not_come_back_is_a_violation(clock: Clock) -> None:
     stand = Stand(clock)
     stand.refuses = "restart"
-    chaos = run(clock, stand, [Trouble(3, "kill", ("node-2",), 1)])
+    chaos = run(clock, stand, [ScheduledFault(3, "kill", ("node-2",), 1)])
     assert chaos.violations == ["end of kill: node-2 ended with exit code 4"]
 
 
@@ -163,15 +163,16 @@ def test_a_second_store_is_not_lost_before_the_first_says_that_it_is_complete(cl
     left = {"node-2": 7, "node-1": 0}
     refill = SimpleNamespace(stats=lambda name: {"refill": {"partitions": left[name]}})
     stand.__dict__["client"] = lambda: refill
-    troubles = [
-        Trouble(at, "lost disk in a storm", (name,), 1.0) for at, name in ((1, "node-2"), (4, "node-1"))
+    schedule = [
+        ScheduledFault(at, "lost disk in a storm", (name,), 1.0)
+        for at, name in ((1, "node-2"), (4, "node-1"))
     ]
-    chaos = run(clock, stand, troubles)
+    chaos = run(clock, stand, schedule)
     assert [what for _, what in stand.done] == ["wipe(node-2)", "restart(node-2)", "reset()"]
     assert chaos.counts["lost disk in a storm, put off"] == 1
     left["node-2"] = 0
     stand.done.clear()
-    run(clock, stand, troubles)
+    run(clock, stand, schedule)
     assert [what for _, what in stand.done][:4] == [
         "wipe(node-2)",
         "restart(node-2)",
@@ -182,7 +183,9 @@ def test_a_second_store_is_not_lost_before_the_first_says_that_it_is_complete(cl
 
 def test_a_trouble_of_a_node_that_has_left_befalls_another_that_is_whole(clock: Clock) -> None:
     stand = Stand(clock)
-    chaos = run(clock, stand, [Trouble(1, "pause", ("node-3",), 5), Trouble(3, "kill", ("node-9",), 1)])
+    chaos = run(
+        clock, stand, [ScheduledFault(1, "pause", ("node-3",), 5), ScheduledFault(3, "kill", ("node-9",), 1)]
+    )
     assert [what for _, what in stand.done] == [
         "pause(node-3)",
         "kill(node-2)",
@@ -195,7 +198,7 @@ def test_a_trouble_of_a_node_that_has_left_befalls_another_that_is_whole(clock: 
 
 def test_a_cut_between_nodes_of_which_too_few_are_left_is_left_out(clock: Clock) -> None:
     stand = Stand(clock)
-    troubles = [Trouble(1, "pause", (f"node-{n}",), 9) for n in (1, 2, 3)]
-    chaos = run(clock, stand, [*troubles, Trouble(3, "one-way cut", ("node-1", "node-9"), 1)])
+    schedule = [ScheduledFault(1, "pause", (f"node-{n}",), 9) for n in (1, 2, 3)]
+    chaos = run(clock, stand, [*schedule, ScheduledFault(3, "one-way cut", ("node-1", "node-9"), 1)])
     assert chaos.counts["of who has left"] == 1
     assert chaos.violations == []

@@ -1,7 +1,7 @@
 """Nodes that come and go while the cluster runs: starting one and having it admitted, letting one go and ending it.
 
 The members decide about the ring (kvnode/handover); here are only the processes, and the two files that must stay
-true meanwhile. One move at a time. A command returns once the members have admitted the change; the rest goes on in
+true meanwhile. One change at a time. A command returns once the members have admitted the change; the rest goes on in
 the background, and `move` in the state tells how far it is.
 """
 
@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import msgspec
 
 from kvnode.cluster import node_http
-from kvnode.cluster.children import Child
 from kvnode.cluster.errors import BadCommand, ClusterError, NodeFailed
-from kvnode.cluster.faults import Slow
+from kvnode.cluster.faults.rules import Slow
 from kvnode.cluster.ports import choose
+from kvnode.cluster.processes.children import Child
 from kvnode.cluster.state import ClusterFile
 from kvnode.config import NODE_COUNT_MAX, NodeAddress
 
@@ -31,8 +31,8 @@ EXIT_PORT_BUSY = 3
 
 
 @dataclass
-class Move:
-    """The last move, finished or not. done of total partitions have arrived. error: why it came to nothing.
+class MembershipChange:
+    """The last change, finished or not. done of total partitions have arrived. error: why it came to nothing.
 
     step: what is waited for now, in words; empty once it is finished.
     """
@@ -47,7 +47,7 @@ class Move:
 
 
 class Processes(Protocol):
-    """What moves need of the keeper."""
+    """What changes need of the manager."""
 
     cluster: ClusterFile
 
@@ -64,8 +64,8 @@ class Processes(Protocol):
     async def tell_rules(self) -> None: ...
 
 
-class Moves:
-    """The moves of one running cluster."""
+class MembershipChanges:
+    """The changes of one running cluster."""
 
     def __init__(
         self, processes: Processes, *, on_change: Callable[[], None], log: Callable[[str], None]
@@ -74,11 +74,11 @@ class Moves:
         self._on_change = on_change
         self._log = log
         self._task: asyncio.Task[None] | None = None
-        self.move: Move | None = None
+        self.change: MembershipChange | None = None
 
     def state(self) -> dict[str, Any] | None:
         """What state.json says of it."""
-        return None if self.move is None else asdict(self.move)
+        return None if self.change is None else asdict(self.change)
 
     def cancel(self) -> None:
         """The cluster ends."""
@@ -94,18 +94,18 @@ class Moves:
         """
         slow = Slow(float(command.get("delay_ms") or 0.0))
         slow.check()
-        move = self._begin("join", self._next_name())
+        change = self._begin("join", self._next_name())
         try:
-            self._now(move, "its process starts")
-            address = await self._start_joiner(move.node)
+            self._now(change, "its process starts")
+            address = await self._start_joiner(change.node)
             if slow.rule():
-                await self._processes.slow_node(move.node, slow)
-            self._now(move, "the members decide")
-            await self._ask_members("/cluster/join", msgspec.structs.asdict(address), {move.node})
+                await self._processes.slow_node(change.node, slow)
+            self._now(change, "the members decide")
+            await self._ask_members("/cluster/join", msgspec.structs.asdict(address), {change.node})
         except BaseException as error:
-            await self._give_up(move, str(error))
+            await self._give_up(change, str(error))
             raise
-        self._watch(move, self._see_join_through(move))
+        self._watch(change, self._see_join_through(change))
 
     def _next_name(self) -> str:
         names = [node.name for node in self._processes.cluster.nodes]
@@ -138,17 +138,17 @@ class Moves:
             avoid |= {http_port, peer_port}
         raise NodeFailed(f"{name} {child.reason}")
 
-    async def _see_join_through(self, move: Move) -> None:
-        view = await self._until_stable(move)
-        if move.node not in view["nodes"]:
-            await self._give_up(move, view["note"] or f"{move.node} was not admitted")
+    async def _see_join_through(self, change: MembershipChange) -> None:
+        view = await self._until_stable(change)
+        if change.node not in view["nodes"]:
+            await self._give_up(change, view["note"] or f"{change.node} was not admitted")
             return
         self._save(view)
-        self._end(move)
+        self._end(change)
 
-    async def _give_up(self, move: Move, why: str) -> None:
-        await self._processes.remove_node(move.node, why)
-        self._end(move, why)
+    async def _give_up(self, change: MembershipChange, why: str) -> None:
+        await self._processes.remove_node(change.node, why)
+        self._end(change, why)
 
     # --- leave --------------------------------------------------------------------------------------------
 
@@ -156,26 +156,26 @@ class Moves:
         """Let a member hand its data over and end it; force: it is dead. Raises BadCommand."""
         name, force = str(command["node"]), bool(command["force"])
         self._processes.child(name)
-        move = self._begin("leave", name)
-        self._now(move, "the members decide")
+        change = self._begin("leave", name)
+        self._now(change, "the members decide")
         try:
             await self._ask_members("/cluster/leave", {"node": name, "force": force}, {name})
         except BaseException as error:
-            self._end(move, str(error))
+            self._end(change, str(error))
             raise
-        self._watch(move, self._see_leave_through(move, force=force))
+        self._watch(change, self._see_leave_through(change, force=force))
 
-    async def _see_leave_through(self, move: Move, *, force: bool) -> None:
-        view = await self._until_stable(move)
-        if move.node in view["nodes"]:
-            self._end(move, view["note"])
+    async def _see_leave_through(self, change: MembershipChange, *, force: bool) -> None:
+        view = await self._until_stable(change)
+        if change.node in view["nodes"]:
+            self._end(change, view["note"])
             return
         if not force:
-            self._now(move, f"{move.node} hands over what it still holds")
-            await self._until_let_go(move.node)
-        await self._processes.remove_node(move.node, "left the cluster")
+            self._now(change, f"{change.node} hands over what it still holds")
+            await self._until_let_go(change.node)
+        await self._processes.remove_node(change.node, "left the cluster")
         self._save(view)
-        self._end(move)
+        self._end(change)
 
     async def _until_let_go(self, name: str) -> None:
         deadline = asyncio.get_running_loop().time() + LET_GO_S_MAX
@@ -193,33 +193,33 @@ class Moves:
     def reconcile(self) -> None:
         """After a start: what was under way when the cluster ended goes on, and ends as the members decide."""
         if self._processes.cluster.joining:
-            move = self._begin("join", self._processes.cluster.joining[0])
-            self._watch(move, self._see_join_through(move))
+            change = self._begin("join", self._processes.cluster.joining[0])
+            self._watch(change, self._see_join_through(change))
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _begin(self, what: str, node: str) -> Move:
-        if self.move is not None and not self.move.finished:
-            raise BadCommand(f"{self.move.what} of {self.move.node} is under way; one at a time")
-        self.move = Move(what, node)
+    def _begin(self, what: str, node: str) -> MembershipChange:
+        if self.change is not None and not self.change.finished:
+            raise BadCommand(f"{self.change.what} of {self.change.node} is under way; one at a time")
+        self.change = MembershipChange(what, node)
         self._on_change()
-        return self.move
+        return self.change
 
-    def _end(self, move: Move, error: str = "") -> None:
-        move.finished, move.error, move.step = True, error, ""
-        self._log(f"{move.what} of {move.node}: {error or 'done'}")
-        self._on_change()
-
-    def _now(self, move: Move, step: str) -> None:
-        move.step = step
+    def _end(self, change: MembershipChange, error: str = "") -> None:
+        change.finished, change.error, change.step = True, error, ""
+        self._log(f"{change.what} of {change.node}: {error or 'done'}")
         self._on_change()
 
-    def _watch(self, move: Move, work: Any) -> None:
+    def _now(self, change: MembershipChange, step: str) -> None:
+        change.step = step
+        self._on_change()
+
+    def _watch(self, change: MembershipChange, work: Any) -> None:
         async def guarded() -> None:
             try:
                 await work
             except (ClusterError, OSError, KeyError) as error:
-                self._end(move, f"{type(error).__name__}: {error}")
+                self._end(change, f"{type(error).__name__}: {error}")
 
         self._task = asyncio.get_running_loop().create_task(guarded())
 
@@ -251,7 +251,7 @@ class Moves:
             raise OSError(f"{name} answered {status}")
         return view
 
-    async def _until_stable(self, move: Move) -> dict[str, Any]:
+    async def _until_stable(self, change: MembershipChange) -> dict[str, Any]:
         """Follow the newest ring that any running node knows until nothing is under way in it."""
         while True:
             views = []
@@ -266,8 +266,8 @@ class Moves:
                 pending = view["pending"].values()
                 if view["phase"] == "stable":
                     return view
-                move.done, move.total = sum(p["done"] for p in pending), sum(p["slots"] for p in pending)
-                self._now(move, "data goes to its new owners")
+                change.done, change.total = sum(p["done"] for p in pending), sum(p["slots"] for p in pending)
+                self._now(change, "data goes to its new owners")
             await asyncio.sleep(POLL_S)
 
     def _save(self, view: dict[str, Any]) -> None:

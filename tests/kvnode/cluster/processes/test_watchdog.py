@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kvnode.cluster.lifetimes import kill_leftover, start_of
+from kvnode.cluster.processes.watchdog import kill_leftover, start_of
 
 
 @pytest.fixture

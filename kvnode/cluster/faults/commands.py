@@ -1,6 +1,6 @@
 """The commands about faults that a LocalCluster understands: partitions, cuts, delays, topologies; clocks and disks.
 
-Not here: what becomes of them (faults.py, keeper.py).
+Not here: what becomes of them (faults/rules.py, processes/manager.py).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class FaultCommands:
         self._tell("delay", delay_ms=ms, jitter_ms=jitter_ms, loss=loss, distribution=distribution, pair=pair)
 
     def topology(self, name: str, *, factor: float = 1.0) -> None:
-        """Put the nodes into regions of the world: "three-regions" or "five-regions" (topologies.py).
+        """Put the nodes into regions of the world: "three-regions" or "five-regions" (faults/topologies.py).
 
         Delays every link by half of a published round trip, times the factor; replaces all delays. Undone as they
         are: by `delay(0)`, `heal` and `reset`. Cuts stay.

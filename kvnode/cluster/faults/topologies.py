@@ -8,7 +8,7 @@ them latencies; that they are round trips follows from the distances (light in f
 Washington DC to London, one way, and the table says 75).
 
 A message takes half of the round trip on its way. Node number i lies in region i, counted around; nodes in
-the same region are not delayed. Pure values. Not here: which links are slow now (faults.py).
+the same region are not delayed. Pure values. Not here: which links are slow now (faults/rules.py).
 """
 
 from __future__ import annotations

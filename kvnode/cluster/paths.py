@@ -38,15 +38,15 @@ def state_root(state_dir: str | os.PathLike[str] | None = None) -> Path:
 
 
 @dataclass(frozen=True)
-class Places:
+class Paths:
     """The paths of one cluster. Invariant: `name` is a plain file name."""
 
     name: str
     folder: Path
 
     @classmethod
-    def of(cls, name: str, state_dir: str | os.PathLike[str] | None = None) -> Places:
-        """The places of the cluster called `name`; BadCommand if that is no name."""
+    def of(cls, name: str, state_dir: str | os.PathLike[str] | None = None) -> Paths:
+        """The paths of the cluster called `name`; BadCommand if that is no name."""
         if not _NAME.fullmatch(name):
             raise BadCommand(f'cluster name {name!r}: expected up to 64 letters, digits, ".", "-", "_"')
         return cls(name, state_root(state_dir) / name)
@@ -134,20 +134,18 @@ def _close_parent(parent: Path) -> None:
 
 
 @contextlib.contextmanager
-def opening(
-    places: Places, *, timeout_s: float, on_wait: Callable[[], None] = lambda: None
-) -> Iterator[None]:
+def opening(paths: Paths, *, timeout_s: float, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Within it nobody else opens this cluster: two who start everything at the same instant become one who starts and
     one who finds. on_wait is called once if somebody else is at it. ClusterError if that takes longer than told."""
-    make_private(places.folder)
+    make_private(paths.folder)
     deadline, has_told = time.monotonic() + timeout_s, False
-    while (lock := _try_lock(places.opening_file)) is None:
+    while (lock := _try_lock(paths.opening_file)) is None:
         if not has_told:
             on_wait()
             has_told = True
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"another start of {places.name} was not done within {timeout_s:.0f} s; try again"
+                f"another start of {paths.name} was not done within {timeout_s:.0f} s; try again"
             )
         time.sleep(OPENING_POLL_S)
     try:
@@ -156,13 +154,13 @@ def opening(
         os.close(lock)
 
 
-def try_lock(places: Places) -> int | None:
+def try_lock(paths: Paths) -> int | None:
     """Take the cluster's lock: an open file descriptor that holds it, or None if a supervisor does.
 
     The kernel lets go of it when its holder dies, however it dies. The descriptor is closed on exec, so no
     child can keep it.
     """
-    return _try_lock(places.lock_file)
+    return _try_lock(paths.lock_file)
 
 
 def _try_lock(file: Path) -> int | None:

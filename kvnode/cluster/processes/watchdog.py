@@ -5,7 +5,7 @@ and SIGKILL works on stopped processes too. The supervisor has one thread only, 
 Elsewhere a node watches a pipe (--exit-with-stdin) and any other command runs under leash.py, which watches
 one for it. A stopped process sees no end of file: there, nodes that were paused when the supervisor itself
 was killed stay until the next start of the cluster finds them (`kill_leftover`). Not here: when to start and
-stop what (children.py, supervisor.py).
+stop what (processes/children.py, supervisor.py).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Does to a running cluster what a plan of troubles says, and leaves it in peace.
+"""Does to a running cluster what a fault schedule says, and leaves it in peace.
 
-Every trouble is undone when its time is over; meanwhile others may begin. A lost disk is the exception, since the
+Every fault is undone when its time is over; meanwhile others may begin. A lost disk is the exception, since the
 promise is about fewer than w disks between full repairs: first everything is undone and every partition must have been
 seen equal on all its replicas; then the disk goes; and nothing else begins until that is so again. The clock of the
-plan stands still for it. A disk that is lost in a storm goes at once, if no other store is lost: a store is lost until
-its node says that it is complete (`refill` in GET /stats). Members come and go beside all that (MembersInChaos).
+schedule stands still for it. A disk that is lost in a storm goes at once, if no other store is lost: a store is lost until
+its node says that it is complete (`refill` in GET /stats). Members come and go beside all that (Churn).
 
-Not here: the plan (troubles.py), load, and the verdict (scripts/chaos.py).
+Not here: the schedule (schedule.py), load, and the verdict (scripts/chaos.py).
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 
-from kvnode.cluster.agreement import Roots
+from kvnode.chaos.convergence import Roots
+from kvnode.chaos.schedule import ScheduledFault
 from kvnode.cluster.errors import ClusterError
 from kvnode.cluster.local import LocalCluster
-from kvnode.cluster.troubles import Trouble
 from kvnode.config import NODE_COUNT_MAX
 from kvnode.errors import KvError
 
 AGREE_S_MAX = 20.0
 REBUILD_S_MAX = 120.0
-MOVE_S_MAX = 90.0
+CHANGE_S_MAX = 90.0
 NODES_NEEDED = {"one-way cut": 2, **dict.fromkeys(("kill", "pause", "partition", "leave"), 1)}
 NODES_NEEDED |= {"lost disk": 1, "lost disk in a storm": 1}
 
 
 class Chaos:
-    """The troubles of one run. counts: how often each kind happened. violations: promises that were not kept."""
+    """Carries out one schedule. counts: how often each kind happened. violations: promises that were not kept."""
 
     def __init__(self, cluster: LocalCluster, roots: Roots, tell: Callable[[str], None]) -> None:
         self._cluster = cluster
         self._roots = roots
         self._tell = tell
-        self._ends: list[tuple[float, int, Trouble]] = []
+        self._ends: list[tuple[float, int, ScheduledFault]] = []
         self._number = count()
         self._held_s = 0.0
         self._began_s = time.monotonic()
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
         self._lost: set[str] = set()
-        self._members = MembersInChaos(cluster, tell, self.counts)
+        self._members = Churn(cluster, tell, self.counts)
 
-    def work(self, troubles: Sequence[Trouble], *, seconds: float) -> None:
-        """Make these troubles for so many seconds, and those that lost disks take; then peace."""
+    def work(self, schedule: Sequence[ScheduledFault], *, seconds: float) -> None:
+        """Carry this schedule out for so many seconds, and those that lost disks take; then peace."""
         self._began_s = time.monotonic()
-        for trouble in troubles:
-            self._wait_until(trouble.at_s)
+        for fault in schedule:
+            self._wait_until(fault.at_s)
             self._find_unplanned_deaths()
-            trouble = self._of_who_is_there(trouble)
-            self._tell(f"{time.monotonic() - self._began_s:6.1f} s  {trouble}")
-            self._do(partial(self._begin, trouble), trouble.kind)
+            fault = self._of_who_is_there(fault)
+            self._tell(f"{time.monotonic() - self._began_s:6.1f} s  {fault}")
+            self._do(partial(self._begin, fault), fault.kind)
         self._wait_until(seconds)
         self._find_unplanned_deaths()
         self.make_peace()
@@ -69,65 +69,65 @@ class Chaos:
         self._ends.clear()
         self._do(self._cluster.reset, "reset")
 
-    def _of_who_is_there(self, trouble: Trouble) -> Trouble:
-        """The same trouble, for others if it is of somebody who has left: those that joined meanwhile come first."""
+    def _of_who_is_there(self, fault: ScheduledFault) -> ScheduledFault:
+        """The same fault, for others if it is of somebody who has left: those that joined meanwhile come first."""
         there = [node.name for node in self._cluster.nodes]
-        if {*trouble.nodes} <= {*there}:
-            return trouble
+        if {*fault.nodes} <= {*there}:
+            return fault
         busy = {node for _, _, other in self._ends for node in other.nodes} | self._members.moving
-        spare = [name for name in reversed(there) if name not in busy and name not in trouble.nodes]
-        named = [name if name in there else spare.pop(0) if spare else "" for name in trouble.nodes]
-        return replace(trouble, nodes=tuple(name for name in named if name))
+        spare = [name for name in reversed(there) if name not in busy and name not in fault.nodes]
+        named = [name if name in there else spare.pop(0) if spare else "" for name in fault.nodes]
+        return replace(fault, nodes=tuple(name for name in named if name))
 
-    # --- one trouble --------------------------------------------------------------------------------------
+    # --- one fault --------------------------------------------------------------------------------------
 
-    def _begin(self, trouble: Trouble) -> None:
-        cluster, nodes = self._cluster, trouble.nodes
-        if len(nodes) < NODES_NEEDED.get(trouble.kind, 0):
+    def _begin(self, fault: ScheduledFault) -> None:
+        cluster, nodes = self._cluster, fault.nodes
+        if len(nodes) < NODES_NEEDED.get(fault.kind, 0):
             self.counts["of who has left"] += 1
             return
-        if trouble.kind == "lost disk":
+        if fault.kind == "lost disk":
             held_from_s = time.monotonic()
             self._lose_disk(nodes[0])
             self._held_s += time.monotonic() - held_from_s
             return
-        if trouble.kind in ("join", "leave"):
-            self._members.begin(trouble)
+        if fault.kind in ("join", "leave"):
+            self._members.begin(fault)
             return
-        if trouble.kind == "lost disk in a storm":
+        if fault.kind == "lost disk in a storm":
             if not self._may_lose_another():
                 self._tell("          put off: a store is lost already, and not refilled yet")
                 self.counts["lost disk in a storm, put off"] += 1
                 return
             self._lost.add(nodes[0])
             cluster.wipe(*nodes)
-        elif trouble.kind == "all disks lost":
+        elif fault.kind == "all disks lost":
             cluster.wipe(*nodes)
             cluster.restart(*nodes)
-        elif trouble.kind == "kill":
+        elif fault.kind == "kill":
             cluster.kill(*nodes)
-        elif trouble.kind == "pause":
+        elif fault.kind == "pause":
             cluster.pause(*nodes)
-        elif trouble.kind == "partition":
+        elif fault.kind == "partition":
             cluster.partition([nodes])
-        elif trouble.kind == "one-way cut":
+        elif fault.kind == "one-way cut":
             cluster.cut(nodes[0], nodes[1], both_ways=False)
         else:
-            slow, pair = trouble.slow, (nodes[0], nodes[1]) if len(nodes) == 2 else None
+            slow, pair = fault.slow, (nodes[0], nodes[1]) if len(nodes) == 2 else None
             cluster.delay(slow.delay_ms, distribution=slow.distribution, nodes=pair)
-        self.counts[trouble.kind] += 1
-        if trouble.lasts_s:
-            heapq.heappush(self._ends, (trouble.at_s + trouble.lasts_s, next(self._number), trouble))
+        self.counts[fault.kind] += 1
+        if fault.lasts_s:
+            heapq.heappush(self._ends, (fault.at_s + fault.lasts_s, next(self._number), fault))
 
-    def _end(self, trouble: Trouble) -> None:
+    def _end(self, fault: ScheduledFault) -> None:
         cluster = self._cluster
-        if not {*trouble.nodes} <= {node.name for node in cluster.nodes}:
+        if not {*fault.nodes} <= {node.name for node in cluster.nodes}:
             return  # it has left meanwhile
-        if trouble.kind in ("kill", "lost disk in a storm"):
-            cluster.restart(*trouble.nodes)
-        elif trouble.kind == "pause":
-            cluster.resume(*trouble.nodes)
-        elif trouble.kind == "delay":
+        if fault.kind in ("kill", "lost disk in a storm"):
+            cluster.restart(*fault.nodes)
+        elif fault.kind == "pause":
+            cluster.resume(*fault.nodes)
+        elif fault.kind == "delay":
             cluster.delay(0)
         else:
             cluster.reconnect()  # a delay may go on beside it
@@ -135,7 +135,7 @@ class Chaos:
     def _find_unplanned_deaths(self) -> None:
         """A node that ended though nobody killed it has a fault of its own."""
         kinds = ("kill", "lost disk in a storm")
-        killed = {node for _, _, trouble in self._ends if trouble.kind in kinds for node in trouble.nodes}
+        killed = {node for _, _, fault in self._ends if fault.kind in kinds for node in fault.nodes}
         for node in self._cluster.nodes:
             if node.state in ("dead", "failed") and node.name not in killed | self._members.moving:
                 self.violations.append(f"{node.name} ended by itself: {node.reason}; see {node.log_file}")
@@ -176,15 +176,15 @@ class Chaos:
     # --- time ---------------------------------------------------------------------------------------------
 
     def _now_s(self) -> float:
-        """Seconds of the plan."""
+        """Seconds of the schedule."""
         return time.monotonic() - self._began_s - self._held_s
 
     def _wait_until(self, at_s: float) -> None:
         """Sleep, and end what ends meanwhile."""
         while self._ends and self._ends[0][0] <= at_s:
-            ends_s, _, trouble = heapq.heappop(self._ends)
+            ends_s, _, fault = heapq.heappop(self._ends)
             time.sleep(max(0.0, ends_s - self._now_s()))
-            self._do(partial(self._end, trouble), f"end of {trouble.kind}")
+            self._do(partial(self._end, fault), f"end of {fault.kind}")
         time.sleep(max(0.0, at_s - self._now_s()))
 
     def _do(self, action: Callable[[], None], what: str) -> None:
@@ -195,8 +195,8 @@ class Chaos:
             self.violations.append(f"{what}: {error}")
 
 
-class MembersInChaos:
-    """Joins and leaves, one at a time, each in a thread of its own while other troubles go on.
+class Churn:
+    """Joins and leaves, one at a time, each in a thread of its own while other faults go on.
 
     Whatever becomes of one is allowed: it may be refused, or called off. moving: who is coming or going.
     """
@@ -216,31 +216,31 @@ class MembersInChaos:
         move = self._cluster.state().get("move") or {}
         return self._leaving | {str(move.get("node", ""))}
 
-    def begin(self, trouble: Trouble) -> None:
+    def begin(self, fault: ScheduledFault) -> None:
         """Begin one, unless one is under way or the ring would be too small or too large."""
         members = [node.name for node in self._cluster.nodes]
-        is_join = trouble.kind == "join"
+        is_join = fault.kind == "join"
         is_possible = len(members) < NODE_COUNT_MAX if is_join else len(members) > self._cluster.replicas + 1
         if (self._thread is not None and self._thread.is_alive()) or not is_possible:
-            self._counts[f"{trouble.kind}, put off"] += 1
+            self._counts[f"{fault.kind}, put off"] += 1
             return
-        self._leaving = set(trouble.nodes)
-        self._thread = threading.Thread(target=self._see_through, args=(trouble,), daemon=True)
+        self._leaving = set(fault.nodes)
+        self._thread = threading.Thread(target=self._see_through, args=(fault,), daemon=True)
         self._thread.start()
 
-    def _see_through(self, trouble: Trouble) -> None:
+    def _see_through(self, fault: ScheduledFault) -> None:
         cluster = self._cluster
         try:
-            if trouble.kind == "join":
-                cluster.join(timeout_s=MOVE_S_MAX)
+            if fault.kind == "join":
+                cluster.join(timeout_s=CHANGE_S_MAX)
             else:
-                cluster.leave(trouble.nodes[0], timeout_s=MOVE_S_MAX)
-            self._counts[trouble.kind] += 1
+                cluster.leave(fault.nodes[0], timeout_s=CHANGE_S_MAX)
+            self._counts[fault.kind] += 1
         except ClusterError as error:
-            self._counts[f"{trouble.kind} refused or called off"] += 1
-            self._tell(f"          {trouble}: {error}")
+            self._counts[f"{fault.kind} refused or called off"] += 1
+            self._tell(f"          {fault}: {error}")
 
     def wait_until_over(self) -> None:
         """In peace a change comes to its end."""
         if self._thread is not None:
-            self._thread.join(MOVE_S_MAX)
+            self._thread.join(CHANGE_S_MAX)

@@ -4,7 +4,7 @@ A lease is over when its connection ends, or when the process that took it does:
 the connection open, so the process is watched too.
 
 Faults go first and at once; then nodes run again. One that does not come up keeps nothing else from being undone.
-Must not live here: what a lease remembers (leases.py), and connections (control.py).
+Must not live here: what a lease remembers (faults/leases.py), and connections (control.py).
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kvnode.cluster import leases
-from kvnode.cluster.children import Child
 from kvnode.cluster.errors import BadCommand, ClusterError
-from kvnode.cluster.fault_teller import FaultTeller
-from kvnode.cluster.leases import Lease
-from kvnode.cluster.lifetimes import start_of
+from kvnode.cluster.faults import leases
+from kvnode.cluster.faults.leases import Lease
+from kvnode.cluster.faults.sync import FaultSync
+from kvnode.cluster.processes.children import Child
+from kvnode.cluster.processes.watchdog import start_of
 
 LEASE_COUNT_MAX = 64
 HOLDER_POLL_S = 0.5
 
 
-class LeaseKeeper:
+class HeldLeases:
     """The leases of one cluster."""
 
     def __init__(
         self,
         nodes: Mapping[str, Child],
-        faults: FaultTeller,
+        faults: FaultSync,
         *,
         restart: Callable[[Sequence[str]], Awaitable[None]],
         log: Callable[[str], None],

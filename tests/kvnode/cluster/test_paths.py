@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kvnode.cluster.errors import BadCommand, ClusterError
-from kvnode.cluster.places import SOCKET_PATH_BYTES_MAX, Places, make_private, opening, state_root, try_lock
+from kvnode.cluster.paths import SOCKET_PATH_BYTES_MAX, Paths, make_private, opening, state_root, try_lock
 
 
 def test_the_state_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -25,16 +25,16 @@ def test_the_state_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "x" * 65, "a b", "a\n"])
 def test_a_name_that_is_no_plain_file_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadCommand, match="cluster name"):
-        Places.of(name, tmp_path)
+        Paths.of(name, tmp_path)
 
 
 def test_the_socket_lies_beside_the_state_where_the_path_is_short_enough() -> None:
-    assert Places.of("lab", "/short").socket_path() == Path("/short/lab/control.sock")
+    assert Paths.of("lab", "/short").socket_path() == Path("/short/lab/control.sock")
 
 
 def test_a_long_path_gets_a_short_socket_of_its_own(tmp_path: Path) -> None:
     deep = tmp_path / ("long" * 30)
-    one, other = Places.of("one", deep).socket_path(), Places.of("other", deep).socket_path()
+    one, other = Paths.of("one", deep).socket_path(), Paths.of("other", deep).socket_path()
     assert one != other
     assert one.parent.name == f"quorum-lab-{os.getuid()}"
     assert max(len(os.fsencode(path)) for path in (one, other)) <= SOCKET_PATH_BYTES_MAX
@@ -88,26 +88,26 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path:
 
 
 def test_only_one_holds_the_lock(tmp_path: Path) -> None:
-    places = Places.of("lab", tmp_path)
-    make_private(places.folder)
-    first = try_lock(places)
+    paths = Paths.of("lab", tmp_path)
+    make_private(paths.folder)
+    first = try_lock(paths)
     assert first is not None
-    assert try_lock(places) is None
+    assert try_lock(paths) is None
     os.close(first)
-    second = try_lock(places)
+    second = try_lock(paths)
     assert second is not None
     os.close(second)
 
 
 def test_who_opens_second_waits_for_the_first_and_is_told_once(tmp_path: Path) -> None:
-    places, waited = Places.of("lab", tmp_path), []
-    with opening(places, timeout_s=1):
+    paths, waited = Paths.of("lab", tmp_path), []
+    with opening(paths, timeout_s=1):
         with (
             pytest.raises(ClusterError, match="another start of lab was not done within 0 s"),
-            opening(places, timeout_s=0.2, on_wait=lambda: waited.append(1)),
+            opening(paths, timeout_s=0.2, on_wait=lambda: waited.append(1)),
         ):
             pass
         assert waited == [1]
-    with opening(places, timeout_s=0.2, on_wait=lambda: waited.append(2)):
+    with opening(paths, timeout_s=0.2, on_wait=lambda: waited.append(2)):
         pass
     assert waited == [1]

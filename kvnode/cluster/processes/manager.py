@@ -1,4 +1,4 @@
-"""The keeper: what the supervisor knows of its nodes and sidecars, and what each command does to them.
+"""The manager: what the supervisor knows of its nodes and sidecars, and what each command does to them.
 
 Everything happens on one event loop in one thread. Commands that start a node take that node's lock, so two
 restarts follow each other; kill and pause do not, so they work on a node that is still starting. Faults are
@@ -19,16 +19,16 @@ from typing import Any
 
 import msgspec
 
-from kvnode.cluster.children import READY_TIMEOUT_S, Child
 from kvnode.cluster.errors import BadCommand, NodeFailed, StartFailed
-from kvnode.cluster.fault_teller import FaultTeller
-from kvnode.cluster.faults import Slow
-from kvnode.cluster.lease_keeper import LeaseKeeper
-from kvnode.cluster.moves import Moves
-from kvnode.cluster.places import Places
+from kvnode.cluster.faults.held_leases import HeldLeases
+from kvnode.cluster.faults.rules import Slow
+from kvnode.cluster.faults.sync import FaultSync
+from kvnode.cluster.membership_changes import MembershipChanges
+from kvnode.cluster.paths import Paths
 from kvnode.cluster.ports import choose
+from kvnode.cluster.processes.children import READY_TIMEOUT_S, Child
+from kvnode.cluster.processes.state_writer import StateWriter
 from kvnode.cluster.state import ClusterFile
-from kvnode.cluster.state_writer import StateWriter
 from kvnode.config import NodeAddress
 
 EXIT_PORT_BUSY = 3
@@ -37,25 +37,25 @@ SIDECAR_COUNT_MAX = 8
 KEPT_BY_WIPE = ("log.jsonl",)  # a wiped node's story stays readable
 
 
-class Keeper:
+class ProcessManager:
     """The processes of one running cluster, and its faults."""
 
     def __init__(
         self,
-        places: Places,
+        paths: Paths,
         cluster: ClusterFile,
         *,
         node_command: Sequence[str],
         detached: bool,
         log: Callable[[str], None],
     ) -> None:
-        self.places = places
+        self.paths = paths
         self.cluster = cluster
         self.stop_asked = asyncio.Event()
         self._detached = detached
         self._log = log
         self._is_started = False
-        self._state_writer = StateWriter(places.state_file, self.state, log)
+        self._state_writer = StateWriter(paths.state_file, self.state, log)
         self._created_at_ms = int(time.time() * 1000)
         self._sidecars: dict[str, Child] = {}
         self._node_command = tuple(node_command)
@@ -63,23 +63,23 @@ class Keeper:
         self._nodes: dict[str, Child] = {}
         for node in cluster.nodes:
             self._make_child(node.name)
-        self._faults = FaultTeller(
+        self._faults = FaultSync(
             self._nodes, address_of=self._address, on_change=self._on_change, log=log, token=cluster.token
         )
-        self.leases = LeaseKeeper(self._nodes, self._faults, restart=self._restart_named, log=log)
-        self._moves = Moves(self, on_change=self._on_change, log=log)
+        self.leases = HeldLeases(self._nodes, self._faults, restart=self._restart_named, log=log)
+        self._membership_changes = MembershipChanges(self, on_change=self._on_change, log=log)
 
     def _make_child(self, name: str) -> Child:
         files = [
             "--cluster-file",
-            str(self.places.cluster_file),
+            str(self.paths.cluster_file),
             "--data-dir",
-            str(self.places.data_dir(name)),
+            str(self.paths.data_dir(name)),
         ]
         child = self._nodes[name] = Child(
             name,
             [*self._node_command, "--name", name, *files],
-            log_file=self.places.folder / f"{name}.out",
+            log_file=self.paths.folder / f"{name}.out",
             on_change=self._on_change,
             ready_prefix=f"ready {name} ",
             watches_stdin=True,
@@ -87,7 +87,7 @@ class Keeper:
         self._locks[name] = asyncio.Lock()
         return child
 
-    # --- nodes that come and go (moves.py) ----------------------------------------------------------------
+    # --- nodes that come and go (membership_changes.py) ---------------------------------------------------
 
     def child(self, name: str) -> Child:
         """The process of a node; BadCommand if there is no such node."""
@@ -95,7 +95,7 @@ class Keeper:
 
     def add_node(self, address: NodeAddress) -> Child:
         """One more node, with an empty data directory; `save` has made it known."""
-        _empty(self.places.data_dir(address.name))
+        _empty(self.paths.data_dir(address.name))
         child = self._make_child(address.name)
         self._faults.follow_nodes()
         return child
@@ -108,7 +108,7 @@ class Keeper:
             del self._nodes[name], self._locks[name]
         nodes = tuple(node for node in self.cluster.nodes if node.name != name)
         self.save(replace(self.cluster, nodes=nodes, joining=()))
-        _empty(self.places.data_dir(name))
+        _empty(self.paths.data_dir(name))
         self._faults.follow_nodes()
         self._on_change()
 
@@ -123,7 +123,7 @@ class Keeper:
     def save(self, cluster: ClusterFile) -> None:
         """Make this the cluster, here and in cluster.json."""
         self.cluster = cluster
-        cluster.write(self.places.cluster_file)
+        cluster.write(self.paths.cluster_file)
 
     # --- the whole cluster ------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Keeper:
         """Start every node at once. A port that was taken since it was chosen makes all choose again."""
         avoid: set[int] = set()
         for _ in range(START_TRIES_MAX):
-            self.cluster.write(self.places.cluster_file)
+            self.cluster.write(self.paths.cluster_file)
             for child in self._nodes.values():
                 child.spawn()
             await asyncio.gather(*(child.settle() for child in self._nodes.values()))
@@ -147,11 +147,11 @@ class Keeper:
         failed = [child for child in self._nodes.values() if child.state != "running"]
         if failed:
             reasons = "; ".join(f"{child.name} {child.reason}" for child in failed)
-            raise StartFailed(f"{reasons} (its own log: {self.places.data_dir(failed[0].name)}/log.jsonl)")
+            raise StartFailed(f"{reasons} (its own log: {self.paths.data_dir(failed[0].name)}/log.jsonl)")
         self.save(replace(self.cluster, founded=True))
         self._is_started = True
         self._on_change()
-        self._moves.reconcile()
+        self._membership_changes.reconcile()
 
     def choose_ports(self, wanted: Sequence[int], *, avoid: Iterable[int] = ()) -> None:
         """Give every node the wanted HTTP port, or the next free one, and its peer port."""
@@ -164,7 +164,7 @@ class Keeper:
 
     def kill_all_now(self) -> None:
         """SIGKILL to every child, stopped ones too, without waiting."""
-        self._moves.cancel()
+        self._membership_changes.cancel()
         self._state_writer.stop()
         for child in self._children():
             child.kill_now("the cluster ended")
@@ -186,14 +186,14 @@ class Keeper:
             "cluster_id": self.cluster.cluster_id,
             "supervisor_pid": os.getpid(),
             "detached": self._detached,
-            "socket": str(self.places.socket_path()),
+            "socket": str(self.paths.socket_path()),
             "replicas": self.cluster.replicas,
             "created_at": self._created_at_ms,
             "phase": "running" if self._is_started else "starting",
             "trouble": self._state_writer.trouble,
             "topology": self._topology(),
             "nodes": [self._node_state(node.name) for node in self.cluster.nodes if node.name in self._nodes],
-            "move": self._moves.state(),
+            "move": self._membership_changes.state(),
             "leases": self.leases.state(),
             "sidecars": [self._sidecar_state(child) for child in self._sidecars.values()],
         }
@@ -209,8 +209,8 @@ class Keeper:
             "resume": self._resume,
             "restart": self._restart,
             "wipe": self._wipe,
-            "join": self._moves.join,
-            "leave": self._moves.leave,
+            "join": self._membership_changes.join,
+            "leave": self._membership_changes.leave,
             **self._faults.actions(),
             "reset": self._reset,
             **self.leases.actions(),
@@ -277,7 +277,7 @@ class Keeper:
         for child in children:
             async with self._locks[child.name]:
                 await child.kill("killed, and its data deleted")
-                _empty(self.places.data_dir(child.name))
+                _empty(self.paths.data_dir(child.name))
                 child.explain("killed, and its data deleted")
 
     async def _reset(self, command: dict[str, Any]) -> None:
@@ -308,7 +308,7 @@ class Keeper:
         child = self._sidecars[name] = Child(
             name,
             argv,
-            log_file=self.places.folder / f"{name}.log",
+            log_file=self.paths.folder / f"{name}.log",
             on_change=self._on_change,
             ready_prefix=command.get("ready_prefix"),
             watches_stdin=False,
@@ -350,8 +350,8 @@ class Keeper:
             "reason": child.reason,
             "since_ms": child.since_ms,
             "restarts": max(0, child.starts - 1),
-            "data_dir": str(self.places.data_dir(name)),
-            "log_file": str(self.places.data_dir(name) / "log.jsonl"),
+            "data_dir": str(self.paths.data_dir(name)),
+            "log_file": str(self.paths.data_dir(name) / "log.jsonl"),
             **self._faults.plan.told_to(name),
         }
 

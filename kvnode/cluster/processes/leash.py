@@ -1,8 +1,8 @@
-"""python -m kvnode.cluster.leash -- COMMAND…: runs a command that ends, whole group and all, when stdin ends.
+"""python -m kvnode.cluster.processes.leash -- COMMAND…: runs a command that ends, whole group and all, when stdin ends.
 
 Used where the kernel cannot tie a child's life to its parent's (macOS). The command stays in the leash's own
 process group, so that one signal to the group reaches both; the leash outlives a SIGTERM to report how the
-command ended. Not here: Linux, where lifetimes.py needs no process in between.
+command ended. Not here: Linux, where processes/watchdog.py needs no process in between.
 """
 
 from __future__ import annotations

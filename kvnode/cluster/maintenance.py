@@ -20,7 +20,7 @@ Outcome = dict[str, dict[str, dict[str, Any]]]
 """{node: {work: how its last round went}}, as /stats tells it."""
 
 
-def do_upkeep(client: Client, works: Sequence[str], nodes: Sequence[str], timeout_s: float) -> Outcome:
+def maintain(client: Client, works: Sequence[str], nodes: Sequence[str], timeout_s: float) -> Outcome:
     """Begin these works at these nodes, all at once, and wait. BadCommand, or ClusterError if it takes too long."""
     for work in works:
         if work not in UPKEEP_WORKS:

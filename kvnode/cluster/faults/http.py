@@ -1,6 +1,6 @@
 """Telling one node its faults: a single POST /faults.
 
-Not here: which faults (faults.py), and when (fault_teller.py).
+Not here: which faults (faults/rules.py), and when (faults/sync.py).
 """
 
 from __future__ import annotations
