@@ -3,8 +3,8 @@
 Every fault is undone when its time is over; meanwhile others may begin. A lost disk is the exception, since the
 promise is about fewer than w disks between full repairs: first everything is undone and every partition must have been
 seen equal on all its replicas; then the disk goes; and nothing else begins until that is so again. The clock of the
-schedule stands still for it. A disk that is lost in a storm goes at once, if no other store is lost: a store is lost until
-its node says that it is complete (`refill` in GET /stats). Members come and go beside all that (Churn).
+schedule stands still for it. A disk that is lost in a storm goes at once, if no other store is lost: a store is lost
+until its node says that it is complete (`refill` in GET /stats). Members come and go beside all that (Churn).
 
 Not here: the schedule (schedule.py), load, and the verdict (scripts/chaos.py).
 """

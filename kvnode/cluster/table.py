@@ -76,8 +76,8 @@ def topology_lines(topology: Mapping[str, Any] | None) -> list[str]:
     """The named topology that is set, and which node lies where; nothing if there is none."""
     if topology is None:
         return []
-    places = ", ".join(f"{node} in {region}" for node, region in topology["regions"].items())
-    return [f"topology {topology['name']}, factor {topology['factor']:g}: {places}"]
+    where = ", ".join(f"{node} in {region}" for node, region in topology["regions"].items())
+    return [f"topology {topology['name']}, factor {topology['factor']:g}: {where}"]
 
 
 def lease_lines(leases: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -292,4 +292,4 @@ def test_the_portable_way_leaves_nothing_either(
         everything = pids(cluster)
         process.kill()
         assert_gone(everything)
-        until(lambda: not processes_mentioning(str(cluster_state)), within_s=2, what="leashes are gone")
+        until(lambda: not processes_mentioning(str(cluster_state)), within_s=2, what="watchdogs are gone")

@@ -16,19 +16,17 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kvnode.cluster.errors import BadCommand
-from kvnode.cluster.processes.watchdog import die_with_parent, kernel_ties_children, start_of
+from kvnode.cluster.processes import watchdog
 from kvnode.cluster.state import NodeState
 
 READY_TIMEOUT_S = 20.0
 TERMINATE_TIMEOUT_S = 4.0  # longer than a node takes to answer what is under way
 LINE_BYTES_MAX = 64 * 1024
-_LEASH = (sys.executable, "-P", "-m", "kvnode.cluster.processes.leash", "--")
 
 
 class Child:
@@ -87,11 +85,13 @@ class Child:
     def spawn(self) -> None:
         """Start the process; it is `starting`, or `running` if it needs no ready line."""
         assert self._process is None
-        tied = kernel_ties_children()
+        tied = watchdog.kernel_ties_children()
         if tied:
             command = list(self.argv)
         else:
-            command = [*self.argv, "--exit-with-stdin"] if self._watches_stdin else [*_LEASH, *self.argv]
+            command = (
+                [*self.argv, "--exit-with-stdin"] if self._watches_stdin else [*watchdog.COMMAND, *self.argv]
+            )
         self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._expected_end, self._buffer, self.ready_line, self.exit_code = "", b"", "", None
         self._settled.clear()
@@ -106,7 +106,7 @@ class Child:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     start_new_session=True,
-                    preexec_fn=die_with_parent(),
+                    preexec_fn=watchdog.die_with_parent(),
                     env=None if self._env is None else {**os.environ, **self._env},
                     cwd=self._cwd,
                 )
@@ -115,7 +115,7 @@ class Child:
             self._gone.set()
             self._become("failed", f"cannot start {command[0]}: {error.strerror}")
             return
-        self.process_start = start_of(self._process.pid)
+        self.process_start = watchdog.start_of(self._process.pid)
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         os.set_blocking(descriptor, False)

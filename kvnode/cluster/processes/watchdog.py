@@ -1,27 +1,38 @@
-"""Tying a child's life to its parent's, so that nothing is left behind however the parent dies.
+"""The parent-death watchdog: ties a child's life to its parent's, so that nothing is left behind however that dies.
 
 On Linux the kernel does it: PR_SET_PDEATHSIG sends SIGKILL to the child when the thread that started it ends,
 and SIGKILL works on stopped processes too. The supervisor has one thread only, so that thread is the process.
-Elsewhere a node watches a pipe (--exit-with-stdin) and any other command runs under leash.py, which watches
-one for it. A stopped process sees no end of file: there, nodes that were paused when the supervisor itself
-was killed stay until the next start of the cluster finds them (`kill_leftover`). Not here: when to start and
-stop what (processes/children.py, supervisor.py).
+
+Elsewhere, and for a child whose own children have sessions of theirs (JupyterLab), there is a pipe: a node watches it
+itself (--exit-with-stdin), and any other command runs under `python -m kvnode.cluster.processes.watchdog -- COMMAND`,
+which ends it, with all its descendants and the watchdog's whole group, when stdin ends. A stopped process sees no end
+of file: without the kernel's help, nodes that were paused when the supervisor itself was killed stay until the next
+start of the cluster finds them (`kill_leftover`).
+
+Must not live here: when to start and stop what (children.py, supervisor.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 _PR_SET_PDEATHSIG = 1
 _BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 LEFTOVER_WAIT_S = 2.0
+POLL_S = 0.1
+
+COMMAND = (sys.executable, "-P", "-m", "kvnode.cluster.processes.watchdog", "--")
+"""The words before a command that is to end with whoever holds the other end of its watchdog's stdin."""
 
 # Loaded before any fork: between fork and exec nothing may be imported.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -59,20 +70,10 @@ def start_of(pid: int) -> str:
         return ""
     if sys.platform == "linux":
         try:
-            # The name in parentheses may hold anything; behind the last one stands field 3.
-            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-            return f"{_BOOT_FILE.read_text().strip()} {fields[19]}"
+            return f"{_BOOT_FILE.read_text().strip()} {_stat_of(pid)[19]}"
         except (OSError, IndexError):
             return ""
-    listed = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=5,
-        env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
-    )
-    return listed.stdout.strip()
+    return _ps("-o", "lstart=", "-p", str(pid)).strip()
 
 
 def kill_leftover(pid: int, *, started: str) -> bool:
@@ -96,6 +97,80 @@ def kill_leftover(pid: int, *, started: str) -> bool:
 def _is_zombie(pid: int) -> bool:
     """Dead, and only its parent has not noticed yet: its ports are free. Elsewhere than on Linux we wait it out."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "Z"
+        return _stat_of(pid)[0] == "Z"
     except (OSError, IndexError):
         return False
+
+
+# --- the watchdog as a process --------------------------------------------------------------------------
+
+
+class Process(NamedTuple):
+    """One process of this computer: its id, its parent's and its group's."""
+
+    pid: int
+    parent: int
+    group: int
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command after "--" until it ends or our stdin does; its exit status, 128 + n for signal n."""
+    command = argv[argv.index("--") + 1 :] if "--" in argv else argv
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(
+            number, lambda *_: None
+        )  # the command gets it too (a handler is not inherited); we report
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    while child.poll() is None:
+        readable, _, _ = select.select([0], [], [], POLL_S)
+        if readable and not os.read(0, 4096):
+            kill_tree(child.pid)
+            child.wait()
+    code = child.returncode
+    return code if code >= 0 else 128 - code
+
+
+def kill_tree(root: int) -> None:
+    """SIGKILL a process, its descendants whatever their sessions, and our own group if we lead it, but for ourselves.
+
+    The process is stopped first, so that it cannot start another meanwhile.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(root, signal.SIGSTOP)
+    found = list(processes())
+    doomed = {root} | {one.pid for one in found if one.group == os.getpid()}
+    size = 0
+    while size < len(doomed):
+        size = len(doomed)
+        doomed |= {one.pid for one in found if one.parent in doomed - {os.getpid()}}
+    for pid in sorted(doomed - {os.getpid()}, key=lambda pid: pid == root):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def processes() -> Iterator[Process]:
+    """Every process."""
+    if sys.platform != "linux":
+        for line in _ps("-axo", "pid=,ppid=,pgid=").splitlines():
+            yield Process(*map(int, line.split()))
+        return
+    for folder in Path("/proc").glob("[0-9]*"):  # a small container may have no ps
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            _, parent, group, *_ = _stat_of(int(folder.name))
+            yield Process(int(folder.name), int(parent), int(group))
+
+
+def _stat_of(pid: int) -> list[str]:
+    """Fields 3 and on of /proc/PID/stat. The name in parentheses before them may hold anything."""
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+
+
+def _ps(*words: str) -> str:
+    env = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    return subprocess.run(
+        ["ps", *words], capture_output=True, text=True, check=False, timeout=5, env=env
+    ).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

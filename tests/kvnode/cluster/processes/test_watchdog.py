@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kvnode.cluster.processes.watchdog import kill_leftover, start_of
+from kvnode.cluster.processes.watchdog import COMMAND, kill_leftover, start_of
 
 
 @pytest.fixture
@@ -53,3 +53,35 @@ def test_the_very_process_is_killed_with_its_group(tmp_path: Path) -> None:
     assert family.stdout.read() == "", "the pipe is closed: the child is gone too"
     family.stdout.close()
     assert not kill_leftover(child, started="")
+
+
+SLEEPER = "[sys.executable, '-c', 'import time; time.sleep(60)'], stdout=subprocess.DEVNULL"
+FAMILY = f"""
+import subprocess, sys
+other_session = subprocess.Popen({SLEEPER}, start_new_session=True)
+orphans_parent = [sys.executable, "-c", "import subprocess, sys; print(subprocess.Popen({SLEEPER}).pid)"]
+orphan = subprocess.run(orphans_parent, stdout=subprocess.PIPE, text=True).stdout.strip()
+print(other_session.pid, orphan, flush=True)
+other_session.wait()
+"""
+"""All of them hold the pipe of stderr."""
+
+
+def test_with_the_watchdogs_stdin_end_children_in_other_sessions_and_orphans_of_the_group() -> None:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    watchdog = subprocess.Popen([*COMMAND, sys.executable, "-c", FAMILY], start_new_session=True, **pipes)
+    assert watchdog.stdin is not None and watchdog.stdout is not None and watchdog.stderr is not None
+    family = [int(word) for word in watchdog.stdout.readline().split()]
+    assert len(family) == 2 and all(start_of(pid) for pid in family)
+    watchdog.stdin.close()
+    assert watchdog.wait(5) == 128 + signal.SIGKILL
+    assert watchdog.stderr.read() == b"", "nobody holds the pipe any more"
+    watchdog.stdout.close()
+    watchdog.stderr.close()
+
+
+def test_a_command_that_ends_ends_its_watchdog_with_its_status() -> None:
+    done = subprocess.Popen(
+        [*COMMAND, sys.executable, "-c", "raise SystemExit(7)"], stdin=subprocess.PIPE, start_new_session=True
+    )
+    assert done.wait(20) == 7
