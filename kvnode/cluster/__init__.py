@@ -4,8 +4,8 @@
     cluster = LocalCluster.attach_or_start()
 
 or `python -m kvnode.cluster start`. Reading order: local.py (what you can ask), control.py (how it gets there),
-supervisor.py (who hears it), processes/ (manager.py does it; children.py and watchdog.py), faults/ (what is wrong, and
-who made it so); ports.py, state.py and paths.py are values and files.
+supervisor.py (who hears it), processes/manager.py (what it does), processes/children.py and processes/watchdog.py, then
+faults/ (what is wrong, and who made it so); ports.py, state.py and paths.py are values and files.
 
 Names are imported when first used: `python -m kvnode.cluster` is then at its main, where Ctrl-C is answered in a word,
 before most of it is read.
