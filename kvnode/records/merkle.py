@@ -5,11 +5,11 @@ checksum say under which leaf it stands, so that the disk can find the records o
 that changes moves to another leaf, and the leaf it left then differs too.
 
 Every node is the exclusive-or of the checksums of all records under it, whatever the order of writes. So a write
-changes roots and leaves in one step, and to ask for all roots costs next to nothing, however much was written. It also
-means that where two nodes differ by a single record, their difference *is* its checksum (anti_entropy/exchange.py). Merkle (1987)
-hashes the children's hashes instead; Cassandra's trees are like these. What is lost: who chooses the records with that
-aim can make two contents look alike (Bellare and Micciancio, "A New Paradigm for Collision-free Hashing", 1997, on
-XHASH). By chance it happens to one comparison in 2**64.
+changes roots and leaves in one step, and to ask for all roots costs next to nothing, however much was written. It
+also means that where two nodes differ by a single record, their difference *is* its checksum
+(anti_entropy/exchange.py). Merkle (1987) hashes the children's hashes instead; Cassandra's trees are like these. What
+is lost: who chooses the records with that aim can make two contents look alike (Bellare and Micciancio, "A New
+Paradigm for Collision-free Hashing", 1997, on XHASH). By chance it happens to one comparison in 2**64.
 
 A tree's first state after a start is worked out when asked: nothing is read for trees until the first exchange wants
 to compare them.

@@ -1,10 +1,10 @@
 """Taking away from contexts what they need not say any more: so that a key's context does not grow with every crash.
 
-Each crash of a node gives it a fresh store id (replication/dots.py), and what is written then has seen the stores before it. An
-entry of a version's past matters only as long as an older write of that store, of this key, can still turn up: then it
-says that the write is obsolete. That none can is what a sweep proves before it drops a tombstone (reaper.py). For a
-store it is this: every owner holds what makes each of its writes obsolete, and no hint, no former owner, no request and
-no message under way has any. So they are extinct, and for good: none is written any more.
+Each crash of a node gives it a fresh store id (replication/dots.py), and what is written then has seen the stores
+before it. An entry of a version's past matters only as long as an older write of that store, of this key, can still
+turn up: then it says that the write is obsolete. That none can is what a sweep proves before it drops a tombstone
+(reaper.py). For a store it is this: every owner holds what makes each of its writes obsolete, and no hint, no former
+owner, no request and no message under way has any. So they are extinct, and for good: none is written any more.
 
 Entries of the stores that the members have now stay: they are few, and say most to a reader. The rest goes only when
 there is much of it. A version then counts what was taken away, under a name that no store has (versions.FORGOTTEN).
