@@ -1,4 +1,4 @@
-"""What README.md and ARCHITECTURE.md tell people to type, open or look at is there."""
+"""What README.md and ARCHITECTURE.md tell people to type, open or look at is there, and what they claim is so."""
 
 import re
 from pathlib import Path
@@ -64,3 +64,43 @@ def test_the_curl_lines_of_the_tour_use_addresses_that_the_code_serves(root: Pat
     paths = re.findall(r"localhost:7342(/[\w/]+)", (root / "README.md").read_text())
     assert paths
     assert [path for path in paths if "/".join(path.split("/")[-2:]) not in served] == []
+
+
+STARTED = re.compile(r'"-P",\s*"-m",\s*"((?:kvnode|traffic|labkit)[\w.]*)"')
+ENTRY = re.compile(r"^- ((?:\*\*[^*]+\*\*(?:,? (?:and )?)?)+)(\(of [^)]*\))?", re.MULTILINE)
+
+
+def section(text: str, heading: str) -> str:
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no section {heading}"
+    return found[1]
+
+
+def test_every_process_that_the_code_starts_is_in_the_architecture(root: Path) -> None:
+    processes = section((root / "ARCHITECTURE.md").read_text(), "Processes")
+    packages = (root / "kvnode", root / "traffic", root / "notebooks" / "labkit")
+    code = "\n".join(path.read_text() for package in packages for path in package.rglob("*.py"))
+    started = set(STARTED.findall(code))
+    assert {"kvnode", "kvnode.cluster.supervisor"} <= started
+    assert {module for module in started if f"`{module}`" not in processes} == set()
+
+
+def entries(words: str) -> list[str]:
+    """The terms of a glossary, `A, B` being two; one that is said to belong to a package counts apart."""
+    return [
+        term.strip().lower() + belongs
+        for terms, belongs in ENTRY.findall(words)
+        for bold in re.findall(r"\*\*([^*]+)\*\*", terms)
+        for term in bold.split(",")
+    ]
+
+
+def test_no_word_has_two_entries(root: Path) -> None:
+    terms = entries(section((root / "ARCHITECTURE.md").read_text(), "Words"))
+    assert terms
+    assert {term for term in terms if terms.count(term) > 1} == set()
+
+
+def test_a_word_with_two_entries_is_found() -> None:
+    words = "- **Replica**: a copy.\n- **Owner**, **replica**: a node.\n- **Owner** (of a cluster): who started it.\n"
+    assert entries(words) == ["replica", "owner", "replica", "owner(of a cluster)"]
