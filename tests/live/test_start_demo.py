@@ -150,7 +150,7 @@ def test_everything_is_up_and_the_end_leaves_nothing(
         requests.get(notebook.partition("?")[0], timeout=20, allow_redirects=False).status_code == 302
     )  # no token
     start_a_kernel(demo)
-    assert len(demo.processes()) >= 7  # launcher, supervisor, nodes, traffic, tether, Lab, kernel
+    assert len(demo.processes()) >= 7  # launcher, supervisor, nodes, traffic, watchdog, Lab, kernel
 
     demo.process.send_signal(how)
     status = demo.process.wait(20)

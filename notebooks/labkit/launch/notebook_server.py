@@ -5,8 +5,8 @@ traffic (start.py).
 
 Its settings are handed over, never written: defaults come from lab_settings/ beside this file, and what a
 person has changed in their own Jupyter still wins. Its run-time files and its window layout are kept in the
-cluster's folder. It runs on a tether (tether.py) that this process holds: when this process ends, even by
-kill -9, the server and its kernels are killed.
+cluster's folder. It runs under a watchdog (kvnode.cluster.processes.watchdog) whose pipe this process holds: when this
+process ends, even by kill -9, the server and its kernels are killed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from urllib.parse import urlencode
 
 import requests
 
+from kvnode.cluster.processes import watchdog
 from labkit.errors import LabError
 from labkit.launch.ports import free_port
 
@@ -33,7 +34,6 @@ SETTINGS_FOLDER = Path(__file__).with_name("lab_settings")
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 6.0
 POLL_S = 0.1
-TETHER = (sys.executable, "-P", "-m", "labkit.launch.tether", "--")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class NotebookServer:
         self._port = free_port(port, purpose="JupyterLab", do="name another one with --lab-port")
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                [*TETHER, *self._command(folder)],
+                [*watchdog.COMMAND, *self._command(folder)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -132,7 +132,7 @@ class NotebookServer:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_TIMEOUT_S)
         if self._process.stdin is not None:
-            self._process.stdin.close()  # the tether's end: whatever is left is killed
+            self._process.stdin.close()  # the watchdog sees its end: whatever is left is killed
         self._process.wait()
         shutil.rmtree(self._runtime, ignore_errors=True)
 
