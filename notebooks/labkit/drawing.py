@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from kvnode.cluster.processes import watchdog
 from labkit.errors import LabError
 from labkit.figures.style import DARK_FOR_LIGHT
 
@@ -150,11 +151,20 @@ def _drawn(jobs: Sequence[dict[str, Any]], browser: str) -> list[tuple[str, str]
         page.write_text(PAGE.format(plotly=plotly.as_uri(), figures=told), encoding="utf-8")
         argv = [browser, *ARGUMENTS, f"--user-data-dir={folder}/profile"]
         argv += [f"--virtual-time-budget={DRAWS_WITHIN_S * 1000}", "--dump-dom", page.as_uri()]
-        try:
-            ran = subprocess.run(argv, capture_output=True, text=True, timeout=DRAWS_WITHIN_S, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise LabError("The browser did not draw the pictures.", why=str(error)[:200]) from error
-    return [(name, unescape(picture)) for name, picture in DRAWN.findall(ran.stdout)]
+        drawn = Path(folder) / "drawn.html"
+        with (  # under a watchdog: it ends with this process, however that ends, and its helpers with it
+            drawn.open("wb") as output,
+            subprocess.Popen(
+                [*watchdog.COMMAND, *argv], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            ) as running,
+        ):  # fmt: skip
+            try:
+                running.wait(DRAWS_WITHIN_S)
+            except subprocess.TimeoutExpired as error:
+                why = f"it was not done within {DRAWS_WITHIN_S} s"
+                raise LabError("The browser did not draw the pictures.", why=why) from error
+        return [(name, unescape(picture)) for name, picture in DRAWN.findall(drawn.read_text("utf-8"))]
 
 
 def _content(picture: str) -> bytes:
