@@ -52,7 +52,7 @@ REST_MS_MIN, REST_MS_MAX = 2.0, 1_000.0
 SWEEP_POLL_MS = 200.0
 STILLNESS_PERIOD_MS = 250.0
 STANDSTILL_MS = 1_000.0  # who has not run for so long has stood still
-UPKEEP_ANSWER_MS = 1_500.0  # POST /upkeep waits no longer for the works that it began
+MAINTENANCE_ANSWER_MS = 1_500.0  # POST /upkeep waits no longer for the works that it began
 JOINER_TIMEOUT_MS = 700.0
 PROBE_PERIOD_MS = 300.0
 PROBE_TIMEOUT_MS = 120.0
@@ -94,7 +94,7 @@ BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger
 EXCHANGE_PARTITIONS = 8  # compared at a time
 FOREST_ROWS = 2000  # in one step, while Merkle trees are built after the start
 FOREST_SHARE = 0.4  # of one core, at most: nothing can be compared before
-UPKEEP_SHARE = 0.02  # of one core, at most: ten minutes for all rows of a million small ones
+BACKGROUND_SHARE = 0.02  # of one core, at most: ten minutes for all rows of a million small ones
 ASKED_SHARE = 0.75  # of one core, at most, for what somebody waits for
 LISTING_ROWS = 128  # looked at for GET /keys in one step: half a millisecond
 SCAN_BYTES = 1024 * 1024  # when a scan has read so much, it ends early
@@ -116,7 +116,7 @@ TRACE_EVENTS_MAX = 64  # told of one request
 RECENT_BYTES_MAX = 16 * 1024 * 1024  # durable records kept in memory as well
 
 # --- the cluster --------------------------------------------------------------------------------------------
-UPKEEP_S_MIN, UPKEEP_S_MAX = 0.5, 30 * 86_400.0
+MAINTENANCE_S_MIN, MAINTENANCE_S_MAX = 0.5, 30 * 86_400.0
 NODE_COUNT_MAX = 9
 PARTITIONS_DEFAULT = 256
 REPLICAS_DEFAULT = 3
@@ -128,7 +128,7 @@ SECRET_CHARACTERS_MIN = 16
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
-UPKEEP_WORKS = ("repair", "sweep", "checkpoint", "scrub")
+MAINTENANCE_TASKS = ("repair", "sweep", "checkpoint", "scrub")
 
 
 class ConfigError(Exception):
@@ -164,7 +164,7 @@ class NodeAddress(msgspec.Struct, frozen=True):
         return self
 
 
-class UpkeepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MaintenanceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often each work of upkeep begins, in seconds on average, and how old a message between nodes may be.
 
     message_age_s_max: an older one is refused. Half of it is for the delays of link faults: a longer one loses the
@@ -180,13 +180,13 @@ class UpkeepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def check(self) -> None:
         """ConfigError says which figure is out of bounds."""
         for name, seconds in msgspec.structs.asdict(self).items():
-            if not UPKEEP_S_MIN <= seconds <= UPKEEP_S_MAX:
+            if not MAINTENANCE_S_MIN <= seconds <= MAINTENANCE_S_MAX:
                 raise ConfigError(
-                    f"upkeep: {name}={seconds}: expected {UPKEEP_S_MIN} to {UPKEEP_S_MAX:.0f} seconds"
+                    f"upkeep: {name}={seconds}: expected {MAINTENANCE_S_MIN} to {MAINTENANCE_S_MAX:.0f} seconds"
                 )
 
 
-UPKEEP_NAMES = UpkeepConfig.__struct_fields__
+MAINTENANCE_NAMES = MaintenanceConfig.__struct_fields__
 
 
 class ClusterConfig(msgspec.Struct, frozen=True):
@@ -215,7 +215,9 @@ class ClusterConfig(msgspec.Struct, frozen=True):
     founded: bool = False
     secret: str | None = None
     token: str | None = None
-    upkeep: UpkeepConfig = UpkeepConfig()
+    maintenance: MaintenanceConfig = msgspec.field(
+        default=MaintenanceConfig(), name="upkeep"
+    )  # in cluster.json
 
     def check(self) -> ClusterConfig:
         """Return self, or raise ConfigError that names what is wrong."""
@@ -235,7 +237,7 @@ class ClusterConfig(msgspec.Struct, frozen=True):
                 raise ConfigError(f"joining: {name!r} is not among the nodes, which are {', '.join(names)}")
         if len(set(self.joining)) == len(names):
             raise ConfigError("joining: all nodes are joining, so there is no member to join")
-        self.upkeep.check()
+        self.maintenance.check()
         for node in self.nodes:
             node.check()
             if not is_loopback(node.host) and not (self.secret and self.token):

@@ -15,13 +15,13 @@ from typing import Any
 
 from kvnode.config import ASKED_SHARE
 from kvnode.runtime import Runtime
-from kvnode.throttle import Share, slowly
+from kvnode.throttle import Share, background_share
 
 Work = Callable[[Share], Awaitable[dict[str, Any]]]
 """One round, which takes no more than that share of a core; answers what became of it."""
 
 
-class Chore:
+class MaintenanceTask:
     """One work and its rounds. result: what the last round answered; error: why it failed, or nothing."""
 
     def __init__(self, runtime: Runtime, work: Work, *, period_s: float, at_start: bool = False) -> None:
@@ -80,7 +80,7 @@ class Chore:
         return self._ended
 
     def _share(self) -> float:
-        return ASKED_SHARE if self._is_asked else slowly()
+        return ASKED_SHARE if self._is_asked else background_share()
 
     def describe(self) -> dict[str, Any]:
         """For /stats. last_began: wall ms."""
@@ -98,21 +98,21 @@ class Chore:
         }
 
 
-class Upkeep:
+class Maintenance:
     """The chores of one node, by name."""
 
-    def __init__(self, runtime: Runtime, chores: Mapping[str, Chore]) -> None:
+    def __init__(self, runtime: Runtime, tasks: Mapping[str, MaintenanceTask]) -> None:
         self._runtime = runtime
-        self.chores = dict(chores)
+        self.tasks = dict(tasks)
 
     def open(self) -> None:
         """Begin the rounds."""
-        for name, chore in self.chores.items():
-            self._runtime.spawn(chore.run(), f"upkeep: {name}")
+        for name, task in self.tasks.items():
+            self._runtime.spawn(task.run(), f"upkeep: {name}")
 
     async def begin(self, works: tuple[str, ...], *, patience_ms: float) -> dict[str, Any]:
         """Begin these works now, and wait for their end, but not for longer than this; how they stand then."""
-        endings = [asyncio.ensure_future(self.chores[name].begin().wait()) for name in works]
+        endings = [asyncio.ensure_future(self.tasks[name].begin().wait()) for name in works]
         over = asyncio.get_running_loop().create_future()
         timer = self._runtime.clock.call_later_ms(patience_ms, lambda: _resolve(over))
         try:
@@ -126,7 +126,7 @@ class Upkeep:
 
     def describe(self, works: tuple[str, ...] = ()) -> dict[str, Any]:
         """For /stats: how these works stand, or all."""
-        return {name: self.chores[name].describe() for name in works or self.chores}
+        return {name: self.tasks[name].describe() for name in works or self.tasks}
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

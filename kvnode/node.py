@@ -11,21 +11,21 @@ from typing import Any
 
 from kvnode.anti_entropy.exchange import Exchange
 from kvnode.config import ClusterConfig
-from kvnode.handoff.bootstrap import Pull
+from kvnode.handoff.bootstrap import Bootstrap
 from kvnode.handoff.changes import Changes
-from kvnode.handoff.cleanup import Drop
-from kvnode.handoff.dissemination import Spread
+from kvnode.handoff.cleanup import Cleanup
+from kvnode.handoff.dissemination import Dissemination
 from kvnode.handoff.refill import Refill
 from kvnode.handoff.voting import Voting
-from kvnode.maintenance import Chore, Upkeep
+from kvnode.maintenance import Maintenance, MaintenanceTask
 from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import (
     Accept,
     Ack,
-    AskHeld,
     AskRing,
     AskTrace,
     Began,
+    CheckEmptiness,
     Fetch,
     FetchHinted,
     Forward,
@@ -44,8 +44,8 @@ from kvnode.messages import (
     StoreRecord,
     Welcome,
 )
-from kvnode.messages.anti_entropy import CompareLeaves, CompareNodes, CompareRoots, CompareSingles
-from kvnode.messages.tombstones import AskSweep, DropTombstones
+from kvnode.messages.anti_entropy import CompareLeaves, CompareNodes, CompareRoots, CompareSingleDiffs
+from kvnode.messages.tombstones import AskReapable, DropTombstones
 from kvnode.observe import Traces
 from kvnode.records.incomplete import Incomplete
 from kvnode.records.records import Records
@@ -53,18 +53,18 @@ from kvnode.records.scrub import Scrub
 from kvnode.replication.context_tokens import ContextTokens
 from kvnode.replication.coordinator import Coordinator
 from kvnode.replication.dots import DotSource
-from kvnode.replication.fallback import StandIn
+from kvnode.replication.fallback import Fallback
 from kvnode.replication.forwarding import Serving
 from kvnode.replication.hints import Hints
-from kvnode.replication.inspection import Inquiries
+from kvnode.replication.inspection import Inspection
 from kvnode.replication.replica import Replica
-from kvnode.replication.replica_plan import Audiences
+from kvnode.replication.replica_plan import ReplicaPlans
 from kvnode.replication.starts import Starts
 from kvnode.ring import Placement, RingState
-from kvnode.rpc import Calls
+from kvnode.rpc import Rpc
 from kvnode.runtime import Runtime
-from kvnode.tombstones.quiescence import Stillness
-from kvnode.tombstones.reaper import Sweep
+from kvnode.tombstones.quiescence import Quiescence
+from kvnode.tombstones.reaper import TombstoneReaper
 
 
 def _ignore(peer: str, message: Message) -> None:
@@ -83,7 +83,7 @@ class Node:
         self.name = name
         state = RingState.of(config)
         self.ring = Placement(state, node=name, replicas=config.replicas, partitions=config.partitions)
-        self.spread = Spread(runtime, name, self.ring)
+        self.dissemination = Dissemination(runtime, name, self.ring)
         self.members = Members(
             name,
             (*state.names, name),
@@ -91,8 +91,8 @@ class Node:
             wall_ms=runtime.clock.wall_ms,
             on_change=self._member_changed,
         )
-        self.swim = Swim(runtime, name, self.members, lambda: self.ring.epoch, self.spread.heard_epoch)
-        self.calls = Calls(runtime)
+        self.swim = Swim(runtime, name, self.members, lambda: self.ring.epoch, self.dissemination.heard_epoch)
+        self.rpc = Rpc(runtime)
         self.traces = Traces(runtime.clock.wall_ms)
         self.dots = DotSource(runtime, name)
         self.incomplete = Incomplete(runtime, name, self.ring)
@@ -103,93 +103,97 @@ class Node:
             runtime,
             name,
             self.ring,
-            self.calls,
+            self.rpc,
             written_count=lambda: self.records.written_count,
             on_replaces=self._replaces_another,
         )
         self.scrub = Scrub(runtime, self.records, self.ring.partitions)
-        self.stillness = Stillness(runtime.clock)
-        self.hints = Hints(runtime, name, self.ring, self.calls, self.records, self._is_alive, self.stillness)
+        self.quiescence = Quiescence(runtime.clock)
+        self.hints = Hints(runtime, name, self.ring, self.rpc, self.records, self._is_alive, self.quiescence)
         self.contexts = ContextTokens(config.secret, config.cluster_id)
         self.coordinator = Coordinator(
             runtime,
             name,
             self.contexts,
             self.ring,
-            self.calls,
+            self.rpc,
             self.records,
             self.incomplete,
             self.dots,
             self.hints,
             self.traces,
-            Audiences(self.ring, name, self._is_dead, self._is_alive),
+            ReplicaPlans(self.ring, name, self._is_dead, self._is_alive),
         )
-        refuse = self.spread.refuse_other_epoch
-        self.sweep = Sweep(
+        refuse = self.dissemination.refuse_other_epoch
+        self.reaper = TombstoneReaper(
             runtime,
             name,
             self.ring,
-            self.calls,
+            self.rpc,
             self.records,
-            self.stillness,
+            self.quiescence,
             is_alive=self._is_alive,
             hints_in=self.hints.count_in,
-            is_left_over=lambda partition: self.drop.is_left_over(partition),
+            is_orphaned=lambda partition: self.cleanup.is_orphaned(partition),
             store=lambda: self.dots.store,
             is_refilling=lambda: bool(self.incomplete.held),
             refuse_other_epoch=refuse,
-            message_age_ms_max=config.upkeep.message_age_s_max * 1000.0,
+            message_age_ms_max=config.maintenance.message_age_s_max * 1000.0,
         )
-        self.coordinator.strip = self.sweep.pruning.strip
-        late = self.sweep.why_too_late
+        self.coordinator.strip = self.reaper.pruning.strip
+        late = self.reaper.why_too_late
         self.exchange = Exchange(
             runtime,
             name,
             self.ring,
-            self.calls,
+            self.rpc,
             self.records,
             self._is_alive,
             refuse,
             self.incomplete,
-            self.sweep,
+            self.reaper,
         )
         self.replica = Replica(runtime, self.ring, self.records, self.incomplete, self.traces, refuse, late)
-        self.stand_in = StandIn(runtime, self.ring, self.hints, self.traces, refuse, late)
+        self.fallback = Fallback(runtime, self.ring, self.hints, self.traces, refuse, late)
         self.voting = Voting(
-            runtime, name, self.ring, self.calls, lambda: self.dots.store, self._decided, refuse
+            runtime, name, self.ring, self.rpc, lambda: self.dots.store, self._decided, refuse
         )
-        self.pull = Pull(runtime, name, self.ring, self.exchange, self.incomplete, self._is_dead)
+        self.bootstrap = Bootstrap(runtime, name, self.ring, self.exchange, self.incomplete, self._is_dead)
         self.refill = Refill(runtime, name, self.ring, self.exchange, self.incomplete, self._is_alive)
-        self.drop = Drop(
-            runtime, name, self.ring, self.records, self.exchange, self._is_alive, self.stillness
+        self.cleanup = Cleanup(
+            runtime, name, self.ring, self.records, self.exchange, self._is_alive, self.quiescence
         )
         self.changes = Changes(
             runtime,
             name,
             self.ring,
-            self.spread,
+            self.dissemination,
             self.voting,
-            self.pull,
+            self.bootstrap,
             self.members.state,
-            self.calls,
+            self.rpc,
             lambda: (self.records.row_count, sum(self.hints.pending().values())),
         )
-        self.upkeep = Upkeep(
+        self.maintenance = Maintenance(
             runtime,
             {
-                "repair": Chore(runtime, lambda share: self._repair(), period_s=config.upkeep.repair_s),
-                "sweep": Chore(runtime, self.sweep.once, period_s=config.upkeep.sweep_s),
-                "checkpoint": Chore(
-                    runtime, lambda share: runtime.disk.checkpoint(), period_s=config.upkeep.checkpoint_s
+                "repair": MaintenanceTask(
+                    runtime, lambda share: self._repair(), period_s=config.maintenance.repair_s
                 ),
-                "scrub": Chore(runtime, self.scrub.once, period_s=config.upkeep.scrub_s, at_start=True),
+                "sweep": MaintenanceTask(runtime, self.reaper.once, period_s=config.maintenance.sweep_s),
+                "checkpoint": MaintenanceTask(
+                    runtime, lambda share: runtime.disk.checkpoint(), period_s=config.maintenance.checkpoint_s
+                ),
+                "scrub": MaintenanceTask(
+                    runtime, self.scrub.once, period_s=config.maintenance.scrub_s, at_start=True
+                ),
             },
         )
-        self.inquiries = Inquiries(
+        self.inspection = Inspection(
             runtime,
             name,
             self.ring,
-            self.calls,
+            self.rpc,
             self.records,
             self.incomplete,
             self.traces,
@@ -200,7 +204,7 @@ class Node:
             runtime,
             name,
             self.ring,
-            self.calls,
+            self.rpc,
             self.coordinator,
             self.traces,
             self.incomplete,
@@ -209,34 +213,34 @@ class Node:
             is_dead=self._is_dead,
             refuse_other_epoch=refuse,
             holds_something=lambda: self.records.row_count > 0,
-            message_age_ms_max=config.upkeep.message_age_s_max * 1000.0,
+            message_age_ms_max=config.maintenance.message_age_s_max * 1000.0,
         )
         self.serve = self.serving.serve
-        self._rooms: dict[type[Any], Callable[[str, Any], None]] = {
+        self._handlers: dict[type[Any], Callable[[str, Any], None]] = {
             StoreRecord: self.replica.on_store,
             StoreMany: self.replica.on_store_many,
             Fetch: self.replica.on_fetch,
-            StoreHint: self.stand_in.on_store,
-            FetchHinted: self.stand_in.on_fetch,
+            StoreHint: self.fallback.on_store,
+            FetchHinted: self.fallback.on_fetch,
             Forward: self.serving.on_forward,
-            AskTrace: self.inquiries.on_ask_trace,
+            AskTrace: self.inspection.on_ask_trace,
             Ping: self.swim.on_ping,
             PingRequest: self.swim.on_ping_request,
             Ack: self.swim.on_ack,
-            CompareRoots: self.exchange.answers.on_roots,
-            CompareNodes: self.exchange.answers.on_nodes,
-            CompareSingles: self.exchange.answers.on_singles,
-            CompareLeaves: self.exchange.answers.on_leaves,
+            CompareRoots: self.exchange.responder.on_roots,
+            CompareNodes: self.exchange.responder.on_nodes,
+            CompareSingleDiffs: self.exchange.responder.on_single_diffs,
+            CompareLeaves: self.exchange.responder.on_leaves,
             Stale: self._on_stale,
-            AskRing: self.spread.on_ask_ring,
-            RingNews: self.spread.on_ring_news,
+            AskRing: self.dissemination.on_ask_ring,
+            RingNews: self.dissemination.on_ring_news,
             Prepare: self.voting.on_prepare,
             Accept: self.voting.on_accept,
             Progress: self.changes.on_progress,
-            AskHeld: self.changes.on_ask_held,
+            CheckEmptiness: self.changes.on_check_emptiness,
             Began: self.starts.on_began,
-            AskSweep: self.sweep.on_ask,
-            DropTombstones: self.sweep.on_drop,
+            AskReapable: self.reaper.on_ask,
+            DropTombstones: self.reaper.on_drop,
             **dict.fromkeys((Hello, Welcome, Proof, Moment), _ignore),  # between the links themselves
         }
 
@@ -245,50 +249,50 @@ class Node:
         self.records.open()
         self.hints.open()
         is_new = self.dots.look()
-        self.sweep.open()
+        self.reaper.open()
         self.incomplete.open(is_replacement=is_new and (self.config.founded or not self.ring.is_member))
         await self.voting.open(lost_disk=self.config.founded and is_new)
-        self.spread.followers = [
+        self.dissemination.followers = [
             lambda: self.members.follow(node.name for node in self.ring.state.everybody),
             lambda: self.on_ring(self.ring.state),
             self.hints.follow_ring,
-            self.pull.follow_ring,
+            self.bootstrap.follow_ring,
             self.changes.follow_ring,
-            self.sweep.follow_ring,
+            self.reaper.follow_ring,
         ]
-        self.spread.open(self.config)
+        self.dissemination.open(self.config)
         await self.dots.open(is_confirmed=await self.starts.open(is_new=is_new))
         self.runtime.spawn(self.starts.run(), "starts")
         self.runtime.spawn(self.swim.run(), "probes")
         self.runtime.spawn(self.hints.run(), "hints")
         self.runtime.spawn(self.exchange.run(), "exchange")
         self.runtime.spawn(self.changes.run(), "ring changes")
-        self.runtime.spawn(self.pull.run(), "hand-over")
+        self.runtime.spawn(self.bootstrap.run(), "hand-over")
         self.runtime.spawn(self.refill.run(), "refill")
-        self.runtime.spawn(self.drop.run(), "letting go")
-        self.runtime.spawn(self.stillness.run(), "stillness")
-        self.upkeep.open()
+        self.runtime.spawn(self.cleanup.run(), "letting go")
+        self.runtime.spawn(self.quiescence.run(), "stillness")
+        self.maintenance.open()
 
     # --- peers --------------------------------------------------------------------------------------------
 
     def on_message(self, peer: str, message: Message) -> None:
         """A message of a peer arrived: questions go to their room, answers to who asked."""
         self.swim.heard(peer)
-        room = self._rooms.get(type(message))
+        room = self._handlers.get(type(message))
         if room is not None:
             room(peer, message)
         else:
-            self.calls.answer(peer, message)  # type: ignore[arg-type]
+            self.rpc.answer(peer, message)  # type: ignore[arg-type]
 
     def _on_stale(self, peer: str, message: Stale) -> None:
         """A question of ours was of an older ring: know the newer one before whoever asked goes on."""
-        self.spread.adopt(message.ring)
-        self.calls.answer(peer, message)
+        self.dissemination.adopt(message.ring)
+        self.rpc.answer(peer, message)
 
     def _decided(self, state: RingState) -> None:
         before = self.ring.nodes
-        self.spread.adopt(state)
-        self.spread.tell_everybody(*before)
+        self.dissemination.adopt(state)
+        self.dissemination.tell_everybody(*before)
 
     def _is_alive(self, peer: str) -> bool:
         return self.members.state(peer) == ALIVE
@@ -297,16 +301,16 @@ class Node:
         return self.members.state(peer) == DEAD
 
     def _member_changed(self, before: Member, after: Member) -> None:
-        self.coordinator.audiences.forget()
+        self.coordinator.plans.forget()
         self.runtime.log(
             "member", peer=after.name, before=before.state, after=after.state, incarnation=after.incarnation
         )
         if before.state == DEAD and after.state == ALIVE:
-            self.exchange.turns.is_back(after.name)
+            self.exchange.schedule.is_back(after.name)
 
     def _has_forgotten(self) -> None:
         """A record was lost, damaged or not stored, and with it what it had covered: go on as another store."""
-        self.stillness.disturb_all()
+        self.quiescence.disturb_all()
         self.dots.renew()
 
     def _replaces_another(self) -> None:

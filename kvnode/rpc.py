@@ -86,7 +86,7 @@ class _InTurn(_OneAnswer):
         return True
 
 
-class Calls:
+class Rpc:
     """The table of rounds on their way.
 
     Invariant: a round is in the table from `begin` until all its peers have answered or its time is over.

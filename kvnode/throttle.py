@@ -9,36 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvnode.config import REST_MS_MAX, REST_MS_MIN, STEP_MS, UPKEEP_SHARE
+from kvnode.config import BACKGROUND_SHARE, REST_MS_MAX, REST_MS_MIN, STEP_MS
 from kvnode.runtime import Clock
 
 Share = Callable[[], float]
 """How much of one core a work may take, as things are now: above 0, at most 1."""
 
 
-def slowly() -> float:
+def background_share() -> float:
     """The share of a work that nobody waits for."""
-    return UPKEEP_SHARE
+    return BACKGROUND_SHARE
 
 
-class Pace:
+class Throttle:
     """The pace of one round of a work. It lowers `room` by what it has looked at, and rests when there is none left.
 
     rows: how much room a step has at most.
     """
 
-    def __init__(self, clock: Clock, rows: int, share: Share = slowly) -> None:
+    def __init__(self, clock: Clock, rows: int, share: Share = background_share) -> None:
         self._clock = clock
         self._rows_max = rows
         self._rows = rows
         self._share = share
         self._began_ms = clock.now_ms()
-        self.room = rows
+        self.budget = rows
 
     async def rest(self) -> None:
         """If a step is over: rest, then there is room again."""
         worked_ms = self._clock.now_ms() - self._began_ms
-        if self.room > 0 and worked_ms < STEP_MS:
+        if self.budget > 0 and worked_ms < STEP_MS:
             return
         rest_ms = worked_ms * (1.0 / self._share() - 1.0)
         await self._clock.sleep_ms(min(max(rest_ms, REST_MS_MIN), REST_MS_MAX))
@@ -46,5 +46,5 @@ class Pace:
             self._rows = max(1, int(self._rows * STEP_MS / worked_ms))
         else:
             self._rows = min(2 * self._rows, self._rows_max)
-        self.room = self._rows
+        self.budget = self._rows
         self._began_ms = self._clock.now_ms()

@@ -22,19 +22,19 @@ from functools import reduce
 from operator import xor
 from typing import NamedTuple
 
-from kvnode.anti_entropy.responder import Answers
-from kvnode.anti_entropy.schedule import Turns
+from kvnode.anti_entropy.responder import Responder
+from kvnode.anti_entropy.schedule import ExchangeSchedule
 from kvnode.config import EXCHANGE_PARTITIONS
 from kvnode.messages import TOO_LATE, UNDECODABLE, Answer, Refused, Stored, StoreMany
 from kvnode.messages.anti_entropy import (
     CompareLeaves,
     CompareNodes,
     CompareRoots,
-    CompareSingles,
+    CompareSingleDiffs,
     Differing,
     LeafAnswer,
     Roots,
-    SinglesAnswer,
+    SingleDiffsAnswer,
 )
 from kvnode.messages.packing import pack, pack_places, unpack, unpack_places
 from kvnode.records.batches import Carried, batch_of, carried
@@ -42,9 +42,9 @@ from kvnode.records.incomplete import Incomplete
 from kvnode.records.merkle import FANOUT, children_of
 from kvnode.records.records import Records
 from kvnode.ring import Placement
-from kvnode.rpc import Calls
+from kvnode.rpc import Rpc
 from kvnode.runtime import Runtime
-from kvnode.tombstones.reaper import Sweep
+from kvnode.tombstones.reaper import TombstoneReaper
 
 
 class Taken(NamedTuple):
@@ -69,22 +69,24 @@ class Exchange:
         runtime: Runtime,
         node: str,
         ring: Placement,
-        calls: Calls,
+        rpc: Rpc,
         records: Records,
         is_alive: Callable[[str], bool],
         refuse_other_epoch: Callable[[str, int, int], bool],
         incomplete: Incomplete,
-        sweep: Sweep,
+        reaper: TombstoneReaper,
     ) -> None:
         self._runtime = runtime
         self._node = node
         self._ring = ring
-        self._calls = calls
+        self._rpc = rpc
         self._records = records
         self._is_alive = is_alive
-        self._sweep = sweep
-        self.turns = Turns(runtime, lambda: [peer for peer in ring.nodes if peer != node])
-        self.answers = Answers(runtime, ring, records, self.turns, refuse_other_epoch, incomplete, sweep)
+        self._reaper = reaper
+        self.schedule = ExchangeSchedule(runtime, lambda: [peer for peer in ring.nodes if peer != node])
+        self.responder = Responder(
+            runtime, ring, records, self.schedule, refuse_other_epoch, incomplete, reaper
+        )
         self.failed_count = 0
         self.round_count = 0
         self.sent_count = 0
@@ -94,13 +96,13 @@ class Exchange:
         """Compare with one peer after the other, for ever."""
         clock = self._runtime.clock
         while True:
-            peer = await self.turns.next()
+            peer = await self.schedule.next()
             if peer is not None and self._is_alive(peer):
                 began_ms, moved_count = clock.now_ms(), self.sent_count + self.received_count
                 failed_count = self.failed_count
                 await self.with_peer(peer)
                 if self.sent_count + self.received_count != moved_count and self.failed_count == failed_count:
-                    self.turns.mended(clock.now_ms() - began_ms)
+                    self.schedule.mended(clock.now_ms() - began_ms)
 
     async def with_peer(self, peer: str) -> int | None:
         """One whole exchange with one peer: how many partitions differed; None if it did not say. Silence ends it."""
@@ -124,17 +126,17 @@ class Exchange:
             after = await self._ask_roots(peer, wanted, self._runtime.random.getrandbits(64))
         if before is None or not isinstance(after, Roots):
             return Taken(set(), set())
-        self._sweep.heard_swept(min(after.swept_epoch, self._ring.epoch))
+        self._reaper.heard_swept(min(after.swept_epoch, self._ring.epoch))
         said = (unpack_places(each.incomplete, self._ring.partitions) for each in (before, after))
         return Taken(complete, {partition for each in said for partition in each if partition in wanted})
 
-    async def _ask_roots(self, peer: str, partitions: Iterable[int], cause: int) -> Answer | None:
+    async def _ask_roots(self, peer: str, partitions: Iterable[int], trace_id: int) -> Answer | None:
         """What a peer says of its trees; None if it is silent."""
         forest, shared = self._records.forest, sorted(partitions)
         together = reduce(xor, map(forest.root, shared), 0)
         places, epoch = pack_places(shared, self._ring.partitions), self._ring.epoch
         try:
-            return await self._calls.ask(peer, lambda id_: CompareRoots(id_, cause, places, together, epoch))
+            return await self._rpc.ask(peer, lambda id_: CompareRoots(id_, trace_id, places, together, epoch))
         except TimeoutError:
             return None
 
@@ -160,9 +162,9 @@ class Exchange:
         """
         await self._records.build_forest()
         forest, shared = self._records.forest, sorted(partitions)
-        cause = self._runtime.random.getrandbits(64)
+        trace_id = self._runtime.random.getrandbits(64)
         self.round_count += 1
-        answer = await self._ask_roots(peer, shared, cause)
+        answer = await self._ask_roots(peer, shared, trace_id)
         if isinstance(answer, Refused) and answer.why == TOO_LATE and not wants_records:
             raise TooLate
         if not isinstance(answer, Roots) or len(answer.roots) not in (0, len(pack(shared))):
@@ -174,7 +176,7 @@ class Exchange:
         complete = set(shared).difference(differing)
         for first in range(0, len(differing), EXCHANGE_PARTITIONS):
             few = differing[first : first + EXCHANGE_PARTITIONS]
-            walks = (self._partition(peer, partition, cause, wants_records) for partition in few)
+            walks = (self._partition(peer, partition, trace_id, wants_records) for partition in few)
             outcomes = await asyncio.gather(*walks, return_exceptions=True)
             for partition, outcome in zip(few, outcomes, strict=True):
                 if isinstance(outcome, BaseException) and not isinstance(outcome, TimeoutError):
@@ -194,37 +196,37 @@ class Exchange:
 
     async def compare(self, peer: str, partition: int) -> dict[str, tuple[int, ...]] | None:
         """Which branches and leaves of one tree differ from the peer's; None if it does not answer. Mends nothing."""
-        cause = self._runtime.random.getrandbits(64)
+        trace_id = self._runtime.random.getrandbits(64)
         try:
-            branches = await self._differing(peer, partition, 1, (0,), cause)
-            leaves = await self._differing(peer, partition, 2, tuple(branches), cause)
+            branches = await self._differing(peer, partition, 1, (0,), trace_id)
+            leaves = await self._differing(peer, partition, 2, tuple(branches), trace_id)
         except TimeoutError:
             return None
         return {"branches": tuple(branches), "leaves": tuple(leaves)}
 
-    async def _partition(self, peer: str, partition: int, cause: int, wants_records: bool) -> bool:
+    async def _partition(self, peer: str, partition: int, trace_id: int, wants_records: bool) -> bool:
         """Exchange what differs in one partition; True if that was all of it."""
         parents: tuple[int, ...] = (0,)
         is_all, differing = True, dict[int, int]()
         for level in (1, 2):
-            above, differing = differing, await self._differing(peer, partition, level, parents, cause)
+            above, differing = differing, await self._differing(peer, partition, level, parents, trace_id)
             if any(known != _under(parent, differing) for parent, known in above.items()):
                 is_all = (
                     False  # something was written meanwhile, and may now stand under a node that was equal
                 )
             if 0 < len(differing) <= len(parents) * FANOUT // 2:  # else few differ by one record alone
                 unknown, are_all = await self._singles(
-                    peer, partition, set(differing.values()), cause, wants_records
+                    peer, partition, set(differing.values()), trace_id, wants_records
                 )
                 differing = {index: known for index, known in differing.items() if known in unknown}
                 is_all = is_all and are_all
             if not differing:
                 return is_all
             parents = tuple(differing)
-        return await self._leaves(peer, partition, parents, cause, wants_records) and is_all
+        return await self._leaves(peer, partition, parents, trace_id, wants_records) and is_all
 
     async def _differing(
-        self, peer: str, partition: int, level: int, parents: tuple[int, ...], cause: int
+        self, peer: str, partition: int, level: int, parents: tuple[int, ...], trace_id: int
     ) -> dict[int, int]:
         """Which nodes right under these differ from the peer's, and by what exclusive-or."""
         if not parents:
@@ -232,8 +234,8 @@ class Exchange:
         hashes = self._records.forest.hashes(partition, level)
         asked = {index: hashes[index] for index in children_of(parents)}
         packed = pack(asked.values())
-        answer = await self._calls.ask(
-            peer, lambda id_: CompareNodes(id_, cause, partition, level, parents, packed)
+        answer = await self._rpc.ask(
+            peer, lambda id_: CompareNodes(id_, trace_id, partition, level, parents, packed)
         )
         if not isinstance(answer, Differing):
             raise TimeoutError(f"{peer} does not compare")
@@ -244,29 +246,30 @@ class Exchange:
         return {index: asked[index] ^ known for index, known in theirs.items()}
 
     async def _singles(
-        self, peer: str, partition: int, differences: set[int], cause: int, wants_records: bool
+        self, peer: str, partition: int, differences: set[int], trace_id: int, wants_records: bool
     ) -> tuple[set[int], bool]:
         """Exchange the records with these checksums: (those that neither side knows, whether that was all else)."""
         held = self._records.under(partition, differences, bits=-1)
         records, are_all = batch_of(carried(self._records, held.values()))
         others, epoch = pack(differences.difference(held)), self._ring.epoch
-        answer = await self._calls.ask(
-            peer, lambda id_: CompareSingles(id_, cause, partition, records, others, wants_records, epoch)
+        answer = await self._rpc.ask(
+            peer,
+            lambda id_: CompareSingleDiffs(id_, trace_id, partition, records, others, wants_records, epoch),
         )
-        if not isinstance(answer, SinglesAnswer):
+        if not isinstance(answer, SingleDiffsAnswer):
             raise TimeoutError(f"{peer} does not compare")
         self.sent_count += len(records)
         taken = self._take(peer, answer.records)
         return set(unpack(answer.unknown)), are_all and answer.complete and taken
 
     async def _leaves(
-        self, peer: str, partition: int, leaves: tuple[int, ...], cause: int, wants_records: bool
+        self, peer: str, partition: int, leaves: tuple[int, ...], trace_id: int, wants_records: bool
     ) -> bool:
         """Exchange what differs under these leaves; True if that was all of it."""
         held = self._records.under(partition, leaves)
         packed = pack(held)
-        answer = await self._calls.ask(
-            peer, lambda id_: CompareLeaves(id_, cause, partition, leaves, packed, wants_records)
+        answer = await self._rpc.ask(
+            peer, lambda id_: CompareLeaves(id_, trace_id, partition, leaves, packed, wants_records)
         )
         if not isinstance(answer, LeafAnswer) or not self._take(peer, answer.records):
             return False
@@ -274,7 +277,9 @@ class Exchange:
         wanted, are_all = batch_of(carried(self._records, keys))
         if wanted:
             epoch = self._ring.epoch
-            stored = await self._calls.ask(peer, lambda id_: StoreMany(id_, cause, "exchange", wanted, epoch))
+            stored = await self._rpc.ask(
+                peer, lambda id_: StoreMany(id_, trace_id, "exchange", wanted, epoch)
+            )
             if not isinstance(stored, Stored):
                 return False
             self.sent_count += len(wanted)

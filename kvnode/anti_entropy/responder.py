@@ -10,18 +10,18 @@ from collections.abc import Callable
 from functools import reduce
 from operator import xor
 
-from kvnode.anti_entropy.schedule import Turns
+from kvnode.anti_entropy.schedule import ExchangeSchedule
 from kvnode.config import BATCH_RECORDS_MAX
 from kvnode.messages import UNDECODABLE, Refused
 from kvnode.messages.anti_entropy import (
     CompareLeaves,
     CompareNodes,
     CompareRoots,
-    CompareSingles,
+    CompareSingleDiffs,
     Differing,
     LeafAnswer,
     Roots,
-    SinglesAnswer,
+    SingleDiffsAnswer,
 )
 from kvnode.messages.packing import pack, pack_places, unpack, unpack_places
 from kvnode.records.batches import batch_of, carried
@@ -31,10 +31,10 @@ from kvnode.records.merkle import LEAF_COUNT, LEVELS, children_of
 from kvnode.records.records import Records
 from kvnode.ring import Placement
 from kvnode.runtime import Runtime
-from kvnode.tombstones.reaper import Sweep
+from kvnode.tombstones.reaper import TombstoneReaper
 
 
-class Answers:
+class Responder:
     """The answering side of one node. sent_count: records sent in answers."""
 
     def __init__(
@@ -42,19 +42,19 @@ class Answers:
         runtime: Runtime,
         ring: Placement,
         records: Records,
-        turns: Turns,
+        schedule: ExchangeSchedule,
         refuse_other_epoch: Callable[[str, int, int], bool],
         incomplete: Incomplete,
-        sweep: Sweep,
+        reaper: TombstoneReaper,
     ) -> None:
         self._runtime = runtime
         self._ring = ring
         self._records = records
-        self._turns = turns
+        self._schedule = schedule
         self._refuse_other_epoch = refuse_other_epoch
         self._incomplete = incomplete
-        self._sweep = sweep
-        self._why_too_late = sweep.why_too_late
+        self._reaper = reaper
+        self._why_too_late = reaper.why_too_late
         self.sent_count = 0
 
     def on_roots(self, peer: str, question: CompareRoots) -> None:
@@ -83,7 +83,7 @@ class Answers:
             pack(roots) if differ else b"",
             is_durable,
             pack_places(incomplete, self._ring.partitions) if incomplete else b"",
-            self._sweep.swept_epoch,
+            self._reaper.swept_epoch,
         )
         self._runtime.network.send(peer, answer)
 
@@ -95,7 +95,7 @@ class Answers:
         if not parents or not all(0 <= parent < LEVELS[level - 1] for parent in parents):
             self._runtime.network.send(peer, Refused(question.id, "no such node of a tree"))
             return
-        self._turns.asked()
+        self._schedule.asked()
         ours = self._records.forest.hashes(question.partition, level)
         places = zip(children_of(parents), theirs, strict=False)
         differing = tuple(index for index, known in places if ours[index] != known)
@@ -103,7 +103,7 @@ class Answers:
             peer, Differing(question.id, differing, pack([ours[index] for index in differing]))
         )
 
-    def on_singles(self, peer: str, question: CompareSingles) -> None:
+    def on_single_diffs(self, peer: str, question: CompareSingleDiffs) -> None:
         """Merge what the peer has found to be its own; answer, when that is durable, with what is better here."""
         if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
             return
@@ -115,10 +115,10 @@ class Answers:
         if why:
             self._runtime.network.send(peer, Refused(question.id, why))
             return
-        self._turns.asked()
+        self._schedule.asked()
         self._runtime.spawn(self._answer_singles(peer, question), "compare singles")
 
-    async def _answer_singles(self, peer: str, question: CompareSingles) -> None:
+    async def _answer_singles(self, peer: str, question: CompareSingleDiffs) -> None:
         records, send = self._records, self._runtime.network.send
         others, better, stored = set(unpack(question.others)), list[str](), list[bool]()
         for kind, key, record in question.records:
@@ -141,7 +141,10 @@ class Answers:
         lacking = (*better, *found.values()) if question.wants_records else ()
         answer, are_all = batch_of(carried(self._records, lacking))
         self.sent_count += len(answer)
-        send(peer, SinglesAnswer(question.id, answer, pack(others.difference(found)), are_all and all_stored))
+        send(
+            peer,
+            SingleDiffsAnswer(question.id, answer, pack(others.difference(found)), are_all and all_stored),
+        )
 
     def on_leaves(self, peer: str, question: CompareLeaves) -> None:
         """Send what the peer does not have, ask for what is not here; both bounded: the next round goes on."""

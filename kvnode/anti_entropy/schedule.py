@@ -17,7 +17,7 @@ from kvnode.config import EXCHANGE_PERIOD_MS, EXCHANGE_SOON_MS
 from kvnode.runtime import Runtime
 
 
-class Turns:
+class ExchangeSchedule:
     """The turns of one node. Its one user awaits `next`, exchanges, and says what became of it by `mended`."""
 
     def __init__(self, runtime: Runtime, peers: Callable[[], Sequence[str]]) -> None:

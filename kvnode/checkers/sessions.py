@@ -67,7 +67,7 @@ class _Guarantee:
         self.broken += worst.promised
         evidence = self.evidence_of_broken if worst.promised else self.evidence_of_missed
         if len(evidence) < EVIDENCE_COUNT_MAX:
-            evidence.append(worst.story)
+            evidence.append(worst.summary)
 
     def verdict(self, counted_as: str) -> Verdict:
         facts: dict[str, float] = {"reads": self.reads, counted_as: self.missed}
@@ -81,7 +81,7 @@ class _Guarantee:
 
 
 class _Missed(NamedTuple):
-    story: str
+    summary: str
     promised: bool
 
 
@@ -154,11 +154,11 @@ class Sessions:
             all_promised = all_promised and promised
             if not seen.holds(write.dot):
                 after_ms = (started_s - write.at_s) * 1000.0
-                story = (
+                summary = (
                     f"{session} wrote {write.dot} under {key!r} (w={write.w}) and {after_ms:.1f} ms later "
                     f"read {seen} (r={r})"
                 )
-                missed.append(_Missed(story, promised))
+                missed.append(_Missed(summary, promised))
         if applies:
             self._read_your_writes.judged(missed, promised=all_promised)
 
@@ -178,10 +178,10 @@ class Sessions:
             if not seen.holds(dot):
                 acknowledged = write is not None and write.at_s <= started_s
                 promised = by_quorums and acknowledged
-                story = (
+                summary = (
                     f"{session} read {dot} under {key!r} and {(started_s - at_s) * 1000.0:.1f} ms later read "
                     f"{seen} (r={r})" + ("" if acknowledged else "; that write was not acknowledged by then")
                 )
-                missed.append(_Missed(story, promised))
+                missed.append(_Missed(summary, promised))
         if applies:
             self._monotonic_reads.judged(missed, promised=none_lacks_promise)

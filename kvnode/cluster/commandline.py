@@ -23,7 +23,7 @@ from kvnode.cluster.local import NODE_COMMAND, LocalCluster
 from kvnode.cluster.paths import DEFAULT_NAME, state_root
 from kvnode.cluster.progress import end_progress, show_progress
 from kvnode.cluster.table import aligned, status_table, wrong_lines
-from kvnode.config import UPKEEP_NAMES, UPKEEP_WORKS
+from kvnode.config import MAINTENANCE_NAMES, MAINTENANCE_TASKS
 from kvnode.faults import DISTRIBUTIONS
 
 STOP = "python -m kvnode.cluster stop"
@@ -110,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
         "--upkeep",
         nargs="+",
         metavar="NAME=SECONDS",
-        help=f"how often each work begins, such as sweep_s=10; names: {', '.join(UPKEEP_NAMES)}",
+        help=f"how often each work begins, such as sweep_s=10; names: {', '.join(MAINTENANCE_NAMES)}",
     )
     start.add_argument("--token", action="store_true", help="demand a token of clients, on loopback too")
     start.add_argument("--detach", action="store_true", help="run in the background until `stop`")
@@ -163,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
     topology.add_argument("topology", metavar="NAME", choices=REGIONS, help=" or ".join(REGIONS))
     topology.add_argument("--factor", type=float, default=1.0, help="times so much (default: 1)")
     upkeep = add("upkeep", _upkeep, "do works of upkeep at every running node now")
-    upkeep.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(UPKEEP_WORKS)} (default: all)")
+    upkeep.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(MAINTENANCE_TASKS)} (default: all)")
     sweep = add("sweep", _upkeep, "forget the tombstones of deleted keys that can go: upkeep sweep")
     sweep.set_defaults(works=["sweep"])
     add("reset", _reset, "all faults gone, everybody running")

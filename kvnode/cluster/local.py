@@ -81,7 +81,7 @@ class LocalCluster(FaultCommands, MembershipCommands):
         token: they do so on loopback too, which other users of the computer share. It is made here, kept in
         cluster.json, and demanded from then on.
 
-        upkeep: how often each work of upkeep begins, such as {"sweep_s": 5}, as in kvnode.config.UpkeepConfig; kept.
+        upkeep: how often each work of upkeep begins, such as {"sweep_s": 5}, as in kvnode.config.MaintenanceConfig.
 
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """

@@ -12,7 +12,7 @@ from typing import Any
 from kvnode.client import Client
 from kvnode.cluster.errors import BadCommand, ClusterError
 from kvnode.cluster.table import aligned
-from kvnode.config import UPKEEP_WORKS
+from kvnode.config import MAINTENANCE_TASKS
 from kvnode.errors import KvError
 
 POLL_S = 0.2
@@ -23,9 +23,9 @@ Outcome = dict[str, dict[str, dict[str, Any]]]
 def maintain(client: Client, works: Sequence[str], nodes: Sequence[str], timeout_s: float) -> Outcome:
     """Begin these works at these nodes, all at once, and wait. BadCommand, or ClusterError if it takes too long."""
     for work in works:
-        if work not in UPKEEP_WORKS:
-            raise BadCommand(f"no work called {work!r}; there are {', '.join(UPKEEP_WORKS)}")
-    wanted, deadline = tuple(works) or UPKEEP_WORKS, time.monotonic() + timeout_s
+        if work not in MAINTENANCE_TASKS:
+            raise BadCommand(f"no work called {work!r}; there are {', '.join(MAINTENANCE_TASKS)}")
+    wanted, deadline = tuple(works) or MAINTENANCE_TASKS, time.monotonic() + timeout_s
     try:
         before = {node: client.stats(node)["upkeep"] for node in nodes}
         for node in nodes:

@@ -45,7 +45,7 @@ from kvnode.cluster.ports import (
 from kvnode.cluster.processes.manager import ProcessManager
 from kvnode.cluster.processes.watchdog import kill_leftover
 from kvnode.cluster.state import ClusterFile, new_cluster_id, read_left_state, set_aside
-from kvnode.config import NODE_COUNT_MAX, ConfigError, NodeAddress, UpkeepConfig
+from kvnode.config import NODE_COUNT_MAX, ConfigError, MaintenanceConfig, NodeAddress
 
 LOCK_WAIT_S = 4.0  # a supervisor that is just stopping needs that long at most
 OWNER_POLL_S = 0.25
@@ -254,7 +254,7 @@ def _with_upkeep(cluster: ClusterFile, upkeep: str | None) -> ClusterFile:
         return cluster
     try:
         seconds = {**cluster.upkeep, **json.loads(upkeep)}
-        msgspec.convert(seconds, UpkeepConfig).check()
+        msgspec.convert(seconds, MaintenanceConfig).check()
     except (ValueError, TypeError, msgspec.ValidationError, ConfigError) as error:
         raise BadCommand(f"upkeep: {str(error).removeprefix('upkeep: ')}") from error
     return replace(cluster, upkeep=seconds)

@@ -23,7 +23,7 @@ from kvnode.ring import Placement
 from kvnode.runtime import Runtime
 
 
-class Pull:
+class Bootstrap:
     """The fetching side of one node. progress: of the present epoch; done == total means ready."""
 
     def __init__(

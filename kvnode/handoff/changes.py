@@ -17,12 +17,12 @@ from typing import Any
 
 from kvnode.config import JOINER_ASKED_MAX, JOINER_TIMEOUT_MS, NODE_COUNT_MAX, RING_PERIOD_MS, NodeAddress
 from kvnode.errors import Conflict, NotAMember, QuorumUnmet
-from kvnode.handoff.bootstrap import Pull
-from kvnode.handoff.dissemination import Spread
+from kvnode.handoff.bootstrap import Bootstrap
+from kvnode.handoff.dissemination import Dissemination
 from kvnode.handoff.voting import Voting
-from kvnode.messages import AskHeld, Held, Progress
+from kvnode.messages import CheckEmptiness, Emptiness, Progress
 from kvnode.ring import MOVING, Placement, RingState
-from kvnode.rpc import Calls
+from kvnode.rpc import Rpc
 from kvnode.runtime import Runtime
 
 
@@ -37,21 +37,21 @@ class Changes:
         runtime: Runtime,
         node: str,
         ring: Placement,
-        spread: Spread,
+        dissemination: Dissemination,
         voting: Voting,
-        pull: Pull,
+        bootstrap: Bootstrap,
         state_of: Callable[[str], str],
-        calls: Calls,
+        rpc: Rpc,
         held: Callable[[], tuple[int, int]],
     ) -> None:
-        self._calls = calls
+        self._rpc = rpc
         self._held = held
         self._runtime = runtime
         self._node = node
         self._ring = ring
-        self._spread = spread
+        self._dissemination = dissemination
         self._voting = voting
-        self._pull = pull
+        self._bootstrap = bootstrap
         self._state_of = state_of
         self._progress: dict[str, Progress] = {}
 
@@ -130,13 +130,15 @@ class Changes:
         """What a former member kept may be older than a tombstone that was swept since: it must begin with nothing."""
         for _ in range(JOINER_ASKED_MAX):
             try:
-                answer = await self._calls.ask(name, AskHeld, JOINER_TIMEOUT_MS)
+                answer = await self._rpc.ask(name, CheckEmptiness, JOINER_TIMEOUT_MS)
             except TimeoutError:
                 continue
-            if isinstance(answer, Held) and not (answer.records or answer.hints):
+            if isinstance(answer, Emptiness) and not (answer.records or answer.hints):
                 return
             held = (
-                f"{answer.records} records and {answer.hints} hints" if isinstance(answer, Held) else "data"
+                f"{answer.records} records and {answer.hints} hints"
+                if isinstance(answer, Emptiness)
+                else "data"
             )
             raise Conflict(
                 f"{name} cannot join: it still holds {held} of an earlier membership; wait until it has let go of"
@@ -144,13 +146,13 @@ class Changes:
             )
         raise Conflict(f"{name} cannot join: it does not answer {self._node}")
 
-    def on_ask_held(self, peer: str, question: AskHeld) -> None:
+    def on_check_emptiness(self, peer: str, question: CheckEmptiness) -> None:
         """Say how much is here, once what was let go is gone for good."""
         records, hints = self._held()
 
         def durable(future: asyncio.Future[None]) -> None:
             if not future.cancelled() and future.exception() is None:
-                self._runtime.network.send(peer, Held(question.id, records, hints))
+                self._runtime.network.send(peer, Emptiness(question.id, records, hints))
 
         self._runtime.disk.commit([]).add_done_callback(durable)
 
@@ -180,7 +182,7 @@ class Changes:
         while True:
             await self._runtime.clock.sleep_ms(RING_PERIOD_MS * (0.5 + self._runtime.random.random()))
             if self._ring.settled_epoch != self._ring.epoch:
-                self._spread.store()  # the disk took no writes a moment ago, perhaps
+                self._dissemination.store()  # the disk took no writes a moment ago, perhaps
             if not self._voting.knows_its_right:
                 with contextlib.suppress(OSError):  # the disk is full: in a moment again
                     await self._learn_its_right()
@@ -215,7 +217,7 @@ class Changes:
 
     def progress_of(self, name: str) -> Progress | None:
         """How far a pending owner is in this epoch, as far as known here."""
-        progress = self._pull.progress if name == self._node else self._progress.get(name)
+        progress = self._bootstrap.progress if name == self._node else self._progress.get(name)
         return progress if progress is not None and progress.epoch == self._ring.epoch else None
 
     def on_progress(self, peer: str, message: Progress) -> None:
@@ -225,7 +227,7 @@ class Changes:
             self._progress[peer] = message
 
     def _report(self) -> None:
-        progress = self._pull.progress
+        progress = self._bootstrap.progress
         if progress.epoch == self._ring.epoch and progress.total:
             for name in self._ring.nodes:
                 if name != self._node:
@@ -248,7 +250,7 @@ class Changes:
         """With enough others heard, nobody can be further than one epoch beyond them (see voting.py)."""
         n = len(self._ring.nodes)
         others = [name for name in self._ring.nodes if name != self._node]
-        heard = [self._spread.heard[name] for name in others if name in self._spread.heard]
+        heard = [self._dissemination.heard[name] for name in others if name in self._dissemination.heard]
         if self._ring.is_member and len(heard) >= min(n - n // 2, n - 1):
             newest = max((*heard, self._ring.epoch))
             if newest == self._ring.epoch:

@@ -18,10 +18,10 @@ from kvnode.config import DROP_BATCH_RECORDS, DROP_PARTITIONS, DROP_PERIOD_MS, R
 from kvnode.records.records import Records
 from kvnode.ring import STABLE, Placement
 from kvnode.runtime import Runtime
-from kvnode.tombstones.quiescence import Stillness
+from kvnode.tombstones.quiescence import Quiescence
 
 
-class Drop:
+class Cleanup:
     """The letting-go side of one node. dropped_count: records deleted since the start."""
 
     def __init__(
@@ -32,9 +32,9 @@ class Drop:
         records: Records,
         exchange: Exchange,
         is_alive: Callable[[str], bool],
-        stillness: Stillness,
+        quiescence: Quiescence,
     ) -> None:
-        self._stillness = stillness
+        self._quiescence = quiescence
         self._runtime = runtime
         self._node = node
         self._ring = ring
@@ -44,11 +44,11 @@ class Drop:
         self.dropped_count = 0
 
     @property
-    def left_over(self) -> tuple[int, ...]:
+    def orphaned(self) -> tuple[int, ...]:
         """The partitions of which something is held here though they belong to others."""
-        return tuple(p for p in range(self._ring.partitions) if self.is_left_over(p))
+        return tuple(p for p in range(self._ring.partitions) if self.is_orphaned(p))
 
-    def is_left_over(self, partition: int) -> bool:
+    def is_orphaned(self, partition: int) -> bool:
         """The same of one partition."""
         return (
             self._node not in self._ring.preference_lists[partition]
@@ -62,9 +62,9 @@ class Drop:
             await self._runtime.clock.sleep_ms(RING_PERIOD_MS * (0.5 + self._runtime.random.random()))
             await self._records.build_forest()
             if self._ring.state.phase == STABLE and self._ring.settled_epoch == self._ring.epoch:
-                left_over = self.left_over
-                for first in range(0, len(left_over), DROP_PARTITIONS):
-                    few = left_over[first : first + DROP_PARTITIONS]
+                orphaned = self.orphaned
+                for first in range(0, len(orphaned), DROP_PARTITIONS):
+                    few = orphaned[first : first + DROP_PARTITIONS]
                     walks = (self._let_go(partition, at_once=len(few)) for partition in few)
                     if not all(await asyncio.gather(*walks)):
                         break  # somebody is away, or the ring changed: later
@@ -77,7 +77,7 @@ class Drop:
         rows = self._records.held_in(partition)
         refused_by: list[str] = []
         for owner in owners:
-            self._stillness.disturb(partition)
+            self._quiescence.disturb(partition)
             try:
                 if partition not in await self._exchange.give_to(owner, (partition,)):
                     return False
@@ -86,7 +86,7 @@ class Drop:
         if refused_by:
             names = ",".join(refused_by)
             self._runtime.log("came_back_too_late", partition=partition, records=len(rows), refused_by=names)
-        self._stillness.disturb(partition)
+        self._quiescence.disturb(partition)
         left = iter(rows.items())
         while batch := dict(islice(left, DROP_BATCH_RECORDS)):
             if self._ring.epoch != epoch:

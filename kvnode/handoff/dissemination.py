@@ -23,7 +23,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(RingState).decode
 
 
-class Spread:
+class Dissemination:
     """What this node knows of the ring, and how it and others come to know more.
 
     followers are called after each change of `ring`, in order. heard: the epoch that each peer told last.

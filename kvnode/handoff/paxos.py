@@ -40,17 +40,17 @@ class Acceptor(msgspec.Struct, frozen=True, array_like=True):
         return self if ballot < self.promised else Acceptor(self.epoch, ballot, (ballot, value))
 
 
-class Candidacy:
+class Proposer:
     """One ballot of one proposer: counts what the acceptors told.
 
     value: what it proposes; the caller's, until the promises show that another one may be decided already.
     beaten_by: the greatest ballot that refused this one, if any did.
     """
 
-    def __init__(self, ballot: Ballot, value: RingState, electors: Iterable[str]) -> None:
+    def __init__(self, ballot: Ballot, value: RingState, acceptors: Iterable[str]) -> None:
         self.ballot = ballot
         self.value = value
-        self.electors = frozenset(electors)
+        self.acceptors = frozenset(acceptors)
         self.beaten_by: Ballot | None = None
         self._promises: dict[str, tuple[Ballot, RingState] | None] = {}
         self._acceptances: set[str] = set()
@@ -58,7 +58,7 @@ class Candidacy:
     @property
     def majority(self) -> int:
         """How many electors decide."""
-        return len(self.electors) // 2 + 1
+        return len(self.acceptors) // 2 + 1
 
     @property
     def promise_count(self) -> int:
@@ -95,7 +95,7 @@ class Candidacy:
             self._acceptances.add(elector)
 
     def _take(self, elector: str, promised: Ballot) -> bool:
-        if elector in self.electors and promised == self.ballot:
+        if elector in self.acceptors and promised == self.ballot:
             return True
         if promised > self.ballot and (self.beaten_by is None or promised > self.beaten_by):
             self.beaten_by = promised

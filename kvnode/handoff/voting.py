@@ -18,10 +18,10 @@ import msgspec
 
 from kvnode.config import VOTE_ATTEMPTS_MAX, VOTE_BACKOFF_MS, VOTE_TIMEOUT_MS
 from kvnode.errors import QuorumUnmet
-from kvnode.handoff.paxos import Acceptor, Candidacy
+from kvnode.handoff.paxos import Acceptor, Proposer
 from kvnode.messages import UNDECODABLE, Accept, Answer, Ballot, Prepare, Refused, Stale, Vote
 from kvnode.ring import Placement, RingState
-from kvnode.rpc import Calls, Round
+from kvnode.rpc import Round, Rpc
 from kvnode.runtime import Row, Runtime
 from kvnode.versions.bounds import ROUND_JUMP_MAX, Count, is_jump
 
@@ -44,7 +44,7 @@ class _Ask(Round):
 
     __slots__ = ("_candidacy", "_is_accept", "future")
 
-    def __init__(self, candidacy: Candidacy, is_accept: bool, peers: list[str], started_ms: float) -> None:
+    def __init__(self, candidacy: Proposer, is_accept: bool, peers: list[str], started_ms: float) -> None:
         super().__init__(peers, started_ms)
         self._candidacy = candidacy
         self._is_accept = is_accept
@@ -86,7 +86,7 @@ class Voting:
         runtime: Runtime,
         node: str,
         ring: Placement,
-        calls: Calls,
+        rpc: Rpc,
         store: Callable[[], str],
         on_decided: Callable[[RingState], None],
         refuse_other_epoch: Callable[[str, int, int], bool],
@@ -94,7 +94,7 @@ class Voting:
         self._runtime = runtime
         self._node = node
         self._ring = ring
-        self._calls = calls
+        self._rpc = rpc
         self._store = store
         self._on_decided = on_decided
         self._refuse_other_epoch = refuse_other_epoch
@@ -228,7 +228,7 @@ class Voting:
                     )
                 if self._ring.epoch != epoch:
                     return self._ring.state
-                candidacy = Candidacy(self._next_ballot(), value, self._ring.nodes)
+                candidacy = Proposer(self._next_ballot(), value, self._ring.nodes)
                 try:
                     await self._run(candidacy, epoch, is_accept=False)
                     if candidacy.may_propose:
@@ -246,7 +246,7 @@ class Voting:
             "majority",
             need=candidacy.majority,
             got=got,
-            n=len(candidacy.electors),
+            n=len(candidacy.acceptors),
             definite=False,
             why=why,
         )
@@ -255,7 +255,7 @@ class Voting:
         self._last_round = 1 + max(self._last_round, self._present().promised[0])
         return (self._last_round, self._store())
 
-    async def _run(self, candidacy: Candidacy, epoch: int, *, is_accept: bool) -> None:
+    async def _run(self, candidacy: Proposer, epoch: int, *, is_accept: bool) -> None:
         """One phase: this node's own promise or acceptance first, on disk, then everybody's.
 
         Nothing if the epoch is over by now: a value must never be accepted in an instance that is not its own.
@@ -274,7 +274,7 @@ class Voting:
         if self.may_vote and self._ring.is_member:
             round_.take(self._node, told.promised, told.accepted)
         if others:
-            id_ = self._calls.begin(round_, VOTE_TIMEOUT_MS)
+            id_ = self._rpc.begin(round_, VOTE_TIMEOUT_MS)
             for peer in others:
                 question = Accept(id_, epoch, ballot, value) if is_accept else Prepare(id_, epoch, ballot)
                 self._runtime.network.send(peer, question)

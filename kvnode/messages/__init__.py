@@ -15,11 +15,11 @@ from kvnode.messages.anti_entropy import (
     CompareLeaves,
     CompareNodes,
     CompareRoots,
-    CompareSingles,
+    CompareSingleDiffs,
     Differing,
     LeafAnswer,
     Roots,
-    SinglesAnswer,
+    SingleDiffsAnswer,
 )
 from kvnode.messages.data import (
     COUNTER,
@@ -41,10 +41,10 @@ from kvnode.messages.data import (
 )
 from kvnode.messages.handoff import (
     Accept,
-    AskHeld,
     AskRing,
     Ballot,
-    Held,
+    CheckEmptiness,
+    Emptiness,
     Prepare,
     Progress,
     RingNews,
@@ -53,7 +53,7 @@ from kvnode.messages.handoff import (
 )
 from kvnode.messages.links import Hello, Moment, Proof, Welcome
 from kvnode.messages.membership import Ack, Began, BeganAnswer, MemberNews, Ping, PingRequest
-from kvnode.messages.tombstones import AskSweep, DropTombstones, SweepAnswer
+from kvnode.messages.tombstones import AskReapable, DropTombstones, ReapableAnswer
 
 __all__ = [
     "COUNTER",
@@ -64,25 +64,25 @@ __all__ = [
     "Accept",
     "Ack",
     "Answer",
-    "AskHeld",
+    "AskReapable",
     "AskRing",
-    "AskSweep",
     "AskTrace",
     "Ballot",
     "Began",
     "BeganAnswer",
+    "CheckEmptiness",
     "CompareLeaves",
     "CompareNodes",
     "CompareRoots",
-    "CompareSingles",
+    "CompareSingleDiffs",
     "Differing",
     "DropTombstones",
+    "Emptiness",
     "Fetch",
     "FetchHinted",
     "Fetched",
     "Forward",
     "Forwarded",
-    "Held",
     "Hello",
     "LeafAnswer",
     "MemberNews",
@@ -95,16 +95,16 @@ __all__ = [
     "Progress",
     "Proof",
     "Question",
+    "ReapableAnswer",
     "Refused",
     "RingNews",
     "Roots",
-    "SinglesAnswer",
+    "SingleDiffsAnswer",
     "Stale",
     "StoreHint",
     "StoreMany",
     "StoreRecord",
     "Stored",
-    "SweepAnswer",
     "Trace",
     "Vote",
     "Welcome",
@@ -122,13 +122,13 @@ Question = (
     | AskTrace
     | CompareRoots
     | CompareNodes
-    | CompareSingles
+    | CompareSingleDiffs
     | CompareLeaves
-    | AskSweep
+    | AskReapable
     | DropTombstones
     | Prepare
     | Accept
-    | AskHeld
+    | CheckEmptiness
     | Began
 )
 """What is answered under its id (rpc.py)."""
@@ -140,12 +140,12 @@ Answer = (
     | Trace
     | Roots
     | Differing
-    | SinglesAnswer
+    | SingleDiffsAnswer
     | LeafAnswer
-    | SweepAnswer
+    | ReapableAnswer
     | Stale
     | Vote
-    | Held
+    | Emptiness
     | BeganAnswer
 )
 Probe = Ping | PingRequest | Ack

@@ -17,7 +17,7 @@ class CompareRoots(msgspec.Struct, frozen=True, array_like=True, tag="compare-ro
     """
 
     id: Id
-    cause: int
+    trace_id: int
     partitions: bytes
     root: Checksum
     epoch: Count
@@ -44,7 +44,7 @@ class CompareNodes(msgspec.Struct, frozen=True, array_like=True, tag="compare-no
     """
 
     id: Id
-    cause: int
+    trace_id: int
     partition: Place
     level: Place
     parents: tuple[Place, ...]
@@ -59,7 +59,7 @@ class Differing(msgspec.Struct, frozen=True, array_like=True, tag="differing"):
     hashes: bytes
 
 
-class CompareSingles(msgspec.Struct, frozen=True, array_like=True, tag="compare-singles"):
+class CompareSingleDiffs(msgspec.Struct, frozen=True, array_like=True, tag="compare-singles"):
     """Some nodes of one partition's tree would differ by these records alone, if each differs by one alone.
 
     records: those that I hold; merge them into yours. others: the checksums, packed, of those that I do not hold.
@@ -67,7 +67,7 @@ class CompareSingles(msgspec.Struct, frozen=True, array_like=True, tag="compare-
     """
 
     id: Id
-    cause: int
+    trace_id: int
     partition: Place
     records: tuple[tuple[str, str, bytes], ...]
     others: bytes
@@ -75,7 +75,7 @@ class CompareSingles(msgspec.Struct, frozen=True, array_like=True, tag="compare-
     epoch: Count
 
 
-class SinglesAnswer(msgspec.Struct, frozen=True, array_like=True, tag="singles-answer"):
+class SingleDiffsAnswer(msgspec.Struct, frozen=True, array_like=True, tag="singles-answer"):
     """Yours are merged and durable here. My records that you do not have, and which of the others I do not know either.
 
     unknown: packed. complete: the records are all that you do not have; else there was no room for more.
@@ -94,7 +94,7 @@ class CompareLeaves(msgspec.Struct, frozen=True, array_like=True, tag="compare-l
     """
 
     id: Id
-    cause: int
+    trace_id: int
     partition: Place
     leaves: tuple[Place, ...]
     checksums: bytes

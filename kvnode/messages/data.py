@@ -17,19 +17,19 @@ class StoreRecord(msgspec.Struct, frozen=True, array_like=True, tag="store"):
     """Merge this record into yours and make the result durable; answered by Stored. made_from: see Records.merge_in."""
 
     id: Id
-    cause: int
+    trace_id: int
     kind: str
     key: str
     record: bytes
     epoch: Count
-    made_from: Checksum = 0
+    base_checksum: Checksum = 0
 
 
 class StoreMany(msgspec.Struct, frozen=True, array_like=True, tag="store-many"):
     """The same for several records (kind, key, record): hints and repairs. `why` says which."""
 
     id: Id
-    cause: int
+    trace_id: int
     why: str
     records: tuple[tuple[str, str, bytes], ...]
     epoch: Count
@@ -39,7 +39,7 @@ class StoreHint(msgspec.Struct, frozen=True, array_like=True, tag="store-hint"):
     """Keep this record for `owner`, which cannot be reached, and hand it over; answered by Stored once durable."""
 
     id: Id
-    cause: int
+    trace_id: int
     owner: str
     kind: str
     key: str
@@ -70,7 +70,7 @@ class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     """What do you hold, durably, under this key? Answered by Fetched."""
 
     id: Id
-    cause: int
+    trace_id: int
     kind: str
     key: str
     epoch: Count
@@ -80,7 +80,7 @@ class FetchHinted(msgspec.Struct, frozen=True, array_like=True, tag="fetch-hinte
     """What do you keep, durably, for owners of this key that cannot be reached? Answered by Fetched."""
 
     id: Id
-    cause: int
+    trace_id: int
     kind: str
     key: str
     epoch: Count
@@ -102,7 +102,7 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
     """Coordinate this client request for me: you hold the key, I do not. `request` is a msgpack'd request."""
 
     id: Id
-    cause: int
+    trace_id: int
     request: bytes
     epoch: Count
 
@@ -119,7 +119,7 @@ class AskTrace(msgspec.Struct, frozen=True, array_like=True, tag="ask-trace"):
     """What is your part in the story of this request? Answered by Trace."""
 
     id: Id
-    cause: int
+    trace_id: int
 
 
 class Trace(msgspec.Struct, frozen=True, array_like=True, tag="trace"):

@@ -54,13 +54,13 @@ class Vote(msgspec.Struct, frozen=True, array_like=True, tag="vote"):
     counts: bool
 
 
-class AskHeld(msgspec.Struct, frozen=True, array_like=True, tag="ask-held"):
+class CheckEmptiness(msgspec.Struct, frozen=True, array_like=True, tag="ask-held"):
     """Do you still hold anything of an earlier membership? Answered by Held: who joins must begin with nothing."""
 
     id: Id
 
 
-class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+class Emptiness(msgspec.Struct, frozen=True, array_like=True, tag="held"):
     """So many records and hints are here, durably."""
 
     id: Id

@@ -22,7 +22,7 @@ from kvnode.config import (
     KEYS_LIMIT_MAX,
     LISTING_ROWS,
     LOOPBACK_HOSTS,
-    UPKEEP_ANSWER_MS,
+    MAINTENANCE_ANSWER_MS,
 )
 from kvnode.errors import (
     BadRequest,
@@ -45,7 +45,7 @@ from kvnode.net.views import Views
 from kvnode.node import Node
 from kvnode.operations import Put
 from kvnode.records.listing import list_keys
-from kvnode.throttle import Pace
+from kvnode.throttle import Throttle
 
 Result = tuple[int, bytes]
 SetFaults = Callable[[parse.FaultsBody], dict[str, Any]]
@@ -227,9 +227,9 @@ class Api:
         limit = parse.number_of(query, "limit", 1, KEYS_LIMIT_MAX) or 100
         prefix, after = query.get("prefix", ""), query.get("after", "")
         async with self._heavy.one():
-            pace = Pace(self._node.runtime.clock, LISTING_ROWS, lambda: ASKED_SHARE)
+            throttle = Throttle(self._node.runtime.clock, LISTING_ROWS, lambda: ASKED_SHARE)
             keys = await list_keys(
-                self._node.records, kind, prefix=prefix, after=after, limit=limit, pace=pace
+                self._node.records, kind, prefix=prefix, after=after, limit=limit, throttle=throttle
             )
         return {"node": self._node.name, "keys": keys, "next": keys[-1] if len(keys) == limit else None}
 
@@ -265,7 +265,7 @@ class Api:
     async def _upkeep(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
         works = parse.works_of(body)
-        told = await self._node.upkeep.begin(works, patience_ms=UPKEEP_ANSWER_MS)
+        told = await self._node.maintenance.begin(works, patience_ms=MAINTENANCE_ANSWER_MS)
         return {"node": self._node.name, "upkeep": told}
 
     async def _join(self, body: bytes, raw_query: bytes) -> Any:

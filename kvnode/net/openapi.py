@@ -16,7 +16,7 @@ from kvnode.config import (
     KEY_BYTES_MAX,
     KEYS_LIMIT_MAX,
     LOOPBACK_HOSTS,
-    UPKEEP_WORKS,
+    MAINTENANCE_TASKS,
 )
 from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS
 from kvnode.operations import MODES
@@ -201,7 +201,7 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
                     {
                         "work": {
                             "type": "array",
-                            "items": _string(enum=list(UPKEEP_WORKS)),
+                            "items": _string(enum=list(MAINTENANCE_TASKS)),
                             "minItems": 1,
                             "uniqueItems": True,
                         }

@@ -13,8 +13,8 @@ from kvnode.config import (
     ACTOR_BYTES_MAX,
     COUNTER_TOTAL_MAX,
     KEY_BYTES_MAX,
+    MAINTENANCE_TASKS,
     NESTING_DEPTH_MAX,
-    UPKEEP_WORKS,
     VALUE_BYTES_MAX,
     ConfigError,
     NodeAddress,
@@ -55,7 +55,7 @@ class FaultsBody(msgspec.Struct, forbid_unknown_fields=True):
     disk_delay_ms: float = 0.0
 
 
-class UpkeepBody(msgspec.Struct, forbid_unknown_fields=True):
+class MaintenanceBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of POST /upkeep: which works to begin now."""
 
     work: list[str]
@@ -91,7 +91,7 @@ decode_put = msgspec.json.Decoder(PutBody).decode
 decode_counter = msgspec.json.Decoder(CounterBody).decode
 decode_faults = msgspec.json.Decoder(FaultsBody).decode
 decode_join = msgspec.json.Decoder(NodeAddress).decode
-decode_upkeep = msgspec.json.Decoder(UpkeepBody).decode
+decode_maintenance = msgspec.json.Decoder(MaintenanceBody).decode
 decode_leave = msgspec.json.Decoder(LeaveBody).decode
 
 
@@ -266,13 +266,15 @@ def leaver_of(body: bytes) -> LeaveBody:
 def works_of(body: bytes) -> tuple[str, ...]:
     """POST /upkeep: all works if there is no body."""
     if not body:
-        return UPKEEP_WORKS
-    works = decode_body(body, decode_upkeep).work
+        return MAINTENANCE_TASKS
+    works = decode_body(body, decode_maintenance).work
     for work in works:
-        if work not in UPKEEP_WORKS:
-            raise BadRequest(f"work: {work[:64]!r} is no work of upkeep; expected {', '.join(UPKEEP_WORKS)}")
+        if work not in MAINTENANCE_TASKS:
+            raise BadRequest(
+                f"work: {work[:64]!r} is no work of upkeep; expected {', '.join(MAINTENANCE_TASKS)}"
+            )
     if not works or len(set(works)) != len(works):
-        raise BadRequest(f"work: expected at least one of {', '.join(UPKEEP_WORKS)}, each at most once")
+        raise BadRequest(f"work: expected at least one of {', '.join(MAINTENANCE_TASKS)}, each at most once")
     return tuple(works)
 
 

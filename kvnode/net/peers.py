@@ -162,7 +162,7 @@ class PeerNetwork:
         self.on_message: OnMessage = lambda peer, message: None
         self.incoming: set[_Incoming] = set()
         self._strangers: dict[_Incoming, None] = {}
-        self.stream_age_ms_max = config.upkeep.message_age_s_max * 500.0
+        self.stream_age_ms_max = config.maintenance.message_age_s_max * 500.0
         self.refused_count = 0
         self.unreadable_count = 0
         self._moments: asyncio.Task[None] | None = None

@@ -63,7 +63,7 @@ class Views:
             "slots": ring.slots(),
             "preference_lists": ring.preference_lists,
             "pending_lists": ring.pending_lists,
-            "left_over": len(self._node.drop.left_over),
+            "left_over": len(self._node.cleanup.orphaned),
             **self._node.changes.describe(),
         }
         if key is not None:
@@ -128,22 +128,22 @@ class Views:
                 "waits_for": list(node.refill.waits_for),
                 "votes": node.voting.may_vote,
             },
-            "upkeep": node.upkeep.describe(),
+            "upkeep": node.maintenance.describe(),
             "tombstones": {
-                "swept_total": node.sweep.swept_count,
-                "dropped_total": node.sweep.dropped_count,
-                "remaining": node.sweep.remaining,
-                "context_entries_pruned_total": node.sweep.pruning.pruned_count,
-                "reasons": node.sweep.reasons,
+                "swept_total": node.reaper.swept_count,
+                "dropped_total": node.reaper.dropped_count,
+                "remaining": node.reaper.remaining,
+                "context_entries_pruned_total": node.reaper.pruning.pruned_count,
+                "reasons": node.reaper.reasons,
             },
             "messages_refused_total": self._network.refused_count,
             "messages_implausible_total": {
-                "epoch": node.spread.implausible_count,
+                "epoch": node.dissemination.implausible_count,
                 "incarnation": node.members.implausible_count,
                 "ballot": node.voting.implausible_count,
                 "unreadable": self._network.unreadable_count,
             },
-            "requests_in_flight": len(node.calls),
+            "requests_in_flight": len(node.rpc),
             "hints": {
                 "pending": pending,
                 "pending_total": sum(pending.values()),
@@ -155,7 +155,7 @@ class Views:
             "repairs": {
                 "read_repair_total": node.coordinator.read_repair_count,
                 "exchange_rounds_total": node.exchange.round_count,
-                "exchange_records_sent_total": node.exchange.sent_count + node.exchange.answers.sent_count,
+                "exchange_records_sent_total": node.exchange.sent_count + node.exchange.responder.sent_count,
                 "exchange_records_received_total": node.exchange.received_count,
             },
             "replication_lag": {peer: self._lag(peer) for peer in links},
@@ -169,20 +169,24 @@ class Views:
         oldest_ms = max(coordinator.oldest_unacknowledged_ms(peer), self._node.hints.oldest_ms(peer))
         return coordinator.lag_of(peer).summary(now_ms) | {"oldest_unacknowledged_ms": round(oldest_ms, 3)}
 
-    async def trace(self, cause: int) -> dict[str, Any]:
+    async def trace(self, trace_id: int) -> dict[str, Any]:
         """GET /trace/{id}: who did what, in the order of the nodes' wall clocks; ms since the first event."""
-        story = await self._node.inquiries.trace(cause)
-        first_ms = story[0][1][0] if story else 0.0
-        events = [
+        events = await self._node.inspection.trace(trace_id)
+        first_ms = events[0][1][0] if events else 0.0
+        told = [
             {
                 "node": node,
                 "at_ms": round(time_ms - first_ms, 3),
                 "event": what,
                 **({"peer": peer} if peer else {}),
             }
-            for node, (time_ms, what, peer) in story
+            for node, (time_ms, what, peer) in events
         ]
-        return {"cause": f"{cause:016x}", "began": round(first_ms, 3) if story else None, "events": events}
+        return {
+            "cause": f"{trace_id:016x}",
+            "began": round(first_ms, 3) if events else None,
+            "events": told,
+        }
 
     async def merkle(self, partition: int | None, peer: str | None) -> dict[str, Any]:
         """GET /merkle: the roots; with ?partition= one tree, with ?peer= also where the peer's differs."""
@@ -205,7 +209,7 @@ class Views:
     async def replicas(self, kind: str, key: str) -> dict[str, Any]:
         """GET /kv/{key}/replicas and /counter/{key}/replicas: agreement is: all reachable, equal digests."""
         replicas = []
-        for name, fetched in await self._node.inquiries.replicas(kind, key):
+        for name, fetched in await self._node.inspection.replicas(kind, key):
             view: dict[str, Any] = {"node": name, "reachable": fetched is not None, "digest": None}
             record = None if fetched is None else fetched.record
             if record is not None:

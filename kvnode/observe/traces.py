@@ -31,22 +31,22 @@ class Traces:
         self._events: deque[tuple[int, float, str, str]] = deque(maxlen=TRACE_COUNT_MAX)
         self._stories: dict[int, list[Event]] = {}
 
-    def note(self, cause: int, what: str, peer: str = "") -> None:
+    def note(self, trace_id: int, what: str, peer: str = "") -> None:
         """One event of the request `cause`; 0 is no request and is not noted."""
-        if cause:
-            self._events.append((cause, self._wall_ms(), what, peer))
+        if trace_id:
+            self._events.append((trace_id, self._wall_ms(), what, peer))
 
-    def story(self, cause: int) -> tuple[Event, ...]:
+    def events(self, trace_id: int) -> tuple[Event, ...]:
         """This node's part of a story; empty if it had none, or it is too long ago."""
         self._file()
-        return tuple(self._stories.get(cause, ()))
+        return tuple(self._stories.get(trace_id, ()))
 
     def _file(self) -> None:
         stories = self._stories
-        for cause, time_ms, what, peer in self._events:
-            story = stories.setdefault(cause, [])
-            if len(story) < TRACE_EVENTS_MAX:
-                story.append((time_ms, what, peer))
+        for trace_id, time_ms, what, peer in self._events:
+            events = stories.setdefault(trace_id, [])
+            if len(events) < TRACE_EVENTS_MAX:
+                events.append((time_ms, what, peer))
         self._events.clear()
         for oldest in list(stories)[: max(0, len(stories) - TRACE_STORIES_MAX)]:
             del stories[oldest]

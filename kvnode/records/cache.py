@@ -25,7 +25,7 @@ class Known(NamedTuple):
     stored_at: float | None = None
 
 
-class Recent:
+class RecordCache:
     """Durable records by disk key. Invariant: each generation takes at most RECENT_BYTES_MAX / 2 and one record."""
 
     __slots__ = ("_old", "_young", "_young_bytes")

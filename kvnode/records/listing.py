@@ -13,7 +13,7 @@ from collections import deque
 from heapq import heapify, heappop, heapreplace
 
 from kvnode.records.records import Records
-from kvnode.throttle import Pace
+from kvnode.throttle import Throttle
 
 _ROWS_MIN, _ROWS_MAX = 16, 128  # of one partition, read at once; more and more while none is shown
 
@@ -29,10 +29,10 @@ class _Cursor:
         self._rows = rows
         self._has_more = True
 
-    async def fill(self, records: Records, kind: str, prefix: str, pace: Pace) -> bool:
+    async def fill(self, records: Records, kind: str, prefix: str, throttle: Throttle) -> bool:
         """Read on until there is a key; False if there is none any more."""
         while self._has_more and not self.keys:
-            await pace.rest()
+            await throttle.rest()
             found, read, self._has_more = records.keys_in(
                 self.partition, kind, prefix, self._after, self._rows, is_inclusive=self._is_inclusive
             )
@@ -40,13 +40,13 @@ class _Cursor:
             self.keys.extend(key for key, is_shown in found if is_shown)
             if found:
                 self._after = found[-1][0]
-            pace.room -= read
+            throttle.budget -= read
             self._rows = min(2 * self._rows, _ROWS_MAX)
         return bool(self.keys)
 
 
 async def list_keys(
-    records: Records, kind: str, *, prefix: str, after: str, limit: int, pace: Pace
+    records: Records, kind: str, *, prefix: str, after: str, limit: int, throttle: Throttle
 ) -> list[str]:
     """The first `limit` keys beyond `after` that start with `prefix`, sorted; deleted ones left out."""
     is_inclusive = after < prefix
@@ -59,7 +59,7 @@ async def list_keys(
     heads = [
         (cursor.keys[0], cursor.partition)
         for cursor in cursors
-        if await cursor.fill(records, kind, prefix, pace)
+        if await cursor.fill(records, kind, prefix, throttle)
     ]
     heapify(heads)
     listed: list[str] = []
@@ -68,7 +68,7 @@ async def list_keys(
         listed.append(key)
         cursor = cursors[partition]
         cursor.keys.popleft()
-        if await cursor.fill(records, kind, prefix, pace):
+        if await cursor.fill(records, kind, prefix, throttle):
             heapreplace(heads, (cursor.keys[0], partition))
         else:
             heappop(heads)

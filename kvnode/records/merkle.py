@@ -27,7 +27,7 @@ from operator import xor
 
 from kvnode.config import ASKED_SHARE, FOREST_ROWS, FOREST_SHARE
 from kvnode.runtime import Clock
-from kvnode.throttle import Pace
+from kvnode.throttle import Throttle
 
 FANOUT = 16
 LEAF_COUNT = FANOUT * FANOUT
@@ -83,16 +83,16 @@ class MerkleForest:
     async def build_all(self, clock: Clock, *, is_asked: bool = False) -> None:
         """Build the trees that nobody asked for yet: slowly, but for a client who has asked and waits."""
         if is_asked:
-            await self._build_rest(Pace(clock, FOREST_ROWS, lambda: ASKED_SHARE))
+            await self._build_rest(Throttle(clock, FOREST_ROWS, lambda: ASKED_SHARE))
         else:
             async with self._building:  # whoever else wants them waits for the same work
-                await self._build_rest(Pace(clock, FOREST_ROWS, lambda: FOREST_SHARE))
+                await self._build_rest(Throttle(clock, FOREST_ROWS, lambda: FOREST_SHARE))
 
-    async def _build_rest(self, pace: Pace) -> None:
+    async def _build_rest(self, throttle: Throttle) -> None:
         for partition in range(len(self._leaves)):
             if not self.is_built(partition):
-                pace.room -= self.build(partition)
-                await pace.rest()
+                throttle.budget -= self.build(partition)
+                await throttle.rest()
 
     def _tree(self, partition: int) -> array[int]:
         leaves = self._leaves[partition]

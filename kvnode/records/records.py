@@ -16,7 +16,7 @@ from functools import partial
 import msgspec
 
 from kvnode.messages import KV
-from kvnode.records.cache import Known, Recent
+from kvnode.records.cache import Known, RecordCache
 from kvnode.records.checksum import checksum
 from kvnode.records.kinds import COUNTERS as COUNTERS
 from kvnode.records.kinds import KINDS, is_shown, is_whole
@@ -27,9 +27,9 @@ from kvnode.records.merkle import LEAF_COUNT, MerkleForest
 from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row, Runtime
 
-Then = Callable[[bool], None]
+OnDurable = Callable[[bool], None]
 """Called when a write is durable (True) or could not be made so (False)."""
-_Write = tuple[str, bytes, int, Then]
+_Write = tuple[str, bytes, int, OnDurable]
 """(disk key, record, its checksum, whom to tell); an empty record only waits for the group it stands in."""
 
 _TABLE = "records"
@@ -77,7 +77,7 @@ class Records:
         self._unsynced: dict[str, _Unsynced] = {}
         self._group: Future[None] | None = None
         self._group_writes: list[_Write] = []
-        self._recent = Recent()
+        self._cache = RecordCache()
         self._refused: dict[str, tuple[int, int]] = {}  # damaged rows not deleted yet: partition, checksum
         self.forest = MerkleForest(ring.partitions, self._checksums_in)
         self.row_count = 0
@@ -119,7 +119,7 @@ class Records:
 
     def stored_at(self, kind: str, key: str) -> float | None:
         """Wall clock (ms) at which the record became durable here; None if that is not remembered."""
-        known = self._recent.get(f"{kind}/{key}")
+        known = self._cache.get(f"{kind}/{key}")
         return None if known is None else known.stored_at
 
     @property
@@ -187,7 +187,7 @@ class Records:
                 counted[disk_key] = known
                 self.forest.change(partition, known, 0)
                 self.row_count -= 1
-                self._recent.discard(disk_key)
+                self._cache.discard(disk_key)
         future = self._disk.commit(gone)
 
         def dropped(future: Future[None]) -> None:
@@ -206,7 +206,7 @@ class Records:
         return future
 
     def _read(self, key: str, disk_key: str) -> bytes | None:
-        recent = self._recent.get(disk_key)
+        recent = self._cache.get(disk_key)
         if recent is not None:
             return recent.record
         partition = self._ring.partition_of(key)
@@ -217,7 +217,7 @@ class Records:
         if not is_whole(disk_key, record, known):
             self._refuse_corrupt(partition, disk_key, known)
             return None
-        self._recent.put(disk_key, Known(record, known))
+        self._cache.put(disk_key, Known(record, known))
         return record
 
     def verify(self, partition: int, after: str, limit: int) -> tuple[int, str | None]:
@@ -238,7 +238,7 @@ class Records:
         """A row that is not what was written is no record: report it, drop it, let the other replicas rebuild it."""
         if disk_key in self._refused:
             return  # it could not be deleted yet: the disk is full
-        self._recent.discard(disk_key)
+        self._cache.discard(disk_key)
         self.corrupt_count += 1
         self._runtime.log("record_corrupt", level="error", partition=partition, key=disk_key)
         self._on_forgotten()
@@ -256,7 +256,9 @@ class Records:
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    def merge_in(self, kind: str, key: str, record: bytes, then: Then, *, made_from: int = 0) -> None:
+    def merge_in(
+        self, kind: str, key: str, record: bytes, on_durable: OnDurable, *, base_checksum: int = 0
+    ) -> None:
         """Merge a record that a peer sent; `then` is called when the merged state is durable.
 
         made_from: the checksum of the record that the peer made this one from, 0 if it does not say. If that is what
@@ -271,33 +273,33 @@ class Records:
         if known is None:
             KINDS[kind].decode(record)  # or it is none
             merged = record
-        elif made_from and made_from == self._checksum_of_latest(disk_key, known, unsynced):
+        elif base_checksum and base_checksum == self._checksum_of_latest(disk_key, known, unsynced):
             merged = record
         else:
             merged = merge_records(kind, known, record)
         if merged != known:
-            self._write(key, disk_key, merged, then, known, unsynced)
+            self._write(key, disk_key, merged, on_durable, known, unsynced)
         elif unsynced is None:
-            then(True)
+            on_durable(True)
         elif unsynced.group is not None and unsynced.group.done() and unsynced.group.exception():
-            self._write(key, disk_key, merged, then, known, unsynced)  # that write failed: try again
+            self._write(key, disk_key, merged, on_durable, known, unsynced)  # that write failed: try again
         else:
-            unsynced.writes.append((disk_key, b"", 0, then))  # wait for the sync that is on its way
+            unsynced.writes.append((disk_key, b"", 0, on_durable))  # wait for the sync that is on its way
 
-    def write(self, kind: str, key: str, record: bytes, then: Then, *, known: bytes | None) -> int:
+    def write(self, kind: str, key: str, record: bytes, on_durable: OnDurable, *, known: bytes | None) -> int:
         """Make `record` the latest state, where `known` was; `then` is called when it is durable.
 
         Returns the checksum of `known`; 0 if there was none.
         """
         disk_key = f"{kind}/{key}"
-        return self._write(key, disk_key, record, then, known, self._unsynced.get(disk_key))
+        return self._write(key, disk_key, record, on_durable, known, self._unsynced.get(disk_key))
 
     def _write(
         self,
         key: str,
         disk_key: str,
         record: bytes,
-        then: Then,
+        on_durable: OnDurable,
         known: bytes | None,
         unsynced: _Unsynced | None,
     ) -> int:
@@ -316,7 +318,7 @@ class Records:
         if future is not self._group:
             self._group, self._group_writes = future, []
             future.add_done_callback(partial(self._synced, self._group_writes))
-        self._group_writes.append((disk_key, record, after, then))
+        self._group_writes.append((disk_key, record, after, on_durable))
         unsynced.group, unsynced.writes = future, self._group_writes
         return before
 
@@ -326,25 +328,25 @@ class Records:
     def _checksum_of(self, disk_key: str, durable: bytes | None) -> int:
         if durable is None:
             return 0
-        recent = self._recent.get(disk_key)
+        recent = self._cache.get(disk_key)
         return checksum(disk_key, durable) if recent is None else recent.checksum
 
     def _synced(self, writes: list[_Write], future: Future[None]) -> None:
         ok = not future.cancelled() and future.exception() is None
         now_ms = self._runtime.clock.wall_ms()
-        for disk_key, record, after, then in writes:
+        for disk_key, record, after, on_durable in writes:
             if record:
                 unsynced = self._unsynced[disk_key]
                 unsynced.write_count -= 1
                 if ok:
                     unsynced.durable = record
                     self._refused.pop(disk_key, None)
-                    self._recent.put(disk_key, Known(record, after, now_ms))
+                    self._cache.put(disk_key, Known(record, after, now_ms))
                 if not unsynced.write_count:
                     del self._unsynced[disk_key]
                     if unsynced.durable != unsynced.latest:
                         self._forget(disk_key, unsynced)
-            then(ok)
+            on_durable(ok)
 
     def _forget(self, disk_key: str, failed: _Unsynced) -> None:
         """The last write of this key could not be stored: the forest goes back to what the disk holds."""

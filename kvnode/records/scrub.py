@@ -10,7 +10,7 @@ from __future__ import annotations
 from kvnode.config import SCRUB_ROWS
 from kvnode.records.records import Records
 from kvnode.runtime import Runtime
-from kvnode.throttle import Pace, Share, slowly
+from kvnode.throttle import Share, Throttle, background_share
 
 
 class Scrub:
@@ -23,18 +23,18 @@ class Scrub:
         self.checked_count = 0
         self.round_count = 0
 
-    async def once(self, share: Share = slowly) -> dict[str, int]:
+    async def once(self, share: Share = background_share) -> dict[str, int]:
         """One round over all rows; how many were looked at and how many were dropped."""
         checked_before = self.checked_count
         corrupt_before = self._records.corrupt_count
-        pace = Pace(self._runtime.clock, SCRUB_ROWS, share)
+        throttle = Throttle(self._runtime.clock, SCRUB_ROWS, share)
         for partition in range(self._partitions):
             after: str | None = ""
             while after is not None:
-                await pace.rest()
-                count, after = self._records.verify(partition, after, pace.room)
+                await throttle.rest()
+                count, after = self._records.verify(partition, after, throttle.budget)
                 self.checked_count += count
-                pace.room -= count
+                throttle.budget -= count
         self.round_count += 1
         corrupt = self._records.corrupt_count - corrupt_before
         self._runtime.log("scrubbed", level="error" if corrupt else "info", corrupt=corrupt)

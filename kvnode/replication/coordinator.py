@@ -47,14 +47,14 @@ from kvnode.records.incomplete import Incomplete
 from kvnode.records.records import COUNTERS, KVS, Records, encode_state
 from kvnode.replication.context_tokens import ContextTokens
 from kvnode.replication.dots import DotSource, NoDots
-from kvnode.replication.fallback import StandInDots
+from kvnode.replication.fallback import FallbackDots
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
 from kvnode.replication.refusals import no_value, out_of_dots, refuse_excess, refuse_future, restless
-from kvnode.replication.replica_plan import Audience, Audiences
+from kvnode.replication.replica_plan import ReplicaPlan, ReplicaPlans
 from kvnode.replication.rounds import Found, ReadRound, RingChanged, WriteRound
 from kvnode.ring import Placement
-from kvnode.rpc import Calls
+from kvnode.rpc import Rpc
 from kvnode.runtime import Runtime
 from kvnode.versions import Context, Dot, PnCounter
 
@@ -68,24 +68,24 @@ class Coordinator:
         node: str,
         contexts: ContextTokens,
         ring: Placement,
-        calls: Calls,
+        rpc: Rpc,
         records: Records,
         incomplete: Incomplete,
         dots: DotSource,
         hints: Hints,
         traces: Traces,
-        audiences: Audiences,
+        plans: ReplicaPlans,
     ) -> None:
         self._runtime = runtime
         self._contexts = contexts
         self._ring = ring
-        self._calls = calls
+        self._rpc = rpc
         self._records = records
         self._incomplete = incomplete
         self._dots = dots
-        self._stand_in_dots = StandInDots(runtime, node)
+        self._fallback_dots = FallbackDots(runtime, node)
         self._lags: dict[str, Samples] = {}
-        self.audiences = audiences
+        self.plans = plans
         self.node = node
         self.hints = hints
         self.traces = traces
@@ -105,19 +105,19 @@ class Coordinator:
 
     # --- values -------------------------------------------------------------------------------------------
 
-    async def put(self, request: Put, cause: int) -> PutAnswer:
+    async def put(self, request: Put, trace_id: int) -> PutAnswer:
         """Write one version. Raises Conflict, TooBusy, QuorumUnmet."""
-        audience = self._audience("W", request.key, request.w, sloppy=request.sloppy)
-        stands_in = self.node in audience.stand_ins
-        latest = self.hints.kept if stands_in else self._records.latest
+        plan = self._plan("W", request.key, request.w, sloppy=request.sloppy)
+        is_fallback = self.node in plan.fallbacks
+        latest = self.hints.kept if is_fallback else self._records.latest
         is_plain_delete = request.value is None and request.context is None
-        elsewhere = await self._held_by_quorum(request, audience, cause) if is_plain_delete else None
-        dot, known = await self._next_dot(audience, latest, KV, request.key)
+        elsewhere = await self._held_by_quorum(request, plan, trace_id) if is_plain_delete else None
+        dot, known = await self._next_dot(plan, latest, KV, request.key)
         held = KVS.empty if known is None else KVS.decode(known)
         if elsewhere is not None:
             held = held.merge(KVS.decode(elsewhere))
-        if stands_in:
-            dot = self._stand_in_dots.next(request.key, held)
+        if is_fallback:
+            dot = self._fallback_dots.next(request.key, held)
         context = request.context
         if context is None:
             context = held.context if request.mode == "replace" else Context()
@@ -136,9 +136,9 @@ class Coordinator:
         record = encode_state(siblings)
         refuse_excess(held, siblings, context, known, record)
         seen = siblings.context_for_writer(version)
-        known = record if stands_in else known  # should it own the key by then, it merges
-        acknowledged_by, stand_ins = await self._write(
-            KV, request.key, record, known, request.w, audience, cause, sloppy=request.sloppy
+        known = record if is_fallback else known  # should it own the key by then, it merges
+        acknowledged_by, fallbacks = await self._write(
+            KV, request.key, record, known, request.w, plan, trace_id, sloppy=request.sloppy
         )
         is_alone = siblings.versions == (version,) and not context.dots
         return PutAnswer(
@@ -150,22 +150,22 @@ class Coordinator:
             issued_under_dots=[str(dot) for dot in context.dots],
             vector_clock=(seen.vector if is_alone else version.clock).as_dict(),
             timestamp=version.timestamp,
-            w=audience.need,
+            w=plan.need,
             acknowledged_by=acknowledged_by,
-            cause=f"{cause:016x}",
-            **(sloppy_extra(stand_ins, acknowledged_by) if request.sloppy else {}),
+            cause=f"{trace_id:016x}",
+            **(sloppy_extra(fallbacks, acknowledged_by) if request.sloppy else {}),
         )
 
-    async def _held_by_quorum(self, request: Put, audience: Audience, cause: int) -> bytes | None:
+    async def _held_by_quorum(self, request: Put, plan: ReplicaPlan, trace_id: int) -> bytes | None:
         """What a DELETE without a context deletes, as w replicas hold it, since this node may have missed a write.
 
         So it fails no more often than the write, and covers what the same w > N/2 acknowledged.
         """
-        found = await self._read(KV, request.key, audience.need, cause, False, sloppy=request.sloppy)
+        found = await self._read(KV, request.key, plan.need, trace_id, False, sloppy=request.sloppy)
         return found.record
 
     async def _next_dot(
-        self, audience: Audience, latest: Callable[[str, str], bytes | None], kind: str, key: str
+        self, plan: ReplicaPlan, latest: Callable[[str, str], bytes | None], kind: str, key: str
     ) -> tuple[Dot, bytes | None]:
         """A dot, and what is held of the key, of which this store has forgotten nothing that it wrote there."""
         try:
@@ -175,20 +175,20 @@ class Coordinator:
                 if dot.store == self._dots.store:
                     return dot, known
         except NoDots as error:
-            raise out_of_dots(audience, error) from error
+            raise out_of_dots(plan, error) from error
 
-    async def get(self, request: Get, cause: int) -> GetAnswer:
+    async def get(self, request: Get, trace_id: int) -> GetAnswer:
         """Read one key. Raises NotFound (with the context, if it was deleted), TooBusy, QuorumUnmet."""
-        found = await self._read(KV, request.key, request.r, cause, request.repair, sloppy=request.sloppy)
-        merged, audience, answered_by = found.record, found.audience, found.answered_by
-        told: dict[str, Any] = sloppy_extra(audience.stand_ins, answered_by) if request.sloppy else {}
+        found = await self._read(KV, request.key, request.r, trace_id, request.repair, sloppy=request.sloppy)
+        merged, plan, answered_by = found.record, found.plan, found.answered_by
+        told: dict[str, Any] = sloppy_extra(plan.fallbacks, answered_by) if request.sloppy else {}
         if found.refilling:
             told["refilling"] = found.refilling
         siblings = KVS.empty if merged is None else KVS.decode(merged)
         shown = siblings.shown
         if shown is None:
             token = self._contexts.issue(request.key, siblings.context)
-            told |= {"node": self.node, "r": audience.need, "answered_by": answered_by}
+            told |= {"node": self.node, "r": plan.need, "answered_by": answered_by}
             raise no_value(request.key, siblings, token, told)
         context = siblings.context
         return GetAnswer(
@@ -199,19 +199,19 @@ class Coordinator:
             vector_clock=context.vector.as_dict(),
             context=self._contexts.issue(request.key, context),
             node=self.node,
-            r=audience.need,
+            r=plan.need,
             answered_by=answered_by,
-            cause=f"{cause:016x}",
+            cause=f"{trace_id:016x}",
             **told,
         )
 
     # --- counters -----------------------------------------------------------------------------------------
 
-    async def add(self, request: Add, cause: int) -> AddAnswer:
+    async def add(self, request: Add, trace_id: int) -> AddAnswer:
         """Merge an actor's totals into a counter; without an actor, add to this store's own totals."""
-        audience = self._audience("W", request.key, request.w)
+        plan = self._plan("W", request.key, request.w)
         if request.actor is None:
-            dot, known = await self._next_dot(audience, self._records.latest, COUNTER, request.key)
+            dot, known = await self._next_dot(plan, self._records.latest, COUNTER, request.key)
         else:
             known = self._records.latest(COUNTER, request.key)
         held = COUNTERS.empty if known is None else COUNTERS.decode(known)
@@ -231,9 +231,7 @@ class Coordinator:
                 "an actor is a process, not a person"
             )
         record = encode_state(merged)
-        acknowledged_by, _ = await self._write(
-            COUNTER, request.key, record, known, request.w, audience, cause
-        )
+        acknowledged_by, _ = await self._write(COUNTER, request.key, record, known, request.w, plan, trace_id)
         increments, decrements = merged.totals(actor)
         return AddAnswer(
             key=request.key,
@@ -242,16 +240,16 @@ class Coordinator:
             increments=increments,
             decrements=decrements,
             node=self.node,
-            w=audience.need,
+            w=plan.need,
             acknowledged_by=acknowledged_by,
-            cause=f"{cause:016x}",
+            cause=f"{trace_id:016x}",
             idempotent=request.actor is not None,
             note=None if request.actor is not None else "a retry of this request may count twice",
         )
 
-    async def count(self, request: Count, cause: int) -> CountAnswer:
+    async def count(self, request: Count, trace_id: int) -> CountAnswer:
         """Read a counter; one that nobody has written is 0."""
-        found = await self._read(COUNTER, request.key, request.r, cause, request.repair)
+        found = await self._read(COUNTER, request.key, request.r, trace_id, request.repair)
         counter = COUNTERS.empty if found.record is None else COUNTERS.decode(found.record)
         return CountAnswer(
             key=request.key,
@@ -261,20 +259,20 @@ class Coordinator:
                 for actor, increments, decrements in counter.entries
             },
             node=self.node,
-            r=found.audience.need,
+            r=found.plan.need,
             answered_by=found.answered_by,
-            cause=f"{cause:016x}",
+            cause=f"{trace_id:016x}",
             refilling=found.refilling,
         )
 
     # --- the two rounds -----------------------------------------------------------------------------------
 
-    def _audience(
+    def _plan(
         self, letter: str, key: str, asked: int | None, *, begun: bool = False, sloppy: bool = False
-    ) -> Audience:
-        if len(self._calls) >= REQUESTS_IN_FLIGHT_MAX and not begun:
+    ) -> ReplicaPlan:
+        if len(self._rpc) >= REQUESTS_IN_FLIGHT_MAX and not begun:
             raise TooBusy(f"{REQUESTS_IN_FLIGHT_MAX} requests are on their way; try again later")
-        return self.audiences.find(letter, key, asked, begun=begun, sloppy=sloppy)
+        return self.plans.find(letter, key, asked, begun=begun, sloppy=sloppy)
 
     async def _write(
         self,
@@ -283,8 +281,8 @@ class Coordinator:
         record: bytes,
         known: bytes | None,
         w: int | None,
-        audience: Audience,
-        cause: int,
+        plan: ReplicaPlan,
+        trace_id: int,
         *,
         sloppy: bool = False,
     ) -> tuple[list[str], dict[str, str]]:
@@ -293,72 +291,72 @@ class Coordinator:
         Answers who has acknowledged, and who stands in for whom.
         """
         for attempt in range(RING_CHANGES_MAX):
-            if audience.epoch != self._ring.epoch:
-                audience = self._audience("W", key, w, begun=attempt > 0, sloppy=sloppy)
+            if plan.epoch != self._ring.epoch:
+                plan = self._plan("W", key, w, begun=attempt > 0, sloppy=sloppy)
             try:
-                return await self._write_once(kind, key, record, known, audience, cause), audience.stand_ins
+                return await self._write_once(kind, key, record, known, plan, trace_id), plan.fallbacks
             except RingChanged:
                 known = record  # it is merged here already
-        raise restless("W", audience)
+        raise restless("W", plan)
 
     async def _write_once(
-        self, kind: str, key: str, record: bytes, known: bytes | None, audience: Audience, cause: int
+        self, kind: str, key: str, record: bytes, known: bytes | None, plan: ReplicaPlan, trace_id: int
     ) -> list[str]:
-        quorum = Quorum(audience.need, audience.n, audience.pending)
-        stand_ins = audience.stand_ins
-        quorum.fail(len(audience.dead) - len(stand_ins))
-        asked = [*audience.live, *(each for each in audience.pending if each != self.node)]
-        others = [each for each in stand_ins if each != self.node]
-        round_ = WriteRound(self, cause, kind, key, record, quorum, [*asked, *others], stand_ins)
-        made_from = 0
-        if audience.here or self.node in audience.pending:
+        quorum = Quorum(plan.need, plan.n, plan.pending)
+        fallbacks = plan.fallbacks
+        quorum.fail(len(plan.dead) - len(fallbacks))
+        asked = [*plan.live, *(each for each in plan.pending if each != self.node)]
+        others = [each for each in fallbacks if each != self.node]
+        round_ = WriteRound(self, trace_id, kind, key, record, quorum, [*asked, *others], fallbacks)
+        base_checksum = 0
+        if plan.here or self.node in plan.pending:
             if record == known:
                 self._records.merge_in(kind, key, record, round_.stored_here)
             else:
-                made_from = self._records.write(kind, key, record, round_.stored_here, known=known)
-        elif self.node in stand_ins:
-            self.hints.keep(stand_ins[self.node], kind, key, record, round_.stored_here)
+                base_checksum = self._records.write(kind, key, record, round_.stored_here, known=known)
+        elif self.node in fallbacks:
+            self.hints.keep(fallbacks[self.node], kind, key, record, round_.stored_here)
         if asked or others:
-            id_ = self._calls.begin(round_)
-            question = StoreRecord(id_, cause, kind, key, record, audience.epoch, made_from)
+            id_ = self._rpc.begin(round_)
+            question = StoreRecord(id_, trace_id, kind, key, record, plan.epoch, base_checksum)
             for peer in asked:
-                self.traces.note(cause, "sent the record to", peer)
+                self.traces.note(trace_id, "sent the record to", peer)
                 self._runtime.network.send(peer, question)
             for peer in others:
-                self.traces.note(cause, f"sent the record, for {stand_ins[peer]}, to", peer)
-                hint = StoreHint(question.id, cause, stand_ins[peer], kind, key, record, audience.epoch)
+                self.traces.note(trace_id, f"sent the record, for {fallbacks[peer]}, to", peer)
+                hint = StoreHint(question.id, trace_id, fallbacks[peer], kind, key, record, plan.epoch)
                 self._runtime.network.send(peer, hint)
-        for peer in audience.dead:
-            if peer in stand_ins.values():
+        for peer in plan.dead:
+            if peer in fallbacks.values():
                 continue
-            self.traces.note(cause, "kept a hint for", peer)
+            self.traces.note(trace_id, "kept a hint for", peer)
             self.hints.add(peer, kind, key, record)
         await round_.future
-        self.traces.note(cause, "answered the client")
+        self.traces.note(trace_id, "answered the client")
         return list(quorum.got)
 
     async def _read(
-        self, kind: str, key: str, r: int | None, cause: int, repair: bool, *, sloppy: bool = False
+        self, kind: str, key: str, r: int | None, trace_id: int, repair: bool, *, sloppy: bool = False
     ) -> Found:
         """What r replicas hold together."""
         for _ in range(RING_CHANGES_MAX):
-            audience = self._audience("R", key, r, sloppy=sloppy)
-            quorum = audience.read_quorum()
-            others = [each for each in audience.stand_ins if each != self.node]
-            round_ = ReadRound(self, cause, kind, key, quorum, [*audience.live, *others], repair)
-            if audience.live or others:
-                question = Fetch(self._calls.begin(round_), cause, kind, key, audience.epoch)
-                for peer in audience.live:
-                    self.traces.note(cause, "asked", peer)
+            plan = self._plan("R", key, r, sloppy=sloppy)
+            quorum = plan.read_quorum()
+            others = [each for each in plan.fallbacks if each != self.node]
+            round_ = ReadRound(self, trace_id, kind, key, quorum, [*plan.live, *others], repair)
+            if plan.live or others:
+                question = Fetch(self._rpc.begin(round_), trace_id, kind, key, plan.epoch)
+                for peer in plan.live:
+                    self.traces.note(trace_id, "asked", peer)
                     self._runtime.network.send(peer, question)
                 for peer in others:
-                    self.traces.note(cause, "asked", peer)
-                    hinted = FetchHinted(question.id, cause, kind, key, audience.epoch)
+                    self.traces.note(trace_id, "asked", peer)
+                    hinted = FetchHinted(question.id, trace_id, kind, key, plan.epoch)
                     self._runtime.network.send(peer, hinted)
-            if audience.here or self.node in audience.pending:
+            if plan.here or self.node in plan.pending:
                 counts = not self._incomplete or self._ring.partition_of(key) not in self._incomplete
                 round_.add(self.node, self._records.durable(kind, key), counts=counts)
-            elif self.node in audience.stand_ins:
+            elif self.node in plan.fallbacks:
                 kept = self.hints.kept(kind, key)
                 await self._runtime.disk.commit([])  # a read sees only what is durable
                 round_.add(self.node, kept)
@@ -366,9 +364,9 @@ class Coordinator:
                 await round_.future
             except RingChanged:
                 continue
-            self.traces.note(cause, "answered the client")
-            return Found(round_.merged, list(quorum.got), list(round_.refilling), audience)
-        raise restless("R", audience)
+            self.traces.note(trace_id, "answered the client")
+            return Found(round_.merged, list(quorum.got), list(round_.refilling), plan)
+        raise restless("R", plan)
 
     def repair(self, kind: str, key: str, merged: bytes | None, records: dict[str, bytes | None]) -> None:
         """Read repair: send the merged state to the replicas that answered with less.
@@ -390,7 +388,7 @@ class Coordinator:
 
     def oldest_unacknowledged_ms(self, peer: str) -> float:
         """How long the oldest write on its way to `peer` has been waiting for its acknowledgement; 0 if none."""
-        for round_ in self._calls.rounds:
+        for round_ in self._rpc.rounds:
             if isinstance(round_, WriteRound) and peer in round_.waiting_for:
                 return self.now_ms() - round_.started_ms
         return 0.0

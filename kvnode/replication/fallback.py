@@ -22,7 +22,7 @@ from kvnode.runtime import Runtime
 from kvnode.versions import Dot, Siblings
 
 
-class StandInDots:
+class FallbackDots:
     """Names the writes that this node coordinates as a stand-in, each under a store id that it knows all writes of.
 
     An owner's state of a key holds, or covers, everything that its store ever wrote there; so who has seen its newest
@@ -49,7 +49,7 @@ class StandInDots:
         return dot
 
 
-class StandIn:
+class Fallback:
     """The passive side of sloppy quorums."""
 
     def __init__(
@@ -76,14 +76,14 @@ class StandIn:
             self._runtime.network.send(peer, Refused(question.id, why))
             return
 
-        def then(ok: bool) -> None:
+        def on_durable(ok: bool) -> None:
             self._traces.note(
-                question.cause, f"kept a hint as a stand-in for {question.owner}" if ok else "no room"
+                question.trace_id, f"kept a hint as a stand-in for {question.owner}" if ok else "no room"
             )
             answer: Message = Stored(question.id) if ok else Refused(question.id, "no room for a hint")
             self._runtime.network.send(peer, answer)
 
-        self._hints.keep(question.owner, question.kind, question.key, question.record, then)
+        self._hints.keep(question.owner, question.kind, question.key, question.record, on_durable)
 
     def on_fetch(self, peer: str, question: FetchHinted) -> None:
         """Tell what is kept for any owner of the key, once all of it is durable."""

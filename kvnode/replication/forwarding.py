@@ -18,7 +18,7 @@ from kvnode.records.incomplete import Incomplete
 from kvnode.replication.coordinator import Coordinator
 from kvnode.replication.once import Once
 from kvnode.ring import Placement
-from kvnode.rpc import Calls
+from kvnode.rpc import Rpc
 from kvnode.runtime import Runtime
 
 _encode_json = msgspec.json.Encoder().encode
@@ -32,7 +32,7 @@ class Serving:
         runtime: Runtime,
         node: str,
         ring: Placement,
-        calls: Calls,
+        rpc: Rpc,
         coordinator: Coordinator,
         traces: Traces,
         incomplete: Incomplete,
@@ -47,7 +47,7 @@ class Serving:
         self._runtime = runtime
         self._node = node
         self._ring = ring
-        self._calls = calls
+        self._rpc = rpc
         self._coordinator = coordinator
         self._traces = traces
         self._incomplete = incomplete
@@ -67,14 +67,14 @@ class Serving:
             "failed": 0,
         }
 
-    async def serve(self, request: operations.Request, cause: int = 0) -> tuple[int, bytes]:
+    async def serve(self, request: operations.Request, trace_id: int = 0) -> tuple[int, bytes]:
         """Serve a client's request here or at a node that holds the key: an HTTP status and a JSON body."""
-        cause = cause or self._runtime.random.getrandbits(64)
+        trace_id = trace_id or self._runtime.random.getrandbits(64)
         if not self._ring.is_member:
-            return _failed(NotAMember(self._why_no_member()), cause)
+            return _failed(NotAMember(self._why_no_member()), trace_id)
         if self._node in self._coordinators(request):
-            return await self._coordinate(request, cause)
-        return await self._forward(request, cause)
+            return await self._coordinate(request, trace_id)
+        return await self._forward(request, trace_id)
 
     def _coordinators(self, request: operations.Request) -> tuple[str, ...]:
         """Who may coordinate: the owners; of a sloppy request only if they can be reached, or else who stands in."""
@@ -105,31 +105,31 @@ class Serving:
             return f"{self._node} is not a member any more (epoch {state.epoch}); members are {', '.join(state.names)}"
         return f"{self._node} is not a member yet; members are {', '.join(state.names)}"
 
-    async def _coordinate(self, request: operations.Request, cause: int) -> tuple[int, bytes]:
+    async def _coordinate(self, request: operations.Request, trace_id: int) -> tuple[int, bytes]:
         coordinator = self._coordinator
-        self._traces.note(cause, f"coordinates a {type(request).__name__.lower()}")
+        self._traces.note(trace_id, f"coordinates a {type(request).__name__.lower()}")
         answer: operations.Answer
         try:
             match request:
                 case operations.Put():
-                    answer = await coordinator.put(request, cause)
+                    answer = await coordinator.put(request, trace_id)
                     self.counts["put" if request.value is not None else "delete"] += 1
                 case operations.Get():
-                    answer = await coordinator.get(request, cause)
+                    answer = await coordinator.get(request, trace_id)
                     self.counts["get"] += 1
                 case operations.Add():
-                    answer = await coordinator.add(request, cause)
+                    answer = await coordinator.add(request, trace_id)
                     self.counts["add"] += 1
                 case operations.Count():
-                    answer = await coordinator.count(request, cause)
+                    answer = await coordinator.count(request, trace_id)
                     self.counts["count"] += 1
         except KvError as error:
             self.counts["failed"] += error.status >= 500
-            self._traces.note(cause, f"told the client of an error {error.status}")
-            return _failed(error, cause)
+            self._traces.note(trace_id, f"told the client of an error {error.status}")
+            return _failed(error, trace_id)
         return 200, _encode_json(answer)
 
-    async def _forward(self, request: operations.Request, cause: int) -> tuple[int, bytes]:
+    async def _forward(self, request: operations.Request, trace_id: int) -> tuple[int, bytes]:
         """Ask the first replica that is believed to be there, and while it does not answer a read, the next ones too.
 
         Once a write was sent, its outcome is the asked node's to tell: another one might refuse it, definitely.
@@ -141,7 +141,7 @@ class Serving:
         for attempt in range(RING_CHANGES_MAX):
             replicas, epoch = self._coordinators(request), self._ring.epoch
             if self._node in replicas:  # the ring has changed meanwhile
-                return await self._coordinate(request, cause)
+                return await self._coordinate(request, trace_id)
             reachable = [replica for replica in replicas if not self._is_dead(replica)]
             if not reachable:
                 error = GatewayTimeout(f"all {len(replicas)} replicas of this key are dead", definite=True)
@@ -150,7 +150,7 @@ class Serving:
             first = attempt % len(reachable)
             in_turn = reachable[first:] + reachable[:first] if is_read else [reachable[first]]
             try:
-                answer = await self._ask_to_coordinate(in_turn, packed, cause, epoch)
+                answer = await self._ask_to_coordinate(in_turn, packed, trace_id, epoch)
             except TimeoutError as late:
                 error = GatewayTimeout(f"asked to coordinate, {late}")
                 break
@@ -158,14 +158,14 @@ class Serving:
                 return answer.status, answer.body
             why = answer.why if isinstance(answer, Refused) else "the ring changed"
             error = GatewayTimeout(f"nobody coordinates this request ({why})", definite=True)
-        return _failed(error, cause)
+        return _failed(error, trace_id)
 
-    async def _ask_to_coordinate(self, peers: list[str], request: bytes, cause: int, epoch: int) -> Answer:
+    async def _ask_to_coordinate(self, peers: list[str], request: bytes, trace_id: int, epoch: int) -> Answer:
         def question(peer: str, id_: int) -> Forward:
-            self._traces.note(cause, "forwarded the request to", peer)
-            return Forward(id_, cause=cause, request=request, epoch=epoch)
+            self._traces.note(trace_id, "forwarded the request to", peer)
+            return Forward(id_, trace_id=trace_id, request=request, epoch=epoch)
 
-        return await self._calls.ask_in_turn(
+        return await self._rpc.ask_in_turn(
             peers, question, pause_ms=FORWARD_PAUSE_MS, timeout_ms=FORWARD_TIMEOUT_MS
         )
 
@@ -186,14 +186,16 @@ class Serving:
 
     async def _answer_forward(self, peer: str, message: Forward) -> None:
         try:
-            status, body = await self._coordinate(operations.decode_request(message.request), message.cause)
+            status, body = await self._coordinate(
+                operations.decode_request(message.request), message.trace_id
+            )
         except Exception as error:  # noqa: BLE001 - a request that finds a fault in us must not end every node in turn
             self._runtime.log("internal_error", level="error", forwarded_by=peer, error=repr(error))
             fault = InternalError(f"{self._node} found a fault in itself; its log says more")
-            status, body = _failed(fault, message.cause)
+            status, body = _failed(fault, message.trace_id)
         self._runtime.network.send(peer, Forwarded(message.id, status, body))
 
 
-def _failed(error: KvError, cause: int) -> tuple[int, bytes]:
+def _failed(error: KvError, trace_id: int) -> tuple[int, bytes]:
     """The answer to a request that failed. It names its trace, as every answer does: a failure can be followed too."""
-    return error.status, _encode_json(error.problem() | {"cause": f"{cause:016x}"})
+    return error.status, _encode_json(error.problem() | {"cause": f"{trace_id:016x}"})

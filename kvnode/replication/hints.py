@@ -21,12 +21,12 @@ from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_
 from kvnode.messages import TOO_LATE, UNDECODABLE, Refused, Stored, StoreMany
 from kvnode.records.batches import first_batch
 from kvnode.records.checksum import checksum
-from kvnode.records.records import Records, Then, merge_records
-from kvnode.replication.uptime import LivedTime
+from kvnode.records.records import OnDurable, Records, merge_records
+from kvnode.replication.uptime import Uptime
 from kvnode.ring import Placement
-from kvnode.rpc import Calls
+from kvnode.rpc import Rpc
 from kvnode.runtime import Row, Runtime
-from kvnode.tombstones.quiescence import Stillness
+from kvnode.tombstones.quiescence import Quiescence
 
 _TABLE = "hints"
 
@@ -53,19 +53,19 @@ class Hints:
         runtime: Runtime,
         node: str,
         ring: Placement,
-        calls: Calls,
+        rpc: Rpc,
         records: Records,
         is_alive: Callable[[str], bool],
-        stillness: Stillness,
+        quiescence: Quiescence,
     ) -> None:
-        self._stillness = stillness
+        self._quiescence = quiescence
         self._runtime = runtime
         self._node = node
         self._records = records
         self._ring = ring
-        self._calls = calls
+        self._rpc = rpc
         self._is_alive = is_alive
-        self._lived = LivedTime(runtime)
+        self._uptime = Uptime(runtime)
         self._pending: dict[str, dict[tuple[str, str], Hint]] = {}
         self._partition_counts: Counter[int] = Counter()
         self._count = 0
@@ -90,8 +90,8 @@ class Hints:
                 self._runtime.log("hint_corrupt", level="error", partition=partition, key=disk_key)
                 disk.commit([Row(_TABLE, partition, disk_key, None)])
         # A hint of before this clock was kept says the date: then the clock goes on from there.
-        self._lived.open(at_least_ms=max((hint.since_ms for hint in found), default=0.0))
-        self._runtime.spawn(self._lived.run(is_needed=lambda: self._count > 0), "lived time")
+        self._uptime.open(at_least_ms=max((hint.since_ms for hint in found), default=0.0))
+        self._runtime.spawn(self._uptime.run(is_needed=lambda: self._count > 0), "lived time")
         for hint in sorted(found, key=lambda hint: (hint.since_ms, hint.peer, hint.key)):
             self._pending.setdefault(hint.peer, {})[hint.kind, hint.key] = hint
             self._partition_counts[self._ring.partition_of(hint.key)] += 1
@@ -109,7 +109,7 @@ class Hints:
     def oldest_ms(self, peer: str) -> float:
         """How long the oldest hint for this peer has been waiting; 0 if there is none."""
         for hint in self._pending.get(peer, {}).values():
-            return max(0.0, self._lived.now_ms - hint.since_ms)
+            return max(0.0, self._uptime.now_ms - hint.since_ms)
         return 0.0
 
     def add(self, peer: str, kind: str, key: str, record: bytes) -> bool:
@@ -122,16 +122,16 @@ class Hints:
         kept = [self._keep(owner, kind, key, record) for owner in holders if owner != self._node]
         return all(kept)
 
-    def keep(self, peer: str, kind: str, key: str, record: bytes, then: Then) -> None:
+    def keep(self, peer: str, kind: str, key: str, record: bytes, on_durable: OnDurable) -> None:
         """Keep a record as a stand-in for `peer`; `then` hears once it is durable (True), or that it is not (False)."""
         if peer not in self._ring.holders(self._ring.partition_of(key)) or not self._keep(
             peer, kind, key, record
         ):
-            then(False)
+            on_durable(False)
             return
 
         def durable(future: Future[None]) -> None:
-            then(not future.cancelled() and future.exception() is None)
+            on_durable(not future.cancelled() and future.exception() is None)
 
         self._runtime.disk.commit([]).add_done_callback(durable)
 
@@ -178,7 +178,7 @@ class Hints:
     def _keep(self, peer: str, kind: str, key: str, record: bytes) -> bool:
         hints = self._pending.setdefault(peer, {})
         partition = self._ring.partition_of(key)
-        self._stillness.disturb(partition)
+        self._quiescence.disturb(partition)
         known = hints.get((kind, key))
         if known is None and (self._count >= HINT_COUNT_MAX or self._bytes + len(record) > HINT_BYTES_MAX):
             self.dropped_count += 1
@@ -189,7 +189,7 @@ class Hints:
         else:
             self._count += 1
             self._partition_counts[partition] += 1
-            hint = Hint(peer, kind, key, record, round(self._lived.now_ms, 3))
+            hint = Hint(peer, kind, key, record, round(self._uptime.now_ms, 3))
         hints[kind, key] = hint
         self.stored_count += 1
         self._bytes += len(hint.record)
@@ -214,7 +214,7 @@ class Hints:
         records = first_batch((hint.kind, hint.key, hint.record) for hint in waiting.values())
         batch = [waiting[kind, key] for kind, key, _ in records]
         try:
-            answer = await self._calls.ask(
+            answer = await self._rpc.ask(
                 peer, lambda id_: StoreMany(id_, 0, "hint", records, self._ring.epoch)
             )
         except TimeoutError:
@@ -233,7 +233,7 @@ class Hints:
         return True
 
     def _expire(self, peer: str) -> None:
-        oldest_ms = self._lived.now_ms - HINT_AGE_MS_MAX
+        oldest_ms = self._uptime.now_ms - HINT_AGE_MS_MAX
         expired = [hint for hint in self._pending[peer].values() if hint.since_ms < oldest_ms]
         self.expired_count += len(expired)
         self._remove(expired)
@@ -246,7 +246,7 @@ class Hints:
         partitions = [self._ring.partition_of(hint.key) for hint in hints]
         self._partition_counts.subtract(partitions)
         for partition in partitions:
-            self._stillness.disturb(partition)
+            self._quiescence.disturb(partition)
         rows = [
             Row(_TABLE, partition, _disk_key(hint), None)
             for partition, hint in zip(partitions, hints, strict=True)

@@ -14,11 +14,11 @@ from kvnode.observe import Event, Traces
 from kvnode.records.incomplete import Incomplete
 from kvnode.records.records import Records
 from kvnode.ring import Placement
-from kvnode.rpc import Calls
+from kvnode.rpc import Rpc
 from kvnode.runtime import Runtime
 
 
-class Inquiries:
+class Inspection:
     """Both sides of one node."""
 
     def __init__(
@@ -26,7 +26,7 @@ class Inquiries:
         runtime: Runtime,
         node: str,
         ring: Placement,
-        calls: Calls,
+        rpc: Rpc,
         records: Records,
         incomplete: Incomplete,
         traces: Traces,
@@ -35,7 +35,7 @@ class Inquiries:
         self._runtime = runtime
         self._node = node
         self._ring = ring
-        self._calls = calls
+        self._rpc = rpc
         self._records = records
         self._incomplete = incomplete
         self._traces = traces
@@ -56,31 +56,31 @@ class Inquiries:
             return None
         epoch = self._ring.epoch
         try:
-            answer = await self._calls.ask(
+            answer = await self._rpc.ask(
                 replica, lambda id_: Fetch(id_, 0, kind, key, epoch), REPLICA_ASKED_MS
             )
         except TimeoutError:
             return None
         return answer if isinstance(answer, Fetched) else None
 
-    async def trace(self, cause: int) -> list[tuple[str, Event]]:
+    async def trace(self, trace_id: int) -> list[tuple[str, Event]]:
         """The story of one request from all nodes that answer, in the order of their wall clocks."""
         nodes = [name for name in self._ring.nodes if not self._is_dead(name)]
-        parts = await asyncio.gather(*(self._part(name, cause) for name in nodes))
+        parts = await asyncio.gather(*(self._part(name, trace_id) for name in nodes))
         return sorted(
             ((name, event) for name, events in zip(nodes, parts, strict=True) for event in events),
             key=lambda told: told[1][0],
         )
 
-    async def _part(self, peer: str, cause: int) -> tuple[Event, ...]:
+    async def _part(self, peer: str, trace_id: int) -> tuple[Event, ...]:
         if peer == self._node:
-            return self._traces.story(cause)
+            return self._traces.events(trace_id)
         try:
-            answer = await self._calls.ask(peer, lambda id_: AskTrace(id_, cause), TRACE_TIMEOUT_MS)
+            answer = await self._rpc.ask(peer, lambda id_: AskTrace(id_, trace_id), TRACE_TIMEOUT_MS)
         except TimeoutError:
             return ()
         return answer.events if isinstance(answer, Trace) else ()
 
     def on_ask_trace(self, peer: str, message: AskTrace) -> None:
         """This node's part of a story."""
-        self._runtime.network.send(peer, Trace(message.id, self._traces.story(message.cause)))
+        self._runtime.network.send(peer, Trace(message.id, self._traces.events(message.trace_id)))

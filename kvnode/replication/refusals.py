@@ -9,19 +9,19 @@ from kvnode.config import CONTEXT_BYTES_MAX, RECORD_BYTES_MAX, RING_CHANGES_MAX,
 from kvnode.errors import BadRequest, Conflict, NotFound, QuorumUnmet
 from kvnode.operations import deleted_extra
 from kvnode.replication.dots import NoDots
-from kvnode.replication.replica_plan import Audience
+from kvnode.replication.replica_plan import ReplicaPlan
 from kvnode.versions import Context, Dot, Siblings
 
 
-def restless(letter: str, audience: Audience) -> QuorumUnmet:
+def restless(letter: str, plan: ReplicaPlan) -> QuorumUnmet:
     """The ring changed again and again while a request was under way."""
     why = f"the ring changed {RING_CHANGES_MAX} times meanwhile"
-    return QuorumUnmet(letter, need=audience.need, got=0, n=audience.n, definite=letter == "R", why=why)
+    return QuorumUnmet(letter, need=plan.need, got=0, n=plan.n, definite=letter == "R", why=why)
 
 
-def out_of_dots(audience: Audience, error: NoDots) -> QuorumUnmet:
+def out_of_dots(plan: ReplicaPlan, error: NoDots) -> QuorumUnmet:
     """This node can name no write: nothing was sent."""
-    need, n = audience.need, audience.n
+    need, n = plan.need, plan.n
     return QuorumUnmet("W", need=need, got=0, n=n, definite=True, why=str(error))
 
 

@@ -44,16 +44,16 @@ class Replica:
             return
         if peer not in self._ring.known and self._refuse_late(peer, question.id):
             return
-        send, id_, cause = self._runtime.network.send, question.id, question.cause
-        self._traces.note(cause, "received the record from", peer)
+        send, id_, trace_id = self._runtime.network.send, question.id, question.trace_id
+        self._traces.note(trace_id, "received the record from", peer)
 
-        def then(ok: bool) -> None:
+        def on_durable(ok: bool) -> None:
             if id_:
-                self._traces.note(cause, "stored" if ok else "could not store")
+                self._traces.note(trace_id, "stored" if ok else "could not store")
                 send(peer, Stored(id_) if ok else Refused(id_, "could not store it"))
 
         self._records.merge_in(
-            question.kind, question.key, question.record, then, made_from=question.made_from
+            question.kind, question.key, question.record, on_durable, base_checksum=question.base_checksum
         )
 
     def on_store_many(self, peer: str, question: StoreMany) -> None:
@@ -65,7 +65,7 @@ class Replica:
         missing = len(question.records)
         all_ok = True
 
-        def then(ok: bool) -> None:
+        def on_durable(ok: bool) -> None:
             nonlocal missing, all_ok
             missing -= 1
             all_ok = all_ok and ok
@@ -76,7 +76,7 @@ class Replica:
                 self._runtime.network.send(peer, answer)
 
         for kind, key, record in question.records:
-            self._records.merge_in(kind, key, record, then)
+            self._records.merge_in(kind, key, record, on_durable)
 
     def _refuse_late(self, peer: str, id_: int) -> bool:
         """Who is no member may offer what is older than a tombstone that was swept since it was one."""
@@ -89,7 +89,7 @@ class Replica:
         """Tell what is durable here."""
         if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
             return
-        self._traces.note(question.cause, "was asked by", peer)
+        self._traces.note(question.trace_id, "was asked by", peer)
         record = self._records.durable(question.kind, question.key)
         stored_at = self._records.stored_at(question.kind, question.key) or 0.0
         counts = not self._incomplete or self._ring.partition_of(question.key) not in self._incomplete

@@ -13,7 +13,7 @@ from kvnode.replication.quorum import JointQuorum, Quorum, next_need
 from kvnode.ring import Placement
 
 
-class Audience(NamedTuple):
+class ReplicaPlan(NamedTuple):
     """The audience of one request in one epoch.
 
     need of n replicas must answer. here: this node is one of them. live: the others that are worth asking; dead: the
@@ -29,7 +29,7 @@ class Audience(NamedTuple):
     live: list[str]
     dead: list[str]
     pending: tuple[str, ...]
-    stand_ins: dict[str, str]
+    fallbacks: dict[str, str]
     next_owners: tuple[str, ...] = ()
 
     def read_quorum(self) -> Quorum:
@@ -37,11 +37,11 @@ class Audience(NamedTuple):
         quorum = Quorum(self.need, self.n)
         if self.next_owners:
             quorum = JointQuorum(self.need, self.n, self.pending, self.next_owners)
-        quorum.miss([each for each in self.dead if each not in self.stand_ins.values()])
+        quorum.miss([each for each in self.dead if each not in self.fallbacks.values()])
         return quorum
 
 
-class Audiences:
+class ReplicaPlans:
     """Finds the audience of each request of `node`.
 
     That of an ordinary request is the same for all keys of a partition until a member's state or the ring changes, so
@@ -55,7 +55,7 @@ class Audiences:
         self._node = node
         self._is_dead = is_dead
         self._is_alive = is_alive
-        self._known: dict[tuple[str, int, int | None], Audience] = {}
+        self._known: dict[tuple[str, int, int | None], ReplicaPlan] = {}
 
     def forget(self) -> None:
         """Somebody is alive, suspect or dead who was not before."""
@@ -63,7 +63,7 @@ class Audiences:
 
     def find(
         self, letter: str, key: str, asked: int | None, *, begun: bool = False, sloppy: bool = False
-    ) -> Audience:
+    ) -> ReplicaPlan:
         """Whom to ask about `key`, to read (letter R) or to write (W) at `asked` replicas.
 
         sloppy: others stand in for the owners that are not alive. Raises QuorumUnmet at once if that cannot succeed:
@@ -79,7 +79,7 @@ class Audiences:
 
     def _find(
         self, letter: str, key: str, asked: int | None, begun: bool, is_alive: Callable[[str], bool] | None
-    ) -> Audience:
+    ) -> ReplicaPlan:
         ring, node, is_dead = self._ring, self._node, self._is_dead
         replicas = ring.preference_list(key)
         n = len(replicas)
@@ -87,7 +87,7 @@ class Audiences:
         if not 1 <= need <= n:
             raise BadRequest(f"{letter.lower()}={need}: expected 1 to {n}, the number of replicas")
         here = node in replicas
-        stand_ins: dict[str, str] = {}
+        fallbacks: dict[str, str] = {}
         if is_alive is not None:
             if len(ring.nodes) <= n:
                 raise BadRequest(
@@ -101,8 +101,8 @@ class Audiences:
                 for other in ring.walk(key)[n:]
                 if (other == node or is_alive(other)) and other not in pending_now
             ]
-            stand_ins = dict(zip(others, away, strict=False))
-        gone = stand_ins.values()
+            fallbacks = dict(zip(others, away, strict=False))
+        gone = fallbacks.values()
         live = [r for r in replicas if r != node and r not in gone and not is_dead(r)]
         dead = [replica for replica in replicas if replica != node and replica not in live]
         is_sloppy_read = letter == "R" and is_alive is not None  # it promises nothing
@@ -111,7 +111,7 @@ class Audiences:
         next_owners = ring.next_owners(key) if letter == "R" and pending else ()
         lost = [each for each in next_owners if each in dead or each in gone_next]
         why = ""
-        if len(live) + len(stand_ins) + here < need:
+        if len(live) + len(fallbacks) + here < need:
             why = f"{', '.join(dead)} known to be dead"
         elif letter == "W" and gone_next:
             must = f"takes the partition over and must have it too: {ring.state.change}"
@@ -123,4 +123,4 @@ class Audiences:
         if next_owners:
             live += [each for each in pending if each != node and each not in gone_next]
             dead += gone_next
-        return Audience(ring.epoch, need, n, here, live, dead, pending, stand_ins, next_owners)
+        return ReplicaPlan(ring.epoch, need, n, here, live, dead, pending, fallbacks, next_owners)

@@ -15,7 +15,7 @@ from kvnode.observe import Samples, Traces
 from kvnode.records.records import merge_records
 from kvnode.replication.hints import Hints
 from kvnode.replication.quorum import Quorum
-from kvnode.replication.replica_plan import Audience
+from kvnode.replication.replica_plan import ReplicaPlan
 from kvnode.rpc import Round
 
 
@@ -39,7 +39,7 @@ class Found(NamedTuple):
     record: bytes | None
     answered_by: list[str]
     refilling: list[str]
-    audience: Audience
+    plan: ReplicaPlan
 
 
 class RingChanged(Exception):
@@ -96,22 +96,22 @@ class QuorumRound(Round):
 class WriteRound(QuorumRound):
     """stand_ins: {who stands in: for which owner}, of a sloppy write."""
 
-    __slots__ = ("cause", "coordinator", "key", "kind", "record", "stand_ins")
+    __slots__ = ("coordinator", "fallbacks", "key", "kind", "record", "trace_id")
 
     def __init__(
         self,
         coordinator: RoundOwner,
-        cause: int,
+        trace_id: int,
         kind: str,
         key: str,
         record: bytes,
         quorum: Quorum,
         peers: list[str],
-        stand_ins: dict[str, str],
+        fallbacks: dict[str, str],
     ) -> None:
         super().__init__("W", quorum, peers, coordinator.now_ms())
-        self.stand_ins = stand_ins
-        self.cause = cause
+        self.fallbacks = fallbacks
+        self.trace_id = trace_id
         self.coordinator = coordinator
         self.kind = kind
         self.key = key
@@ -121,10 +121,10 @@ class WriteRound(QuorumRound):
         if isinstance(answer, Stored):
             now_ms = self.coordinator.now_ms()
             self.coordinator.lag_of(peer).add(now_ms, now_ms - self.started_ms)
-            self.coordinator.traces.note(self.cause, "heard stored from", peer)
+            self.coordinator.traces.note(self.trace_id, "heard stored from", peer)
             self.count(peer)
         elif isinstance(answer, Stale):
-            self.coordinator.traces.note(self.cause, "heard of a newer ring from", peer)
+            self.coordinator.traces.note(self.trace_id, "heard of a newer ring from", peer)
             if self.future.done():
                 self._keep_hint(peer)  # nobody begins again: what it refused, it or its successor still needs
             self.ring_changed()
@@ -133,30 +133,30 @@ class WriteRound(QuorumRound):
             self.fail(f"{peer} refused", [peer])
 
     def _keep_hint(self, peer: str) -> None:
-        self.coordinator.hints.add(self.stand_ins.get(peer, peer), self.kind, self.key, self.record)
+        self.coordinator.hints.add(self.fallbacks.get(peer, peer), self.kind, self.key, self.record)
 
     def stored_here(self, ok: bool) -> None:
         if ok:
-            self.coordinator.traces.note(self.cause, "stored")
+            self.coordinator.traces.note(self.trace_id, "stored")
             self.count(self.coordinator.node)
         else:
             self.fail("this node could not store it", [self.coordinator.node])
 
     def ended(self, missing: list[str]) -> None:
         for peer in missing:
-            self.coordinator.traces.note(self.cause, "kept a hint for", peer)
+            self.coordinator.traces.note(self.trace_id, "kept a hint for", peer)
             self._keep_hint(peer)
         if missing:
             self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", missing)
 
 
 class ReadRound(QuorumRound):
-    __slots__ = ("cause", "coordinator", "key", "kind", "merged", "records", "repair")
+    __slots__ = ("coordinator", "key", "kind", "merged", "records", "repair", "trace_id")
 
     def __init__(
         self,
         coordinator: RoundOwner,
-        cause: int,
+        trace_id: int,
         kind: str,
         key: str,
         quorum: Quorum,
@@ -164,7 +164,7 @@ class ReadRound(QuorumRound):
         repair: bool,
     ) -> None:
         super().__init__("R", quorum, peers, coordinator.now_ms())
-        self.cause = cause
+        self.trace_id = trace_id
         self.repair = repair
         self.coordinator = coordinator
         self.kind = kind
@@ -185,7 +185,7 @@ class ReadRound(QuorumRound):
 
     def answered(self, peer: str, answer: Answer) -> None:
         if isinstance(answer, Fetched):
-            self.coordinator.traces.note(self.cause, "heard the record from", peer)
+            self.coordinator.traces.note(self.trace_id, "heard the record from", peer)
             self.add(peer, answer.record, counts=answer.counts)
         elif isinstance(answer, Stale):
             self.ring_changed()

@@ -36,7 +36,7 @@ from kvnode.config import (
 )
 from kvnode.messages import UNDECODABLE, Began, BeganAnswer
 from kvnode.ring import Placement
-from kvnode.rpc import Calls
+from kvnode.rpc import Rpc
 from kvnode.runtime import Row, Runtime
 from kvnode.versions.bounds import Count, Id
 
@@ -122,7 +122,7 @@ class Starts:
         runtime: Runtime,
         node: str,
         ring: Placement,
-        calls: Calls,
+        rpc: Rpc,
         *,
         written_count: Callable[[], int],
         on_replaces: Callable[[], None],
@@ -130,7 +130,7 @@ class Starts:
         self._runtime = runtime
         self._node = node
         self._ring = ring
-        self._calls = calls
+        self._rpc = rpc
         self._written_count = written_count
         self._on_replaces = on_replaces
         self._starts = _Starts(0, 0, (), ())
@@ -198,7 +198,7 @@ class Starts:
         starts = self._starts
         is_first = member not in starts.told
         try:
-            answer = await self._calls.ask(
+            answer = await self._rpc.ask(
                 member,
                 lambda id_: Began(
                     id_, starts.folder, starts.count, starts.generations, is_first, starts.replaced

@@ -19,7 +19,7 @@ from kvnode.runtime import Row, Runtime
 _META, _KEY = "meta", "lived-ms"
 
 
-class LivedTime:
+class Uptime:
     """Milliseconds, from 0 when the store was created."""
 
     def __init__(self, runtime: Runtime) -> None:

@@ -55,8 +55,8 @@ def _run(arguments: argparse.Namespace, scenario: str) -> _Totals:
     started, totals = time.perf_counter(), _Totals()
     for done, report in enumerate(_reports(arguments, scenario, seeds), start=1):
         totals.add(report)
-        if arguments.story:
-            print("\n".join(report.story))
+        if arguments.log:
+            print("\n".join(report.log))
         if arguments.digests:
             print(f"seed {report.seed}: {report.digest}")
         if report.violations:

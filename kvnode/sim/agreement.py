@@ -15,7 +15,7 @@ def differing_records(world: World) -> list[str]:
         return [f"everything: {ring.state.change}"]
     seen: dict[tuple[int, str], dict[str, bytes]] = {}
     for name in ring.nodes:
-        for partition, key, record in world.platters[name].tables.rows_of("records"):
+        for partition, key, record in world.durable_states[name].tables.rows_of("records"):
             seen.setdefault((partition, key), {})[name] = record
     return [
         key
@@ -28,7 +28,7 @@ def held_as_owner(world: World, name: str) -> set[str]:
     """The keys of the records that a node holds, durably, and should."""
     ring = world.ring
     assert ring is not None
-    rows = world.platters[name].tables.rows_of("records")
+    rows = world.durable_states[name].tables.rows_of("records")
     return {key for partition, key, _ in rows if name in ring.preference_lists[partition]}
 
 

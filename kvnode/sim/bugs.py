@@ -18,12 +18,12 @@ from kvnode.records.incomplete import Incomplete
 from kvnode.replication.dots import DotSource
 from kvnode.replication.hints import Hints
 from kvnode.replication.starts import Starts
-from kvnode.replication.uptime import LivedTime
+from kvnode.replication.uptime import Uptime
 from kvnode.ring import RingState
 from kvnode.runtime import Row
 from kvnode.sim.world import World
 from kvnode.tombstones.pruning import is_tombstone_of, of_others
-from kvnode.tombstones.reaper import Sweep
+from kvnode.tombstones.reaper import TombstoneReaper
 from kvnode.versions import VersionVector
 
 BUGS = {
@@ -62,7 +62,7 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
         with mock.patch.object(Hints, "add", lambda *_: False):
             yield
     elif bug == "age-by-date":
-        with mock.patch.object(LivedTime, "now_ms", property(lambda self: self._runtime.clock.wall_ms())):
+        with mock.patch.object(Uptime, "now_ms", property(lambda self: self._runtime.clock.wall_ms())):
             yield
     elif bug == "merge-clocks-wrongly":
         with (
@@ -82,7 +82,7 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
         with mock.patch.object(records, "merge_records", lambda kind, one, other: other):
             yield
     elif bug == "sweep-early":
-        with mock.patch.object(Sweep, "_sweep", _sweep_unasked):
+        with mock.patch.object(TombstoneReaper, "_sweep", _sweep_unasked):
             yield
     elif bug == "believe-anything":
         with (
@@ -94,8 +94,8 @@ def planted(bug: str | None, world: World) -> Iterator[None]:
             yield
     elif bug == "prune-unproven":
         with (
-            mock.patch.object(Sweep, "_of_past_stores", _past_for_all_it_knows),
-            mock.patch.object(Sweep, "_sweep", _prune_unasked),
+            mock.patch.object(TombstoneReaper, "_of_past_stores", _past_for_all_it_knows),
+            mock.patch.object(TombstoneReaper, "_sweep", _prune_unasked),
         ):
             yield
     elif bug == "move-nothing":
@@ -144,11 +144,11 @@ async def _past_for_all_it_knows(self: Any, overgrown: Any) -> list[Any]:
     return of_others(overgrown, {self._store()})
 
 
-_sweep = Sweep._sweep
+_reaper = TombstoneReaper._reaper
 
 
 async def _prune_unasked(self: Any, batch: list[Any]) -> int:
-    return await (_sweep if is_tombstone_of(batch[0]) else _sweep_unasked)(self, batch)
+    return await (_reaper if is_tombstone_of(batch[0]) else _sweep_unasked)(self, batch)
 
 
 def _keep_the_name(self: Any) -> str | None:
@@ -177,7 +177,7 @@ def only_hints(node: Node) -> None:
     async def nothing_found(share: Any) -> tuple[list[Any], list[Any]]:
         return [], []
 
-    node.sweep._find = nothing_found  # type: ignore[method-assign]
+    node.reaper._find = nothing_found  # type: ignore[method-assign]
     node.exchange.run = nothing  # type: ignore[method-assign]
     node.exchange.with_peer = none_differed  # type: ignore[method-assign]
     node.coordinator.repair = lambda *_: None  # type: ignore[method-assign]

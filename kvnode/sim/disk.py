@@ -32,7 +32,7 @@ _REACHED_SHARE = 0.3
 """How often the group that was being synced at a crash is on the platter afterwards."""
 
 
-class Platter:
+class DurableState:
     """What survives a crash of the node. Wiping the disk is taking a new one.
 
     is_full: it takes no rows. failing_share: of the groups, that it refuses.
@@ -73,7 +73,7 @@ class SimDisk(Tables):
 
     def __init__(
         self,
-        platter: Platter,
+        durable_state: DurableState,
         chance: random.Random,
         gate: Gate,
         *,
@@ -82,8 +82,8 @@ class SimDisk(Tables):
         acknowledges_early: bool = False,
     ) -> None:
         super().__init__()
-        self.__dict__.update(platter.tables.copy().__dict__)
-        self._platter = platter
+        self.__dict__.update(durable_state.tables.copy().__dict__)
+        self._durable_state = durable_state
         self._chance = chance
         self._gate = gate
         self._loop = asyncio.get_running_loop()
@@ -94,7 +94,7 @@ class SimDisk(Tables):
         self._commit_watchers = commit_watchers
         self._on_durable = on_durable
         self._acknowledges_early = acknowledges_early
-        self._opened_full = platter.is_full
+        self._opened_full = durable_state.is_full
         self.delay_ms = 0.0
         self.sync_count = 0
         self.refused_count = 0
@@ -123,15 +123,15 @@ class SimDisk(Tables):
         reached = bool(self._syncing) and self._chance.random() < _REACHED_SHARE
         if reached:
             self._on_durable(self._syncing)
-            self._platter.tables.apply(self._syncing)
+            self._durable_state.tables.apply(self._syncing)
         return reached
 
     def damage(self, partition: int, key: str) -> bool:
         """One bit of a durable record is another one from now on; False if the row is about to be written again."""
-        row = self._platter.tables.get("records", partition, key)
+        row = self._durable_state.tables.get("records", partition, key)
         if row is None or any(each.key == key for each in (*self._waiting, *self._syncing)):
             return False
-        for tables in (self._platter.tables, self):
+        for tables in (self._durable_state.tables, self):
             tables.apply([damaged(Row("records", partition, key, *row), self._chance)])
         return True
 
@@ -163,21 +163,21 @@ class SimDisk(Tables):
 
     def _refuses(self, rows: Sequence[Row]) -> bool:
         """A store that was opened on a full disk takes empty commits: what it holds is durable (storage/no_room.py)."""
-        platter = self._platter
-        if platter.is_full:
+        durable_state = self._durable_state
+        if durable_state.is_full:
             return bool(rows) or not self._opened_full
         self._opened_full = False
-        return platter.failing_share > 0.0 and self._chance.random() < platter.failing_share
+        return durable_state.failing_share > 0.0 and self._chance.random() < durable_state.failing_share
 
     def _undo(self, rows: Sequence[Row]) -> None:
         """These were not written: nothing else is on its way, so what the platter holds is what there is."""
         for row in rows:
-            durable = self._platter.tables.get(row.table, row.partition, row.key) or (None, 0)
+            durable = self._durable_state.tables.get(row.table, row.partition, row.key) or (None, 0)
             self.apply([Row(row.table, row.partition, row.key, *durable)])
 
     def _end_sync(self, group: asyncio.Future[None]) -> None:
         self._on_durable(self._syncing)
-        self._platter.tables.apply(self._syncing)
+        self._durable_state.tables.apply(self._syncing)
         self._syncing, self._is_syncing = [], False
         self.sync_count += 1
         if not group.done():

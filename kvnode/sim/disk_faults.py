@@ -41,7 +41,7 @@ class DiskFaults:
         are_all = chance.random() < 0.4
         names = world.names if are_all else (chance.choice(world.names),)
         for name in names:
-            world.platters[name].is_full = True
+            world.durable_states[name].is_full = True
         world.counts["full disk"] += 1
         world.counts["all disks full at once"] += are_all
         world.tell(f"no room on the disk of {', '.join(names)}")
@@ -54,7 +54,7 @@ class DiskFaults:
             await asyncio.sleep(chance.uniform(0.05, 2.0))
         refused = 0
         for name in names:
-            world.platters[name].is_full = False
+            world.durable_states[name].is_full = False
             refused += world.lives[name].disk.refused_count if name in world.lives else 0
         world.counts["write refused by a disk"] += refused
         world.tell(f"there is room again on the disk of {', '.join(names)}")
@@ -63,12 +63,12 @@ class DiskFaults:
         """Now and then a write fails: a quota, or room that comes and goes."""
         world, chance = self._world, self._world.chance
         name = chance.choice(world.names)
-        platter = world.platters[name]
-        platter.failing_share = chance.choice((0.05, 0.3, 0.7))
+        durable_state = world.durable_states[name]
+        durable_state.failing_share = chance.choice((0.05, 0.3, 0.7))
         world.counts["failing writes"] += 1
-        world.tell(f"{name}: of its writes {platter.failing_share:.0%} fail")
+        world.tell(f"{name}: of its writes {durable_state.failing_share:.0%} fail")
         await asyncio.sleep(chance.uniform(0.5, 4.0))
-        platter.failing_share = 0.0
+        durable_state.failing_share = 0.0
         world.counts["write refused by a disk"] += (
             world.lives[name].disk.refused_count if name in world.lives else 0
         )
@@ -82,7 +82,9 @@ class DiskFaults:
         life = world.lives.get(victim)
         if life is None or not self._losses.may_lose(victim):
             return
-        rows = [(partition, key) for partition, key, _ in world.platters[victim].tables.rows_of("records")]
+        rows = [
+            (partition, key) for partition, key, _ in world.durable_states[victim].tables.rows_of("records")
+        ]
         few = chance.sample(rows, min(len(rows), chance.choice(_DAMAGED_COUNTS)))
         damaged = [row for row in few if life.disk.damage(*row)]
         if not damaged:
@@ -105,22 +107,22 @@ class DiskFaults:
     async def _be_found_on_a_full_disk(self, victim: str) -> None:
         """The node finds the damage while it can neither delete those rows nor take down that it has lost some."""
         world = self._world
-        platter = world.platters[victim]
-        platter.is_full = True
+        durable_state = world.durable_states[victim]
+        durable_state.is_full = True
         world.counts["damaged row on a full disk"] += 1
         world.tell(f"no room on the disk of {victim}")
         patience_ms = world.chance.uniform(100.0, 1_000.0)
-        await world.command(victim, lambda node: node.upkeep.begin(("scrub",), patience_ms=patience_ms))
-        platter.is_full = False
+        await world.command(victim, lambda node: node.maintenance.begin(("scrub",), patience_ms=patience_ms))
+        durable_state.is_full = False
         world.tell(f"there is room again on the disk of {victim}")
         await asyncio.sleep(world.chance.choice((0.0, 0.5)))
 
     def _drop_rows(self, victim: str, *, share: float) -> None:
         """Of some damaged rows not even the columns are what they were: the start finds no row there."""
         world = self._world
-        gone = [row for row in world.platters[victim].damaged_rows() if world.chance.random() < share]
+        gone = [row for row in world.durable_states[victim].damaged_rows() if world.chance.random() < share]
         if gone:
-            world.platters[victim].drop_rows(gone)
+            world.durable_states[victim].drop_rows(gone)
             world.rows_gone(victim, gone)
             world.counts["row dropped at a start"] += len(gone)
             world.tell(f"{victim}: the start drops {', '.join(key for _, key in gone)}")

@@ -23,7 +23,7 @@ from kvnode.membership import ALIVE, DEAD, Member, Members, Swim
 from kvnode.messages import Ack, Message, Ping, PingRequest
 from kvnode.runtime import Runtime
 from kvnode.sim.clock import SimClock
-from kvnode.sim.disk import Platter, SimDisk
+from kvnode.sim.disk import DurableState, SimDisk
 from kvnode.sim.gate import Gate
 from kvnode.sim.loop import run
 from kvnode.sim.network import SimNetwork, Trace
@@ -32,7 +32,7 @@ _BOUND = 4.0
 """A death must be known to all within 4 log2(n) periods."""
 
 
-class Crowd:
+class SwimCluster:
     """n members that do nothing but watch each other."""
 
     def __init__(self, count: int, seed: int, *, loss: float = 0.0) -> None:
@@ -64,7 +64,7 @@ class Crowd:
             if len(self._tasks) > 10_000:
                 self._tasks = [task for task in self._tasks if not task.done()]
 
-        disk = SimDisk(Platter(), self.chance, gate)
+        disk = SimDisk(DurableState(), self.chance, gate)
         runtime = Runtime(clock, self.network.door(name), disk, self.chance, spawn, lambda *_, **__: None)
 
         def changed(before: Member, after: Member) -> None:
@@ -96,26 +96,28 @@ class Crowd:
 
 async def death(count: int, seed: int) -> float:
     """How many protocol periods after a death everybody else knows of it."""
-    crowd = Crowd(count, seed)
-    crowd.start()
-    await asyncio.sleep(2.0 + crowd.chance.random())
-    victim = crowd.chance.choice(crowd.names)
-    crowd.kill(victim)
-    started_s = crowd.loop.time()
-    others = [name for name in crowd.names if name != victim]
-    while any(crowd.members[name].state(victim) != DEAD for name in others):
+    swim_cluster = SwimCluster(count, seed)
+    swim_cluster.start()
+    await asyncio.sleep(2.0 + swim_cluster.chance.random())
+    victim = swim_cluster.chance.choice(swim_cluster.names)
+    swim_cluster.kill(victim)
+    started_s = swim_cluster.loop.time()
+    others = [name for name in swim_cluster.names if name != victim]
+    while any(swim_cluster.members[name].state(victim) != DEAD for name in others):
         await asyncio.sleep(0.02)
-        assert crowd.loop.time() < started_s + 120.0, f"{victim}'s death is not known to all after 120 s"
-    return (crowd.loop.time() - started_s) * 1000.0 / PROBE_PERIOD_MS
+        assert swim_cluster.loop.time() < started_s + 120.0, (
+            f"{victim}'s death is not known to all after 120 s"
+        )
+    return (swim_cluster.loop.time() - started_s) * 1000.0 / PROBE_PERIOD_MS
 
 
 async def peace(count: int, seed: int, *, seconds: float = 600.0, loss: float = 0.0) -> int:
     """How often, in so many virtual seconds, somebody healthy was declared dead."""
-    crowd = Crowd(count, seed, loss=loss)
-    crowd.start()
+    swim_cluster = SwimCluster(count, seed, loss=loss)
+    swim_cluster.start()
     await asyncio.sleep(seconds)
-    states = {member.state for members in crowd.members.values() for member in members}
-    return len(crowd.deaths) + (states != {ALIVE} and not loss)
+    states = {member.state for members in swim_cluster.members.values() for member in members}
+    return len(swim_cluster.deaths) + (states != {ALIVE} and not loss)
 
 
 def main(argv: list[str] | None = None) -> int:

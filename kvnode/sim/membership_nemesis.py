@@ -19,7 +19,7 @@ NODE_COUNT_MAX = 7
 _PATIENCE_S = 6.0
 
 
-class Movers:
+class MembershipNemesis:
     """Asks for changes of the ring, one after the other."""
 
     def __init__(self, world: World, losses: Losses, *, crashes: bool = True) -> None:

@@ -15,7 +15,7 @@ from kvnode.messages import MemberNews, Message, Ping, Prepare, RingNews
 from kvnode.ring import RingState
 from kvnode.sim.disk_faults import DiskFaults
 from kvnode.sim.losses import Losses
-from kvnode.sim.membership_nemesis import Movers
+from kvnode.sim.membership_nemesis import MembershipNemesis
 from kvnode.sim.world import World
 
 Trouble = Callable[[], Awaitable[None]]
@@ -64,7 +64,7 @@ class Nemesis:
             "folder put back": (disks.put_folder_back, 2),
         }
         self._alone = {disks.lose_in_peace, disks.lose_at_the_worst_moment, disks.put_folder_back}
-        self._movers: Movers | None = None
+        self._membership_nemesis: MembershipNemesis | None = None
 
     @property
     def violations(self) -> list[str]:
@@ -73,15 +73,17 @@ class Nemesis:
 
     def move(self, weight: int, *, crashes: bool) -> None:
         """Let nodes come and go too, with this weight each; crashes: some in the middle of a hand-over."""
-        movers = self._movers = Movers(self._world, self.losses, crashes=crashes)
-        self.disks.leave = movers.leave
+        membership_nemesis = self._membership_nemesis = MembershipNemesis(
+            self._world, self.losses, crashes=crashes
+        )
+        self.disks.leave = membership_nemesis.leave
         self._troubles |= {
-            "join": (movers.join, weight),
-            "leave": (movers.leave, weight),
+            "join": (membership_nemesis.join, weight),
+            "leave": (membership_nemesis.leave, weight),
             "change over a partial partition": (self._change_over_a_partial_partition, weight),
         }
         if crashes:
-            self._troubles["remove"] = (movers.remove, weight)
+            self._troubles["remove"] = (membership_nemesis.remove, weight)
 
     def spare(self, *troubles: str) -> None:
         """Leave these out."""
@@ -110,7 +112,7 @@ class Nemesis:
         world.heal()
         for name in world.names:
             world.resume(name)
-            world.platters[name].is_full, world.platters[name].failing_share = False, 0.0
+            world.durable_states[name].is_full, world.durable_states[name].failing_share = False, 0.0
             if name not in world.lives:
                 await world.start(name)
             world.lives[name].disk.delay_ms = 0.0
@@ -228,9 +230,9 @@ class Nemesis:
 
     async def _change_over_a_partial_partition(self) -> None:
         """A member comes or goes, and some of those that must agree on it, or hand over, cannot reach each other."""
-        assert self._movers is not None
+        assert self._membership_nemesis is not None
         self._cut_a_few_pairs("partial partition in a change of the ring")
-        change = self._world.chance.choice((self._movers.join, self._movers.leave))
+        change = self._world.chance.choice((self._membership_nemesis.join, self._membership_nemesis.leave))
         if self._world.chance.random() < 0.5:
             await change()
         else:

@@ -28,7 +28,7 @@ class Trace:
     def __init__(self) -> None:
         self._digest = blake2b(digest_size=16)
         self.event_count = 0
-        self.story: list[str] = []
+        self.log: list[str] = []
 
     def add(self, time_s: float, what: str, payload: bytes = b"") -> None:
         """One event."""
@@ -39,7 +39,7 @@ class Trace:
     def tell(self, time_s: float, what: str) -> None:
         """One event that people want to read."""
         self.add(time_s, what)
-        self.story.append(f"{time_s:9.3f} s  {what}")
+        self.log.append(f"{time_s:9.3f} s  {what}")
 
     @property
     def digest(self) -> str:

@@ -41,7 +41,7 @@ class Report:
     acknowledged: int = 0
     refused: int = 0
     violations: list[str] = field(default_factory=list)
-    story: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -238,9 +238,9 @@ def _waiting(world: World) -> list[str]:
         incomplete = world.node(name).incomplete.owned
         if incomplete:
             waiting.append(f"{len(incomplete)} incomplete partitions at {name}")
-        left_over = world.node(name).drop.left_over
-        if left_over:
-            waiting.append(f"{len(left_over)} left-over partitions at {name}")
+        orphaned = world.node(name).cleanup.orphaned
+        if orphaned:
+            waiting.append(f"{len(orphaned)} left-over partitions at {name}")
     epochs = {world.node(name).ring.settled_epoch for name in world.running}
     if len(epochs) > 1:
         waiting.append(f"epochs {sorted(epochs)}")
@@ -270,8 +270,8 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
         counts["hint delivered"] += node.hints.delivered_count
         counts["read repair"] += node.coordinator.read_repair_count
         counts["request forwarded"] += node.serving.forwarded_count
-        counts["record let go"] += node.drop.dropped_count
-        counts["context entry pruned"] += node.sweep.pruning.pruned_count
+        counts["record let go"] += node.cleanup.dropped_count
+        counts["context entry pruned"] += node.reaper.pruning.pruned_count
         counts["partition refilled"] += node.incomplete.refilled_count
         counts["forwarded request doubled"] += node.serving.once.doubled_count
     counts["ring of another epoch"] = 0 if world.ring is None else world.ring.epoch - 1
@@ -283,7 +283,7 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
         acknowledged=client.acknowledged,
         refused=client.refused,
         violations=violations,
-        story=world.trace.story,
+        log=world.trace.log,
         counts=counts,
     )
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from kvnode import operations
-from kvnode.config import ClusterConfig, NodeAddress, UpkeepConfig
+from kvnode.config import ClusterConfig, MaintenanceConfig, NodeAddress
 from kvnode.errors import KvError
 from kvnode.faults import LinkRule
 from kvnode.messages import Message
@@ -22,7 +22,7 @@ from kvnode.replication.context_tokens import ContextTokens
 from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime
 from kvnode.sim.clock import SimClock
-from kvnode.sim.disk import Platter, SimDisk
+from kvnode.sim.disk import DurableState, SimDisk
 from kvnode.sim.gate import Gate
 from kvnode.sim.life import Life, last_word
 from kvnode.sim.loop import keep_faults
@@ -35,7 +35,7 @@ T = TypeVar("T")
 _CLIENT_PATIENCE_S = 5.0
 _STOP_LOOKS_MAX = 300  # each 10 ms: as long as a server waits for the requests under way
 _SECRET = "the-same-in-each-simulation"
-UPKEEP = UpkeepConfig(repair_s=7.0, sweep_s=1.0, checkpoint_s=60.0, scrub_s=6.0, message_age_s_max=1.0)
+UPKEEP = MaintenanceConfig(repair_s=7.0, sweep_s=1.0, checkpoint_s=60.0, scrub_s=6.0, message_age_s_max=1.0)
 """Far more often than real nodes, so that a run of twenty seconds meets it."""
 Answer = tuple[int, dict[str, Any]]
 """An HTTP status and a JSON body."""
@@ -55,7 +55,7 @@ class World:
         node_count: int = 3,
         replicas: int = 3,
         partitions: int = 16,
-        upkeep: UpkeepConfig = UPKEEP,
+        maintenance: MaintenanceConfig = UPKEEP,
     ) -> None:
         self.chance = random.Random(seed)
         self.trace = Trace()
@@ -64,12 +64,14 @@ class World:
         self.network.on_send = self._on_send
         names = [f"node-{number}" for number in range(1, node_count + 1)]
         addresses = tuple(NodeAddress(name, "127.0.0.1", n, 10_000 + n) for n, name in enumerate(names, 1))
-        config = ClusterConfig("sim", "sim", addresses, replicas, partitions, secret=_SECRET, upkeep=upkeep)
+        config = ClusterConfig(
+            "sim", "sim", addresses, replicas, partitions, secret=_SECRET, maintenance=maintenance
+        )
         self.config = config.check()
         self.contexts = ContextTokens(config.secret, config.cluster_id)
-        self.network.message_age_s_max = upkeep.message_age_s_max
+        self.network.message_age_s_max = maintenance.message_age_s_max
         self._latecomers: tuple[str, ...] = ()
-        self.platters = {name: Platter() for name in names}
+        self.durable_states = {name: DurableState() for name in names}
         self.lives: dict[str, Life] = {}
         self.failures: list[BaseException] = []
         keep_faults(self.loop, self.failures)
@@ -106,7 +108,7 @@ class World:
             NodeAddress(name, "127.0.0.1", len(self.names) + 1, 10_001 + len(self.names)),
         )
         self.config = msgspec.structs.replace(self.config, nodes=nodes, joining=self._latecomers)
-        self.platters[name] = Platter()
+        self.durable_states[name] = DurableState()
         return name
 
     @property
@@ -132,7 +134,7 @@ class World:
             gate, door = Gate(), self.network.door(name)
             clock = SimClock(gate, wall_step_ms=self.wall_step_ms)
             disk = SimDisk(
-                self.platters[name],
+                self.durable_states[name],
                 self.chance,
                 gate,
                 commit_watchers=self.commit_watchers,
@@ -143,7 +145,7 @@ class World:
             hooks = self._spawner(name, gate, tasks), self._logger(name), self._begin_anew(name)
             runtime = Runtime(clock, door, disk, self.chance, *hooks)
             life = Life(Node(runtime, self.config, name), clock, gate, disk, door, tasks)
-            life.node.sweep.pruning.kept_max = 0  # a run of twenty seconds has few past stores
+            life.node.reaper.pruning.kept_max = 0  # a run of twenty seconds has few past stores
             self.on_start(life.node)
             self.lives[name] = life
             self.network.attach(name, gate, life.node.on_message)
@@ -211,13 +213,13 @@ class World:
 
     def copy_disk(self, name: str) -> Tables:
         """A backup of what a crash would leave at this moment."""
-        return self.platters[name].tables.copy()
+        return self.durable_states[name].tables.copy()
 
     def put_back(self, name: str, older: Tables) -> None:
         """A dead node's folder is replaced by an older copy of it."""
         assert name not in self.lives, f"{name} is running"
         self._take_new_platter(name)
-        self.platters[name].tables = older.copy()
+        self.durable_states[name].tables = older.copy()
         self.counts["folder put back"] += 1
         self.tell(f"{name} finds an older folder")
 
@@ -353,7 +355,7 @@ class World:
     def _take_new_platter(self, name: str) -> None:
         for observer in self.observers:
             observer.lost(name)
-        self.platters[name] = Platter()
+        self.durable_states[name] = DurableState()
 
     def _begin_anew(self, name: str) -> Callable[[str], None]:
         def begin_anew(why: str) -> None:

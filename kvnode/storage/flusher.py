@@ -24,7 +24,7 @@ from kvnode.storage.files import StorageError
 from kvnode.storage.log import CommitLog
 from kvnode.storage.memtable import Memtable
 from kvnode.storage.no_room import NoLog
-from kvnode.storage.read_view import Layers
+from kvnode.storage.read_view import ReadView
 from kvnode.storage.tables import Tables
 
 _MOVE_AT_ROWS = 8192  # or
@@ -37,7 +37,7 @@ _STEP_PAUSE_S = 0.004
 _RETRY_S = 1.0
 
 
-class Mover:
+class Flusher:
     """Moves between one log and its tables. in_haste: the end is near, so without pauses.
 
     moved_count: rows that were moved so far. trouble: why the last try failed; empty if it did not.
@@ -50,14 +50,14 @@ class Mover:
         path: Path,
         log: CommitLog | NoLog,
         tables: Tables,
-        layers: Layers,
+        read_view: ReadView,
         refuse_if_damaged: Callable[[Exception], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._path = path
         self._log = log
         self._tables = tables
-        self._layers = layers
+        self._read_view = read_view
         self._refuse_if_damaged = refuse_if_damaged
         self._move: asyncio.Future[None] | None = None
         self._steps: Iterator[tuple[str, list[Row]]] = iter(())
@@ -71,7 +71,7 @@ class Mover:
     def begin_if_due(self) -> None:
         """Begin a move if enough has come together and none is on."""
         if self._move is None and (
-            self._layers.fresh.row_count > _MOVE_AT_ROWS or self._log.written_bytes > _MOVE_AT_BYTES
+            self._read_view.active.row_count > _MOVE_AT_ROWS or self._log.written_bytes > _MOVE_AT_BYTES
         ):
             with contextlib.suppress(OSError):  # the disk is full: after the next commit again
                 self._begin()
@@ -86,7 +86,7 @@ class Mover:
     def _begin(self) -> asyncio.Future[None]:
         """Move what the segment in use holds; the other one is free. OSError: it cannot be begun."""
         self._log.begin()
-        self._layers.frozen, self._layers.fresh = self._layers.fresh, Memtable()
+        self._read_view.frozen, self._read_view.active = self._read_view.active, Memtable()
         self._move = self._loop.create_future()
         self._move.add_done_callback(_retrieve)
         self._moved = False
@@ -96,11 +96,11 @@ class Mover:
     def _begin_steps(self) -> None:
         self._retry = None
         self._stepped_count = 0
-        self._steps = self._layers.frozen.in_order()
+        self._steps = self._read_view.frozen.in_order()
         self._step()
 
     def _step(self) -> None:
-        room = min(max(_STEP_ROWS_MIN, self._layers.fresh.row_count // _STEP_SHARE), _STEP_ROWS_MAX)
+        room = min(max(_STEP_ROWS_MIN, self._read_view.active.row_count // _STEP_SHARE), _STEP_ROWS_MAX)
         in_haste = self.in_haste or self._log.written_bytes > _HASTE_AT_BYTES
         try:
             while (room > 0 or in_haste) and (step := next(self._steps, None)) is not None:
@@ -125,7 +125,7 @@ class Mover:
         told: Callable[[], None] = self._move_ended
         try:
             if not self._moved:
-                self._tables.commit(self._log.turn - 1)
+                self._tables.commit(self._log.generation - 1)
                 self._moved = True
             self._log.empty_other()
             self._shorten()
@@ -142,7 +142,7 @@ class Mover:
                 raise  # else another time: what was moved is durable in SQLite's own log
 
     def _move_ended(self) -> None:
-        move, self._move, self._layers.frozen = self._move, None, Memtable()
+        move, self._move, self._read_view.frozen = self._move, None, Memtable()
         self._tables.hold()
         self.moved_count += self._stepped_count
         self.trouble = ""
@@ -170,7 +170,7 @@ class Mover:
             await asyncio.shield(self._move)
         while self._move is not None:  # somebody else waited too, and has begun the next one
             await asyncio.shield(self._move)
-        if not self._layers.fresh.row_count:
+        if not self._read_view.active.row_count:
             self._tables.let_go()  # readers see what stands in the file now, whoever wrote it
             self._tables.hold()
             return

@@ -58,7 +58,7 @@ class Log(NamedTuple):
 
 class _Segment(NamedTuple):
     name: str
-    turn: int
+    generation: int
     end_before: int
     is_emptied: bool
     commits: list[list[Row]]
@@ -75,28 +75,28 @@ class CommitLog:
     def __init__(self, path: Path, *, last_turn: int, sync: Callable[[int], None]) -> None:
         self._files = [os.open(f"{path}{side}", os.O_RDWR | os.O_CREAT, 0o600) for side in LOG_SIDES]
         self._sync = sync
-        self._turn = last_turn
+        self._generation = last_turn
         self._salt = b""
         self.written_bytes = 0
-        for turn in (last_turn - 1, last_turn):
-            self._empty(turn)
+        for generation in (last_turn - 1, last_turn):
+            self._empty(generation)
         self.begin()
 
     @property
-    def turn(self) -> int:
+    def generation(self) -> int:
         """Which turn the segment in use is."""
-        return self._turn
+        return self._generation
 
     @property
     def descriptor(self) -> int:
         """What has to be synced to make all that was appended durable."""
-        return self._files[self._turn % 2]
+        return self._files[self._generation % 2]
 
     def begin(self) -> None:
         """From here on use the other segment, from its first byte; it must be empty. The next sync covers its head."""
-        turn, salt = self._turn + 1, os.urandom(_SALT_BYTES)
-        _write_all(self._files[turn % 2], _head(turn, self.written_bytes, salt), 0)
-        self._turn, self._salt, self.written_bytes = turn, salt, _HEAD.size
+        generation, salt = self._generation + 1, os.urandom(_SALT_BYTES)
+        _write_all(self._files[generation % 2], _head(generation, self.written_bytes, salt), 0)
+        self._generation, self._salt, self.written_bytes = generation, salt, _HEAD.size
 
     def append(self, rows: Sequence[Row]) -> None:
         """One commit. After an OSError the log is as if it had not been tried."""
@@ -107,11 +107,11 @@ class CommitLog:
 
     def empty_other(self) -> None:
         """What stands in the segment that is not in use is durable in the tables: forget it, durably."""
-        self._empty(self._turn - 1)
+        self._empty(self._generation - 1)
 
-    def _empty(self, turn: int) -> None:
-        file = self._files[turn % 2]
-        _write_all(file, _head(max(turn, 0), 0, _EMPTIED), 0)
+    def _empty(self, generation: int) -> None:
+        file = self._files[generation % 2]
+        _write_all(file, _head(max(generation, 0), 0, _EMPTIED), 0)
         self._sync(file)
 
     def close(self) -> None:
@@ -120,9 +120,9 @@ class CommitLog:
             os.close(file)
 
 
-def _head(turn: int, end_before: int, salt: bytes) -> bytes:
-    check = zlib.crc32(_HEAD.pack(_MAGIC, turn, end_before, salt, 0))
-    return _HEAD.pack(_MAGIC, turn, end_before, salt, check)
+def _head(generation: int, end_before: int, salt: bytes) -> bytes:
+    check = zlib.crc32(_HEAD.pack(_MAGIC, generation, end_before, salt, 0))
+    return _HEAD.pack(_MAGIC, generation, end_before, salt, check)
 
 
 def _write_all(file: int, data: bytes, at: int) -> None:
@@ -139,7 +139,9 @@ def read_log(path: Path) -> Log:
     """The log beside the data file `path`, as it was left."""
     try:
         found = [_read_segment(Path(f"{path}{side}")) for side in LOG_SIDES]
-        segments = sorted((each for each in found if each is not None), key=lambda segment: segment.turn)
+        segments = sorted(
+            (each for each in found if each is not None), key=lambda segment: segment.generation
+        )
         live = [segment for segment in segments if not segment.is_emptied]
         if live and len(segments) < 2:
             raise _Damaged(f"{live[0].name} stands alone; both files have a head before either is used")
@@ -147,9 +149,9 @@ def read_log(path: Path) -> Log:
             raise _Damaged(f"{live[0].name} lacks a commit before those of {live[1].name}")
     except _Damaged as error:
         return Log([], damage=str(error))
-    last = max((segment.turn for segment in segments), default=0)
+    last = max((segment.generation for segment in segments), default=0)
     # Before a turn is begun in a file, the turn that stood there, two before, was moved.
-    moved = max((each.turn if each.is_emptied else each.turn - 2 for each in segments), default=0)
+    moved = max((each.generation if each.is_emptied else each.generation - 2 for each in segments), default=0)
     return Log([commit for segment in live for commit in segment.commits], last, max(moved, 0))
 
 
@@ -166,13 +168,13 @@ def _read_segment(file: Path) -> _Segment | None:
         return None  # the file was made, and nothing in it was synced yet
     if len(data) < _HEAD.size:
         raise _Damaged(f"{file.name} has no whole head")
-    magic, turn, end_before, salt, check = _HEAD.unpack_from(data)
-    if magic != _MAGIC or zlib.crc32(_HEAD.pack(magic, turn, end_before, salt, 0)) != check:
+    magic, generation, end_before, salt, check = _HEAD.unpack_from(data)
+    if magic != _MAGIC or zlib.crc32(_HEAD.pack(magic, generation, end_before, salt, 0)) != check:
         raise _Damaged(f"the head of {file.name} is not what was written")
     commits: list[list[Row]] = []
     at = _HEAD.size
     if salt == _EMPTIED:
-        return _Segment(file.name, turn, end_before, True, commits, at)
+        return _Segment(file.name, generation, end_before, True, commits, at)
     while (commit := _commit_at(data, at, salt)) is not None:
         rows, at = commit
         if not are_rows(rows):
@@ -180,7 +182,7 @@ def _read_segment(file: Path) -> _Segment | None:
         commits.append(rows)
     if data.find(salt, at + 1) >= 0:
         raise _Damaged(f"{file.name} holds a commit after a damaged one")
-    return _Segment(file.name, turn, end_before, False, commits, at)
+    return _Segment(file.name, generation, end_before, False, commits, at)
 
 
 def _commit_at(data: bytes, at: int, salt: bytes) -> tuple[list[Row], int] | None:

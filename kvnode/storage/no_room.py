@@ -75,7 +75,7 @@ class NoLog:
     """In place of the commit log: takes no commit. What it says is the error that the disk gave."""
 
     written_bytes = 0
-    turn = 0
+    generation = 0
     descriptor = -1
 
     def __init__(self, why: str) -> None:

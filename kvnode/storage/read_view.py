@@ -13,19 +13,19 @@ from kvnode.storage.memtable import Memtable, Place
 from kvnode.storage.tables import Tables
 
 
-class Layers:
+class ReadView:
     """waiting: not in the log yet. fresh: in the segment in use. frozen: in the other segment, and being moved."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self.waiting = Memtable()
-        self.fresh = Memtable()
+        self.unlogged = Memtable()
+        self.active = Memtable()
         self.frozen = Memtable()
 
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
         """(record, checksum) or None."""
         place = (table, partition)
-        for newer in (self.waiting, self.fresh, self.frozen):
+        for newer in (self.unlogged, self.active, self.frozen):
             row = newer.get(place, key)
             if row is not None:
                 return None if row.record is None else (row.record, row.checksum)
@@ -79,7 +79,7 @@ class Layers:
         return count
 
     def _places(self, table: str) -> set[int]:
-        return {p for each in (self.waiting, self.fresh, self.frozen) for p in each.places(table)}
+        return {p for each in (self.unlogged, self.active, self.frozen) for p in each.places(table)}
 
     def _newer(self, place: Place) -> dict[str, Row]:
-        return {**self.frozen.at(place), **self.fresh.at(place), **self.waiting.at(place)}
+        return {**self.frozen.at(place), **self.active.at(place), **self.unlogged.at(place)}

@@ -49,11 +49,11 @@ from kvnode.storage.corruption import (
     set_aside_files,
 )
 from kvnode.storage.files import StorageError, lock, sync_directory, sync_function
-from kvnode.storage.flusher import Mover
+from kvnode.storage.flusher import Flusher
 from kvnode.storage.log import CommitLog, Log, read_log, remove_log
 from kvnode.storage.memtable import Memtable, with_checksums
 from kvnode.storage.no_room import NoLog, has_room_again, is_no_room, tables_to_read
-from kvnode.storage.read_view import Layers
+from kvnode.storage.read_view import ReadView
 from kvnode.storage.tables import Tables
 
 INLINE_SYNC_MS_MAX = 2.0
@@ -122,9 +122,9 @@ class SqliteDisk:
     def _begin_to_serve(self) -> None:
         """What stands over the files."""
         self._tables.hold()
-        self._layers = Layers(self._tables)
-        self._layers.frozen = self._left_in_log
-        self._mover = Mover(self._path, self._log, self._tables, self._layers, self._refuse_if_damaged)
+        self._read_view = ReadView(self._tables)
+        self._read_view.frozen = self._left_in_log
+        self._flusher = Flusher(self._path, self._log, self._tables, self._read_view, self._refuse_if_damaged)
 
     def _open_without_room(self, error: Exception) -> None:
         """The disk is full: read what there is, refuse every write, and look again and again (no_room.py)."""
@@ -139,7 +139,7 @@ class SqliteDisk:
         self._look_for_room = self._loop.call_later(_ROOM_EVERY_S, self._leave_if_there_is_room)
         if not has_room_again(self._path):
             return
-        waiting = self._layers.waiting
+        unlogged = self._read_view.unlogged
         self._tables.close()
         try:
             self._tables = Tables(self._path)
@@ -153,7 +153,7 @@ class SqliteDisk:
             self._look_for_room.cancel()
             self.no_room, self._left_in_log = "", Memtable()
         self._begin_to_serve()
-        self._layers.waiting = waiting
+        self._read_view.unlogged = unlogged
 
     def _close_tables(self) -> None:
         if hasattr(self, "_tables"):
@@ -209,7 +209,7 @@ class SqliteDisk:
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
         """See runtime.Disk."""
         try:
-            return self._layers.get(table, partition, key)
+            return self._read_view.get(table, partition, key)
         except sqlite3.DatabaseError as error:
             self._refuse_if_damaged(error)
             raise
@@ -217,23 +217,23 @@ class SqliteDisk:
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
         """See runtime.Disk."""
         with self._reading():
-            return self._layers.scan(table, partition, after, limit)
+            return self._read_view.scan(table, partition, after, limit)
 
     def checksums(
         self, table: str, partition: int | None = None, *, low_bits: LowBits = ANY
     ) -> Iterator[tuple[int, str, int]]:
         """See runtime.Disk."""
         with self._reading():
-            partitions = self._layers.partitions(table) if partition is None else [partition]
+            partitions = self._read_view.partitions(table) if partition is None else [partition]
         for each in partitions:
             with self._reading():
-                found = self._layers.checksums(table, each, low_bits)
+                found = self._read_view.checksums(table, each, low_bits)
             yield from found
 
     def count(self, table: str) -> int:
         """See runtime.Disk."""
         with self._reading():
-            return self._layers.count(table)
+            return self._read_view.count(table)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
@@ -254,14 +254,14 @@ class SqliteDisk:
                 # Not at the end of this turn but of the next: first the messages of this turn leave, so that the
                 # replicas sync while this node does, and what has arrived meanwhile joins the group.
                 self._loop.call_soon(self._loop.call_soon, self._flush_when_still, 1, _PATIENCE_TURNS)
-        self._layers.waiting.put(with_checksums(rows))
+        self._read_view.unlogged.put(with_checksums(rows))
         return self._group
 
-    def _flush_when_still(self, before: int, turns: int) -> None:
+    def _flush_when_still(self, before: int, generations: int) -> None:
         """Under load every turn brings more: some turns are waited for, and the same sync serves more writes."""
-        now = self._layers.waiting.row_count
-        if now > before and turns:
-            self._loop.call_soon(self._flush_when_still, now, turns - 1)
+        now = self._read_view.unlogged.row_count
+        if now > before and generations:
+            self._loop.call_soon(self._flush_when_still, now, generations - 1)
         else:
             self._flush()
 
@@ -270,22 +270,22 @@ class SqliteDisk:
         if group is None or self._syncing:
             return
         if self._log_is_full():
-            self._mover.begin_if_due()  # into the other segment
-            if self._log_is_full() and self._mover.tells_end(self._flush):
+            self._flusher.begin_if_due()  # into the other segment
+            if self._log_is_full() and self._flusher.tells_end(self._flush):
                 return
-        self._group, waiting, self._layers.waiting = None, self._layers.waiting, Memtable()
-        rows = list(waiting.rows())
+        self._group, unlogged, self._read_view.unlogged = None, self._read_view.unlogged, Memtable()
+        rows = list(unlogged.rows())
         if self.no_room and not rows:
             group.set_result(None)  # what can be read is durable: there is nothing else
             return
         try:
-            if self._mover.trouble and self._log_is_full():
-                raise OSError(f"the log is long enough, and the tables take no rows: {self._mover.trouble}")
+            if self._flusher.trouble and self._log_is_full():
+                raise OSError(f"the log is long enough, and the tables take no rows: {self._flusher.trouble}")
             self._log.append(rows)
         except OSError as error:
             group.set_exception(StorageError(f"cannot write to {self._path}: {error.strerror or error}"))
             return
-        self._layers.fresh.put(rows)
+        self._read_view.active.put(rows)
         self._syncing = True
         self.commit_count += 1
         self.record_count += len(rows)
@@ -326,7 +326,7 @@ class SqliteDisk:
         group.set_result(None)
         if self._group is not None:
             self._loop.call_soon(self._flush)
-        self._mover.begin_if_due()
+        self._flusher.begin_if_due()
 
     def _run_syncs(self) -> None:
         while (work := self._work.get()) is not None:
@@ -336,10 +336,10 @@ class SqliteDisk:
 
     async def checkpoint(self) -> dict[str, Any]:
         """See runtime.Disk."""
-        before = self._mover.moved_count
-        await self._mover.move_everything()
+        before = self._flusher.moved_count
+        await self._flusher.move_everything()
         return {
-            "rows_moved": self._mover.moved_count - before,
+            "rows_moved": self._flusher.moved_count - before,
             "log_bytes": self._log.written_bytes,
             **self._tables.sizes(),
         }
@@ -353,7 +353,7 @@ class SqliteDisk:
             "batch_mean": round(self.record_count / self.commit_count, 2) if self.commit_count else None,
             "sync_ms": {"p50": sync["p50_ms"], "p95": sync["p95_ms"], "max": sync["max_ms"]},
             "log_bytes": self._log.written_bytes,
-            "rows_moved_total": self._mover.moved_count,
+            "rows_moved_total": self._flusher.moved_count,
             "no_room": self.no_room,
             "set_aside": self._set_aside,
             "dropped": self.dropped,
@@ -363,16 +363,16 @@ class SqliteDisk:
         """Sync what is waiting, move it into the tables and let go of the files."""
         if self.no_room:
             self._look_for_room.cancel()
-        self._mover.in_haste = True
+        self._flusher.in_haste = True
         with contextlib.suppress(OSError):  # a full disk: the next start reads the log back
             await self.commit([])
         self._work.put(None)
         self._thread.join()
         moved = False
         with contextlib.suppress(OSError):
-            await self._mover.move_everything()
+            await self._flusher.move_everything()
             moved = True
-        self._mover.stop()
+        self._flusher.stop()
         self._log.close()
         self._tables.close()
         if moved and not self.no_room:

@@ -25,7 +25,7 @@ from typing import TypeGuard
 
 from kvnode.config import PAST_STORES_KEPT, PRUNED_KEYS_MAX, PRUNED_STORES_MAX
 from kvnode.messages import KV
-from kvnode.messages.tombstones import Events, Prunable, Sweepable, Tombstone
+from kvnode.messages.tombstones import Events, Prunable, Reapable, Tombstone
 from kvnode.records.kinds import KVS, encode_state, is_whole
 from kvnode.records.records import Records
 from kvnode.runtime import Row
@@ -103,24 +103,24 @@ class Pruning:
             del self._went[next(iter(self._went))]
 
 
-def is_tombstone_of(each: Sweepable) -> TypeGuard[Tombstone]:
+def is_tombstone_of(each: Reapable) -> TypeGuard[Tombstone]:
     """Whether this is about a tombstone."""
     return isinstance(each[2], int)
 
 
-def is_prunable(each: Sweepable) -> TypeGuard[Prunable]:
+def is_prunable(each: Reapable) -> TypeGuard[Prunable]:
     """Whether this is about entries of a context."""
     return not is_tombstone_of(each)
 
 
-def parted(batch: Sequence[Sweepable]) -> tuple[tuple[Tombstone, ...], tuple[Prunable, ...]]:
+def parted(batch: Sequence[Reapable]) -> tuple[tuple[Tombstone, ...], tuple[Prunable, ...]]:
     """The two kinds of what can be swept, as messages carry them."""
     return tuple(filter(is_tombstone_of, batch)), tuple(filter(is_prunable, batch))
 
 
-def of_others(overgrown: Sequence[Prunable], present: Container[StoreId]) -> list[Sweepable]:
+def of_others(overgrown: Sequence[Prunable], present: Container[StoreId]) -> list[Reapable]:
     """Of these the events of stores that are not among the present ones."""
-    others: list[Sweepable] = []
+    others: list[Reapable] = []
     for partition, key, events in overgrown:
         past = tuple(each for each in events if each[0] not in present)
         if past:

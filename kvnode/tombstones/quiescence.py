@@ -14,7 +14,7 @@ from kvnode.config import STANDSTILL_MS, STILLNESS_PERIOD_MS
 from kvnode.runtime import Clock
 
 
-class Stillness:
+class Quiescence:
     """The disturbances of one node. Times are of its own monotonic clock."""
 
     def __init__(self, clock: Clock) -> None:

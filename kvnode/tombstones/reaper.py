@@ -43,15 +43,15 @@ from kvnode.config import (
     SWEEP_ROWS,
 )
 from kvnode.messages import NOT_YET, TOO_LATE, Refused, Stored
-from kvnode.messages.tombstones import AskSweep, DropTombstones, Prunable, Sweepable, SweepAnswer
+from kvnode.messages.tombstones import AskReapable, DropTombstones, Prunable, Reapable, ReapableAnswer
 from kvnode.records.kinds import is_tombstone
 from kvnode.records.records import Records
 from kvnode.ring import STABLE, Placement
-from kvnode.rpc import Calls
+from kvnode.rpc import Rpc
 from kvnode.runtime import Row, Runtime
-from kvnode.throttle import Pace, Share, slowly
+from kvnode.throttle import Share, Throttle, background_share
 from kvnode.tombstones.pruning import Pruning, is_prunable, is_tombstone_of, of_others, parted
-from kvnode.tombstones.quiescence import Stillness
+from kvnode.tombstones.quiescence import Quiescence
 from kvnode.tombstones.survey import Survey
 
 _META, _KEY = "meta", "swept-epoch"
@@ -62,7 +62,7 @@ class _NotNow(Exception):
     """No tombstone can go at the moment; the message says why."""
 
 
-class Sweep:
+class TombstoneReaper:
     """Both sides of one node: it sweeps the partitions of which it is the first owner, and answers who sweeps others.
 
     store: tells the store id that this node writes under. hints_in, is_left_over: how many hints of a partition are
@@ -77,13 +77,13 @@ class Sweep:
         runtime: Runtime,
         node: str,
         ring: Placement,
-        calls: Calls,
+        rpc: Rpc,
         records: Records,
-        stillness: Stillness,
+        quiescence: Quiescence,
         *,
         is_alive: Callable[[str], bool],
         hints_in: Callable[[int], int],
-        is_left_over: Callable[[int], bool],
+        is_orphaned: Callable[[int], bool],
         is_refilling: Callable[[], bool],
         store: Callable[[], str],
         refuse_other_epoch: Callable[[str, int, int], bool],
@@ -92,12 +92,12 @@ class Sweep:
         self._runtime = runtime
         self._node = node
         self._ring = ring
-        self._calls = calls
+        self._rpc = rpc
         self._records = records
-        self._stillness = stillness
+        self._quiescence = quiescence
         self._is_alive = is_alive
         self._hints_in = hints_in
-        self._is_left_over = is_left_over
+        self._is_orphaned = is_orphaned
         self._is_refilling = is_refilling
         self._store = store
         self.pruning = Pruning(records)
@@ -116,7 +116,7 @@ class Sweep:
 
     def follow_ring(self) -> None:
         """The ring has changed: what is under way may be older than this node knows."""
-        self._stillness.disturb_all()
+        self._quiescence.disturb_all()
 
     def heard_swept(self, epoch: int) -> None:
         """A store from which this one is filled has dropped tombstones up to this epoch; durable with what it gave."""
@@ -126,7 +126,7 @@ class Sweep:
 
     # --- the side that sweeps -----------------------------------------------------------------------------
 
-    async def once(self, share: Share = slowly) -> dict[str, Any]:
+    async def once(self, share: Share = background_share) -> dict[str, Any]:
         """One round over the partitions of which this node is the first owner: what became of their tombstones."""
         self.reasons = {}
         tombstones, overgrown = await self._find(share)
@@ -140,17 +140,17 @@ class Sweep:
         result = {"swept": swept, "remaining": self.remaining, "reasons": dict(sorted(self.reasons.items()))}
         return result | ({"contexts_pruned": pruned} if prunable else {})
 
-    async def _find(self, share: Share) -> tuple[list[Sweepable], list[Prunable]]:
+    async def _find(self, share: Share) -> tuple[list[Reapable], list[Prunable]]:
         """The tombstones of the partitions that this node sweeps, and what speaks of too many stores."""
-        found: list[Sweepable] = []
+        found: list[Reapable] = []
         overgrown: list[Prunable] = []
-        pace = Pace(self._runtime.clock, SWEEP_ROWS, share)
+        throttle = Throttle(self._runtime.clock, SWEEP_ROWS, share)
         for partition, owners in enumerate(self._ring.preference_lists):
             after: str | None = "" if owners[0] == self._node else None
             while after is not None and len(found) < SWEEP_COUNT_MAX:
-                await pace.rest()
-                rows, after = self._records.values_in(partition, after, pace.room)
-                pace.room -= len(rows)
+                await throttle.rest()
+                rows, after = self._records.values_in(partition, after, throttle.budget)
+                throttle.budget -= len(rows)
                 for row in rows:
                     if is_tombstone(row):
                         found.append((partition, row.key, row.checksum))
@@ -158,7 +158,7 @@ class Sweep:
                         overgrown.append((partition, row.key, tuple(sorted(events.items()))))
         return found, overgrown
 
-    async def _of_past_stores(self, overgrown: list[Prunable]) -> list[Sweepable]:
+    async def _of_past_stores(self, overgrown: list[Prunable]) -> list[Reapable]:
         """Of these the events of stores that no member is any more."""
         try:
             present = (await self._survey([])).stores
@@ -167,18 +167,18 @@ class Sweep:
             return []
         return of_others(overgrown, present)
 
-    async def _try_all(self, found: list[Sweepable]) -> int:
+    async def _try_all(self, found: list[Reapable]) -> int:
         batches = [found[i : i + BATCH_RECORDS_MAX] for i in range(0, len(found), BATCH_RECORDS_MAX)]
         return sum(await asyncio.gather(*(self._try(batch) for batch in batches)))
 
-    async def _try(self, batch: list[Sweepable]) -> int:
+    async def _try(self, batch: list[Reapable]) -> int:
         try:
-            return await self._sweep(batch)
+            return await self._reaper(batch)
         except _NotNow as error:
             self._leave(len(batch), str(error))
             return 0
 
-    async def _sweep(self, batch: list[Sweepable]) -> int:
+    async def _reaper(self, batch: list[Reapable]) -> int:
         """Ask, wait, ask again and drop, as the rule above has it; how many went."""
         agreed = await self._survey(batch)
         held = self._without(agreed.held, agreed, 0.0)
@@ -191,13 +191,13 @@ class Sweep:
         last = await self._survey(held)
         return await self._drop(self._without(last.held, last, last.ended_ms - over.ended_ms))
 
-    def _without(self, held: list[Sweepable], survey: Survey, silence_ms: float) -> list[Sweepable]:
+    def _without(self, held: list[Reapable], survey: Survey, silence_ms: float) -> list[Reapable]:
         """Those whose partitions were quiet for longer than this everywhere."""
         quiet = [each for each in held if survey.quiet_ms[each[0]] > silence_ms]
         self._leave(len(held) - len(quiet), "a hint, a hand-over or a restart in the last moments")
         return quiet
 
-    async def _until_older_requests_are_over(self, held: list[Sweepable], agreed: Survey) -> Survey:
+    async def _until_older_requests_are_over(self, held: list[Reapable], agreed: Survey) -> Survey:
         """The first survey of which every member says: the oldest request here began after they had agreed."""
         end_ms = agreed.ended_ms + 2 * REQUEST_TIMEOUT_MS + SWEEP_POLL_MS
         while True:
@@ -208,14 +208,14 @@ class Sweep:
                 raise _NotNow("a request from before is still under way")
             await self._runtime.clock.sleep_ms(SWEEP_POLL_MS)
 
-    async def _survey(self, batch: list[Sweepable]) -> Survey:
+    async def _survey(self, batch: list[Reapable]) -> Survey:
         """Ask every member, this node included, one after the other. Raises _NotNow."""
         epoch = self._ring.epoch
         if not self._is_settled(epoch):
             raise _NotNow(self._ring.state.change or "the ring has only just changed")
         clock, began_ms = self._runtime.clock, self._runtime.clock.now_ms()
         survey = Survey(began_ms, began_ms, list(batch), {}, 0.0)
-        lacked: dict[Sweepable, str] = {}
+        lacked: dict[Reapable, str] = {}
         for member in self._ring.nodes:
             answer = await self._ask(member, epoch, tuple(batch))
             for index in answer.lacking:
@@ -235,27 +235,27 @@ class Sweep:
             raise _NotNow("a member did not answer as expected")
         return survey
 
-    async def _ask(self, member: str, epoch: int, batch: tuple[Sweepable, ...]) -> SweepAnswer:
+    async def _ask(self, member: str, epoch: int, batch: tuple[Reapable, ...]) -> ReapableAnswer:
         if member == self._node:
             return await self._own_answer(batch)
         if not self._is_alive(member):
             raise _NotNow(f"{member} is not alive")
         try:
-            answer = await self._calls.ask(member, lambda id_: AskSweep(id_, epoch, *parted(batch)))
+            answer = await self._rpc.ask(member, lambda id_: AskReapable(id_, epoch, *parted(batch)))
         except TimeoutError:
             raise _NotNow(f"{member} did not answer") from None
-        if not isinstance(answer, SweepAnswer) or any(not 0 <= i < len(batch) for i in answer.lacking):
+        if not isinstance(answer, ReapableAnswer) or any(not 0 <= i < len(batch) for i in answer.lacking):
             why = answer.why if isinstance(answer, Refused) else "it knows a newer ring"
             raise _NotNow(f"{member}: {why}")
         return answer
 
-    async def _own_answer(self, batch: tuple[Sweepable, ...]) -> SweepAnswer:
+    async def _own_answer(self, batch: tuple[Reapable, ...]) -> ReapableAnswer:
         try:
             return await self._answer(0, batch)
         except OSError:
             raise _NotNow(f"{self._node} cannot write to its disk") from None
 
-    async def _drop(self, batch: list[Sweepable]) -> int:
+    async def _drop(self, batch: list[Reapable]) -> int:
         """Tell every owner at once: an exchange in between would give some of them back."""
         if batch:
             epoch, members = self._ring.epoch, self._ring.nodes  # the ring may change meanwhile
@@ -265,7 +265,7 @@ class Sweep:
                 raise _NotNow(f"{', '.join(missed)} did not drop what it was told to")
         return len(batch)
 
-    async def _tell(self, member: str, epoch: int, batch: list[Sweepable]) -> bool:
+    async def _tell(self, member: str, epoch: int, batch: list[Reapable]) -> bool:
         """Tell one owner what it owns of these, again if it does not answer; whether it has dropped them."""
         owned = tuple(each for each in batch if member in self._ring.preference_lists[each[0]])
         for _ in range(_ATTEMPTS_MAX):
@@ -275,12 +275,12 @@ class Sweep:
             return False
         return self._ring.epoch == epoch
 
-    async def _told(self, member: str, epoch: int, owned: tuple[Sweepable, ...]) -> bool:
+    async def _told(self, member: str, epoch: int, owned: tuple[Reapable, ...]) -> bool:
         try:
             if member == self._node:
                 await self._let_go(owned)
                 return True
-            answer = await self._calls.ask(member, lambda id_: DropTombstones(id_, epoch, *parted(owned)))
+            answer = await self._rpc.ask(member, lambda id_: DropTombstones(id_, epoch, *parted(owned)))
         except (TimeoutError, OSError):
             return False
         return isinstance(answer, Stored)
@@ -291,12 +291,12 @@ class Sweep:
 
     # --- the side that answers ----------------------------------------------------------------------------
 
-    def on_ask(self, peer: str, question: AskSweep) -> None:
+    def on_ask(self, peer: str, question: AskReapable) -> None:
         """Say what speaks against it here."""
         if self._is_present(peer, question.id, question.epoch):
             self._runtime.spawn(self._answer_ask(peer, question), "answer a sweep")
 
-    async def _answer_ask(self, peer: str, question: AskSweep) -> None:
+    async def _answer_ask(self, peer: str, question: AskReapable) -> None:
         try:
             answer = await self._answer(question.id, (*question.tombstones, *question.prunable))
         except OSError:
@@ -339,7 +339,7 @@ class Sweep:
         ring = self._ring
         return ring.epoch == ring.settled_epoch == epoch and ring.state.phase == STABLE and ring.is_member
 
-    async def _answer(self, id_: int, batch: tuple[Sweepable, ...]) -> SweepAnswer:
+    async def _answer(self, id_: int, batch: tuple[Reapable, ...]) -> ReapableAnswer:
         """What is so here at this moment; returned once it survives a crash. OSError if it cannot be made durable."""
         lacking, quiet_ms = [], dict[int, float]()
         for index, each in enumerate(batch):
@@ -348,22 +348,22 @@ class Sweep:
                 lacking.append(index)
                 continue
             if partition not in quiet_ms:
-                disturbed = self._hints_in(partition) or self._is_left_over(partition)
-                quiet_ms[partition] = 0.0 if disturbed else self._stillness.quiet_ms(partition)
+                disturbed = self._hints_in(partition) or self._is_orphaned(partition)
+                quiet_ms[partition] = 0.0 if disturbed else self._quiescence.quiet_ms(partition)
             owns = self._node in self._ring.preference_lists[partition]
             if owns and not self._holds(each):
                 lacking.append(index)
         now_ms = self._runtime.clock.now_ms()
-        oldest_ms = next((now_ms - round_.started_ms for round_ in self._calls.rounds), 0.0)
+        oldest_ms = next((now_ms - round_.started_ms for round_ in self._rpc.rounds), 0.0)
         await self._runtime.disk.commit([])
-        return SweepAnswer(id_, tuple(lacking), tuple(quiet_ms.items()), oldest_ms, self._store())
+        return ReapableAnswer(id_, tuple(lacking), tuple(quiet_ms.items()), oldest_ms, self._store())
 
-    def _holds(self, each: Sweepable) -> bool:
+    def _holds(self, each: Reapable) -> bool:
         if is_tombstone_of(each):
             return self._records.holds(*each)
         return is_prunable(each) and self.pruning.may_go(each[1], each[2])
 
-    async def _let_go(self, batch: tuple[Sweepable, ...]) -> None:
+    async def _let_go(self, batch: tuple[Reapable, ...]) -> None:
         """Forget these, each only as it was. That something was swept in this epoch is remembered no later."""
         self.heard_swept(self._ring.epoch)
         tombstones, prunable = parted(batch)

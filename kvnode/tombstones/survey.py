@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kvnode.messages.tombstones import Sweepable
+from kvnode.messages.tombstones import Reapable
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Survey:
 
     began_ms: float
     ended_ms: float
-    held: list[Sweepable]
+    held: list[Reapable]
     quiet_ms: dict[int, float]
     oldest_ms: float
     stores: set[str] = field(default_factory=set)

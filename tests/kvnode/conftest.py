@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kvnode.config import UPKEEP_S_MAX, ClusterConfig, NodeAddress, UpkeepConfig
+from kvnode.config import MAINTENANCE_S_MAX, ClusterConfig, MaintenanceConfig, NodeAddress
 from kvnode.messages import Message, decode, encode
 from kvnode.node import Node
 from kvnode.operations import Request
@@ -23,7 +23,7 @@ from kvnode.runtime import Row, Runtime
 from kvnode.sim.loop import run
 from kvnode.storage import MemoryDisk
 
-SELDOM = UpkeepConfig(sweep_s=UPKEEP_S_MAX, repair_s=UPKEEP_S_MAX)
+SELDOM = MaintenanceConfig(sweep_s=MAINTENANCE_S_MAX, repair_s=MAINTENANCE_S_MAX)
 """Tests begin these works themselves."""
 SECRET = "only-the-rooms-know-it"
 
@@ -135,7 +135,7 @@ class Door:
         self._wire.send(self._node, peer, message)
 
 
-class Rooms:
+class Components:
     """A cluster of nodes on one loop.
 
     failures: exceptions of background work; a test of the rooms ends by checking that there are none.
@@ -145,7 +145,7 @@ class Rooms:
         names = [f"node-{number}" for number in range(1, node_count + 1)]
         addresses = tuple(NodeAddress(name, "127.0.0.1", 1, 1) for name in names)
         config = ClusterConfig(
-            "rooms", "rooms", addresses, replicas, partitions, secret=SECRET, upkeep=SELDOM
+            "rooms", "rooms", addresses, replicas, partitions, secret=SECRET, maintenance=SELDOM
         )
         self.config = config.check()
         self.contexts = ContextTokens(config.secret, config.cluster_id)
@@ -159,7 +159,7 @@ class Rooms:
         self._lives = itertools.count(1)
         self._begun: set[asyncio.Task[Any]] = set()
 
-    async def start(self, *names: str) -> Rooms:
+    async def start(self, *names: str) -> Components:
         for name in names or self.config.names:
             tasks = self._tasks[name] = set()
             clock = self.clocks[name] = LoopClock()
@@ -227,21 +227,21 @@ class Rooms:
         return spawn
 
 
-Story = Callable[[Rooms], Coroutine[Any, Any, None]]
+Scenario = Callable[[Components], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
 def play() -> Callable[..., None]:
     """Play a story on fresh rooms in virtual time; errors in background work or callbacks fail it."""
 
-    def play_(story: Story, node_count: int = 3, *, replicas: int = 3, partitions: int = 64) -> None:
+    def play_(scenario: Scenario, node_count: int = 3, *, replicas: int = 3, partitions: int = 64) -> None:
         async def whole() -> None:
             errors: list[dict[str, Any]] = []
             asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
-            rooms = Rooms(node_count, replicas=replicas, partitions=partitions)
-            await rooms.start()
-            await story(rooms)
-            assert not rooms.failures
+            components = Components(node_count, replicas=replicas, partitions=partitions)
+            await components.start()
+            await scenario(components)
+            assert not components.failures
             assert not errors
 
         run(whole())

@@ -16,50 +16,54 @@ Play = Callable[..., None]
 NIGHT_MS = 8 * 3_600_000.0
 
 
-def sleep_through_the_night(rooms: Any) -> None:
-    for each in rooms.clocks.values():
+def sleep_through_the_night(components: Any) -> None:
+    for each in components.clocks.values():
         each.slept_ms += NIGHT_MS
 
 
 def test_nobody_is_dead_and_no_hint_is_lost_in_the_morning(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        rooms.isolate("node-3")
-        node = rooms.nodes["node-1"]
-        await rooms.until(lambda: node.members.state("node-3") == "dead")
+    async def scenario(components: Any) -> None:
+        components.isolate("node-3")
+        node = components.nodes["node-1"]
+        await components.until(lambda: node.members.state("node-3") == "dead")
         for number in range(5):
-            assert (await rooms.ask("node-1", Put(f"k{number}", b"1")))[0] == 200
-        sleep_through_the_night(rooms)
+            assert (await components.ask("node-1", Put(f"k{number}", b"1")))[0] == 200
+        sleep_through_the_night(components)
         await asyncio.sleep(0.5)
         assert node.hints.pending() == {"node-3": 5}
         for _ in range(20):
             await asyncio.sleep(0.2)
-            assert [rooms.nodes[name].members.state(name) for name in ("node-1", "node-2")] == ["alive"] * 2
+            assert [components.nodes[name].members.state(name) for name in ("node-1", "node-2")] == [
+                "alive"
+            ] * 2
             assert node.members.state("node-2") != "dead"
-        rooms.heal()
-        await rooms.until(lambda: not node.hints.pending())
+        components.heal()
+        await components.until(lambda: not node.hints.pending())
         assert node.hints.delivered_count == 5
-        await rooms.until(lambda: all(m.state == "alive" for n in rooms.nodes.values() for m in n.members))
-        assert (await rooms.ask("node-3", Get("k4", r=3)))[0] == 200
+        await components.until(
+            lambda: all(m.state == "alive" for n in components.nodes.values() for m in n.members)
+        )
+        assert (await components.ask("node-3", Get("k4", r=3)))[0] == 200
 
-    play(story)
+    play(scenario)
 
 
 def test_a_night_is_no_silence_after_which_a_tombstone_may_go(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        await rooms.ask("node-1", Put("k", b"1"))
-        await rooms.ask("node-1", Put("k", None))
+    async def scenario(components: Any) -> None:
+        await components.ask("node-1", Put("k", b"1"))
+        await components.ask("node-1", Put("k", None))
         await asyncio.sleep(1.0)
-        sweeps = asyncio.gather(*(node.sweep.once() for node in rooms.nodes.values()))
+        sweeps = asyncio.gather(*(node.reaper.once() for node in components.nodes.values()))
         await asyncio.sleep(10.0)
-        sleep_through_the_night(rooms)
+        sleep_through_the_night(components)
         results = await sweeps
         assert [result["swept"] for result in results] == [0, 0, 0]
         assert any(each["reasons"] for each in results), results
         await asyncio.sleep(40.0)
-        results = await asyncio.gather(*(node.sweep.once() for node in rooms.nodes.values()))
+        results = await asyncio.gather(*(node.reaper.once() for node in components.nodes.values()))
         assert sum(result["swept"] for result in results) == 1, results
 
-    play(story)
+    play(scenario)
 
 
 def test_a_nodes_clock_goes_on_while_the_computer_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from kvnode.config import REST_MS_MAX, REST_MS_MIN, STEP_MS
 from kvnode.records.merkle import MerkleForest
-from kvnode.throttle import Pace
+from kvnode.throttle import Throttle
 
 
 class Clock:
@@ -39,56 +39,58 @@ class Clock:
     ids=["a step", "a step on a busy machine", "virtual time stands still", "the process stood still"],
 )
 def test_a_rest_is_in_proportion_to_the_step_before_it(step_ms: float, rest_ms: float) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         clock = Clock()
-        pace = Pace(clock, 100, lambda: 0.25)  # type: ignore[arg-type]
+        throttle = Throttle(clock, 100, lambda: 0.25)  # type: ignore[arg-type]
         for _ in range(3):
             clock.ms += step_ms
-            pace.room = 0
-            await pace.rest()
-            assert pace.room > 0
+            throttle.budget = 0
+            await throttle.rest()
+            assert throttle.budget > 0
         assert clock.slept == pytest.approx([rest_ms] * 3)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_there_is_no_rest_while_there_is_room_and_time() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         clock = Clock()
-        pace = Pace(clock, 100)  # type: ignore[arg-type]
+        throttle = Throttle(clock, 100)  # type: ignore[arg-type]
         clock.ms += STEP_MS / 2
-        pace.room -= 99
-        await pace.rest()
-        assert (pace.room, clock.slept) == (1, [])
+        throttle.budget -= 99
+        await throttle.rest()
+        assert (throttle.budget, clock.slept) == (1, [])
         clock.ms += STEP_MS / 2
-        await pace.rest()
-        assert (pace.room, len(clock.slept)) == (100, 1), "what takes long is over, however few the rows"
+        await throttle.rest()
+        assert (throttle.budget, len(clock.slept)) == (100, 1), (
+            "what takes long is over, however few the rows"
+        )
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_steps_get_shorter_where_rows_take_long_and_longer_again() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         clock = Clock()
-        pace = Pace(clock, 100)  # type: ignore[arg-type]
-        rooms = []
+        throttle = Throttle(clock, 100)  # type: ignore[arg-type]
+        components = []
         for row_ms in (5.0, 5.0, 5.0, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001):
-            clock.ms += pace.room * row_ms
-            pace.room = 0
-            await pace.rest()
-            rooms.append(pace.room)
-        assert rooms == [2, 4, 2, 4, 8, 16, 32, 64, 100, 100]
+            clock.ms += throttle.budget * row_ms
+            throttle.budget = 0
+            await throttle.rest()
+            components.append(throttle.budget)
+        assert components == [2, 4, 2, 4, 8, 16, 32, 64, 100, 100]
         clock.ms += 3_600_000.0
-        await pace.rest()
-        assert pace.room == 1
+        await throttle.rest()
+        assert throttle.budget == 1
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_whoever_wants_the_whole_forest_waits_for_the_same_work_and_none_builds_a_tree_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         built: list[int] = []
 
         def load(partition: int) -> list[int]:
@@ -104,4 +106,4 @@ def test_whoever_wants_the_whole_forest_waits_for_the_same_work_and_none_builds_
         assert clock.slept
         assert [forest.root(partition) for partition in range(16)] == list(range(1, 17))
 
-    asyncio.run(story())
+    asyncio.run(scenario())

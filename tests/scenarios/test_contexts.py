@@ -24,7 +24,7 @@ def test_an_lww_write_that_gave_way_hands_out_no_context_that_covers_others() ->
     was gone: acknowledged, and replaced by somebody who had never seen it.
     """
 
-    async def story() -> list[str]:
+    async def scenario() -> list[str]:
         world = World(1)
         oracle = Oracle(world)
         world.observers.append(oracle)
@@ -41,4 +41,4 @@ def test_an_lww_write_that_gave_way_hands_out_no_context_that_covers_others() ->
         assert answer is not None
         return [sibling["value"] for sibling in answer[1]["siblings"]]
 
-    assert sorted(run(story())) == ["of Alice again", "of Bob"]
+    assert sorted(run(scenario())) == ["of Alice again", "of Bob"]

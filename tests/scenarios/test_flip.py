@@ -58,7 +58,7 @@ def test_owners_that_have_not_heard_of_the_end_of_a_change_answer_no_read_withou
     was the value of before. Now two of A, B and D must answer as well, and A and D say that the ring is another.
     """
 
-    async def story(seed: int) -> int:
+    async def scenario(seed: int) -> int:
         world = World(seed, node_count=5)
         oracle = Oracle(world)
         world.observers.append(oracle)
@@ -76,7 +76,7 @@ def test_owners_that_have_not_heard_of_the_end_of_a_change_answer_no_read_withou
         assert answer is None or answer[0] == 503, answer
         return written is not None and written[0] == 200
 
-    assert sum(run(story(seed)) for seed in range(1, 13)) >= 2
+    assert sum(run(scenario(seed)) for seed in range(1, 13)) >= 2
 
 
 def test_reads_go_on_while_who_takes_over_cannot_be_reached() -> None:
@@ -85,7 +85,7 @@ def test_reads_go_on_while_who_takes_over_cannot_be_reached() -> None:
     The owners that stay are enough, unless one of them is away: they meet a write of the next ring, were there any.
     """
 
-    async def story() -> None:
+    async def scenario() -> None:
         world = World(1, node_count=5)
         await world.start()
         joiner = world.add()
@@ -114,4 +114,4 @@ def test_reads_go_on_while_who_takes_over_cannot_be_reached() -> None:
                 await asyncio.sleep(0.001)
         assert world.failures == []
 
-    run(story())
+    run(scenario())

@@ -19,13 +19,13 @@ from kvnode.sim.world import World
 from kvnode.versions import Context, Dot, Siblings
 
 
-def play(story: Callable[[World], Awaitable[None]], *, node_count: int = 3, seed: int = 1) -> None:
+def play(scenario: Callable[[World], Awaitable[None]], *, node_count: int = 3, seed: int = 1) -> None:
     """Run a story on a started cluster, and fail if anything in a node did."""
 
     async def whole() -> None:
         world = World(seed, node_count=node_count)
         await world.start()
-        await story(world)
+        await scenario(world)
         assert world.failures == []
 
     run(whole())
@@ -50,7 +50,7 @@ async def until(world: World, is_so: Callable[[], bool], *, seconds_max: float =
     """Wait for something, within a bound."""
     end_s = world.loop.time() + seconds_max
     while not is_so():
-        assert world.loop.time() < end_s, "\n".join(world.trace.story[-30:])
+        assert world.loop.time() < end_s, "\n".join(world.trace.scenario[-30:])
         await seconds(world, 0.1)
 
 
@@ -60,52 +60,52 @@ def test_a_full_disk_refuses_a_change_of_the_ring_and_says_why() -> None:
     3. It could not store its vote, and answered 500, "a fault in itself". (Found by moving-storm, seeds 24 and 57.)
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         name = world.add()
         await world.start(name)
         address = world.config.address(name)
-        world.platters["node-1"].is_full = True
+        world.durable_states["node-1"].is_full = True
         with pytest.raises(
             QuorumUnmet, match=r"node-1 cannot store its own vote: .*no space left"
         ) as refusal:
             await world.command("node-1", lambda node: node.changes.join(address))
         assert refusal.value.definite is False
-        world.platters["node-1"].is_full = False
+        world.durable_states["node-1"].is_full = False
         await world.command("node-1", lambda node: node.changes.join(address))
         await until(world, lambda: name in world.members)
 
-    play(story)
+    play(scenario)
 
 
 def test_writes_that_a_full_disk_refuses_are_nowhere_in_it_and_come_back_by_a_hint() -> None:
-    async def story(world: World) -> None:
-        world.platters["node-3"].is_full = True
+    async def scenario(world: World) -> None:
+        world.durable_states["node-3"].is_full = True
         answer = await world.ask("node-1", Put("key", b"1"))
         assert answer is not None and answer[0] == 200, answer
         await seconds(world, 0.5)
         assert "node-3" not in answer[1]["acknowledged_by"]
         assert world.lives["node-3"].disk.refused_count > 0
         assert world.node("node-3").records.latest("kv", "key") is None
-        world.platters["node-3"].is_full = False
+        world.durable_states["node-3"].is_full = False
         await until(world, lambda: not differing_records(world))
 
-    play(story)
+    play(scenario)
 
 
 def test_a_damaged_row_is_found_and_comes_back_from_the_others() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         answer = await world.ask("node-1", Put("key", b"1"))
         assert answer is not None and answer[0] == 200, answer
         await until(world, lambda: not differing_records(world))
         partition = world.node("node-2").ring.partition_of("key")
         assert world.lives["node-2"].disk.damage(partition, "kv/key")
-        assert world.platters["node-2"].damaged_rows() == [(partition, "kv/key")]
+        assert world.durable_states["node-2"].damaged_rows() == [(partition, "kv/key")]
         await until(world, lambda: world.counts["damaged row found"] == 1)
         await until(world, lambda: not world.node("node-2").incomplete.owned and not differing_records(world))
         read = await world.ask("node-2", Get("key", r=3))
         assert read is not None and read[1]["value"] == 1, read
 
-    play(story)
+    play(scenario)
 
 
 def test_a_damaged_row_that_was_found_on_a_full_disk_is_not_forgotten_by_a_crash() -> None:
@@ -115,17 +115,17 @@ def test_a_damaged_row_that_was_found_on_a_full_disk_is_not_forgotten_by_a_crash
     5. That it had lost a record was never on its disk: it counted, and a quorum read of 1 and 3 missed the write.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         cut(world, "node-1", "node-2", "node-3")
         await seconds(world, 4.0)
         answer = await world.ask("node-2", Put("key", b"1"))
         assert answer is not None and set(answer[1]["acknowledged_by"]) == {"node-2", "node-3"}, answer
         node, partition = world.node("node-3"), world.node("node-3").ring.partition_of("key")
-        world.platters["node-3"].is_full = True
+        world.durable_states["node-3"].is_full = True
         assert world.lives["node-3"].disk.damage(partition, "kv/key")
         await world.command("node-3", lambda node: node.scrub.once(lambda: 1.0))
         assert node.incomplete.owned == [partition]
-        world.platters["node-3"].is_full = False
+        world.durable_states["node-3"].is_full = False
         world.heal()
         cut(world, "node-2", "node-1", "node-3")
         await until(world, lambda: world.node("node-1").members.state("node-3") == "alive")
@@ -137,7 +137,7 @@ def test_a_damaged_row_that_was_found_on_a_full_disk_is_not_forgotten_by_a_crash
         read = await world.ask("node-1", Get("key"))
         assert read is not None and read[0] == 503, "only node-2 has all that was acknowledged"
 
-    play(story)
+    play(scenario)
 
 
 def test_a_damaged_row_does_not_go_before_it_is_on_disk_that_one_is_lost() -> None:
@@ -147,49 +147,49 @@ def test_a_damaged_row_does_not_go_before_it_is_on_disk_that_one_is_lost() -> No
     had forgotten that it lacked that row, and counted until the scrub came to the first one again.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         ring = world.node("node-3").ring
         partition = ring.partition_of("key")
         second = next(f"key-{n}" for n in range(1000) if ring.partition_of(f"key-{n}") == partition)
         for key in ("key", second):
             answer = await world.ask("node-1", Put(key, b"1", w=3))
             assert answer is not None and answer[0] == 200, answer
-        platter, disk = world.platters["node-3"], world.lives["node-3"].disk
-        platter.is_full = True
+        durable_state, disk = world.durable_states["node-3"], world.lives["node-3"].disk
+        durable_state.is_full = True
         assert disk.damage(partition, "kv/key")
         await world.command("node-3", lambda node: node.scrub.once(lambda: 1.0))
         cut(world, "node-3", "node-1", "node-2")
-        platter.is_full = False
+        durable_state.is_full = False
         assert disk.damage(partition, f"kv/{second}")
         world.node("node-3").records.verify(partition, "", 100)
-        while platter.tables.get("records", partition, f"kv/{second}") is not None:  # noqa: ASYNC110 a disk tells nobody
+        while durable_state.tables.get("records", partition, f"kv/{second}") is not None:  # noqa: ASYNC110 a disk tells nobody
             await asyncio.sleep(0.001)
-        assert platter.tables.get("meta", 0, "incomplete") is not None
+        assert durable_state.tables.get("meta", 0, "incomplete") is not None
         world.crash("node-3")
         await world.start("node-3")
         assert world.node("node-3").incomplete.owned == [partition]
 
-    play(story)
+    play(scenario)
 
 
 def test_a_new_store_has_no_name_before_it_is_on_disk_that_it_replaces_another() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         world.crash("node-3")
         world.wipe("node-3")
-        world.platters["node-3"].is_full = True
+        world.durable_states["node-3"].is_full = True
         await world.start("node-3")
         assert world.running == ["node-1", "node-2"] and world.counts["start refused by a disk"] == 1
-        world.platters["node-3"].is_full = False
-        assert world.platters["node-3"].tables.get("meta", 0, "store-id") is None
+        world.durable_states["node-3"].is_full = False
+        assert world.durable_states["node-3"].tables.get("meta", 0, "store-id") is None
         await world.start("node-3")
-        assert world.platters["node-3"].tables.get("meta", 0, "incomplete") is not None
+        assert world.durable_states["node-3"].tables.get("meta", 0, "incomplete") is not None
         await until(world, lambda: not world.node("node-3").incomplete.owned)
 
-    play(story)
+    play(scenario)
 
 
 def test_a_node_that_is_told_to_stop_ends_what_it_began_and_keeps_its_name() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         before = world.node("node-2").dots.store
         answer = world.loop.create_task(world.ask("node-2", Put("key", b"1")))
         await seconds(world, 0.0)
@@ -201,7 +201,7 @@ def test_a_node_that_is_told_to_stop_ends_what_it_began_and_keeps_its_name() -> 
         assert world.node("node-2").dots.store == before
         assert world.counts["crash"] == 0
 
-    play(story)
+    play(scenario)
 
 
 def test_a_hint_that_a_full_disk_refused_is_shown_to_nobody() -> None:
@@ -211,7 +211,7 @@ def test_a_hint_that_a_full_disk_refused_is_shown_to_nobody() -> None:
     took back what a sloppy read had shown. (Found by sloppy-storm, seed 182.)
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         key = next(
             f"k{n}" for n in range(1000) if "node-5" not in world.node("node-5").ring.preference_list(f"k{n}")
         )
@@ -219,18 +219,18 @@ def test_a_hint_that_a_full_disk_refused_is_shown_to_nobody() -> None:
         cut(world, owner, *(name for name in world.names if name != owner))
         heard: list[bool] = []
         hints = world.node("node-5").hints
-        world.platters["node-5"].is_full = True
+        world.durable_states["node-5"].is_full = True
         hints.keep(owner, KV, key, b"record", heard.append)
         await seconds(world, 0.2)
         assert heard == [False]
-        world.platters["node-5"].is_full = False
+        world.durable_states["node-5"].is_full = False
         await seconds(world, 0.2)
         assert hints.kept(KV, key) is None
         hints.keep(owner, KV, key, b"record", heard.append)
         await seconds(world, 0.2)
         assert heard == [False, True] and hints.kept(KV, key) == b"record"
 
-    play(story, node_count=5)
+    play(scenario, node_count=5)
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
@@ -240,7 +240,7 @@ def test_a_hint_for_a_node_that_has_left_goes_to_the_owners_though_the_disk_was_
     """1. node-1 keeps a hint for node-4. 2. Its disk is full when it hears that node-4 has left: the hint cannot be
     let go of. 3. It was aimed at node-4 for ever. (Found by wide-storm, seed 594.)"""
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         node = world.node("node-1")
         key = next(f"k{n}" for n in range(1000) if "node-4" in node.ring.preference_list(f"k{n}"))
         record = encode_state(Siblings().write(Dot("node-9.1", 1), b"1", context=Context(), timestamp=1.0)[0])
@@ -249,12 +249,12 @@ def test_a_hint_for_a_node_that_has_left_goes_to_the_owners_though_the_disk_was_
         await seconds(world, 0.5)
         moving = node.ring.state.leave("node-4", forced=True)
         for state, is_full in ((moving, False), (moving.completed(), True)):
-            world.platters["node-1"].is_full = is_full
+            world.durable_states["node-1"].is_full = is_full
             for name in ("node-1", "node-2", "node-3"):
-                world.node(name).spread.adopt(state)
+                world.node(name).dissemination.adopt(state)
             await seconds(world, 0.5)
         assert node.hints.pending()["node-4"] == 1, "the disk has not let go of it"
-        world.platters["node-1"].is_full = False
+        world.durable_states["node-1"].is_full = False
         if is_restarted:
             world.crash("node-1")
             await world.start("node-1")
@@ -263,4 +263,4 @@ def test_a_hint_for_a_node_that_has_left_goes_to_the_owners_though_the_disk_was_
         assert "node-4" not in owners
         assert all(world.node(owner).records.durable(KV, key) for owner in owners)
 
-    play(story, node_count=4)
+    play(scenario, node_count=4)

@@ -21,13 +21,13 @@ CUT = LinkRule(cut=True)
 OTHERS = {"node-3", "node-5"}
 
 
-def play(story: Callable[[World], Awaitable[None]], *, node_count: int, seed: int = 1) -> None:
+def play(scenario: Callable[[World], Awaitable[None]], *, node_count: int, seed: int = 1) -> None:
     """Run a story on a started cluster, and fail if anything in a node did."""
 
     async def whole() -> None:
         world = World(seed, node_count=node_count, partitions=64)
         await world.start()
-        await story(world)
+        await scenario(world)
         assert world.failures == []
 
     run(whole())
@@ -52,7 +52,7 @@ async def until(world: World, is_so: Callable[[], bool], *, seconds_max: float =
     """Wait for something, within a bound."""
     end_s = world.loop.time() + seconds_max
     while not is_so():
-        assert world.loop.time() < end_s, "\n".join(world.trace.story[-30:])
+        assert world.loop.time() < end_s, "\n".join(world.trace.scenario[-30:])
         await seconds(world, 0.1)
 
 
@@ -85,7 +85,7 @@ def test_a_replaced_store_is_no_source_when_the_last_holder_leaves(seed: int) ->
     back; node-4 reaches neither 1 nor 2. 5. node-2 starts. 6. node-4, which alone holds the writes, leaves.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         keys = keys_of(world, "node-1", "node-2", "node-4")
         assert len(keys) > 20
         cut(world, "node-1", *OTHERS, "node-2", "node-4")
@@ -109,7 +109,7 @@ def test_a_replaced_store_is_no_source_when_the_last_holder_leaves(seed: int) ->
         lost = [key for key in keys if key not in found]
         assert not lost, f"{len(lost)} of {len(keys)} acknowledged writes are lost, with one lost disk"
 
-    play(story, node_count=5, seed=seed)
+    play(scenario, node_count=5, seed=seed)
 
 
 def test_a_replaced_store_counts_towards_no_r_until_it_is_refilled() -> None:
@@ -117,7 +117,7 @@ def test_a_replaced_store_counts_towards_no_r_until_it_is_refilled() -> None:
     now node-3 is behind, and node-1 knows nothing.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-1", "gone", "was")
         await put(world, "node-1", "old", "old")
         await world.ask("node-1", Add("count", "a", 1, 0, 3))
@@ -153,7 +153,7 @@ def test_a_replaced_store_counts_towards_no_r_until_it_is_refilled() -> None:
             assert (await ask(world, via, Get("fresh", r=2)))[1]["value"] == "fresh"
             assert (await ask(world, via, Count("count", 2)))[1]["value"] == 2
 
-    play(story, node_count=3)
+    play(scenario, node_count=3)
 
 
 async def ask(world: World, via: str, request: Any) -> tuple[int, dict[str, Any]]:
@@ -164,7 +164,7 @@ async def ask(world: World, via: str, request: Any) -> tuple[int, dict[str, Any]
 
 
 def test_with_r_1_a_replaced_store_does_not_answer_for_itself() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-2", "k", "v", w=3)
         world.crash("node-1")
         world.wipe("node-1")
@@ -176,13 +176,13 @@ def test_with_r_1_a_replaced_store_does_not_answer_for_itself() -> None:
         await until(world, lambda: not world.node("node-1").incomplete)
         assert (await ask(world, "node-1", Get("k", r=1)))[1]["value"] == "v"
 
-    play(story, node_count=3)
+    play(scenario, node_count=3)
 
 
 def test_a_plain_put_or_delete_at_a_store_that_is_being_refilled_still_replaces_and_deletes() -> None:
     """It leaves the coordinating to an owner that knows what there is; alone it would make a sibling."""
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-2", "k", "old", w=3)
         await put(world, "node-2", "d", "old", w=3)
         world.crash("node-3")
@@ -202,12 +202,12 @@ def test_a_plain_put_or_delete_at_a_store_that_is_being_refilled_still_replaces_
         assert (body["value"], body["conflict"]) == ("new", False)
         assert (await ask(world, "node-1", Get("d", r=3)))[0] == 404
 
-    play(story, node_count=3)
+    play(scenario, node_count=3)
 
 
 @pytest.mark.parametrize("lost", [("node-1", "node-2"), ("node-1", "node-2", "node-3")])
 def test_a_cluster_that_lost_more_than_the_promise_allows_comes_back_by_itself(lost: tuple[str, ...]) -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-3", "k", "v", w=3)
         for name in lost:
             world.crash(name)
@@ -220,13 +220,13 @@ def test_a_cluster_that_lost_more_than_the_promise_allows_comes_back_by_itself(l
         await put(world, "node-2", "k", "again")
         assert (await ask(world, "node-1", Get("k", r=3)))[1]["value"] == "again"
 
-    play(story, node_count=3)
+    play(scenario, node_count=3)
 
 
 def test_a_crash_in_the_middle_of_refilling_forgets_nothing() -> None:
     """1. node-1 loses its disk while node-3 is dead, so that it cannot be refilled. 2. It crashes, and starts again."""
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-2", "k", "v", w=3)
         world.crash("node-3")
         world.crash("node-1")
@@ -242,11 +242,11 @@ def test_a_crash_in_the_middle_of_refilling_forgets_nothing() -> None:
         await world.start("node-1")
         assert not world.node("node-1").incomplete, "an ordinary crash replaces nothing"
 
-    play(story, node_count=3)
+    play(scenario, node_count=3)
 
 
 def test_an_owner_that_is_dead_for_good_is_waited_for_until_it_is_removed() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         keys = keys_of(world, "node-1", "node-2", "node-4")
         for key in keys:
             await put(world, "node-2", key, key, w=3)
@@ -263,7 +263,7 @@ def test_an_owner_that_is_dead_for_good_is_waited_for_until_it_is_removed() -> N
         for key in keys:
             assert (await ask(world, "node-1", Get(key)))[1]["value"] == key
 
-    play(story, node_count=5)
+    play(scenario, node_count=5)
 
 
 @pytest.mark.parametrize("bug", [None, "let-go-unoffered"])
@@ -272,7 +272,7 @@ def test_what_a_leaver_kept_is_taken_by_owners_that_were_replaced_or_restarted_s
     write at w=1 that nobody else got: its offer is older than no sweep.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-1", "gone", "x", w=3)
         await world.ask("node-1", Put("gone", None, w=3))
         await until(world, lambda: world.counts["tombstones swept"] > 0)
@@ -291,12 +291,12 @@ def test_what_a_leaver_kept_is_taken_by_owners_that_were_replaced_or_restarted_s
             for key in keys:  # a straggler: it arrives at the former owner after the flip
                 node = world.node("node-4")
                 node.records.merge_in("kv", key, _record(key), lambda ok: None)
-            await until(world, lambda: not world.node("node-4").drop.left_over)
+            await until(world, lambda: not world.node("node-4").cleanup.orphaned)
             assert not world.counts["former member came back too late"]
         found = [(await ask(world, "node-3", Get(key)))[1].get("value") for key in keys]
         assert found == (keys if bug is None else [None] * len(keys)), "a bug that is planted shows"
 
-    play(story, node_count=5)
+    play(scenario, node_count=5)
 
 
 def _record(key: str) -> bytes:
@@ -314,7 +314,7 @@ def test_removing_a_dead_member_calls_off_the_change_that_waits_for_it() -> None
     is dead for good: it is removed.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         keys = keys_of(world, "node-1", "node-2", "node-4")
         for key in keys:
             await put(world, "node-2", key, key, w=3)
@@ -336,7 +336,7 @@ def test_removing_a_dead_member_calls_off_the_change_that_waits_for_it() -> None
         for key in keys:
             assert (await ask(world, "node-1", Get(key)))[1]["value"] == key
 
-    play(story, node_count=5)
+    play(scenario, node_count=5)
 
 
 @pytest.mark.parametrize("is_while_it_asks", [True, False])
@@ -347,7 +347,7 @@ def test_a_row_that_is_damaged_while_its_partition_is_refilled_is_fetched_again(
     3. That row is damaged; what node-2 gave is not all there any more. 4. node-3 is back, and node-1 goes on.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         cut(world, "node-3", "node-1", "node-2")
         await seconds(world, 3.0)
         await put(world, "node-1", "k", "v")
@@ -388,4 +388,4 @@ def test_a_row_that_is_damaged_while_its_partition_is_refilled_is_fetched_again(
         await until(world, lambda: not node.incomplete)
         assert (await ask(world, "node-1", Get("k", r=1)))[1]["value"] == "v"
 
-    play(story, node_count=3)
+    play(scenario, node_count=3)

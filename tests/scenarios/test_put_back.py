@@ -16,13 +16,13 @@ from kvnode.sim.world import World
 CUT = LinkRule(cut=True)
 
 
-def play(story: Callable[[World], Awaitable[None]], *, node_count: int = 3, seed: int = 1) -> None:
+def play(scenario: Callable[[World], Awaitable[None]], *, node_count: int = 3, seed: int = 1) -> None:
     """Run a story on a started cluster, and fail if anything in a node did."""
 
     async def whole() -> None:
         world = World(seed, node_count=node_count)
         await world.start()
-        await story(world)
+        await scenario(world)
         assert world.failures == []
 
     run(whole())
@@ -55,7 +55,7 @@ async def until(world: World, is_so: Callable[[], bool], *, seconds_max: float =
     """Wait for something, within a bound."""
     end_s = world.loop.time() + seconds_max
     while not is_so():
-        assert world.loop.time() < end_s, "\n".join(world.trace.story[-30:])
+        assert world.loop.time() < end_s, "\n".join(world.trace.scenario[-30:])
         await seconds(world, 0.1)
 
 
@@ -67,7 +67,7 @@ async def stop_in_order(world: World, name: str) -> None:
 
 def put_back(world: World, name: str, older: Any) -> None:
     """The folder is an older copy of itself."""
-    world.platters[name].tables = older.copy()
+    world.durable_states[name].tables = older.copy()
 
 
 def is_whole(world: World, name: str) -> bool:
@@ -83,11 +83,11 @@ def test_an_older_folder_is_set_aside_and_neither_dots_nor_writes_are_lost(in_or
     old name the next writes would be taken for known ones, and dropped.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         before = [await put(world, "node-1", f"k{n}", "before") for n in range(20)]
         if in_order:
             await stop_in_order(world, "node-1")
-        older = world.platters["node-1"].tables.copy()
+        older = world.durable_states["node-1"].tables.copy()
         if in_order:
             await world.start("node-1")
         after = [await put(world, "node-1", f"k{n}", "after") for n in range(20)]
@@ -112,15 +112,15 @@ def test_an_older_folder_is_set_aside_and_neither_dots_nor_writes_are_lost(in_or
         assert world.counts["older folder noticed"] == 1
         await until(world, lambda: is_whole(world, "node-1"))
 
-    play(story)
+    play(scenario)
 
 
 def test_what_was_deleted_and_swept_since_does_not_come_back_with_the_folder() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-1", "gone", "x", w=3)
         await world.ask("node-1", Add("count", None, 5, 0, 3))
         world.crash("node-1")
-        older = world.platters["node-1"].tables.copy()
+        older = world.durable_states["node-1"].tables.copy()
         await world.start("node-1")
         assert (await ask(world, "node-1", Put("gone", None, w=3)))[0] == 200
         await until(world, lambda: world.counts["tombstones swept"] > 0)
@@ -134,14 +134,14 @@ def test_what_was_deleted_and_swept_since_does_not_come_back_with_the_folder() -
             assert (await ask(world, via, Get("gone", r=2)))[0] == 404
             assert (await ask(world, via, Count("count", 2)))[1]["value"] == 10
 
-    play(story)
+    play(scenario)
 
 
 def test_when_no_member_answers_it_serves_under_a_fresh_name_and_is_set_aside_once_one_does() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         first = await put(world, "node-1", "k", "1")
         await stop_in_order(world, "node-1")
-        older = world.platters["node-1"].tables.copy()
+        older = world.durable_states["node-1"].tables.copy()
         await world.start("node-1")
         await put(world, "node-1", "k", "2")
         world.crash("node-1")
@@ -158,15 +158,15 @@ def test_when_no_member_answers_it_serves_under_a_fresh_name_and_is_set_aside_on
         await until(world, lambda: world.counts["older folder noticed"] > 0 and is_whole(world, "node-1"))
         assert (await ask(world, "node-1", Get("k", r=3)))[1]["value"] == "2"
 
-    play(story)
+    play(scenario)
 
 
 def test_all_folders_put_back_together_are_the_cluster_of_that_time() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-1", "k", "1", w=3)
         for name in world.names:
             await stop_in_order(world, name)
-        older = {name: world.platters[name].tables.copy() for name in world.names}
+        older = {name: world.durable_states[name].tables.copy() for name in world.names}
         await world.start()
         await put(world, "node-1", "k", "2", w=3)
         for name in world.names:
@@ -179,11 +179,11 @@ def test_all_folders_put_back_together_are_the_cluster_of_that_time() -> None:
         await put(world, "node-1", "k", "3")
         assert (await ask(world, "node-3", Get("k", r=3)))[1]["value"] == "3"
 
-    play(story)
+    play(scenario)
 
 
 def test_crashes_and_lost_disks_of_others_are_not_taken_for_a_folder_that_went_back() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         for _ in range(3):
             for name in world.names:
                 world.crash(name)
@@ -199,7 +199,7 @@ def test_crashes_and_lost_disks_of_others_are_not_taken_for_a_folder_that_went_b
         await until(world, lambda: all(is_whole(world, name) for name in world.names))
         assert not world.counts["older folder noticed"]
 
-    play(story)
+    play(scenario)
 
 
 @pytest.mark.parametrize("crashes", [False, True])
@@ -210,7 +210,7 @@ def test_an_empty_folder_of_a_cluster_that_does_not_say_it_has_run_is_found_out_
     more, before any member has answered.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         import msgspec
 
         await put(world, "node-2", "k", "v", w=3)
@@ -226,19 +226,19 @@ def test_an_empty_folder_of_a_cluster_that_does_not_say_it_has_run_is_found_out_
             world.config = msgspec.structs.replace(world.config, founded=False)
             await world.start("node-1")
         world.heal()
-        await until(world, lambda: any("replaces_a_lost_store" in line for line in world.trace.story))
+        await until(world, lambda: any("replaces_a_lost_store" in line for line in world.trace.scenario))
         await until(world, lambda: is_whole(world, "node-1"))
         assert (await ask(world, "node-1", Get("k", r=1)))[1]["value"] == "v"
 
-    play(story)
+    play(scenario)
 
 
 def test_a_copy_made_while_the_node_ran_is_noticed_though_it_never_started_anew() -> None:
     """1. node-1's folder is copied while it runs. 2. It writes on for a while, and crashes. 3. The copy is put back."""
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-1", "k", "1")
-        older = world.platters["node-1"].tables.copy()
+        older = world.durable_states["node-1"].tables.copy()
         for n in range(20):
             await put(world, "node-1", "k", f"later {n}")
             await seconds(world, 0.5)
@@ -249,11 +249,11 @@ def test_a_copy_made_while_the_node_ran_is_noticed_though_it_never_started_anew(
         assert world.counts["older folder noticed"] == 1
         await until(world, lambda: is_whole(world, "node-1"))
 
-    play(story)
+    play(scenario)
 
 
 def test_a_member_that_was_away_for_very_many_generations_confirms_all_the_same() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await seconds(world, 2.0)
         world.crash("node-3")
         starts = world.node("node-1").starts
@@ -264,7 +264,7 @@ def test_a_member_that_was_away_for_very_many_generations_confirms_all_the_same(
         await until(world, lambda: not starts.untold)
         assert not world.counts["older folder noticed"]
 
-    play(story)
+    play(scenario)
 
 
 def test_a_member_that_went_back_itself_makes_no_other_set_its_store_aside() -> None:
@@ -272,41 +272,41 @@ def test_a_member_that_went_back_itself_makes_no_other_set_its_store_aside() -> 
     back where nobody can notice it yet: it remembers a folder of node-1 that was lost long ago.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await put(world, "node-1", "k", "1", w=3)
         await seconds(world, 3.0)
         world.crash("node-2")
-        older = world.platters["node-2"].tables.copy()
+        older = world.durable_states["node-2"].tables.copy()
         await world.start("node-2")
         await lose_and_refill(world, "node-1")
         world.crash("node-2")
         put_back(world, "node-2", older)
         await world.command("node-1", lambda node: node.starts._begin())  # it has written for five seconds
         world.set_rule(["node-2"], ["node-3"], CUT, "cut")
-        rooms = world.node("node-1")._rooms
-        hears, rooms[Began] = (
-            rooms[Began],
+        components = world.node("node-1")._handlers
+        hears, components[Began] = (
+            components[Began],
             lambda peer, question: None,
         )  # it is too slow to say what it remembers
         await world.start("node-2")
         await until(world, lambda: not world.node("node-1").starts.untold)
         assert not world.counts["older folder noticed"]
-        rooms[Began] = hears
+        components[Began] = hears
         world.heal()
         await until(world, lambda: world.counts["older folder noticed"] > 0 and is_whole(world, "node-2"))
-        assert not [line for line in world.trace.story if "node-1 begins anew" in line]
+        assert not [line for line in world.trace.scenario if "node-1 begins anew" in line]
 
-    play(story)
+    play(scenario)
 
 
 @pytest.mark.parametrize("node_count", [2, 3])
 def test_a_folder_is_noticed_though_all_others_were_replaced_since_it_was_copied(node_count: int) -> None:
     """Who has lost its disk remembers nobody's generations: it is told them again."""
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         first = await put(world, "node-1", "k", "1")
         await stop_in_order(world, "node-1")
-        older = world.platters["node-1"].tables.copy()
+        older = world.durable_states["node-1"].tables.copy()
         await world.start("node-1")
         dots = [(await put(world, "node-1", "k", f"{n}"))["dot"] for n in range(20)]
         assert dots[0].partition(":")[0] == first["dot"].partition(":")[0]
@@ -320,7 +320,7 @@ def test_a_folder_is_noticed_though_all_others_were_replaced_since_it_was_copied
         assert not set(dots) & set(again)
         await until(world, lambda: world.counts["older folder noticed"] == 1 and is_whole(world, "node-1"))
 
-    play(story, node_count=node_count)
+    play(scenario, node_count=node_count)
 
 
 async def lose_and_refill(world: World, name: str) -> None:

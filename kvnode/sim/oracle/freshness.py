@@ -13,7 +13,7 @@ from kvnode.sim.oracle.facts import Fact, Facts
 from kvnode.sim.oracle.history import History
 from kvnode.sim.oracle.judge import Judge, needed, told
 from kvnode.sim.oracle.model import Made, dot_of
-from kvnode.sim.oracle.reads import Held
+from kvnode.sim.oracle.reads import Emptiness
 
 
 class Freshness(Judge):
@@ -35,7 +35,7 @@ class Freshness(Judge):
         """A write was acknowledged: what it has seen may not come back."""
         self._replacing[key].append(fact)
 
-    def answered(self, operation: Operation, held: Held | None) -> None:
+    def answered(self, operation: Operation, held: Emptiness | None) -> None:
         """Judge one read. held: what those who answered held when it was sent."""
         facts, replacing_count = self._before.pop(operation.number)
         request = operation.request

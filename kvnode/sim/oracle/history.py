@@ -141,14 +141,14 @@ class History:
         row = (
             None
             if partition is None
-            else self._world.platters[node].tables.get("records", partition, disk_key)
+            else self._world.durable_states[node].tables.get("records", partition, disk_key)
         )
         return None if row is None or not _is_whole(disk_key, *row) else row[0]
 
     def row(self, node: str, table: str, disk_key: str) -> bytes | None:
         """What stands in any row on the disk of this node now."""
         partition = self._partitions.get(disk_key, 0)
-        row = self._world.platters[node].tables.get(table, partition, disk_key)
+        row = self._world.durable_states[node].tables.get(table, partition, disk_key)
         return None if row is None else row[0]
 
     def totals_at(self, node: str, key: str) -> Totals:

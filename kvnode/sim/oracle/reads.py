@@ -17,7 +17,7 @@ from kvnode.sim.oracle.history import History
 from kvnode.sim.oracle.judge import Judge, needed, told
 from kvnode.sim.oracle.model import Dot, Made, Past, dot_of, past_in, reader_has_seen
 
-Held = dict[str, tuple[Dot, ...]]
+Emptiness = dict[str, tuple[Dot, ...]]
 """What each node held of a key at one moment."""
 
 
@@ -37,7 +37,7 @@ class Reads(Judge):
         self._replicas = replicas
         self._nodes = nodes
         self._handed_out = handed_out
-        self._before: dict[int, Held] = {}
+        self._before: dict[int, Emptiness] = {}
         self._pending: dict[int, set[str]] = {}
 
     def sent(self, operation: Operation) -> None:
@@ -46,7 +46,7 @@ class Reads(Judge):
         self._before[operation.number] = {node: self._history.dots_at(node, key) for node in self._nodes}
         self._pending[operation.number] = self._history.pending(key)
 
-    def answered(self, operation: Operation) -> Held | None:
+    def answered(self, operation: Operation) -> Emptiness | None:
         """Judge one answer; what those that count held when it was sent, None if it is no answer."""
         before = self._before.pop(operation.number)
         pending = self._pending.pop(operation.number) | self._history.pending(operation.request.key)
@@ -61,8 +61,8 @@ class Reads(Judge):
             self._judge_context(operation, siblings, versions)
         self._judge_durable(operation, versions, pending)
         self._judge_whole(operation, versions, before)
-        stand_ins = body.get("stand_ins") or ()
-        return {node: before.get(node, ()) for node in body["answered_by"] if node not in stand_ins}
+        fallbacks = body.get("stand_ins") or ()
+        return {node: before.get(node, ()) for node in body["answered_by"] if node not in fallbacks}
 
     # --- what it says of itself ---------------------------------------------------------------------------
 
@@ -138,18 +138,18 @@ class Reads(Judge):
     def _judge_durable(self, operation: Operation, versions: list[Made], pending: set[str]) -> None:
         """No dirty read: each version was durable, before the answer came, at a replica that has answered."""
         body, key = operation.body, operation.request.key
-        stand_ins = body.get("stand_ins") or ()
+        fallbacks = body.get("stand_ins") or ()
         by = [*body["answered_by"], *body.get("refilling", ()), *pending]
         for made in versions:
             is_durable = any(
-                self._history.has_held(node, key, made.dot, as_hint=node in stand_ins)
+                self._history.has_held(node, key, made.dot, as_hint=node in fallbacks)
                 or self._history.has_lost(node, f"{KV}/{key}", operation.sent_s)
                 for node in by
             )
             broken = f"{told(operation)}: dirty read of {made}, which none of {by} had made durable"
             self.judge("a read shows only what is durable", "" if is_durable else broken)
 
-    def _judge_whole(self, operation: Operation, versions: list[Made], before: Held) -> None:
+    def _judge_whole(self, operation: Operation, versions: list[Made], before: Emptiness) -> None:
         """All that a replica held when the read was sent is in the answer that it counts for, or has given way."""
         body, key = operation.body, operation.request.key
         shown = {made.dot for made in versions}

@@ -166,13 +166,13 @@ class Writes(Judge):
     def _judge_durable(self, operation: Operation, request: Put, made: Made) -> None:
         body, key = operation.body, request.key
         by, w = body["acknowledged_by"], needed(request.w, self._facts.replicas)
-        stand_ins = body.get("stand_ins") or {}
+        fallbacks = body.get("stand_ins") or {}
         broken = ""
         if len(set(by)) < len(by) or len(by) < w or body["w"] != w:
             broken = f"{told(operation)}: w={w}, and {by} acknowledged {made}"
         for node in by:
             is_gone = self._history.has_lost(node, f"{KV}/{key}", operation.sent_s)
-            if not is_gone and not self._history.has_taken(node, key, made, as_hint=node in stand_ins):
+            if not is_gone and not self._history.has_taken(node, key, made, as_hint=node in fallbacks):
                 broken = f"{told(operation)}: {node} has acknowledged {made}, and has never made it durable"
         self.judge("who acknowledged a write has made it durable", broken)
 

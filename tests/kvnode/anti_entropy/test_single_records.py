@@ -14,11 +14,11 @@ from kvnode.messages.anti_entropy import (
     CompareLeaves,
     CompareNodes,
     CompareRoots,
-    CompareSingles,
+    CompareSingleDiffs,
     Differing,
     LeafAnswer,
     Roots,
-    SinglesAnswer,
+    SingleDiffsAnswer,
 )
 from kvnode.messages.packing import pack
 from kvnode.records.checksum import checksum
@@ -37,8 +37,8 @@ COMPARISON = (
     | Roots
     | CompareNodes
     | Differing
-    | CompareSingles
-    | SinglesAnswer
+    | CompareSingleDiffs
+    | SingleDiffsAnswer
     | CompareLeaves
     | LeafAnswer
 )
@@ -57,28 +57,28 @@ def newer(value: bytes, counter: int) -> bytes:
     return encode_state(state)
 
 
-def put(rooms: Any, key: str, record: bytes, *names: str) -> None:
+def put(components: Any, key: str, record: bytes, *names: str) -> None:
     for name in names or (ONE, OTHER):
-        rooms.nodes[name].records.merge_in(KV, key, record, lambda ok: None)
+        components.nodes[name].records.merge_in(KV, key, record, lambda ok: None)
 
 
-def held(rooms: Any, name: str, key: str) -> bytes | None:
-    return rooms.nodes[name].records.durable(KV, key)  # type: ignore[no-any-return]
+def held(components: Any, name: str, key: str) -> bytes | None:
+    return components.nodes[name].records.durable(KV, key)  # type: ignore[no-any-return]
 
 
-def roots(rooms: Any, name: str) -> list[int]:
-    return [rooms.nodes[name].records.forest.root(p) for p in range(rooms.config.partitions)]
+def roots(components: Any, name: str) -> list[int]:
+    return [components.nodes[name].records.forest.root(p) for p in range(components.config.partitions)]
 
 
-async def exchange(rooms: Any, asker: str = ONE, peer: str = OTHER) -> list[Any]:
+async def exchange(components: Any, asker: str = ONE, peer: str = OTHER) -> list[Any]:
     """One exchange and nothing else: what was said."""
     await asyncio.sleep(0.01)
-    for node in rooms.nodes.values():
-        node.exchange.turns._rest_ms = 1e9
-    rooms.wire.carried.clear()
-    await rooms.nodes[asker].exchange.with_peer(peer)
+    for node in components.nodes.values():
+        node.exchange.schedule._rest_ms = 1e9
+    components.wire.carried.clear()
+    await components.nodes[asker].exchange.with_peer(peer)
     await asyncio.sleep(0.01)
-    return [m for _, _, m in rooms.wire.carried if isinstance(m, COMPARISON | StoreMany | Stored)]
+    return [m for _, _, m in components.wire.carried if isinstance(m, COMPARISON | StoreMany | Stored)]
 
 
 def kinds(said: list[Any]) -> list[type]:
@@ -87,66 +87,66 @@ def kinds(said: list[Any]) -> list[type]:
 
 @pytest.mark.parametrize("asker", [ONE, OTHER])
 def test_an_overwritten_record_needs_no_list_and_goes_one_way(play: Play, asker: str) -> None:
-    async def story(rooms: Any) -> None:
-        put(rooms, "k", record_of(ONE, b"0"))
-        put(rooms, "k", newer(b"1" * 100, 2), ONE)
-        said = await exchange(rooms, asker, OTHER if asker == ONE else ONE)
+    async def scenario(components: Any) -> None:
+        put(components, "k", record_of(ONE, b"0"))
+        put(components, "k", newer(b"1" * 100, 2), ONE)
+        said = await exchange(components, asker, OTHER if asker == ONE else ONE)
         assert kinds(said) == [
             CompareRoots,
             Roots,
             CompareNodes,
             Differing,
-            CompareSingles,
-            SinglesAnswer,
+            CompareSingleDiffs,
+            SingleDiffsAnswer,
         ]
-        assert held(rooms, OTHER, "k") == held(rooms, ONE, "k") == newer(b"1" * 100, 2)
-        assert roots(rooms, ONE) == roots(rooms, OTHER)
+        assert held(components, OTHER, "k") == held(components, ONE, "k") == newer(b"1" * 100, 2)
+        assert roots(components, ONE) == roots(components, OTHER)
         answered = said[-1].records
         assert answered == (() if asker == ONE else ((KV, "k", newer(b"1" * 100, 2)),))
 
-    play(story, 2, replicas=2)
+    play(scenario, 2, replicas=2)
 
 
 def test_the_repair_of_one_record_of_a_hundred_bytes_takes_few_bytes(play: Play) -> None:
     """256 roots of 8 bytes, 16 branches, two differences, the record once, and what frames it."""
 
-    async def story(rooms: Any) -> None:
+    async def scenario(components: Any) -> None:
         for number in range(2_000):
-            put(rooms, f"k{number}", record_of(ONE, b"0", number + 1))
-        put(rooms, "k", record_of(ONE, b"0"))
-        put(rooms, "k", newer(b"1" * 100, 3_000), ONE)
-        said = await exchange(rooms)
+            put(components, f"k{number}", record_of(ONE, b"0", number + 1))
+        put(components, "k", record_of(ONE, b"0"))
+        put(components, "k", newer(b"1" * 100, 3_000), ONE)
+        said = await exchange(components)
         sizes = {type(message).__name__: len(encode(message)) for message in said}
         assert sizes["CompareRoots"] < 90, "whatever the number of partitions"
         assert sizes["Roots"] < 256 * 8 + 24
         assert sum(sizes.values()) - sizes["Roots"] < 650, sizes
-        assert sum(len(encode(message)) for message in await exchange(rooms)) < 110, "they agree"
+        assert sum(len(encode(message)) for message in await exchange(components)) < 110, "they agree"
 
-    play(story, 2, replicas=2, partitions=256)
+    play(scenario, 2, replicas=2, partitions=256)
 
 
 @pytest.mark.parametrize("asker", [ONE, OTHER])
 def test_a_record_that_one_of_them_lacks_is_found_by_its_checksum(play: Play, asker: str) -> None:
-    async def story(rooms: Any) -> None:
-        put(rooms, "k", record_of(ONE, b"1"), ONE)
-        said = await exchange(rooms, asker, OTHER if asker == ONE else ONE)
+    async def scenario(components: Any) -> None:
+        put(components, "k", record_of(ONE, b"1"), ONE)
+        said = await exchange(components, asker, OTHER if asker == ONE else ONE)
         assert CompareLeaves not in kinds(said)
-        assert held(rooms, OTHER, "k") == record_of(ONE, b"1")
+        assert held(components, OTHER, "k") == record_of(ONE, b"1")
 
-    play(story, 2, replicas=2)
+    play(scenario, 2, replicas=2)
 
 
 def test_concurrent_writes_of_one_key_are_siblings_on_both_sides_after_one_exchange(play: Play) -> None:
-    async def story(rooms: Any) -> None:
+    async def scenario(components: Any) -> None:
         for name in (ONE, OTHER):
-            put(rooms, "k", record_of(name, b"of " + name.encode()), name)
-        said = await exchange(rooms)
+            put(components, "k", record_of(name, b"of " + name.encode()), name)
+        said = await exchange(components)
         assert CompareLeaves not in kinds(said)
-        assert held(rooms, ONE, "k") == held(rooms, OTHER, "k")
+        assert held(components, ONE, "k") == held(components, OTHER, "k")
         for name in (ONE, OTHER):
-            assert b"of " + name.encode() in (held(rooms, ONE, "k") or b"")
+            assert b"of " + name.encode() in (held(components, ONE, "k") or b"")
 
-    play(story, 2, replicas=2)
+    play(scenario, 2, replicas=2)
 
 
 def keys_under(*, same_leaf: bool) -> list[str]:
@@ -166,19 +166,19 @@ def keys_under(*, same_leaf: bool) -> list[str]:
 def test_two_records_under_one_branch_are_looked_for_further_down(
     play: Play, same_leaf: bool, asker: str
 ) -> None:
-    async def story(rooms: Any) -> None:
+    async def scenario(components: Any) -> None:
         keys = keys_under(same_leaf=same_leaf)
         for number in range(40):
-            put(rooms, f"common-{number}", record_of(ONE, b"1"))
+            put(components, f"common-{number}", record_of(ONE, b"1"))
         for key in keys:
-            put(rooms, key, record_of(ONE, b"1"), ONE)
-        said = await exchange(rooms, asker, OTHER if asker == ONE else ONE)
+            put(components, key, record_of(ONE, b"1"), ONE)
+        said = await exchange(components, asker, OTHER if asker == ONE else ONE)
         assert kinds(said).count(CompareNodes) == 2
         assert (CompareLeaves in kinds(said)) == same_leaf
-        assert all(held(rooms, OTHER, key) for key in keys)
-        assert roots(rooms, ONE) == roots(rooms, OTHER)
+        assert all(held(components, OTHER, key) for key in keys)
+        assert roots(components, ONE) == roots(components, OTHER)
 
-    play(story, 2, replicas=2, partitions=2)
+    play(scenario, 2, replicas=2, partitions=2)
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -188,114 +188,116 @@ def test_one_exchange_is_enough_whatever_differs_and_a_second_one_for_siblings(p
     What is concurrent may be merged at the asker under a branch that was compared before: that is found next.
     """
 
-    async def story(rooms: Any) -> None:
+    async def scenario(components: Any) -> None:
         chance, concurrent = random.Random(seed), seed % 2
         for number in range(chance.choice((1, 3, 10, 40, 150))):
             key, first = f"k{number}", record_of(ONE, b"0")
             case = chance.randrange(6 if concurrent else 5)
             if case < 4:
-                put(rooms, key, first, *((ONE, OTHER) if case else (chance.choice((ONE, OTHER)),)))
+                put(components, key, first, *((ONE, OTHER) if case else (chance.choice((ONE, OTHER)),)))
             if case in (1, 2):
-                put(rooms, key, newer(b"1", number + 2), chance.choice((ONE, OTHER)))
+                put(components, key, newer(b"1", number + 2), chance.choice((ONE, OTHER)))
             elif case == 5:
-                put(rooms, key, record_of(ONE, b"a", number + 2), ONE)
-                put(rooms, key, record_of(OTHER, b"b", number + 2), OTHER)
+                put(components, key, record_of(ONE, b"a", number + 2), ONE)
+                put(components, key, record_of(OTHER, b"b", number + 2), OTHER)
         for _ in range(1 + concurrent):
-            await exchange(rooms, *chance.sample((ONE, OTHER), 2))
-        assert roots(rooms, ONE) == roots(rooms, OTHER)
-        for node in rooms.nodes.values():
-            for partition, root in enumerate(roots(rooms, node.name)):
+            await exchange(components, *chance.sample((ONE, OTHER), 2))
+        assert roots(components, ONE) == roots(components, OTHER)
+        for node in components.nodes.values():
+            for partition, root in enumerate(roots(components, node.name)):
                 node.records.forest.build(partition)
                 assert node.records.forest.root(partition) == root
 
-    play(story, 2, replicas=2, partitions=2)
+    play(scenario, 2, replicas=2, partitions=2)
 
 
 def test_giving_takes_nothing_and_what_was_given_is_durable(play: Play) -> None:
     """1. node-2's sync is held back. 2. node-1 gives it a record: it may let go only once node-2 has it for good."""
 
-    async def story(rooms: Any) -> None:
-        put(rooms, KEYS[0], record_of(ONE, b"1"), ONE)
-        put(rooms, KEYS[1], record_of(OTHER, b"2"), OTHER)
+    async def scenario(components: Any) -> None:
+        put(components, KEYS[0], record_of(ONE, b"1"), ONE)
+        put(components, KEYS[1], record_of(OTHER, b"2"), OTHER)
         await asyncio.sleep(0.01)
-        rooms.disks[OTHER].held = True
-        giving = asyncio.ensure_future(rooms.nodes[ONE].exchange.give_to(OTHER, [0]))
+        components.disks[OTHER].held = True
+        giving = asyncio.ensure_future(components.nodes[ONE].exchange.give_to(OTHER, [0]))
         await asyncio.sleep(0.5)
         assert not giving.done()
-        rooms.disks[OTHER].release()
+        components.disks[OTHER].release()
         assert await giving == {0}
-        assert held(rooms, OTHER, KEYS[0]) is not None
-        assert held(rooms, ONE, KEYS[1]) is None
+        assert held(components, OTHER, KEYS[0]) is not None
+        assert held(components, ONE, KEYS[1]) is None
 
-    play(story, 2, replicas=2, partitions=2)
+    play(scenario, 2, replicas=2, partitions=2)
 
 
 def test_what_the_peer_could_not_store_is_not_complete(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        put(rooms, KEYS[0], record_of(ONE, b"1"), ONE)
+    async def scenario(components: Any) -> None:
+        put(components, KEYS[0], record_of(ONE, b"1"), ONE)
         await asyncio.sleep(0.01)
-        rooms.disks[OTHER].full = True
-        assert await rooms.nodes[ONE].exchange.give_to(OTHER, [0]) == set()
-        assert await rooms.nodes[ONE].exchange.take_from(OTHER, [0]) == (set(), set())
-        rooms.disks[OTHER].full = False
-        rooms.disks[OTHER].held = True
-        giving = asyncio.ensure_future(rooms.nodes[ONE].exchange.give_to(OTHER, [0]))
+        components.disks[OTHER].full = True
+        assert await components.nodes[ONE].exchange.give_to(OTHER, [0]) == set()
+        assert await components.nodes[ONE].exchange.take_from(OTHER, [0]) == (set(), set())
+        components.disks[OTHER].full = False
+        components.disks[OTHER].held = True
+        giving = asyncio.ensure_future(components.nodes[ONE].exchange.give_to(OTHER, [0]))
         await asyncio.sleep(0.5)
-        for sync in rooms.disks[OTHER]._waiting:
+        for sync in components.disks[OTHER]._waiting:
             sync.set_exception(OSError("it failed later"))
-        rooms.disks[OTHER]._waiting.clear()
+        components.disks[OTHER]._waiting.clear()
         assert await giving == set()
-        rooms.disks[OTHER].release()
-        assert await rooms.nodes[ONE].exchange.give_to(OTHER, [0]) == {0}
+        components.disks[OTHER].release()
+        assert await components.nodes[ONE].exchange.give_to(OTHER, [0]) == {0}
 
-    play(story, 2, replicas=2, partitions=2)
+    play(scenario, 2, replicas=2, partitions=2)
 
 
 def test_questions_about_single_records_that_make_no_sense_are_refused(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        answers, epoch = rooms.nodes[ONE].exchange.answers, rooms.nodes[ONE].ring.epoch
+    async def scenario(components: Any) -> None:
+        responder, epoch = components.nodes[ONE].exchange.responder, components.nodes[ONE].ring.epoch
         good = (KV, KEYS[0], record_of(OTHER, b"1"))
         for partition, record, others in (
             (2**63, good, b""),
             (-1, good, b""),
             (0, good, pack(range(257))),
         ):
-            rooms.wire.carried.clear()
-            answers.on_singles(OTHER, CompareSingles(7, 0, partition, (record,), others, True, epoch))
+            components.wire.carried.clear()
+            responder.on_single_diffs(
+                OTHER, CompareSingleDiffs(7, 0, partition, (record,), others, True, epoch)
+            )
             await asyncio.sleep(0)
-            said = [m for sender, _, m in rooms.wire.carried if sender == ONE]
+            said = [m for sender, _, m in components.wire.carried if sender == ONE]
             assert kinds(said) == [Refused]
-        assert held(rooms, ONE, KEYS[0]) is None
+        assert held(components, ONE, KEYS[0]) is None
         for record in ((KV, KEYS[0], b"\xff\xff"), ("no kind", KEYS[0], b""), ("kv/a", "b", b"")):
-            rooms.wire.carried.clear()
-            answers.on_singles(OTHER, CompareSingles(7, 0, 0, (record, good), b"", True, epoch))
+            components.wire.carried.clear()
+            responder.on_single_diffs(OTHER, CompareSingleDiffs(7, 0, 0, (record, good), b"", True, epoch))
             await asyncio.sleep(0.01)
-            (said,) = [m for _, _, m in rooms.wire.carried if isinstance(m, SinglesAnswer)]
+            (said,) = [m for _, _, m in components.wire.carried if isinstance(m, SingleDiffsAnswer)]
             assert not said.complete, "it stored the others, and says: not all"
-        assert held(rooms, ONE, KEYS[0]) is not None
+        assert held(components, ONE, KEYS[0]) is not None
         for partition, level, parents in (
             *((0, 1, parents) for parents in ((1,), (-1,), (2**63,), (), (0, 0))),
             (64, 1, (0,)),
             (0, 3, (0,)),
             (2**63, 1, ()),
         ):
-            rooms.wire.carried.clear()
-            answers.on_nodes(OTHER, CompareNodes(7, 0, partition, level, parents, bytes(128)))
-            assert kinds([m for _, _, m in rooms.wire.carried]) == [Refused]
-        answers.on_nodes(OTHER, CompareNodes(7, 0, 0, 1, (0,), b"half"))
-        answers.on_roots(OTHER, CompareRoots(7, 0, b"\xff" * 1000, 2**80, epoch))
+            components.wire.carried.clear()
+            responder.on_nodes(OTHER, CompareNodes(7, 0, partition, level, parents, bytes(128)))
+            assert kinds([m for _, _, m in components.wire.carried]) == [Refused]
+        responder.on_nodes(OTHER, CompareNodes(7, 0, 0, 1, (0,), b"half"))
+        responder.on_roots(OTHER, CompareRoots(7, 0, b"\xff" * 1000, 2**80, epoch))
 
-    play(story, 2, replicas=2)
+    play(scenario, 2, replicas=2)
 
 
 def test_who_is_no_member_and_too_late_offers_no_single_record(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        answers, epoch = rooms.nodes[ONE].exchange.answers, rooms.nodes[ONE].ring.epoch
-        answers._why_too_late = lambda peer: TOO_LATE if peer == "node-9" else ""
-        rooms.wire.carried.clear()
+    async def scenario(components: Any) -> None:
+        responder, epoch = components.nodes[ONE].exchange.responder, components.nodes[ONE].ring.epoch
+        responder._why_too_late = lambda peer: TOO_LATE if peer == "node-9" else ""
+        components.wire.carried.clear()
         record = (KV, KEYS[0], record_of("node-9", b"1"))
-        answers.on_singles("node-9", CompareSingles(7, 0, 0, (record,), b"", False, epoch))
-        assert [m for _, _, m in rooms.wire.carried] == [Refused(7, TOO_LATE)]
-        assert held(rooms, ONE, KEYS[0]) is None
+        responder.on_single_diffs("node-9", CompareSingleDiffs(7, 0, 0, (record,), b"", False, epoch))
+        assert [m for _, _, m in components.wire.carried] == [Refused(7, TOO_LATE)]
+        assert held(components, ONE, KEYS[0]) is None
 
-    play(story, 2, replicas=2)
+    play(scenario, 2, replicas=2)

@@ -8,10 +8,10 @@ from kvnode.checkers.verdict import Verdict
 LONDON, TOKYO = ("london", "mug"), ("tokyo", "mug")
 
 
-def moved(books: StockBooks, shelf: tuple[str, str], cause: Cause, units: int) -> None:
+def moved(books: StockBooks, shelf: tuple[str, str], trace_id: Cause, units: int) -> None:
     """A movement that was answered."""
-    books.asked(*shelf, cause, units)
-    books.acknowledged(*shelf, cause, units)
+    books.asked(*shelf, trace_id, units)
+    books.acknowledged(*shelf, trace_id, units)
 
 
 def judged(books: StockBooks, *, at_risk: bool = False, **units: int | None) -> Verdict:

@@ -21,11 +21,11 @@ from kvnode.sim.world import World
 KEYS = [f"key-{number}" for number in range(40)]
 
 
-def play(story: Callable[[World], Coroutine[Any, Any, None]], node_count: int = 3, seed: int = 1) -> None:
+def play(scenario: Callable[[World], Coroutine[Any, Any, None]], node_count: int = 3, seed: int = 1) -> None:
     async def whole() -> None:
         world = World(seed, node_count=node_count)
         await world.start()
-        await story(world)
+        await scenario(world)
         assert not world.failures
 
     run(whole())
@@ -44,7 +44,7 @@ def settled(world: World, *members: str) -> Callable[[], bool]:
     def holds() -> bool:
         nodes = [world.node(name) for name in world.running]
         return all(
-            node.ring.nodes == members and node.ring.next is None and not node.drop.left_over
+            node.ring.nodes == members and node.ring.next is None and not node.cleanup.orphaned
             for node in nodes
         )
 
@@ -74,7 +74,7 @@ async def join(world: World, via: str = "node-1") -> str:
 
 
 def test_a_node_joins_takes_its_share_over_and_the_others_let_go_of_it() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await fill(world)
         name = await join(world)
         assert world.node("node-1").ring.state.change == "node-4 is joining"
@@ -89,11 +89,11 @@ def test_a_node_joins_takes_its_share_over_and_the_others_let_go_of_it() -> None
         assert answer is not None
         assert answer["epoch"] == 3, "asking again changes nothing"
 
-    play(story)
+    play(scenario)
 
 
 def test_a_node_leaves_and_what_it_held_is_with_the_others() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await fill(world)
         await world.command("node-1", lambda node: node.changes.leave("node-2"))
         await until(settled(world, "node-1", "node-3", "node-4"))
@@ -104,11 +104,11 @@ def test_a_node_leaves_and_what_it_held_is_with_the_others() -> None:
         assert (answer[0], answer[1]["definite"]) == (503, True)
         assert "node-2 is not a member any more" in answer[1]["detail"]
 
-    play(story, 4)
+    play(scenario, 4)
 
 
 def test_a_dead_member_is_removed_by_force_and_finds_itself_removed_when_it_comes_back() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await fill(world)
         world.crash("node-4")
         await until(lambda: world.node("node-1").members.state("node-4") == "dead")
@@ -119,11 +119,11 @@ def test_a_dead_member_is_removed_by_force_and_finds_itself_removed_when_it_come
         await until(lambda: not world.node("node-4").ring.is_member)
         await until(lambda: world.node("node-4").records.row_count == 0)
 
-    play(story, 4)
+    play(scenario, 4)
 
 
 def test_a_joiner_refuses_data_until_it_is_a_member() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         name = world.add()
         await world.start(name)
         for request in (Put("k", b"1"), Get("k")):
@@ -134,11 +134,11 @@ def test_a_joiner_refuses_data_until_it_is_a_member() -> None:
         with pytest.raises(NotAMember, match="ask a member"):
             await world.command(name, lambda node: node.changes.leave("node-1"))
 
-    play(story)
+    play(scenario)
 
 
 def test_of_two_changes_at_once_one_wins_and_the_other_is_told_what_is_under_way() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         four, five = world.add(), world.add()
         await world.start(four, five)
         outcomes = await asyncio.gather(
@@ -153,7 +153,7 @@ def test_of_two_changes_at_once_one_wins_and_the_other_is_told_what_is_under_way
         assert f"{winner} is joining (epoch 2); one change at a time" in refusal.detail
 
     for seed in range(1, 6):
-        play(story, seed=seed)
+        play(scenario, seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -168,15 +168,15 @@ def test_of_two_changes_at_once_one_wins_and_the_other_is_told_what_is_under_way
 def test_a_leave_that_cannot_be_is_refused_and_says_why(
     node_count: int, leaver: str, force: bool, said: str
 ) -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         with pytest.raises(Conflict, match=said):
             await world.command("node-1", lambda node: node.changes.leave(leaver, force=force))
 
-    play(story, node_count)
+    play(scenario, node_count)
 
 
 def test_a_join_is_called_off_when_the_joiner_dies_and_writes_go_on() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await fill(world)
         await join(world)
         world.set_rule(["node-4"], ["node-1", "node-2", "node-3"], LinkRule(cut=True), "mute joiner")
@@ -185,14 +185,14 @@ def test_a_join_is_called_off_when_the_joiner_dies_and_writes_go_on() -> None:
         assert world.node("node-2").ring.nodes == ("node-1", "node-2", "node-3")
         await fill(world)
 
-    play(story)
+    play(scenario)
 
 
 def test_the_change_is_over_only_when_the_joiner_holds_all_that_it_takes_over() -> None:
     """1. The joiner can talk to everybody, and fetch from nobody. 2. Were it taken for ready, it would answer reads for
     partitions of which it holds nothing."""
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await fill(world)
         send = world.network.send
 
@@ -210,11 +210,11 @@ def test_the_change_is_over_only_when_the_joiner_holds_all_that_it_takes_over() 
         assert world.node("node-4").records.row_count > 0
         await read_all(world, "node-4")
 
-    play(story)
+    play(scenario)
 
 
 def test_while_a_pending_owner_is_dead_a_write_is_refused_definitely_and_says_why() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         await join(world)
         node = world.node("node-1")
         node.members._members["node-4"] = type(node.members._members["node-4"])("node-4", "dead", 0, 0.0)
@@ -228,7 +228,7 @@ def test_while_a_pending_owner_is_dead_a_write_is_refused_definitely_and_says_wh
         assert (answer[0], answer[1]["definite"]) == (503, True)
         assert "node-4, known to be dead, takes the partition over" in answer[1]["detail"]
 
-    play(story)
+    play(scenario)
 
 
 def test_a_coordinator_with_an_old_ring_is_told_the_new_one_and_the_same_request_succeeds() -> None:
@@ -236,7 +236,7 @@ def test_a_coordinator_with_an_old_ring_is_told_the_new_one_and_the_same_request
     3. The replicas refuse with the new ring. 4. node-1 sends the same record to its owners, and the client sees 200.
     """
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         send, told = world.network.send, []
 
         def hold_back_news(sender: str, receiver: str, message: Any) -> None:
@@ -255,11 +255,11 @@ def test_a_coordinator_with_an_old_ring_is_told_the_new_one_and_the_same_request
         assert told
         assert world.node("node-1").ring.epoch == 2
 
-    play(story)
+    play(scenario)
 
 
 def test_a_node_that_lost_its_disk_votes_again_after_the_others_renew_the_ring() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         world.crash("node-3")
         world.wipe("node-3")
         await world.start("node-3")
@@ -270,11 +270,11 @@ def test_a_node_that_lost_its_disk_votes_again_after_the_others_renew_the_ring()
         await join(world, via="node-1")
         assert world.node("node-3").ring.state.joining == "node-4", "node-1 and node-3 are a majority"
 
-    play(story)
+    play(scenario)
 
 
 def test_a_change_without_a_majority_is_refused_and_may_still_come() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         world.crash("node-2")
         world.crash("node-3")
         name = world.add()
@@ -285,11 +285,11 @@ def test_a_change_without_a_majority_is_refused_and_may_still_come() -> None:
         assert (error.status, error.definite) == (503, False)
         assert "majority=2 unmet: 1 of 3" in error.detail
 
-    play(story)
+    play(scenario)
 
 
 def test_hints_for_a_removed_node_go_to_the_owners() -> None:
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         world.crash("node-4")
         await until(lambda: world.node("node-1").members.state("node-4") == "dead")
         await fill(world)
@@ -299,7 +299,7 @@ def test_hints_for_a_removed_node_go_to_the_owners() -> None:
         await until(lambda: not any(world.node(name).hints.pending() for name in world.running))
         assert not differing_records(world)
 
-    play(story, 4)
+    play(scenario, 4)
 
 
 @pytest.mark.parametrize("seed", [1151])

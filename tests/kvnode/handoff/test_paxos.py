@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvnode.config import NodeAddress
-from kvnode.handoff.paxos import NO_BALLOT, Acceptor, Candidacy
+from kvnode.handoff.paxos import NO_BALLOT, Acceptor, Proposer
 from kvnode.ring import RingState
 
 MEMBERS = tuple(NodeAddress(f"node-{n}", "127.0.0.1", n, 10_000 + n) for n in range(1, 6))
@@ -25,7 +25,7 @@ class Council:
     def __init__(self, size: int) -> None:
         self.names = [f"node-{n}" for n in range(1, size + 1)]
         self.acceptors = dict.fromkeys(self.names, Acceptor(1))
-        self.candidacies: list[Candidacy] = []
+        self.candidacies: list[Proposer] = []
         self.in_flight: list[tuple[str, int, str]] = []  # (phase, candidacy, acceptor)
         self.decided: set[str] = set()
         self.rounds = 0
@@ -35,7 +35,7 @@ class Council:
         self.rounds += 1
         ballot = (self.rounds if proposer % 2 else self.rounds // 2 + 1, f"store-{proposer}-{self.rounds}")
         number = len(self.candidacies)
-        self.candidacies.append(Candidacy(ballot, value(f"of {proposer} in {self.rounds}"), self.names))
+        self.candidacies.append(Proposer(ballot, value(f"of {proposer} in {self.rounds}"), self.names))
         self.in_flight += [("prepare", number, name) for name in self.names]
 
     def deliver(self, index: int, *, again: bool) -> None:
@@ -100,13 +100,13 @@ def test_an_acceptor_keeps_its_promise_and_tells_what_beat_a_ballot() -> None:
     assert acceptor.prepare((1, "a")) == acceptor
     assert acceptor.accept((1, "a"), value("old")) == acceptor
     assert acceptor.accept((2, "b"), value("new")).accepted == ((2, "b"), value("new"))
-    candidacy = Candidacy((1, "a"), value("old"), ["node-1"])
+    candidacy = Proposer((1, "a"), value("old"), ["node-1"])
     candidacy.promised("node-1", acceptor.promised, None)
     assert (candidacy.may_propose, candidacy.beaten_by) == (False, (2, "b"))
 
 
 def test_votes_of_strangers_do_not_count() -> None:
-    candidacy = Candidacy((1, "a"), value("mine"), ["node-1", "node-2", "node-3"])
+    candidacy = Proposer((1, "a"), value("mine"), ["node-1", "node-2", "node-3"])
     for name in ("node-1", "node-4", "node-5", "node-1"):
         candidacy.promised(name, (1, "a"), None)
     assert not candidacy.may_propose

@@ -14,87 +14,87 @@ BALLOT = (5, "node-1.a")
 JOINER = NodeAddress("node-4", "127.0.0.1", 1, 1)
 
 
-def votes(rooms: Any) -> list[Vote]:
+def votes(components: Any) -> list[Vote]:
     """All that were told so far."""
-    return [message for _, _, message in rooms.wire.carried if isinstance(message, Vote)]
+    return [message for _, _, message in components.wire.carried if isinstance(message, Vote)]
 
 
-def carried(rooms: Any, kind: type) -> int:
-    return sum(isinstance(message, kind) for _, _, message in rooms.wire.carried)
+def carried(components: Any, kind: type) -> int:
+    return sum(isinstance(message, kind) for _, _, message in components.wire.carried)
 
 
 def test_a_promise_and_an_acceptance_are_told_only_once_they_are_durable(play: Play) -> None:
     """1. A member promised, told so, and crashed before its sync. 2. It came back without the promise, and gave another
     one: two changes of the ring could be decided in one epoch."""
 
-    async def story(rooms: Any) -> None:
-        node, disk = rooms.nodes["node-2"], rooms.disks["node-2"]
+    async def scenario(components: Any) -> None:
+        node, disk = components.nodes["node-2"], components.disks["node-2"]
         value = node.ring.state.join(JOINER)
         for question in (Prepare(7, 1, BALLOT), Accept(8, 1, BALLOT, value)):
-            disk.held, told = True, len(votes(rooms))
+            disk.held, told = True, len(votes(components))
             node.on_message("node-1", question)
             await asyncio.sleep(1.0)
-            assert len(votes(rooms)) == told, "nothing is on disk yet"
+            assert len(votes(components)) == told, "nothing is on disk yet"
             disk.release()
             await asyncio.sleep(0.1)
-            assert len(votes(rooms)) == told + 1
-        first, second = votes(rooms)
+            assert len(votes(components)) == told + 1
+        first, second = votes(components)
         assert (first.promised, first.accepted, first.counts) == (BALLOT, None, True)
         assert second.accepted == (BALLOT, value)
 
-    play(story)
+    play(scenario)
 
 
 def test_what_cannot_be_made_durable_is_never_told(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        rooms.disks["node-2"].full = True
-        rooms.nodes["node-2"].on_message("node-1", Prepare(7, 1, BALLOT))
+    async def scenario(components: Any) -> None:
+        components.disks["node-2"].full = True
+        components.nodes["node-2"].on_message("node-1", Prepare(7, 1, BALLOT))
         await asyncio.sleep(3.0)
-        assert votes(rooms) == []
+        assert votes(components) == []
 
-    play(story)
+    play(scenario)
 
 
 def test_a_promise_survives_a_restart(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        rooms.nodes["node-2"].on_message("node-1", Prepare(7, 1, BALLOT))
+    async def scenario(components: Any) -> None:
+        components.nodes["node-2"].on_message("node-1", Prepare(7, 1, BALLOT))
         await asyncio.sleep(0.1)
-        rooms.stop("node-2")
-        await rooms.start("node-2")
-        rooms.nodes["node-2"].on_message("node-3", Prepare(8, 1, (4, "node-3.c")))
+        components.stop("node-2")
+        await components.start("node-2")
+        components.nodes["node-2"].on_message("node-3", Prepare(8, 1, (4, "node-3.c")))
         await asyncio.sleep(0.1)
-        assert [vote.promised for vote in votes(rooms)] == [BALLOT, BALLOT]
+        assert [vote.promised for vote in votes(components)] == [BALLOT, BALLOT]
 
-    play(story)
+    play(scenario)
 
 
 def test_a_proposer_asks_nobody_before_its_own_promise_and_acceptance_are_durable(play: Play) -> None:
     """Else, after a crash, it could begin another proposal under the same ballot."""
 
-    async def story(rooms: Any) -> None:
-        node, disk = rooms.nodes["node-1"], rooms.disks["node-1"]
+    async def scenario(components: Any) -> None:
+        node, disk = components.nodes["node-1"], components.disks["node-1"]
         disk.held = True
-        rooms.begin(node.voting.decide(node.ring.state.join(JOINER)))
+        components.begin(node.voting.decide(node.ring.state.join(JOINER)))
         await asyncio.sleep(0.5)
-        assert (carried(rooms, Prepare), carried(rooms, Accept)) == (0, 0)
+        assert (carried(components, Prepare), carried(components, Accept)) == (0, 0)
         for expected in ((2, 0), (2, 2)):
             disk.release()
             disk.held = True
             await asyncio.sleep(0.2)
-            assert (carried(rooms, Prepare), carried(rooms, Accept)) == expected
+            assert (carried(components, Prepare), carried(components, Accept)) == expected
         assert node.ring.state.joining == JOINER.name, "and then it was decided"
 
-    play(story)
+    play(scenario)
 
 
 def test_a_store_that_has_lost_its_promises_gives_votes_that_do_not_count(play: Play) -> None:
     """1. node-2 promised, and lost its disk. 2. It voted again in the same epoch, for another ballot."""
 
-    async def story(rooms: Any) -> None:
-        node = rooms.nodes["node-2"]
+    async def scenario(components: Any) -> None:
+        node = components.nodes["node-2"]
         await node.voting.lose_right()
         node.on_message("node-1", Prepare(7, 1, BALLOT))
         await asyncio.sleep(0.1)
-        assert [vote.counts for vote in votes(rooms)] == [False]
+        assert [vote.counts for vote in votes(components)] == [False]
 
-    play(story)
+    play(scenario)

@@ -30,7 +30,7 @@ class Served:
         return Response(200, JSON, request.path)
 
 
-def with_server(story: Callable[[Served, HttpServer, int], Coroutine[Any, Any, None]]) -> None:
+def with_server(scenario: Callable[[Served, HttpServer, int], Coroutine[Any, Any, None]]) -> None:
     async def whole() -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -39,7 +39,7 @@ def with_server(story: Callable[[Served, HttpServer, int], Coroutine[Any, Any, N
         server = HttpServer(served.answer, bind("127.0.0.1", port))
         await server.start()
         try:
-            await asyncio.wait_for(story(served, server, port), 20.0)
+            await asyncio.wait_for(scenario(served, server, port), 20.0)
         finally:
             await server.stop()
 
@@ -64,7 +64,7 @@ LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 def test_a_request_in_single_bytes_is_the_same_request() -> None:
     whole = b"PUT /kv/a?w=2 HTTP/1.1\r\nHost: x\r\nX-Y: z\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
 
-    async def story(served: Served, server: HttpServer, port: int) -> None:
+    async def scenario(served: Served, server: HttpServer, port: int) -> None:
         answer = await exchange(port, *(whole[i : i + 1] for i in range(len(whole))))
         assert answer.startswith(
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 6\r\n"
@@ -74,11 +74,11 @@ def test_a_request_in_single_bytes_is_the_same_request() -> None:
         assert (request.method, request.path, request.query, request.body) == ("PUT", b"/kv/a", b"w=2", b"{}")
         assert request.headers[b"x-y"] == b"z"
 
-    with_server(story)
+    with_server(scenario)
 
 
 def test_requests_that_come_together_are_answered_in_order() -> None:
-    async def story(served: Served, server: HttpServer, port: int) -> None:
+    async def scenario(served: Served, server: HttpServer, port: int) -> None:
         served.gate.clear()
         many = b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(50))
         asked = asyncio.ensure_future(exchange(port, many + LAST))
@@ -88,39 +88,39 @@ def test_requests_that_come_together_are_answered_in_order() -> None:
         bodies = [part.rpartition(b"\r\n\r\n")[2] for part in (await asked).split(b"HTTP/1.1 200 OK")[1:]]
         assert bodies == [*(b"/%d\n" % number for number in range(50)), b"/last\n"]
 
-    with_server(story)
+    with_server(scenario)
 
 
 def test_a_body_beyond_its_bound_is_not_kept_and_the_next_request_is_served() -> None:
-    async def story(served: Served, server: HttpServer, port: int) -> None:
+    async def scenario(served: Served, server: HttpServer, port: int) -> None:
         size = BODY_BYTES_MAX + 100_000
         head = b"PUT /large HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
         answer = await exchange(port, head, b"x" * size, LAST)
         assert answer.count(b"HTTP/1.1 200 OK") == 2
         assert [request.body for request in served.requests] == [None, b""]
 
-    with_server(story)
+    with_server(scenario)
 
 
 def test_chunks_are_put_together_and_who_waits_is_told_to_go_on() -> None:
-    async def story(served: Served, server: HttpServer, port: int) -> None:
+    async def scenario(served: Served, server: HttpServer, port: int) -> None:
         head = b"PUT /k HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
         answer = await exchange(port, head, b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n", LAST)
         assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
         assert served.requests[0].body == b"abcde"
 
-    with_server(story)
+    with_server(scenario)
 
 
 def test_headers_behind_a_body_change_nothing() -> None:
-    async def story(served: Served, server: HttpServer, port: int) -> None:
+    async def scenario(served: Served, server: HttpServer, port: int) -> None:
         head = b"PUT /k HTTP/1.1\r\nHost: x\r\nOrigin: far\r\nTransfer-Encoding: chunked\r\n\r\n"
         await exchange(port, head, b"1\r\na\r\n0\r\nOrigin: near\r\nX: y\r\n\r\n", LAST)
         assert served.requests[0].body == b"a"
         assert served.requests[0].headers[b"origin"] == b"far"
         assert b"x" not in served.requests[0].headers
 
-    with_server(story)
+    with_server(scenario)
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,12 @@ def test_headers_behind_a_body_change_nothing() -> None:
     ids=["garbage", "not ASCII", "endless head", "absolute form", "HTTP/1.0", "upgrade"],
 )
 def test_it_answers_and_hangs_up(sent: bytes, status: bytes) -> None:
-    async def story(served: Served, server: HttpServer, port: int) -> None:
+    async def scenario(served: Served, server: HttpServer, port: int) -> None:
         answer = await exchange(port, sent)
         assert answer.startswith(b"HTTP/1.1 " + status)
         assert [request.path for request in served.requests] == [b"/last"] * (status == b"200")
 
-    with_server(story)
+    with_server(scenario)
 
 
 class Wire:
@@ -207,7 +207,7 @@ def test_a_head_without_end_behind_a_body_is_refused(line: bytes) -> None:
 
 
 def test_stopping_answers_what_is_under_way_and_closes_the_rest() -> None:
-    async def story(served: Served, server: HttpServer, port: int) -> None:
+    async def scenario(served: Served, server: HttpServer, port: int) -> None:
         served.gate.clear()
         idle, _ = await asyncio.open_connection("127.0.0.1", port)
         asked = asyncio.ensure_future(exchange(port, b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"))
@@ -218,11 +218,11 @@ def test_stopping_answers_what_is_under_way_and_closes_the_rest() -> None:
         assert (await asked).endswith(b"connection: close\r\n\r\n/slow\n")
         await stopping
 
-    with_server(story)
+    with_server(scenario)
 
 
 def test_a_client_that_leaves_before_its_answer_leaves_nothing_behind() -> None:
-    async def story(served: Served, server: HttpServer, port: int) -> None:
+    async def scenario(served: Served, server: HttpServer, port: int) -> None:
         served.gate.clear()
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(LAST)
@@ -231,7 +231,7 @@ def test_a_client_that_leaves_before_its_answer_leaves_nothing_behind() -> None:
         served.gate.set()
         await server._all_ended.wait()
 
-    with_server(story)
+    with_server(scenario)
 
 
 def test_nonsense_behind_a_request_is_not_taken_for_its_answer() -> None:
@@ -239,7 +239,7 @@ def test_nonsense_behind_a_request_is_not_taken_for_its_answer() -> None:
     and the client took it for the answer of its PUT, which was then applied.
     """
 
-    async def story(served: Served, server: HttpServer, port: int) -> None:
+    async def scenario(served: Served, server: HttpServer, port: int) -> None:
         served.gate.clear()
         asked = asyncio.ensure_future(
             exchange(port, b"GET /first HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n")
@@ -250,4 +250,4 @@ def test_nonsense_behind_a_request_is_not_taken_for_its_answer() -> None:
         assert answer.count(b"HTTP/1.1") == 1
         assert answer.startswith(b"HTTP/1.1 200 OK") and answer.endswith(b"/first\n")
 
-    with_server(story)
+    with_server(scenario)

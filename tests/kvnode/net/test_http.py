@@ -56,7 +56,7 @@ async def ask(api: Api, method: str, target: str, body: bytes = b"", **headers: 
     return await api.answer(request)
 
 
-def with_api(directory: Path, story: Callable[[Api, Node], Coroutine[Any, Any, None]]) -> None:
+def with_api(directory: Path, scenario: Callable[[Api, Node], Coroutine[Any, Any, None]]) -> None:
     async def whole() -> None:
         tasks: list[asyncio.Task[None]] = []
         disk, network = SqliteDisk(directory), NoPeers()
@@ -70,7 +70,7 @@ def with_api(directory: Path, story: Callable[[Api, Node], Coroutine[Any, Any, N
         )
         node = Node(runtime, CONFIG, "node-1")
         await node.open()
-        await story(Api(node, Views(node, network), lambda faults: {}), node)  # type: ignore[arg-type]
+        await scenario(Api(node, Views(node, network), lambda faults: {}), node)  # type: ignore[arg-type]
         await node.close()
         for task in tasks:
             task.cancel()
@@ -94,18 +94,18 @@ def with_api(directory: Path, story: Callable[[Api, Node], Coroutine[Any, Any, N
 def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(
     tmp_path: Path, method: str, target: str, allow: str
 ) -> None:
-    async def story(api: Api, node: Node) -> None:
+    async def scenario(api: Api, node: Node) -> None:
         response = await ask(api, method, target)
         assert response.status == 405
         assert b"allow: %b\r\n" % allow.encode() in response.more
 
-    with_api(tmp_path, story)
+    with_api(tmp_path, scenario)
 
 
 def test_a_page_of_another_site_may_not_keep_a_node_busy_but_a_person_may_follow_a_link(
     tmp_path: Path,
 ) -> None:
-    async def story(api: Api, node: Node) -> None:
+    async def scenario(api: Api, node: Node) -> None:
         for target in ("/keys", "/merkle", "/stats", "/kv/k"):
             refused = await ask(api, "GET", target, sec_fetch_site="cross-site", sec_fetch_dest="image")
             assert (refused.status, json.loads(refused.body)["title"]) == (403, "Forbidden")
@@ -114,11 +114,11 @@ def test_a_page_of_another_site_may_not_keep_a_node_busy_but_a_person_may_follow
         link = await ask(api, "GET", "/stats", sec_fetch_site="cross-site", sec_fetch_dest="document")
         assert link.status == 200
 
-    with_api(tmp_path, story)
+    with_api(tmp_path, scenario)
 
 
 def test_of_many_heavy_reads_some_wait_and_the_rest_is_told_to_come_back(tmp_path: Path) -> None:
-    async def story(api: Api, node: Node) -> None:
+    async def scenario(api: Api, node: Node) -> None:
         most = HEAVY_READS_MAX + HEAVY_READS_WAITING_MAX
         await node.runtime.disk.commit(rows_of(node, 2000, deleted=True))
         answers = await asyncio.gather(*(ask(api, "GET", "/keys") for _ in range(most + 3)))
@@ -128,7 +128,7 @@ def test_of_many_heavy_reads_some_wait_and_the_rest_is_told_to_come_back(tmp_pat
         assert all(answer.more == b"retry-after: 1\r\n" for answer in refused)
         assert (await ask(api, "GET", "/keys")).status == 200, "the gate is open again"
 
-    with_api(tmp_path, story)
+    with_api(tmp_path, scenario)
 
 
 # --- the loop -----------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_no_request_holds_the_loop_however_much_there_is(
             await node.runtime.disk.commit(rows[first : first + 5000])
         await node.runtime.disk.checkpoint()
 
-    async def story(api: Api, node: Node) -> None:
+    async def scenario(api: Api, node: Node) -> None:
         for target in ("/keys?limit=1000", "/merkle", "/stats", "/metrics", "/ring", "/kv/key/1/replicas"):
             with turns_ms(monkeypatch) as taken:
                 answers = await asyncio.gather(*(ask(api, "GET", target) for _ in range(6)))
@@ -196,13 +196,13 @@ def test_no_request_holds_the_loop_however_much_there_is(
         assert keys == ([] if deleted else ["key/000000", "key/000001", "key/000002"])
 
     with_api(tmp_path, fill)
-    with_api(tmp_path, story)
+    with_api(tmp_path, scenario)
 
 
 def test_large_values_are_looked_at_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """1. A scan read as many rows as were asked for. 2. A hundred values of a megabyte held the loop for a second."""
 
-    async def story(api: Api, node: Node) -> None:
+    async def scenario(api: Api, node: Node) -> None:
         rows = rows_of(node, 256, deleted=False, value=b'"%b"' % (b"x" * 500_000), partition=0)
         for row in rows:
             await node.runtime.disk.commit([row])
@@ -215,14 +215,14 @@ def test_large_values_are_looked_at_a_few_at_a_time(tmp_path: Path, monkeypatch:
             await node.scrub.once(lambda: 0.5)
         assert max(taken) < HOLD_MS_MAX
 
-    with_api(tmp_path, story)
+    with_api(tmp_path, scenario)
 
 
 def test_the_largest_values_hold_the_loop_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = b'{"value": "%b"}' % (b"x" * 1_000_000)
     brackets = b'{"value": [%b1]}' % (b"[]," * 330_000)
 
-    async def story(api: Api, node: Node) -> None:
+    async def scenario(api: Api, node: Node) -> None:
         with turns_ms(monkeypatch) as taken:
             for key, body in (("text", text), ("text", text), ("text", text), ("brackets", brackets)):
                 assert (await ask(api, "PUT", f"/kv/{key}?mode=siblings", body)).status == 200
@@ -231,4 +231,4 @@ def test_the_largest_values_hold_the_loop_no_longer(tmp_path: Path, monkeypatch:
         print(f"longest turn {max(taken):.1f} ms")
         assert max(taken) < HOLD_MS_MAX
 
-    with_api(tmp_path, story)
+    with_api(tmp_path, scenario)

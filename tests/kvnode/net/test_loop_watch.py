@@ -9,7 +9,7 @@ from kvnode.net.loop_watch import LoopWatch
 
 
 def test_what_holds_the_loop_is_seen() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         watch = LoopWatch()
         watch.start()
         await asyncio.sleep(0.05)
@@ -18,11 +18,11 @@ def test_what_holds_the_loop_is_seen() -> None:
         assert watch.describe()["longest_hold_ms"] >= 250.0
         watch.stop()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_of_a_loop_that_nobody_looked_at_nothing_is_said() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         assert LoopWatch().describe() == {"longest_hold_ms": 0.0}
 
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -7,7 +7,7 @@ import random
 import socket
 from collections.abc import Callable
 
-from kvnode.config import LINK_QUEUE_BYTES_MAX, STRANGERS_MAX, ClusterConfig, NodeAddress, UpkeepConfig
+from kvnode.config import LINK_QUEUE_BYTES_MAX, STRANGERS_MAX, ClusterConfig, MaintenanceConfig, NodeAddress
 from kvnode.faults import LinkRule
 from kvnode.messages import Message, Ping
 from kvnode.net.links import HELLO_S_MAX
@@ -23,7 +23,7 @@ def free_port() -> int:
 class Pair:
     """node-1, which sends, and node-2, which notes what arrives and when."""
 
-    def __init__(self, upkeep: UpkeepConfig = UpkeepConfig()) -> None:  # noqa: B008 - it is frozen
+    def __init__(self, maintenance: MaintenanceConfig = MaintenanceConfig()) -> None:  # noqa: B008 - it is frozen
         ports = free_port(), free_port()
         config = ClusterConfig(
             cluster="lab",
@@ -31,7 +31,7 @@ class Pair:
             replicas=2,
             partitions=256,
             secret="a-secret-of-this-pair",
-            upkeep=upkeep,
+            maintenance=maintenance,
             nodes=tuple(NodeAddress(f"node-{i + 1}", "127.0.0.1", 1 + i, ports[i]) for i in range(2)),
         )
         self.sender, self.receiver = (
@@ -146,7 +146,7 @@ def test_what_lay_in_the_socket_for_too_long_is_refused_and_what_follows_is_not(
     is deleted, and the tombstone swept. 4. node-2 goes on and reads what it was sent, long ago."""
 
     async def run() -> None:
-        async with Pair(UpkeepConfig(message_age_s_max=1.0)) as pair:
+        async with Pair(MaintenanceConfig(message_age_s_max=1.0)) as pair:
             pair.sender.send("node-2", Ping("first", ()))
             await pair.until(lambda: pair.arrived)
             [incoming] = [each for each in pair.receiver.incoming if each._transport is not None]
@@ -169,7 +169,7 @@ def test_what_lay_in_the_socket_for_too_long_is_refused_and_what_follows_is_not(
 
 def test_a_link_that_is_silent_for_long_still_carries_the_next_message() -> None:
     async def run() -> None:
-        async with Pair(UpkeepConfig(message_age_s_max=0.5)) as pair:
+        async with Pair(MaintenanceConfig(message_age_s_max=0.5)) as pair:
             await asyncio.sleep(1.0)
             pair.sender.send("node-2", Ping("after a silence", ()))
             await pair.until(lambda: pair.arrived)

@@ -15,10 +15,10 @@ from kvnode.net.connection import JSON, Request, Response
 from kvnode.net.server import HttpServer, bind
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-Story = Callable[[HttpServer, int], Coroutine[Any, Any, None]]
+Scenario = Callable[[HttpServer, int], Coroutine[Any, Any, None]]
 
 
-def with_server(story: Story, **bounds: int) -> None:
+def with_server(scenario: Scenario, **bounds: int) -> None:
     async def answer(request: Request) -> Response:
         return Response(200, JSON, b"%d" % len(request.body or b""))
 
@@ -29,7 +29,7 @@ def with_server(story: Story, **bounds: int) -> None:
         server = HttpServer(answer, bind("127.0.0.1", port), **bounds)
         await server.start()
         try:
-            await asyncio.wait_for(story(server, port), 20.0)
+            await asyncio.wait_for(scenario(server, port), 20.0)
         finally:
             await server.stop()
 
@@ -78,7 +78,7 @@ async def until(condition: Callable[[], bool]) -> None:
 def test_of_too_many_connections_the_one_at_rest_for_longest_gives_way() -> None:
     """1. Sockets on which nothing came took all files of a node. 2. Nobody could connect to it any more."""
 
-    async def story(server: HttpServer, port: int) -> None:
+    async def scenario(server: HttpServer, port: int) -> None:
         callers = [await Caller.connect(port) for _ in range(4)]
         for caller in callers:
             assert (await caller.ask())[0] == 200
@@ -90,11 +90,11 @@ def test_of_too_many_connections_the_one_at_rest_for_longest_gives_way() -> None
             assert (await caller.ask())[0] == 200
         assert server.describe()["made_way_total"] == 1
 
-    with_server(story, count_max=4)
+    with_server(scenario, count_max=4)
 
 
 def test_a_connection_too_many_is_refused_in_words_while_all_others_are_in_use() -> None:
-    async def story(server: HttpServer, port: int) -> None:
+    async def scenario(server: HttpServer, port: int) -> None:
         callers = [await Caller.connect(port) for _ in range(2)]
         for caller in callers:
             caller.send(put_of(10) + b"12345")
@@ -109,7 +109,7 @@ def test_a_connection_too_many_is_refused_in_words_while_all_others_are_in_use()
             assert await caller.ask(b"67890") == (200, b"10\n")
         assert await (await Caller.connect(port)).ask() == (200, b"0\n")
 
-    with_server(story, count_max=2)
+    with_server(scenario, count_max=2)
 
 
 def test_a_request_that_does_not_arrive_in_time_is_answered_and_hung_up_on(
@@ -118,7 +118,7 @@ def test_a_request_that_does_not_arrive_in_time_is_answered_and_hung_up_on(
     monkeypatch.setattr(server_module, "REQUEST_ARRIVAL_S", 0.2)
     monkeypatch.setattr(server_module, "_LOOK_S", 0.05)
 
-    async def story(server: HttpServer, port: int) -> None:
+    async def scenario(server: HttpServer, port: int) -> None:
         head, body, at_rest = [await Caller.connect(port) for _ in range(3)]
         assert (await at_rest.ask())[0] == 200
         head.send(REQUEST[:10])
@@ -130,14 +130,14 @@ def test_a_request_that_does_not_arrive_in_time_is_answered_and_hung_up_on(
         assert server.describe()["bodies_bytes"] == 0
         assert (await at_rest.ask())[0] == 200
 
-    with_server(story)
+    with_server(scenario)
 
 
 def test_bodies_that_stall_give_way_to_one_that_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     """1. Hundreds of requests sent a megabyte each and then nothing. 2. The node grew by as many megabytes."""
     monkeypatch.setattr(server_module, "BODY_STALLED_S", 0.05)
 
-    async def story(server: HttpServer, port: int) -> None:
+    async def scenario(server: HttpServer, port: int) -> None:
         stalled = [await Caller.connect(port) for _ in range(3)]
         for number, caller in enumerate(stalled):
             caller.send(put_of(50_000) + b"x" * 30_000)
@@ -151,11 +151,11 @@ def test_bodies_that_stall_give_way_to_one_that_arrives(monkeypatch: pytest.Monk
             assert await caller.ask(b"x" * 20_000) == (200, b"50000\n")
         assert server.describe()["bodies_bytes"] == 0
 
-    with_server(story, bodies_bytes_max=100_000)
+    with_server(scenario, bodies_bytes_max=100_000)
 
 
 def test_a_body_for_which_there_is_no_room_is_refused_and_nothing_of_it_is_kept() -> None:
-    async def story(server: HttpServer, port: int) -> None:
+    async def scenario(server: HttpServer, port: int) -> None:
         first = await Caller.connect(port)
         first.send(put_of(90_000) + b"x" * 80_000)
         await until(lambda: server.describe()["bodies_bytes"] == 80_000)
@@ -165,7 +165,7 @@ def test_a_body_for_which_there_is_no_room_is_refused_and_nothing_of_it_is_kept(
         await until(lambda: server.describe()["bodies_bytes"] == 80_000)
         assert await first.ask(b"x" * 10_000) == (200, b"90000\n")
 
-    with_server(story, bodies_bytes_max=100_000)
+    with_server(scenario, bodies_bytes_max=100_000)
 
 
 def test_a_wish_for_another_protocol_is_passed_over_and_the_body_is_read() -> None:
@@ -177,7 +177,7 @@ def test_a_wish_for_another_protocol_is_passed_over_and_the_body_is_read() -> No
         b"\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n\r\n",
     )
 
-    async def story(server: HttpServer, port: int) -> None:
+    async def scenario(server: HttpServer, port: int) -> None:
         caller = await Caller.connect(port)
         assert await caller.ask(head + b"body") == (200, b"4\n")
         for piece in (head[:30], head[30:], b"bo"):
@@ -186,11 +186,11 @@ def test_a_wish_for_another_protocol_is_passed_over_and_the_body_is_read() -> No
         assert await caller.ask(b"dy" + REQUEST + head + b"1234") == (200, b"4\n")
         assert [await caller.answer(), await caller.answer()] == [(200, b"0\n"), (200, b"4\n")]
 
-    with_server(story)
+    with_server(scenario)
 
 
 def test_a_server_that_stops_says_so_in_its_last_answers_and_leaves_no_request_without_one() -> None:
-    async def story(server: HttpServer, port: int) -> None:
+    async def scenario(server: HttpServer, port: int) -> None:
         callers = [await Caller.connect(port) for _ in range(3)]
         for caller in callers:
             assert (await caller.ask())[0] == 200
@@ -203,4 +203,4 @@ def test_a_server_that_stops_says_so_in_its_last_answers_and_leaves_no_request_w
             assert b"connection: close" in head.lower()
         await asyncio.wait_for(stopping, 1.0)
 
-    with_server(story)
+    with_server(scenario)

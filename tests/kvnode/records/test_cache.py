@@ -1,11 +1,11 @@
 """Durable records in memory: what was used last is there, and no more than the bound."""
 
 from kvnode.config import RECENT_BYTES_MAX
-from kvnode.records.cache import Known, Recent
+from kvnode.records.cache import Known, RecordCache
 
 
 def test_what_is_used_stays_and_what_is_not_is_forgotten() -> None:
-    recent = Recent()
+    recent = RecordCache()
     recent.put("used", Known(b"1", 1))
     recent.put("unused", Known(b"2", 2))
     large = b"x" * (RECENT_BYTES_MAX // 8)
@@ -16,7 +16,7 @@ def test_what_is_used_stays_and_what_is_not_is_forgotten() -> None:
 
 
 def test_no_more_than_the_bound_is_kept() -> None:
-    recent, record = Recent(), b"x" * 1000
+    recent, record = RecordCache(), b"x" * 1000
     for number in range(2 * RECENT_BYTES_MAX // len(record)):
         recent.put(f"k{number}", Known(record, number))
         kept = len(recent._young) + len(recent._old)
@@ -24,7 +24,7 @@ def test_no_more_than_the_bound_is_kept() -> None:
 
 
 def test_an_older_state_never_comes_back() -> None:
-    recent = Recent()
+    recent = RecordCache()
     recent.put("k", Known(b"old", 1))
     recent.put("filler", Known(b"x" * RECENT_BYTES_MAX, 2))  # now "k" is in the old generation
     recent.put("k", Known(b"new", 3))

@@ -22,7 +22,7 @@ from kvnode.records.records import Records, encode_state, merge_records
 from kvnode.ring import Ring
 from kvnode.runtime import Row, Runtime
 from kvnode.storage import MemoryDisk, SqliteDisk
-from kvnode.throttle import Pace
+from kvnode.throttle import Throttle
 from kvnode.versions import Context, Dot, PnCounter, Siblings
 
 FullDisk = Callable[..., AbstractContextManager[None]]
@@ -54,8 +54,8 @@ def value(counter: int, text: bytes = b'"x"', *, deleted: bool = False, past: Co
 
 
 async def listed(records: Records, kind: str, *, prefix: str, after: str, limit: int) -> list[str]:
-    pace = Pace(_Unhurried(), 1000)
-    return await list_keys(records, kind, prefix=prefix, after=after, limit=limit, pace=pace)
+    throttle = Throttle(_Unhurried(), 1000)
+    return await list_keys(records, kind, prefix=prefix, after=after, limit=limit, throttle=throttle)
 
 
 class _Unhurried:
@@ -104,10 +104,10 @@ def assert_forest_is_true(records: Records, disk: Any) -> None:
     assert records.row_count == count
 
 
-def on_sqlite(directory: Path, story: Callable[[SqliteDisk], Coroutine[Any, Any, None]]) -> None:
+def on_sqlite(directory: Path, scenario: Callable[[SqliteDisk], Coroutine[Any, Any, None]]) -> None:
     async def whole() -> None:
         disk = SqliteDisk(directory)
-        await story(disk)
+        await scenario(disk)
         await disk.close()
 
     asyncio.run(whole())
@@ -116,7 +116,7 @@ def on_sqlite(directory: Path, story: Callable[[SqliteDisk], Coroutine[Any, Any,
 def test_a_failed_commit_leaves_state_and_forest_as_they_were_and_later_writes_are_fine(
     tmp_path: Path, full_disk: FullDisk
 ) -> None:
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         records = records_on(disk)
         put(records, "old", value(1))
         await disk.commit([])
@@ -135,7 +135,7 @@ def test_a_failed_commit_leaves_state_and_forest_as_they_were_and_later_writes_a
         assert done == [True]
         assert_forest_is_true(records, disk)
 
-    on_sqlite(tmp_path, story)
+    on_sqlite(tmp_path, scenario)
 
 
 def test_a_write_that_waits_for_a_failed_one_is_not_acknowledged_by_the_sync_of_another(
@@ -147,7 +147,7 @@ def test_a_write_that_waits_for_a_failed_one_is_not_acknowledged_by_the_sync_of_
     small one's sync: acknowledged, and on no disk.
     """
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         records = records_on(disk)
         large = value(1, b"x" * 50_000)
         with full_disk(room_bytes=8000):
@@ -160,15 +160,15 @@ def test_a_write_that_waits_for_a_failed_one_is_not_acknowledged_by_the_sync_of_
         assert records.durable(KV, "large") is None
         assert_forest_is_true(records, disk)
 
-    on_sqlite(tmp_path, story)
+    on_sqlite(tmp_path, scenario)
 
 
 def test_a_corrupt_row_is_reported_dropped_and_can_be_written_anew() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         disk, events = MemoryDisk(), list[str]()
         records = records_on(disk, events)
         await put_and_damage(records, disk)
-        records._recent.discard("kv/k")  # not read from memory
+        records._cache.discard("kv/k")  # not read from memory
         assert await listed(records, KV, prefix="", after="", limit=10) == []
         assert records.durable(KV, "k") is None
         assert (records.corrupt_count, events) == (1, ["record_corrupt"])
@@ -178,11 +178,11 @@ def test_a_corrupt_row_is_reported_dropped_and_can_be_written_anew() -> None:
         assert records.durable(KV, "k") == value(1)
         assert_forest_is_true(records, disk)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_row_that_is_damaged_while_its_record_is_in_memory_is_found_by_the_scrub_and_forgotten() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         disk, events = MemoryDisk(), list[str]()
         records = records_on(disk, events)
         await put_and_damage(records, disk)
@@ -192,11 +192,11 @@ def test_a_row_that_is_damaged_while_its_record_is_in_memory_is_found_by_the_scr
         assert records.durable(KV, "k") is None
         assert_forest_is_true(records, disk)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_what_was_made_from_what_is_held_replaces_it_and_anything_else_is_merged() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         disk = MemoryDisk()
         records = records_on(disk)
         first = value(1)
@@ -205,15 +205,15 @@ def test_what_was_made_from_what_is_held_replaces_it_and_anything_else_is_merged
         newer = value(
             2, past=Siblings().write(Dot("node-1.1", 1), b"", context=Context(), timestamp=1)[1].seen
         )
-        records.merge_in(KV, "k", newer, lambda ok: None, made_from=held)
+        records.merge_in(KV, "k", newer, lambda ok: None, base_checksum=held)
         assert records.latest(KV, "k") == newer
         stray = encode_state(Siblings().write(Dot("node-2.1", 1), b"1", context=Context(), timestamp=1)[0])
-        records.merge_in(KV, "k", stray, lambda ok: None, made_from=held)  # no longer what is held
+        records.merge_in(KV, "k", stray, lambda ok: None, base_checksum=held)  # no longer what is held
         assert records.latest(KV, "k") == merge_records(KV, newer, stray) != stray
         await asyncio.sleep(0.001)
         assert_forest_is_true(records, disk)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_stays_true(
@@ -224,7 +224,7 @@ def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_sta
     2. Dropping it failed; every read dropped it from the forest again, which put it back the second time.
     """
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         records = records_on(disk)
         put(records, "k", value(1))
         await disk.commit([])
@@ -233,7 +233,7 @@ def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_sta
         await disk.checkpoint()
         disk._tables._writer.execute("update records set record=x'00'")
         await disk.checkpoint()
-        records._recent.discard("kv/k")
+        records._cache.discard("kv/k")
         root = MerkleForest(1).root(0)
         with full_disk():
             for _ in range(3):
@@ -247,7 +247,7 @@ def test_a_corrupt_row_that_cannot_be_deleted_is_counted_once_and_the_forest_sta
         await asyncio.sleep(0)
         assert_forest_is_true(records, disk)
 
-    on_sqlite(tmp_path, story)
+    on_sqlite(tmp_path, scenario)
 
 
 def test_a_corrupt_row_that_could_not_be_deleted_goes_with_the_partition_that_is_let_go(
@@ -258,7 +258,7 @@ def test_a_corrupt_row_that_could_not_be_deleted_goes_with_the_partition_that_is
     3. The row left the forest a second time, which put it back: the partition was left over for ever, and empty.
     """
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         records = records_on(disk)
         for key in ("k", "elsewhere"):
             put(records, key, value(1))
@@ -268,7 +268,7 @@ def test_a_corrupt_row_that_could_not_be_deleted_goes_with_the_partition_that_is
         await disk.checkpoint()
         disk._tables._writer.execute("update records set record=x'00' where key='kv/k'")
         await disk.checkpoint()
-        records._recent.discard("kv/k")
+        records._cache.discard("kv/k")
         known = checksum("kv/k", value(1))
         with full_disk():
             assert records.durable(KV, "k") is None
@@ -285,7 +285,7 @@ def test_a_corrupt_row_that_could_not_be_deleted_goes_with_the_partition_that_is
         assert records.forest.is_empty(partition)
         assert_forest_is_true(records, disk)
 
-    on_sqlite(tmp_path, story)
+    on_sqlite(tmp_path, scenario)
 
 
 @pytest.mark.parametrize(
@@ -299,21 +299,21 @@ def test_a_record_that_is_none_of_its_kind_is_refused_also_when_the_key_is_new(
     2. Anything else was stored as it came, acknowledged, and ended the request of everybody who read it.
     """
 
-    async def story() -> None:
+    async def scenario() -> None:
         disk = MemoryDisk()
         records = records_on(disk)
         with pytest.raises(msgspec.MsgspecError):
             put(records, "k", record, kind=kind)
         assert list(disk.checksums("records")) == []
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("is_built_before", [False, True])
 def test_the_forest_is_the_same_after_a_restart_and_on_another_replica_in_another_order(
     is_built_before: bool,
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         writes = [(f"k{number % 20}", value(number + 1)) for number in range(60)]
         disks = [MemoryDisk(), MemoryDisk()]
         forests = []
@@ -331,7 +331,7 @@ def test_the_forest_is_the_same_after_a_restart_and_on_another_replica_in_anothe
             assert [again.forest.root(p) for p in range(RING.partitions)] == forests[-1]
         assert forests[0] == forests[1]
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 names = st.text(st.sampled_from("ab/é"), min_size=1, max_size=3)
@@ -347,7 +347,7 @@ names = st.text(st.sampled_from("ab/é"), min_size=1, max_size=3)
 def test_listing_pages_through_exactly_the_keys_that_are_not_deleted(
     held: dict[str, bool], prefix: str, after: str, limit: int
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         records = records_on(MemoryDisk())
         for number, (key, deleted) in enumerate(held.items()):
             put(records, key, value(number + 1, deleted=deleted))
@@ -362,13 +362,13 @@ def test_listing_pages_through_exactly_the_keys_that_are_not_deleted(
             found, last = found + page, page[-1]
         assert found == expected
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_page_of_keys_reads_little_more_than_it_shows() -> None:
     """1. Each partition gave a whole page before they were merged: every page of 1000 keys read all records."""
 
-    async def story() -> None:
+    async def scenario() -> None:
         disk = MemoryDisk()
         records = records_on(disk)
         for number in range(2000):
@@ -378,4 +378,4 @@ def test_a_page_of_keys_reads_little_more_than_it_shows() -> None:
         assert len(await listed(records, KV, prefix="", after="", limit=100)) == 100
         assert len(read) < 500
 
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -22,78 +22,78 @@ def test_no_write_is_acknowledged_that_what_is_held_claims_to_have_seen_already(
     """1. A version covers dots that node-1 is still to issue. 2. Through node-1 a PUT with mode=siblings, or under the
     empty context, had a dot that the version covers, so merging left it out: 200, w=2, and it was nowhere."""
 
-    async def story(rooms: Any) -> None:
-        store = rooms.nodes["node-1"].dots.store
+    async def scenario(components: Any) -> None:
+        store = components.nodes["node-1"].dots.store
         poison = Put("k", b'"poison"', Context(VersionVector.of({store: 10**9})), w=3)
-        assert (await rooms.ask("node-2", poison))[0] == 200
+        assert (await components.ask("node-2", poison))[0] == 200
         for request in (Put("k", b'"kept"', mode=mode), Put("k", b'"kept"', Context())):
-            status, answer = await rooms.ask("node-1", request)
+            status, answer = await components.ask("node-1", request)
             assert (status, answer["definite"]) == (409, True), answer
             assert "not issued" in answer["detail"]
-        _, got = await rooms.ask("node-3", Get("k", r=3))
+        _, got = await components.ask("node-3", Get("k", r=3))
         assert [sibling["value"] for sibling in got["siblings"]] == ["poison"]
 
-    play(story)
+    play(scenario)
 
 
 def test_a_write_that_gives_way_to_a_later_stamp_is_no_fault(play: Play) -> None:
     """mode=lww promises no more: the greatest stamp wins, and this one has a slow clock."""
 
-    async def story(rooms: Any) -> None:
-        clock = rooms.clocks["node-2"]
+    async def scenario(components: Any) -> None:
+        clock = components.clocks["node-2"]
         clock.wall_ms = lambda right=clock.wall_ms: right() - 5_000.0
-        assert (await rooms.ask("node-1", Put("k", b'"early"', mode="lww", w=3)))[0] == 200
-        assert (await rooms.ask("node-2", Put("k", b'"late"', mode="lww", w=3)))[0] == 200
-        assert (await rooms.ask("node-3", Get("k")))[1]["value"] == "early"
+        assert (await components.ask("node-1", Put("k", b'"early"', mode="lww", w=3)))[0] == 200
+        assert (await components.ask("node-2", Put("k", b'"late"', mode="lww", w=3)))[0] == 200
+        assert (await components.ask("node-3", Get("k")))[1]["value"] == "early"
 
-    play(story)
+    play(scenario)
 
 
 def test_a_context_that_is_ahead_of_the_node_it_is_passed_to_is_taken(play: Play) -> None:
     """1. node-3 is cut off while the others write. 2. Their context names writes, and a store, that node-3 has never
     heard of. It is as good there as anywhere."""
 
-    async def story(rooms: Any) -> None:
-        rooms.isolate("node-3")
+    async def scenario(components: Any) -> None:
+        components.isolate("node-3")
         for number in range(5):
-            await rooms.ask("node-1", Put("k", str(number).encode()))
-        rooms.stop("node-2")
-        await rooms.start("node-2")  # under a fresh store id
-        _, got = await rooms.ask("node-2", Put("k", b'"newest"'))
-        rooms.wire.drops = lambda sender, receiver, message: (
+            await components.ask("node-1", Put("k", str(number).encode()))
+        components.stop("node-2")
+        await components.start("node-2")  # under a fresh store id
+        _, got = await components.ask("node-2", Put("k", b'"newest"'))
+        components.wire.drops = lambda sender, receiver, message: (
             receiver == "node-3" and isinstance(message, StoreMany | StoreRecord)
         )
-        ahead = rooms.contexts.read("k", got["context"])
-        status, _ = await rooms.ask("node-3", Put("k", b'"after it"', ahead))
+        ahead = components.contexts.read("k", got["context"])
+        status, _ = await components.ask("node-3", Put("k", b'"after it"', ahead))
         assert status == 200
-        rooms.heal()
-        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
-        for name in rooms.nodes:
-            _, read = await rooms.ask(name, Get("k", r=3))
+        components.heal()
+        await components.until(lambda: not any(node.hints.pending() for node in components.nodes.values()))
+        for name in components.nodes:
+            _, read = await components.ask(name, Get("k", r=3))
             assert [sibling["value"] for sibling in read["siblings"]] == ["after it"]
 
-    play(story)
+    play(scenario)
 
 
 def test_a_context_that_has_grown_long_is_read_and_replaced_and_grows_no_further(play: Play) -> None:
     """1. Each crash of a node adds a store to the context of a key. 2. After 117 the context that GET answered was
     longer than PUT took: nobody could replace the value any more."""
 
-    async def story(rooms: Any) -> None:
+    async def scenario(components: Any) -> None:
         stores = {f"node-2.{number:016x}": 4096 for number in range(1, 900)}
         long = Context(VersionVector.of(stores))
         held = Put("k", b'"held"', long, w=3)
-        status, problem = await rooms.ask("node-1", held)
+        status, problem = await components.ask("node-1", held)
         assert (status, problem["definite"]) == (409, True)
         assert "the context of this key would have 900 entries" in problem["detail"]
         state, _ = Siblings().write(Dot("node-2.ff", 1), b'"held"', context=long, timestamp=1.0)
-        for node in rooms.nodes.values():
+        for node in components.nodes.values():
             node.records.merge_in(KV, "k", encode_state(state), lambda ok: None)
-        _, got = await rooms.ask("node-1", Get("k", r=3))
-        seen = rooms.contexts.read("k", got["context"])
-        status, problem = await rooms.ask("node-1", Put("k", b'"one more store"', seen))
+        _, got = await components.ask("node-1", Get("k", r=3))
+        seen = components.contexts.read("k", got["context"])
+        status, problem = await components.ask("node-1", Put("k", b'"one more store"', seen))
         assert status == 409, problem
-        _, got = await rooms.ask("node-2", Get("k", r=3))
+        _, got = await components.ask("node-2", Get("k", r=3))
         assert (got["value"], got["conflict"]) == ("held", False)
 
-    play(story)
+    play(scenario)

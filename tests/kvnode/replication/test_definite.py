@@ -22,51 +22,53 @@ def test_a_write_that_was_sent_before_the_ring_changed_is_refused_indefinitely(
     """1. node-1 sends a write by the old ring; node-3 stores it. 2. node-2 answers that node-4 is joining. 3. node-1
     begins again, finds that node-4 is dead, and refuses. That was a definite refusal of a write that is there."""
 
-    async def story(rooms: Any) -> None:
-        node = rooms.nodes["node-1"]
+    async def scenario(components: Any) -> None:
+        node = components.nodes["node-1"]
         state = node.ring.state.join(NodeAddress("node-4", "127.0.0.1", 1, 1))
-        rooms.nodes["node-2"].spread.adopt(state)
-        ring = rooms.nodes["node-2"].ring
+        components.nodes["node-2"].dissemination.adopt(state)
+        ring = components.nodes["node-2"].ring
         key = next(f"k{number}" for number in range(100) if ring.pending(f"k{number}"))
-        node.coordinator.audiences._is_dead = lambda peer: peer == "node-4"
-        status, problem = await rooms.ask("node-1", write(key))
+        node.coordinator.plans._is_dead = lambda peer: peer == "node-4"
+        status, problem = await components.ask("node-1", write(key))
         assert (status, problem["definite"]) == (503, False)
         assert "node-4, known to be dead, takes the partition over" in problem["detail"]
-        kinds = {message.kind for _, _, message in rooms.wire.carried if isinstance(message, StoreRecord)}
-        assert kinds and rooms.nodes["node-3"].records.durable(kinds.pop(), key) is not None
-        status, problem = await rooms.ask("node-1", write(key))
+        kinds = {
+            message.kind for _, _, message in components.wire.carried if isinstance(message, StoreRecord)
+        }
+        assert kinds and components.nodes["node-3"].records.durable(kinds.pop(), key) is not None
+        status, problem = await components.ask("node-1", write(key))
         assert (status, problem["definite"]) == (503, True), "of this one nothing was sent"
 
-    play(story)
+    play(scenario)
 
 
 def test_a_write_that_found_no_quorum_is_refused_indefinitely_whoever_refused(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        rooms.disks["node-2"].full = rooms.disks["node-3"].full = True
-        status, problem = await rooms.ask("node-1", Put("k", b"1"))
+    async def scenario(components: Any) -> None:
+        components.disks["node-2"].full = components.disks["node-3"].full = True
+        status, problem = await components.ask("node-1", Put("k", b"1"))
         assert (status, problem["definite"], problem["got"]) == (503, False, 1)
-        assert rooms.nodes["node-1"].records.durable(KV, "k") is not None, (
+        assert components.nodes["node-1"].records.durable(KV, "k") is not None, (
             "it is there, and may come to be read"
         )
-        status, problem = await rooms.ask("node-1", Add("k", "actor", 1, 0))
+        status, problem = await components.ask("node-1", Add("k", "actor", 1, 0))
         assert (status, problem["definite"]) == (503, False)
 
-    play(story)
+    play(scenario)
 
 
 def test_a_write_that_meets_one_new_ring_after_another_is_refused_indefinitely(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        audience = rooms.nodes["node-1"].coordinator.audiences.find("W", "k", 2)
-        assert not restless("W", audience).definite
-        assert restless("R", audience).definite, "a read writes nothing"
+    async def scenario(components: Any) -> None:
+        plan = components.nodes["node-1"].coordinator.plans.find("W", "k", 2)
+        assert not restless("W", plan).definite
+        assert restless("R", plan).definite, "a read writes nothing"
 
-    play(story)
+    play(scenario)
 
 
 def test_a_read_that_found_no_quorum_has_written_nothing(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        rooms.wire.drops = lambda sender, receiver, message: isinstance(message, Fetch)
-        status, problem = await rooms.ask("node-1", Get("k", r=3))
+    async def scenario(components: Any) -> None:
+        components.wire.drops = lambda sender, receiver, message: isinstance(message, Fetch)
+        status, problem = await components.ask("node-1", Get("k", r=3))
         assert (status, problem["definite"]) == (503, True)
 
-    play(story)
+    play(scenario)

@@ -24,16 +24,18 @@ Play = Callable[..., None]
 def test_a_peer_is_told_what_is_durable_and_no_more(play: Play, kind: str, older: Any, newer: Any) -> None:
     """1. node-2 was sent a write and has not synced it. 2. A reader was shown it, node-2 crashed, and it was gone."""
 
-    async def story(rooms: Any) -> None:
-        await rooms.ask("node-1", older)
-        records, disk = rooms.nodes["node-2"].records, rooms.disks["node-2"]
+    async def scenario(components: Any) -> None:
+        await components.ask("node-1", older)
+        records, disk = components.nodes["node-2"].records, components.disks["node-2"]
         before = records.durable(kind, "k")
         disk.held = True
-        assert (await rooms.ask("node-1", newer))[0] == 200
-        await rooms.until(lambda: records.latest(kind, "k") != before, 1.0)
+        assert (await components.ask("node-1", newer))[0] == 200
+        await components.until(lambda: records.latest(kind, "k") != before, 1.0)
 
         async def told() -> bytes | None:
-            answer = await rooms.nodes["node-3"].calls.ask("node-2", lambda id_: Fetch(id_, 1, kind, "k", 1))
+            answer = await components.nodes["node-3"].rpc.ask(
+                "node-2", lambda id_: Fetch(id_, 1, kind, "k", 1)
+            )
             assert isinstance(answer, Fetched)
             return answer.record
 
@@ -42,4 +44,4 @@ def test_a_peer_is_told_what_is_durable_and_no_more(play: Play, kind: str, older
         await asyncio.sleep(0.1)
         assert await told() == records.latest(kind, "k") != before
 
-    play(story)
+    play(scenario)

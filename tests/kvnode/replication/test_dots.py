@@ -18,36 +18,36 @@ Play = Callable[..., None]
 
 
 def test_dots_are_never_reissued_over_restarts(play: Play) -> None:
-    async def story(rooms: Any) -> None:
+    async def scenario(components: Any) -> None:
         issued: list[Dot] = []
         for _ in range(4):
-            dots = rooms.nodes["node-1"].dots
+            dots = components.nodes["node-1"].dots
             issued += [await dots.next() for _ in range(DOT_BLOCK + 10)]
-            rooms.stop("node-1")
-            await rooms.start("node-1")
+            components.stop("node-1")
+            await components.start("node-1")
         assert len(set(issued)) == len(issued)
         assert len({dot.store for dot in issued}) == 4, (
             "a life that ended in a crash may have forgotten what it wrote"
         )
 
-    play(story)
+    play(scenario)
 
 
 def test_a_life_that_ends_in_order_hands_its_name_on_once(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        first = await rooms.nodes["node-1"].dots.next()
-        await rooms.nodes["node-1"].close()
+    async def scenario(components: Any) -> None:
+        first = await components.nodes["node-1"].dots.next()
+        await components.nodes["node-1"].close()
         with pytest.raises(NoDots):
-            await rooms.nodes["node-1"].dots.next()
-        rooms.stop("node-1")
-        await rooms.start("node-1")
-        second = await rooms.nodes["node-1"].dots.next()
+            await components.nodes["node-1"].dots.next()
+        components.stop("node-1")
+        await components.start("node-1")
+        second = await components.nodes["node-1"].dots.next()
         assert second.store == first.store and second.counter > first.counter
-        rooms.stop("node-1")
-        await rooms.start("node-1")
-        assert rooms.nodes["node-1"].dots.store != first.store, "it was handed on once, not for ever"
+        components.stop("node-1")
+        await components.start("node-1")
+        assert components.nodes["node-1"].dots.store != first.store, "it was handed on once, not for ever"
 
-    play(story)
+    play(scenario)
 
 
 def test_a_coordinator_that_crashed_before_its_own_sync_loses_no_increment(play: Play) -> None:
@@ -55,52 +55,52 @@ def test_a_coordinator_that_crashed_before_its_own_sync_loses_no_increment(play:
     sync. 3. Under the same name it would count 3 from nothing, and the others would keep the greater: 5, not 8.
     """
 
-    async def story(rooms: Any) -> None:
-        rooms.disks["node-1"].full = True  # as good as a sync that does not come before the crash
-        status, _ = await rooms.ask("node-1", Add("c", None, 5, 0, 2))
+    async def scenario(components: Any) -> None:
+        components.disks["node-1"].full = True  # as good as a sync that does not come before the crash
+        status, _ = await components.ask("node-1", Add("c", None, 5, 0, 2))
         assert status == 200
-        rooms.stop("node-1")
-        rooms.disks["node-1"].full = False
-        await rooms.start("node-1")
-        rooms.nodes["node-1"].exchange._is_alive = lambda peer: False
-        status, _ = await rooms.ask("node-1", Add("c", None, 3, 0, 3))
+        components.stop("node-1")
+        components.disks["node-1"].full = False
+        await components.start("node-1")
+        components.nodes["node-1"].exchange._is_alive = lambda peer: False
+        status, _ = await components.ask("node-1", Add("c", None, 3, 0, 3))
         assert status == 200
-        _, counted = await rooms.ask("node-2", Count("c", 3))
+        _, counted = await components.ask("node-2", Count("c", 3))
         assert counted["value"] == 8
 
-    play(story)
+    play(scenario)
 
 
 def test_a_dot_is_issued_only_within_a_block_that_is_on_disk(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        dots, disk = rooms.nodes["node-1"].dots, rooms.disks["node-1"]
+    async def scenario(components: Any) -> None:
+        dots, disk = components.nodes["node-1"].dots, components.disks["node-1"]
         for _ in range(3 * DOT_BLOCK):
             dot = await dots.next()
             reserved = disk.get("meta", 0, "dots-reserved")
             assert dot.counter <= int(reserved[0])
 
-    play(story)
+    play(scenario)
 
 
 def test_no_dot_is_issued_of_a_block_whose_reservation_is_on_its_way(play: Play) -> None:
     """A crash would take the reservation back, and the dots with it: another life could issue them again."""
 
-    async def story(rooms: Any) -> None:
-        dots, disk = rooms.nodes["node-1"].dots, rooms.disks["node-1"]
+    async def scenario(components: Any) -> None:
+        dots, disk = components.nodes["node-1"].dots, components.disks["node-1"]
         disk.held, issued = True, []
 
         async def take_all() -> None:
             while True:
                 issued.append(await dots.next())
 
-        rooms.begin(take_all())
+        components.begin(take_all())
         await asyncio.sleep(1.0)
         assert [dot.counter for dot in issued] == [*range(1, DOT_BLOCK + 1)]
-        rooms.begin(dots.next())
+        components.begin(dots.next())
         disk.release()
-        await rooms.until(lambda: len(issued) > DOT_BLOCK, 1.0)
+        await components.until(lambda: len(issued) > DOT_BLOCK, 1.0)
 
-    play(story)
+    play(scenario)
 
 
 def test_a_node_whose_disk_was_wiped_writes_under_a_new_name_and_loses_no_write(play: Play) -> None:
@@ -110,20 +110,20 @@ def test_a_node_whose_disk_was_wiped_writes_under_a_new_name_and_loses_no_write(
     new write for one they know, and drop it.
     """
 
-    async def story(rooms: Any) -> None:
-        _, first = await rooms.ask("node-1", Put("k", b'"before"', w=3))
-        rooms.stop("node-1")
-        rooms.disks["node-1"] = type(rooms.disks["node-1"])()
-        await rooms.start("node-1")
-        rooms.nodes["node-1"].exchange._is_alive = lambda peer: False
-        rooms.nodes["node-1"].incomplete.lose_all = lambda: None  # names alone must do
-        _, second = await rooms.ask("node-1", Put("k", b'"after"', mode="siblings", w=3))
+    async def scenario(components: Any) -> None:
+        _, first = await components.ask("node-1", Put("k", b'"before"', w=3))
+        components.stop("node-1")
+        components.disks["node-1"] = type(components.disks["node-1"])()
+        await components.start("node-1")
+        components.nodes["node-1"].exchange._is_alive = lambda peer: False
+        components.nodes["node-1"].incomplete.lose_all = lambda: None  # names alone must do
+        _, second = await components.ask("node-1", Put("k", b'"after"', mode="siblings", w=3))
         assert first["dot"] != second["dot"]
         assert first["dot"].partition(":")[0] != second["dot"].partition(":")[0]
-        _, got = await rooms.ask("node-2", Get("k", r=3))
+        _, got = await components.ask("node-2", Get("k", r=3))
         assert {sibling["value"] for sibling in got["siblings"]} == {"before", "after"}
 
-    play(story)
+    play(scenario)
 
 
 def test_a_store_that_lost_a_counter_to_damage_counts_on_under_a_new_name(play: Play) -> None:
@@ -133,21 +133,21 @@ def test_a_store_that_lost_a_counter_to_damage_counts_on_under_a_new_name(play: 
     acknowledged 1 would be lost.
     """
 
-    async def story(rooms: Any) -> None:
-        _, first = await rooms.ask("node-1", Add("c", None, 5, 0, 3))
-        node, disk = rooms.nodes["node-1"], rooms.disks["node-1"]
+    async def scenario(components: Any) -> None:
+        _, first = await components.ask("node-1", Add("c", None, 5, 0, 3))
+        node, disk = components.nodes["node-1"], components.disks["node-1"]
         partition = node.ring.partition_of("c")
         record, known = disk.get("records", partition, "counter/c")
         disk.apply([Row("records", partition, "counter/c", record[:-1] + b"\x07", known)])
         node.records._recent.discard("counter/c")  # not read from memory
-        _, second = await rooms.ask("node-1", Add("c", None, 1, 0, 3))
+        _, second = await components.ask("node-1", Add("c", None, 1, 0, 3))
         assert first["actor"] != second["actor"] == node.dots.store
-        await rooms.until(lambda: not node.incomplete)  # until then node-1 counts towards no r
-        _, counted = await rooms.ask("node-2", Count("c", 3))
+        await components.until(lambda: not node.incomplete)  # until then node-1 counts towards no r
+        _, counted = await components.ask("node-2", Count("c", 3))
         assert counted["value"] == 6
-        rooms.stop("node-1")
-        await rooms.start("node-1")
-        dot = await rooms.nodes["node-1"].dots.next()
+        components.stop("node-1")
+        await components.start("node-1")
+        dot = await components.nodes["node-1"].dots.next()
         assert dot.counter <= int(disk.get("meta", 0, "dots-reserved")[0])
 
-    play(story)
+    play(scenario)

@@ -31,28 +31,28 @@ def record(counter: int, size: int = 1, *, blind: bool = True) -> bytes:
 
 
 def test_what_a_dead_replica_missed_is_delivered_when_it_is_back(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        rooms.isolate("node-3")
-        node = rooms.nodes["node-1"]
-        await rooms.until(lambda: node.members.state("node-3") == "dead")
+    async def scenario(components: Any) -> None:
+        components.isolate("node-3")
+        node = components.nodes["node-1"]
+        await components.until(lambda: node.members.state("node-3") == "dead")
         node.exchange._is_alive = lambda peer: False
-        rooms.nodes["node-2"].exchange._is_alive = lambda peer: False
+        components.nodes["node-2"].exchange._is_alive = lambda peer: False
         for number in range(20):
-            assert (await rooms.ask("node-1", Put(f"k{number}", b"1")))[0] == 200
+            assert (await components.ask("node-1", Put(f"k{number}", b"1")))[0] == 200
         assert node.hints.pending() == {"node-3": 20}
         assert node.hints.oldest_ms("node-3") > 0.0
-        rooms.heal()
-        await rooms.until(lambda: node.hints.pending() == {})
-        assert all(rooms.nodes["node-3"].records.durable(KV, f"k{number}") for number in range(20))
+        components.heal()
+        await components.until(lambda: node.hints.pending() == {})
+        assert all(components.nodes["node-3"].records.durable(KV, f"k{number}") for number in range(20))
         assert node.hints.delivered_count == 20
-        assert list(rooms.disks["node-1"].checksums("hints")) == []
+        assert list(components.disks["node-1"].checksums("hints")) == []
 
-    play(story)
+    play(scenario)
 
 
 def test_there_is_one_hint_for_a_replica_and_a_key_and_records_merge_in_it(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        hints = rooms.nodes["node-1"].hints
+    async def scenario(components: Any) -> None:
+        hints = components.nodes["node-1"].hints
         hints._is_alive = lambda peer: False
         for counter in (1, 2):
             state, _ = Siblings().write(
@@ -63,93 +63,93 @@ def test_there_is_one_hint_for_a_replica_and_a_key_and_records_merge_in_it(play:
         (hint,) = hints._pending["node-3"].values()
         assert len(KVS.decode(hint.record).versions) == 2
 
-    play(story)
+    play(scenario)
 
 
 def test_hints_are_there_again_after_a_restart_and_a_corrupt_one_is_reported_and_dropped(play: Play) -> None:
     """1. A hint's row is damaged. 2. `Hints.open` could not decode it, and every start ended with a traceback."""
 
-    async def story(rooms: Any) -> None:
-        rooms.isolate("node-3")
-        node, disk = rooms.nodes["node-1"], rooms.disks["node-1"]
-        await rooms.until(lambda: node.members.state("node-3") == "dead")
+    async def scenario(components: Any) -> None:
+        components.isolate("node-3")
+        node, disk = components.nodes["node-1"], components.disks["node-1"]
+        await components.until(lambda: node.members.state("node-3") == "dead")
         for number in range(3):
-            await rooms.ask("node-1", Put(f"k{number}", b"1"))
-        rooms.stop("node-1")
+            await components.ask("node-1", Put(f"k{number}", b"1"))
+        components.stop("node-1")
         partition, key, known = next(iter(disk.checksums("hints")))
         disk.apply([Row("hints", partition, key, b"\xff garbage", known)])
-        await rooms.start("node-1")
-        assert rooms.nodes["node-1"].hints.pending() == {"node-3": 2}
-        assert [event for name, event, _ in rooms.events if name == "node-1" and event == "hint_corrupt"]
+        await components.start("node-1")
+        assert components.nodes["node-1"].hints.pending() == {"node-3": 2}
+        assert [event for name, event, _ in components.events if name == "node-1" and event == "hint_corrupt"]
         assert len(list(disk.checksums("hints"))) == 2
-        rooms.heal()
-        await rooms.until(lambda: rooms.nodes["node-1"].hints.pending() == {})
+        components.heal()
+        await components.until(lambda: components.nodes["node-1"].hints.pending() == {})
 
-    play(story)
+    play(scenario)
 
 
 def test_old_hints_expire(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        hints = rooms.nodes["node-1"].hints
+    async def scenario(components: Any) -> None:
+        hints = components.nodes["node-1"].hints
         hints._is_alive = lambda peer: False
         hints.add("node-3", KV, "k", record(1))
         old = hints._pending["node-3"][KV, "k"]
         since_ms = old.since_ms - HINT_AGE_MS_MAX - 1.0
         hints._pending["node-3"][KV, "k"] = Hint(old.peer, old.kind, old.key, old.record, since_ms)
-        await rooms.until(lambda: hints.expired_count == 1, 1.0)
+        await components.until(lambda: hints.expired_count == 1, 1.0)
         assert hints.pending() == {}
-        assert list(rooms.disks["node-1"].checksums("hints")) == []
+        assert list(components.disks["node-1"].checksums("hints")) == []
 
-    play(story)
+    play(scenario)
 
 
 @pytest.mark.parametrize("hours", [4.0, -4.0, 24.0 * 365])
 def test_a_clock_that_is_set_wrong_deletes_no_hint(play: Play, hours: float) -> None:
     """1. node-3 misses a write, and node-1 keeps it. 2. Somebody sets node-1's clock. The hint is as old as before."""
 
-    async def story(rooms: Any) -> None:
-        rooms.isolate("node-3")
-        node, clock = rooms.nodes["node-1"], rooms.clocks["node-1"]
-        await rooms.until(lambda: node.members.state("node-3") == "dead")
-        await rooms.ask("node-1", Put("k", b"1"))
+    async def scenario(components: Any) -> None:
+        components.isolate("node-3")
+        node, clock = components.nodes["node-1"], components.clocks["node-1"]
+        await components.until(lambda: node.members.state("node-3") == "dead")
+        await components.ask("node-1", Put("k", b"1"))
         right = clock.wall_ms
         clock.wall_ms = lambda: right() + hours * 3_600_000.0
         await asyncio.sleep(2.0)
         assert node.hints.pending() == {"node-3": 1}
         assert node.hints.expired_count == 0
         assert 1_000.0 < node.hints.oldest_ms("node-3") < 4_000.0
-        rooms.stop("node-1")
-        await rooms.start("node-1")
+        components.stop("node-1")
+        await components.start("node-1")
         await asyncio.sleep(1.0)
-        assert rooms.nodes["node-1"].hints.pending() == {"node-3": 1}
+        assert components.nodes["node-1"].hints.pending() == {"node-3": 1}
 
-    play(story)
+    play(scenario)
 
 
 def test_an_acknowledged_sloppy_write_outlives_a_clock_set_four_hours_forward(play: Play) -> None:
     """1. All owners of a key are cut off; stand-ins acknowledge, so that hints are the only copies. 2. The stand-ins'
     clocks are set forward. 3. The owners are back: the write must be handed over."""
 
-    async def story(rooms: Any) -> None:
-        key = rooms.key_of(without="node-5")
-        owners = rooms.nodes["node-5"].ring.preference_list(key)
-        rooms.isolate(*owners)
-        reachable = [name for name in rooms.nodes if name not in owners]
-        await rooms.until(
-            lambda: all(rooms.nodes["node-5"].members.state(owner) == "dead" for owner in owners)
+    async def scenario(components: Any) -> None:
+        key = components.key_of(without="node-5")
+        owners = components.nodes["node-5"].ring.preference_list(key)
+        components.isolate(*owners)
+        reachable = [name for name in components.nodes if name not in owners]
+        await components.until(
+            lambda: all(components.nodes["node-5"].members.state(owner) == "dead" for owner in owners)
         )
-        status, answer = await rooms.ask("node-5", Put(key, b'"kept"', sloppy=True))
+        status, answer = await components.ask("node-5", Put(key, b'"kept"', sloppy=True))
         assert (status, sorted(answer["acknowledged_by"])) == (200, sorted(reachable))
         for name in reachable:
-            clock = rooms.clocks[name]
+            clock = components.clocks[name]
             clock.wall_ms = lambda right=clock.wall_ms: right() + 4.0 * 3_600_000.0
         await asyncio.sleep(2.0)
-        rooms.heal()
-        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
-        status, answer = await rooms.ask(owners[0], Get(key))
+        components.heal()
+        await components.until(lambda: not any(node.hints.pending() for node in components.nodes.values()))
+        status, answer = await components.ask(owners[0], Get(key))
         assert (status, answer.get("value")) == (200, "kept")
 
-    play(story, node_count=5)
+    play(scenario, node_count=5)
 
 
 def test_the_age_of_a_hint_is_time_in_which_its_node_ran_and_survives_restarts(
@@ -157,54 +157,54 @@ def test_the_age_of_a_hint_is_time_in_which_its_node_ran_and_survives_restarts(
 ) -> None:
     monkeypatch.setattr(hints_module, "HINT_AGE_MS_MAX", 200_000.0)
 
-    async def story(rooms: Any) -> None:
-        rooms.isolate("node-3")
-        await rooms.until(lambda: rooms.nodes["node-1"].members.state("node-3") == "dead")
-        await rooms.ask("node-1", Put("k", b"1"))
+    async def scenario(components: Any) -> None:
+        components.isolate("node-3")
+        await components.until(lambda: components.nodes["node-1"].members.state("node-3") == "dead")
+        await components.ask("node-1", Put("k", b"1"))
         for _ in range(2):  # each life is long enough for its length to be written down
             await asyncio.sleep(70.0)
-            rooms.stop("node-1")
+            components.stop("node-1")
             await asyncio.sleep(1_000.0)  # off: nothing could be delivered in that time
-            await rooms.start("node-1")
-        hints = rooms.nodes["node-1"].hints
+            await components.start("node-1")
+        hints = components.nodes["node-1"].hints
         assert hints.pending() == {"node-3": 1}
         assert 117_000.0 <= hints.oldest_ms("node-3") <= 141_000.0
         await asyncio.sleep(90.0)
         assert (hints.pending(), hints.expired_count) == ({}, 1)
 
-    play(story)
+    play(scenario)
 
 
 def test_a_hint_that_says_the_date_ages_from_the_next_start_on(play: Play) -> None:
     """Hints once aged by the date. One that was kept so is not taken for older than all others, nor kept for ever."""
 
-    async def story(rooms: Any) -> None:
+    async def scenario(components: Any) -> None:
         hint = msgspec.msgpack.encode(Hint("node-3", KV, "k", record(1), 1_700_000_000_000.0))
-        partition = rooms.nodes["node-1"].ring.partition_of("k")
-        rooms.isolate("node-3")
-        rooms.stop("node-1")
+        partition = components.nodes["node-1"].ring.partition_of("k")
+        components.isolate("node-3")
+        components.stop("node-1")
         row = Row("hints", partition, "node-3/kv/k", hint, checksum("node-3/kv/k", hint))
-        await rooms.disks["node-1"].commit([row])
-        await rooms.start("node-1")
+        await components.disks["node-1"].commit([row])
+        await components.start("node-1")
         await asyncio.sleep(3.0)
-        assert rooms.nodes["node-1"].hints.pending() == {"node-3": 1}
-        assert 2_000.0 < rooms.nodes["node-1"].hints.oldest_ms("node-3") < 4_000.0
+        assert components.nodes["node-1"].hints.pending() == {"node-3": 1}
+        assert 2_000.0 < components.nodes["node-1"].hints.oldest_ms("node-3") < 4_000.0
 
-    play(story)
+    play(scenario)
 
 
 @pytest.mark.parametrize("row", [b"", b"not a hint", b"\x95" * 5_000, msgspec.msgpack.encode(["node-3", 1])])
 def test_a_row_that_is_no_hint_though_its_checksum_fits_is_reported_and_dropped(
     play: Play, row: bytes
 ) -> None:
-    async def story(rooms: Any) -> None:
-        rooms.stop("node-1")
-        await rooms.disks["node-1"].commit([Row("hints", 0, "x", row, checksum("x", row))])
-        await rooms.start("node-1")
-        assert rooms.nodes["node-1"].hints.pending() == {}
-        assert any(event == "hint_corrupt" for _, event, _ in rooms.events)
+    async def scenario(components: Any) -> None:
+        components.stop("node-1")
+        await components.disks["node-1"].commit([Row("hints", 0, "x", row, checksum("x", row))])
+        await components.start("node-1")
+        assert components.nodes["node-1"].hints.pending() == {}
+        assert any(event == "hint_corrupt" for _, event, _ in components.events)
 
-    play(story)
+    play(scenario)
 
 
 def test_hints_are_bounded_in_number_and_bytes_and_what_does_not_fit_is_counted(
@@ -214,8 +214,8 @@ def test_hints_are_bounded_in_number_and_bytes_and_what_does_not_fit_is_counted(
     monkeypatch.setattr(hints_module, "HINT_COUNT_MAX", 3)
     monkeypatch.setattr(hints_module, "HINT_BYTES_MAX", 5000)
 
-    async def story(rooms: Any) -> None:
-        hints = rooms.nodes["node-1"].hints
+    async def scenario(components: Any) -> None:
+        hints = components.nodes["node-1"].hints
         hints._is_alive = lambda peer: False
         assert [hints.add("node-3", KV, f"k{n}", record(n + 1)) for n in range(4)] == [
             True,
@@ -233,7 +233,7 @@ def test_hints_are_bounded_in_number_and_bytes_and_what_does_not_fit_is_counted(
             False,
         ]
 
-    play(story)
+    play(scenario)
 
 
 def test_batches_of_large_hints_stay_below_a_frame_and_all_arrive(play: Play) -> None:
@@ -242,40 +242,40 @@ def test_batches_of_large_hints_stay_below_a_frame_and_all_arrive(play: Play) ->
     2. The peer refused the frame and cut the connection. 3. The same batch was sent again, for ever.
     """
 
-    async def story(rooms: Any) -> None:
-        rooms.isolate("node-3")
-        node = rooms.nodes["node-1"]
-        await rooms.until(lambda: node.members.state("node-3") == "dead")
+    async def scenario(components: Any) -> None:
+        components.isolate("node-3")
+        node = components.nodes["node-1"]
+        await components.until(lambda: node.members.state("node-3") == "dead")
         for name in ("node-1", "node-2"):
-            rooms.nodes[name].exchange._is_alive = lambda peer: False
+            components.nodes[name].exchange._is_alive = lambda peer: False
         value = b'"' + b"x" * 900_000 + b'"'
         for number in range(12):
-            await rooms.ask("node-1", Put(f"k{number}", value))
-        rooms.heal()
-        await rooms.until(lambda: node.hints.pending() == {})
-        sent = [m for _, _, m in rooms.wire.carried if isinstance(m, StoreMany)]
+            await components.ask("node-1", Put(f"k{number}", value))
+        components.heal()
+        await components.until(lambda: node.hints.pending() == {})
+        sent = [m for _, _, m in components.wire.carried if isinstance(m, StoreMany)]
         assert len(sent) == 6
-        assert rooms.wire.frame_bytes_max < BATCH_BYTES_MAX + 100_000 < FRAME_BYTES_MAX
+        assert components.wire.frame_bytes_max < BATCH_BYTES_MAX + 100_000 < FRAME_BYTES_MAX
 
-    play(story)
+    play(scenario)
 
 
 def test_a_hint_is_kept_for_three_hours_in_which_its_node_ran_and_no_longer(play: Play) -> None:
     """With a bound of seconds nothing else would have noticed: anti-entropy delivers what hints do not."""
     hour_ms = 3_600_000.0
 
-    async def story(rooms: Any) -> None:
-        rooms.isolate("node-3")
-        hints = rooms.nodes["node-1"].hints
+    async def scenario(components: Any) -> None:
+        components.isolate("node-3")
+        hints = components.nodes["node-1"].hints
         hints.add("node-3", KV, "k", record(1))
-        hints._lived._counted_ms += 2.95 * hour_ms  # as if it had run for so long
+        hints._uptime._counted_ms += 2.95 * hour_ms  # as if it had run for so long
         await asyncio.sleep(30.0)
         assert (hints.pending(), hints.expired_count) == ({"node-3": 1}, 0)
-        hints._lived._counted_ms += 0.05 * hour_ms
+        hints._uptime._counted_ms += 0.05 * hour_ms
         await asyncio.sleep(1.0)
         assert (hints.pending(), hints.expired_count) == ({}, 1)
 
-    play(story)
+    play(scenario)
 
 
 def test_hints_for_who_owns_the_key_no_more_are_kept_for_its_owners(play: Play) -> None:
@@ -283,29 +283,29 @@ def test_hints_for_who_owns_the_key_no_more_are_kept_for_its_owners(play: Play) 
 
     3. What node-1 kept for it was forgotten, though others own the key now. Here nothing but hints carries it."""
 
-    async def story(rooms: Any) -> None:
-        node = rooms.nodes["node-1"]
+    async def scenario(components: Any) -> None:
+        node = components.nodes["node-1"]
         key = next(
             f"k{n}"
             for n in range(1000)
             if set(node.ring.preference_list(f"k{n}")) == {"node-1", "node-2", "node-4"}
         )
-        for each in rooms.nodes.values():
+        for each in components.nodes.values():
             each.exchange._is_alive = lambda peer: False
         node.hints._is_alive = lambda peer: False
         assert node.hints.add("node-4", KV, key, record(1))
         moving = node.ring.state.leave("node-4", forced=True)
-        node.spread.adopt(moving)
+        node.dissemination.adopt(moving)
         assert node.hints.pending() == {"node-4": 1}, "it owns the key until the change is over"
-        node.spread.adopt(moving.completed())
+        node.dissemination.adopt(moving.completed())
         assert set(node.ring.preference_list(key)) == {"node-1", "node-2", "node-3"}
         assert node.hints.pending() == {"node-2": 1, "node-3": 1}
         assert node.hints.kept(KV, key) == record(1)
         assert node.records.latest(KV, key) == record(1), "this node owns the key itself"
-        rooms.stop("node-1")
-        await rooms.start("node-1")
-        assert rooms.nodes["node-1"].hints.pending() == {"node-2": 1, "node-3": 1}, (
+        components.stop("node-1")
+        await components.start("node-1")
+        assert components.nodes["node-1"].hints.pending() == {"node-2": 1, "node-3": 1}, (
             "durable where they are aimed at"
         )
 
-    play(story, node_count=4)
+    play(scenario, node_count=4)

@@ -50,7 +50,7 @@ def test_an_increment_that_is_forwarded_counts_once_where_every_message_comes_tw
     """
     monkeypatch.setattr(network, "_DOUBLED_SHARE", 1.1)
 
-    async def story() -> None:
+    async def scenario() -> None:
         world = World(1, node_count=5)
         await world.start()
         for via in world.names:
@@ -60,4 +60,4 @@ def test_an_increment_that_is_forwarded_counts_once_where_every_message_comes_tw
         read = await world.ask("node-1", Count("visits", r=3))
         assert read is not None and read[1]["value"] == 5, read
 
-    run(story())
+    run(scenario())

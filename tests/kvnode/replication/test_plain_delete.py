@@ -15,28 +15,30 @@ def test_a_delete_through_a_node_that_missed_a_write_deletes_it(play: Play) -> N
     a tombstone that had not seen it.
     """
 
-    async def story(rooms: Any) -> None:
-        await rooms.ask("node-3", Put("k", b"1"))
-        rooms.isolate("node-3")
-        assert (await rooms.ask("node-1", Put("k", b"2")))[0] == 200
-        rooms.heal()
-        assert (await rooms.ask("node-3", Put("k", None)))[0] == 200
-        for name in rooms.config.names:
-            status, gone = await rooms.ask(name, Get("k", r=2))
+    async def scenario(components: Any) -> None:
+        await components.ask("node-3", Put("k", b"1"))
+        components.isolate("node-3")
+        assert (await components.ask("node-1", Put("k", b"2")))[0] == 200
+        components.heal()
+        assert (await components.ask("node-3", Put("k", None)))[0] == 200
+        for name in components.config.names:
+            status, gone = await components.ask(name, Get("k", r=2))
             assert (status, len(gone["siblings"])) == (404, 1)
 
-    play(story)
+    play(scenario)
 
 
 def test_a_delete_of_which_too_few_replicas_know_what_to_delete_is_refused_definitely(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        assert (await rooms.ask("node-1", Put("k", b"1")))[0] == 200
-        rooms.isolate("node-1")
-        status, problem = await rooms.ask("node-1", Put("k", None))
+    async def scenario(components: Any) -> None:
+        assert (await components.ask("node-1", Put("k", b"1")))[0] == 200
+        components.isolate("node-1")
+        status, problem = await components.ask("node-1", Put("k", None))
         assert (status, problem["definite"]) == (503, True)
-        rooms.heal()
-        assert (await rooms.ask("node-1", Get("k", r=3)))[1]["value"] == 1
-        rooms.isolate("node-1")
-        assert (await rooms.ask("node-1", Put("k", None, w=1)))[0] == 200, "w=1 asks nobody else, as ever"
+        components.heal()
+        assert (await components.ask("node-1", Get("k", r=3)))[1]["value"] == 1
+        components.isolate("node-1")
+        assert (await components.ask("node-1", Put("k", None, w=1)))[0] == 200, (
+            "w=1 asks nobody else, as ever"
+        )
 
-    play(story)
+    play(scenario)

@@ -14,73 +14,79 @@ from kvnode.operations import Get, Put
 Play = Callable[..., None]
 
 
-def key_of_first_three(rooms: Any) -> str:
+def key_of_first_three(components: Any) -> str:
     owners = {"node-1", "node-2", "node-3"}
     keys = (f"key-{number}" for number in range(1000))
-    return next(key for key in keys if set(rooms.nodes["node-1"].ring.preference_list(key)) == owners)
+    return next(key for key in keys if set(components.nodes["node-1"].ring.preference_list(key)) == owners)
 
 
-async def kill(rooms: Any, *names: str) -> None:
+async def kill(components: Any, *names: str) -> None:
     for name in names:
-        rooms.stop(name)
-    alive = list(rooms.wire.receivers)
-    await rooms.until(
-        lambda: all(rooms.nodes[a].members.state(name) == "dead" for a in alive for name in names)
+        components.stop(name)
+    alive = list(components.wire.receivers)
+    await components.until(
+        lambda: all(components.nodes[a].members.state(name) == "dead" for a in alive for name in names)
     )
 
 
 def test_a_write_with_two_of_three_owners_dead_is_acknowledged_and_delivered_when_they_return(
     play: Play,
 ) -> None:
-    async def story(rooms: Any) -> None:
-        key = key_of_first_three(rooms)
-        await kill(rooms, "node-2", "node-3")
-        status, strict = await rooms.ask("node-1", Put(key, b"1"))
+    async def scenario(components: Any) -> None:
+        key = key_of_first_three(components)
+        await kill(components, "node-2", "node-3")
+        status, strict = await components.ask("node-1", Put(key, b"1"))
         assert (status, strict["detail"][:31]) == (503, "W=2 unmet: 0 of 3 replicas ackn")
-        status, put = await rooms.ask("node-1", Put(key, b'"kept"', sloppy=True))
+        status, put = await components.ask("node-1", Put(key, b'"kept"', sloppy=True))
         assert (status, put["sloppy"]) == (200, True)
         assert "r + w > N promises nothing" in put["note"]
         assert put["stand_ins"], "node-1 alone is not enough"
         assert set(put["stand_ins"]) <= {"node-4", "node-5"}
         assert set(put["stand_ins"].values()) <= {"node-2", "node-3"}
         assert set(put["acknowledged_by"]) == {"node-1", *put["stand_ins"]}
-        status, got = await rooms.ask("node-4", Get(key, sloppy=True))
+        status, got = await components.ask("node-4", Get(key, sloppy=True))
         assert (status, got["value"], got["sloppy"]) == (200, "kept", True)
-        status, _ = await rooms.ask("node-1", Get(key))
+        status, _ = await components.ask("node-1", Get(key))
         assert status == 503
-        await rooms.start("node-2", "node-3")
-        await rooms.until(lambda: all(rooms.nodes[n].records.durable(KV, key) for n in ("node-2", "node-3")))
-        await rooms.until(
-            lambda: rooms.nodes["node-3"].members.state("node-2") == "alive"
+        await components.start("node-2", "node-3")
+        await components.until(
+            lambda: all(components.nodes[n].records.durable(KV, key) for n in ("node-2", "node-3"))
+        )
+        await components.until(
+            lambda: components.nodes["node-3"].members.state("node-2") == "alive"
         )  # else r=3 is refused
-        status, got = await rooms.ask("node-3", Get(key, r=3))
+        status, got = await components.ask("node-3", Get(key, r=3))
         assert (status, got["value"], "sloppy" in got) == (200, "kept", False)
-        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
+        await components.until(lambda: not any(node.hints.pending() for node in components.nodes.values()))
 
-    play(story, 5)
+    play(scenario, 5)
 
 
 def test_with_all_owners_dead_a_stand_in_coordinates_and_later_writes_build_on_what_it_keeps(
     play: Play,
 ) -> None:
-    async def story(rooms: Any) -> None:
-        key = key_of_first_three(rooms)
-        await kill(rooms, "node-1", "node-2", "node-3")
-        status, first = await rooms.ask("node-4", Put(key, b"1", sloppy=True))
+    async def scenario(components: Any) -> None:
+        key = key_of_first_three(components)
+        await kill(components, "node-1", "node-2", "node-3")
+        status, first = await components.ask("node-4", Put(key, b"1", sloppy=True))
         assert (status, sorted(first["acknowledged_by"])) == (200, ["node-4", "node-5"])
-        status, second = await rooms.ask("node-5", Put(key, b"2", sloppy=True))
+        status, second = await components.ask("node-5", Put(key, b"2", sloppy=True))
         assert (status, len(second["stand_ins"])) == (200, 2)
-        status, got = await rooms.ask("node-5", Get(key, sloppy=True))
+        status, got = await components.ask("node-5", Get(key, sloppy=True))
         assert (status, got["value"], got["conflict"]) == (200, 2, False)
-        status, refused = await rooms.ask("node-5", Put(key, b"3", w=3, sloppy=True))
+        status, refused = await components.ask("node-5", Put(key, b"3", w=3, sloppy=True))
         assert (status, refused["definite"], refused["need"]) == (503, True, 3)
-        await rooms.start("node-1", "node-2", "node-3")
+        await components.start("node-1", "node-2", "node-3")
         owners = ("node-1", "node-2", "node-3")
-        await rooms.until(lambda: all(rooms.nodes[name].records.durable(KV, key) for name in owners))
-        await rooms.until(lambda: all(m.state == "alive" for n in rooms.nodes.values() for m in n.members))
-        assert (await rooms.ask("node-1", Get(key, r=3)))[1]["value"] == 2
+        await components.until(
+            lambda: all(components.nodes[name].records.durable(KV, key) for name in owners)
+        )
+        await components.until(
+            lambda: all(m.state == "alive" for n in components.nodes.values() for m in n.members)
+        )
+        assert (await components.ask("node-1", Get(key, r=3)))[1]["value"] == 2
 
-    play(story, 5)
+    play(scenario, 5)
 
 
 def test_a_stand_in_that_has_handed_over_does_not_replace_what_it_has_forgotten(play: Play) -> None:
@@ -88,97 +94,99 @@ def test_a_stand_in_that_has_handed_over_does_not_replace_what_it_has_forgotten(
     again, and node-4 writes B, having forgotten A. 4. A client writes C under the context that B's answer gave. By
     node-4's own store id that context would cover A, which nobody had seen: A was gone. Now A and C are siblings."""
 
-    async def story(rooms: Any) -> None:
-        key, owners = key_of_first_three(rooms), ("node-1", "node-2", "node-3")
-        await kill(rooms, *owners)
-        assert (await rooms.ask("node-4", Put(key, b'"A"', sloppy=True)))[0] == 200
-        await rooms.start(*owners)
-        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
-        await kill(rooms, *owners)
-        _, of_b = await rooms.ask("node-4", Put(key, b'"B"', sloppy=True))
-        seen_b = rooms.contexts.read(key, of_b["context"])
-        assert (await rooms.ask("node-4", Put(key, b'"C"', seen_b, sloppy=True)))[0] == 200
-        await rooms.start(*owners)
-        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
-        await rooms.until(lambda: all(m.state == "alive" for n in rooms.nodes.values() for m in n.members))
-        _, got = await rooms.ask("node-1", Get(key, r=3))
+    async def scenario(components: Any) -> None:
+        key, owners = key_of_first_three(components), ("node-1", "node-2", "node-3")
+        await kill(components, *owners)
+        assert (await components.ask("node-4", Put(key, b'"A"', sloppy=True)))[0] == 200
+        await components.start(*owners)
+        await components.until(lambda: not any(node.hints.pending() for node in components.nodes.values()))
+        await kill(components, *owners)
+        _, of_b = await components.ask("node-4", Put(key, b'"B"', sloppy=True))
+        seen_b = components.contexts.read(key, of_b["context"])
+        assert (await components.ask("node-4", Put(key, b'"C"', seen_b, sloppy=True)))[0] == 200
+        await components.start(*owners)
+        await components.until(lambda: not any(node.hints.pending() for node in components.nodes.values()))
+        await components.until(
+            lambda: all(m.state == "alive" for n in components.nodes.values() for m in n.members)
+        )
+        _, got = await components.ask("node-1", Get(key, r=3))
         assert {sibling["value"] for sibling in got["siblings"]} == {"A", "C"}
 
-    play(story, 5)
+    play(scenario, 5)
 
 
 def test_a_sloppy_delete_reaches_the_owners_too(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        key = key_of_first_three(rooms)
-        await rooms.ask("node-1", Put(key, b"1", w=3))
-        await kill(rooms, "node-2", "node-3")
-        assert (await rooms.ask("node-5", Put(key, None, sloppy=True)))[0] == 200
-        status, gone = await rooms.ask("node-1", Get(key, sloppy=True))
+    async def scenario(components: Any) -> None:
+        key = key_of_first_three(components)
+        await components.ask("node-1", Put(key, b"1", w=3))
+        await kill(components, "node-2", "node-3")
+        assert (await components.ask("node-5", Put(key, None, sloppy=True)))[0] == 200
+        status, gone = await components.ask("node-1", Get(key, sloppy=True))
         assert (status, gone["sloppy"], gone["siblings"][0]["deleted"]) == (404, True, True)
-        await rooms.start("node-2", "node-3")
-        await rooms.until(lambda: not any(node.hints.pending() for node in rooms.nodes.values()))
-        await rooms.until(
-            lambda: rooms.nodes["node-2"].members.state("node-3") == "alive"
+        await components.start("node-2", "node-3")
+        await components.until(lambda: not any(node.hints.pending() for node in components.nodes.values()))
+        await components.until(
+            lambda: components.nodes["node-2"].members.state("node-3") == "alive"
         )  # else r=3 is refused
-        assert (await rooms.ask("node-2", Get(key, r=3)))[0] == 404
+        assert (await components.ask("node-2", Get(key, r=3)))[0] == 404
 
-    play(story, 5)
+    play(scenario, 5)
 
 
 def test_with_all_owners_alive_nobody_stands_in(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        status, put = await rooms.ask("node-1", Put("k", b"1", sloppy=True))
+    async def scenario(components: Any) -> None:
+        status, put = await components.ask("node-1", Put("k", b"1", sloppy=True))
         assert (status, put["sloppy"], put["stand_ins"]) == (200, True, {})
-        owners = rooms.nodes["node-1"].ring.preference_list("k")
+        owners = components.nodes["node-1"].ring.preference_list("k")
         assert set(put["acknowledged_by"]) <= set(owners)
 
-    play(story, 5)
+    play(scenario, 5)
 
 
 @pytest.mark.parametrize("request_", [Put("k", b"1", sloppy=True), Get("k", sloppy=True)])
 def test_without_more_than_n_nodes_there_is_nobody_to_stand_in(play: Play, request_: Any) -> None:
-    async def story(rooms: Any) -> None:
-        status, problem = await rooms.ask("node-1", request_)
+    async def scenario(components: Any) -> None:
+        status, problem = await components.ask("node-1", request_)
         assert (status, problem["definite"]) == (400, True)
         assert "sloppy=true needs more than N=3 nodes" in problem["detail"]
         assert "this cluster has 3" in problem["detail"]
 
-    play(story, 3)
+    play(scenario, 3)
 
 
 def test_a_stand_in_without_room_for_a_hint_does_not_count(play: Play, monkeypatch: Any) -> None:
-    async def story(rooms: Any) -> None:
-        key = key_of_first_three(rooms)
-        await kill(rooms, "node-2", "node-3")
+    async def scenario(components: Any) -> None:
+        key = key_of_first_three(components)
+        await kill(components, "node-2", "node-3")
         monkeypatch.setattr("kvnode.replication.hints.HINT_COUNT_MAX", 0)
-        status, problem = await rooms.ask("node-1", Put(key, b"1", sloppy=True))
+        status, problem = await components.ask("node-1", Put(key, b"1", sloppy=True))
         assert (status, problem["definite"]) == (503, False)
         assert "refused" in problem["detail"]
 
-    play(story, 5)
+    play(scenario, 5)
 
 
 def test_a_hint_counts_only_when_it_is_durable(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        key = key_of_first_three(rooms)
-        await kill(rooms, "node-2", "node-3")
+    async def scenario(components: Any) -> None:
+        key = key_of_first_three(components)
+        await kill(components, "node-2", "node-3")
         for name in ("node-4", "node-5"):
-            rooms.disks[name].held = True
-        status, _ = await rooms.ask("node-1", Put(key, b"1", sloppy=True))
+            components.disks[name].held = True
+        status, _ = await components.ask("node-1", Put(key, b"1", sloppy=True))
         assert status == 503, "no stand-in may acknowledge what a crash would take from it"
 
-    play(story, 5)
+    play(scenario, 5)
 
 
 def test_a_stand_in_that_falls_silent_leaves_the_hint_to_the_coordinator(play: Play) -> None:
-    async def story(rooms: Any) -> None:
-        key = key_of_first_three(rooms)
-        await kill(rooms, "node-2")
-        rooms.wire.drops = lambda sender, receiver, message: isinstance(message, StoreHint)
-        assert (await rooms.ask("node-1", Put(key, b"1", sloppy=True)))[0] == 200
-        await rooms.until(lambda: rooms.nodes["node-1"].hints.pending() == {"node-2": 1})
+    async def scenario(components: Any) -> None:
+        key = key_of_first_three(components)
+        await kill(components, "node-2")
+        components.wire.drops = lambda sender, receiver, message: isinstance(message, StoreHint)
+        assert (await components.ask("node-1", Put(key, b"1", sloppy=True)))[0] == 200
+        await components.until(lambda: components.nodes["node-1"].hints.pending() == {"node-2": 1})
 
-    play(story, 5)
+    play(scenario, 5)
 
 
 def test_the_ledger_takes_a_sloppy_write_for_one_at_risk() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kvnode.replication.uptime import LivedTime
+from kvnode.replication.uptime import Uptime
 from kvnode.runtime import Row, Runtime
 from kvnode.sim.loop import run
 from kvnode.storage import MemoryDisk
@@ -37,42 +37,42 @@ def story_of(told: Callable[[SetClock, Runtime], None]) -> None:
 
 def test_it_counts_from_zero_while_the_node_runs() -> None:
     def told(clock: SetClock, runtime: Runtime) -> None:
-        lived = LivedTime(runtime)
-        lived.open(0.0)
+        uptime = Uptime(runtime)
+        uptime.open(0.0)
         for _ in range(8):
             clock.ms += 250.0
-            lived.tick()
+            uptime.tick()
         clock.ms += 100.0
-        assert lived.now_ms == 2_100.0
+        assert uptime.now_ms == 2_100.0
 
     story_of(told)
 
 
 def test_a_night_asleep_counts_as_a_second() -> None:
     def told(clock: SetClock, runtime: Runtime) -> None:
-        lived = LivedTime(runtime)
-        lived.open(0.0)
+        uptime = Uptime(runtime)
+        uptime.open(0.0)
         clock.ms += 8 * 3_600_000.0
-        assert lived.now_ms == 1_000.0
-        lived.tick()
-        assert lived.now_ms == 1_000.0
+        assert uptime.now_ms == 1_000.0
+        uptime.tick()
+        assert uptime.now_ms == 1_000.0
 
     story_of(told)
 
 
 def test_what_was_written_down_is_where_the_next_life_goes_on() -> None:
     def told(clock: SetClock, runtime: Runtime) -> None:
-        lived = LivedTime(runtime)
-        lived.open(0.0)
+        uptime = Uptime(runtime)
+        uptime.open(0.0)
         for _ in range(59):
             clock.ms += 1_000.0
-            lived.tick()
-        lived.remember()
+            uptime.tick()
+        uptime.remember()
         assert runtime.disk.get("meta", 0, "lived-ms") is None, "not every time"
         clock.ms += 1_000.0
-        lived.tick()
-        lived.remember()
-        again = LivedTime(runtime)
+        uptime.tick()
+        uptime.remember()
+        again = Uptime(runtime)
         again.open(0.0)
         assert again.now_ms == 60_000.0
         again.open(at_least_ms=70_000.0)
@@ -85,8 +85,8 @@ def test_what_was_written_down_is_where_the_next_life_goes_on() -> None:
 def test_what_is_no_duration_is_none(written: bytes) -> None:
     def told(clock: SetClock, runtime: Runtime) -> None:
         runtime.disk.commit([Row("meta", 0, "lived-ms", written)])
-        lived = LivedTime(runtime)
-        lived.open(0.0)
-        assert lived.now_ms == 0.0
+        uptime = Uptime(runtime)
+        uptime.open(0.0)
+        assert uptime.now_ms == 0.0
 
     story_of(told)

@@ -122,16 +122,16 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stopped]:
             for name, record in records_of(life).items():
                 written.setdefault(name, set()).add(record)
 
-        for turn in range(4):
+        for generation in range(4):
             for number in range(KEY_COUNT):
-                value = None if number % 7 == 3 else b'"%d %d"' % (turn, number)
+                value = None if number % 7 == 3 else b'"%d %d"' % (generation, number)
                 await put(life, f"key/{number}", value)
                 if number % 5 == 0:
-                    await life.node.serve(Add(f"key/{number}", "actor", turn + 1, 0, w=1))
+                    await life.node.serve(Add(f"key/{number}", "actor", generation + 1, 0, w=1))
                 if number % 9 == 0:
                     life.node.hints.add("node-2", KV, f"key/{number}", b"\x92\x90\x92\x90\x90")
             remember()
-            if turn < 2:
+            if generation < 2:
                 await life.disk.checkpoint()
         killed = tmp_path_factory.mktemp("killed") / "data"
         shutil.copytree(folder, killed)
@@ -276,7 +276,7 @@ def test_a_float_in_place_of_a_checksum_costs_that_row_alone(
     content[at] = 7
     path.write_bytes(content)
 
-    async def story() -> None:
+    async def scenario() -> None:
         life, starts = await start(folder)
         assert (starts, life.disk.damage, len(life.disk.dropped)) == (1, None, 1)
         assert len(life.node.incomplete.held) == 1, "it is refilled"
@@ -285,4 +285,4 @@ def test_a_float_in_place_of_a_checksum_costs_that_row_alone(
 
     with contextlib.closing(sqlite3.connect(stopped["in order"].folder / "data.sqlite")) as database:
         stopped_id = [row[0] for row in database.execute("select record from meta where key='store-id'")]
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -19,18 +19,18 @@ from kvnode.runtime import Row
 from kvnode.storage import MemoryDisk, SqliteDisk, StorageError
 from kvnode.storage.log import LOG_SIDES
 
-Story = Callable[[SqliteDisk], Coroutine[Any, Any, None]]
+Scenario = Callable[[SqliteDisk], Coroutine[Any, Any, None]]
 
 
 def row(key: str, record: bytes | None = b"1", *, partition: int = 0, table: str = "records") -> Row:
     return Row(table, partition, key, record, 0 if record is None else len(record))
 
 
-def on_disk(directory: Path, story: Story) -> None:
+def on_disk(directory: Path, scenario: Scenario) -> None:
     async def whole() -> None:
         disk = SqliteDisk(directory)
         try:
-            await asyncio.wait_for(story(disk), 20.0)
+            await asyncio.wait_for(scenario(disk), 20.0)
         finally:
             await disk.close()
 
@@ -46,7 +46,7 @@ def test_the_log_stays_bounded_under_writes_that_never_pause_and_moves_hot_keys_
 ) -> None:
     monkeypatch.setattr(mover_module, "_MOVE_AT_ROWS", 300)
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         sizes = []
         for number in range(5_000):
             future = disk.commit([row(f"k{number % 50}", b"x" * 1000, partition=number % 256)])
@@ -55,13 +55,13 @@ def test_the_log_stays_bounded_under_writes_that_never_pause_and_moves_hot_keys_
             if number % 500 == 0:
                 sizes.append(segment_bytes(tmp_path))
         assert max(sizes) < 4_000_000, sizes
-        assert 0 < disk._mover.moved_count < 5_000
+        assert 0 < disk._flusher.moved_count < 5_000
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_readers_that_share_a_snapshot_do_not_keep_sqlite_from_shortening_its_own_log(tmp_path: Path) -> None:
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         sizes = []
         for number in range(30):
             await disk.commit([row(f"k{place}", b"%d" % number * 50) for place in range(200)])
@@ -73,13 +73,13 @@ def test_readers_that_share_a_snapshot_do_not_keep_sqlite_from_shortening_its_ow
             sizes.append((tmp_path / "data.sqlite-wal").stat().st_size)
         assert max(sizes) < 2 * sizes[3], sizes
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_readers_see_the_same_whichever_rows_are_moved(tmp_path: Path) -> None:
     """Rows wait, stand in the log, are being moved or are in the tables: a model says what must be read."""
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         memory, chance = MemoryDisk(), random.Random(4)
 
         def same() -> None:
@@ -120,7 +120,7 @@ def test_readers_see_the_same_whichever_rows_are_moved(tmp_path: Path) -> None:
         await asyncio.gather(*moves)
         same()
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 CRASH_WHILE_MOVING = """
@@ -172,7 +172,7 @@ def test_somebody_who_locks_the_file_holds_up_moves_and_nothing_else(
     """SQLite waits five seconds for a lock by itself, and the event loop would have stood still that long."""
     monkeypatch.setattr(mover_module, "_RETRY_S", 0.02)
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         await disk.commit([row("k", b"text")])
         other = sqlite3.connect(tmp_path / "data.sqlite", isolation_level=None)
         other.execute("begin immediate")
@@ -182,13 +182,13 @@ def test_somebody_who_locks_the_file_holds_up_moves_and_nothing_else(
         await disk.commit([row("other")])
         other.execute("rollback")
         other.close()
-        assert disk._mover._move is not None
+        assert disk._flusher._move is not None
         with contextlib.suppress(StorageError):
-            await disk._mover._move
+            await disk._flusher._move
         await disk.checkpoint()
         assert disk._tables.count("records") == 2
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_what_fails_after_the_rows_were_moved_does_not_move_them_again(
@@ -196,7 +196,7 @@ def test_what_fails_after_the_rows_were_moved_does_not_move_them_again(
 ) -> None:
     monkeypatch.setattr(mover_module, "_RETRY_S", 0.01)
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         await disk.commit([row(f"k{number}") for number in range(100)])
         empty, failures = disk._log.empty_other, 3
 
@@ -212,9 +212,9 @@ def test_what_fails_after_the_rows_were_moved_does_not_move_them_again(
             with contextlib.suppress(StorageError):
                 await disk.checkpoint()
         await disk.checkpoint()
-        assert disk._mover.moved_count == 100
+        assert disk._flusher.moved_count == 100
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_an_end_in_order_leaves_no_log_and_a_student_reads_all_from_the_file(tmp_path: Path) -> None:

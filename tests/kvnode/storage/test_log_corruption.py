@@ -19,11 +19,11 @@ from kvnode.storage.log import LOG_SIDES
 
 
 def with_disk(
-    directory: Path, story: Callable[[SqliteDisk], Coroutine[Any, Any, None]], **options: Any
+    directory: Path, scenario: Callable[[SqliteDisk], Coroutine[Any, Any, None]], **options: Any
 ) -> None:
     async def whole() -> None:
         disk = SqliteDisk(directory, **options)
-        await asyncio.wait_for(story(disk), 20.0)
+        await asyncio.wait_for(scenario(disk), 20.0)
         await disk.close()
 
     asyncio.run(whole())

@@ -21,7 +21,7 @@ from kvnode.storage import SqliteDisk, StorageError
 from kvnode.storage.log import CommitLog
 from kvnode.storage.tables import Tables
 
-Story = Callable[[SqliteDisk], Coroutine[Any, Any, None]]
+Scenario = Callable[[SqliteDisk], Coroutine[Any, Any, None]]
 
 CRASH = """
 import asyncio, os, sys
@@ -61,10 +61,10 @@ class FullDisk:
                 raise error
             put(tables, *args)
 
-        def refuse_empty(log: CommitLog, turn: int) -> None:
+        def refuse_empty(log: CommitLog, generation: int) -> None:
             if self.is_full:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            empty(log, turn)
+            empty(log, generation)
 
         patch.setattr(Tables, "put", refuse_put)
         patch.setattr(CommitLog, "_empty", refuse_empty)
@@ -77,11 +77,11 @@ def full(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
     return FullDisk(monkeypatch)
 
 
-def on_disk(directory: Path, story: Story) -> None:
+def on_disk(directory: Path, scenario: Scenario) -> None:
     async def whole() -> None:
         disk = SqliteDisk(directory)
         try:
-            await asyncio.wait_for(story(disk), 20.0)
+            await asyncio.wait_for(scenario(disk), 20.0)
         finally:
             await disk.close()
 
@@ -97,7 +97,7 @@ def test_a_store_on_a_full_disk_serves_what_it_holds_and_refuses_writes(
     leave(tmp_path, how)
     full.is_full = True
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         assert disk.no_room and disk.describe()["no_room"] == disk.no_room
         assert disk.get("records", 0, "old") is not None
         assert [row.key for row in disk.scan("records", 0)] == ["old"]
@@ -108,15 +108,15 @@ def test_a_store_on_a_full_disk_serves_what_it_holds_and_refuses_writes(
         await disk.commit([])  # whoever waits until what it read is durable
         await disk.checkpoint()
 
-    on_disk(tmp_path, story)
-    on_disk(tmp_path, story)  # its end has not taken the log away
+    on_disk(tmp_path, scenario)
+    on_disk(tmp_path, scenario)  # its end has not taken the log away
 
 
 def test_it_takes_writes_again_once_there_is_room(tmp_path: Path, full: FullDisk) -> None:
     leave(tmp_path, "crashed")
     full.is_full = True
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         full.is_full = False
         async with asyncio.timeout(10):
             while disk.no_room:  # noqa: ASYNC110
@@ -128,7 +128,7 @@ def test_it_takes_writes_again_once_there_is_room(tmp_path: Path, full: FullDisk
         assert not disk.no_room
         assert [row.key for row in disk.scan("records", 0)] == ["new", "old"]
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
     on_disk(tmp_path, after_a_restart)
 
 
@@ -140,14 +140,14 @@ def test_a_disk_that_says_it_has_room_and_has_none_is_tried_again(
     tries: list[int] = []
     monkeypatch.setattr(sqlite_module, "has_room_again", lambda path: not tries.append(1))
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         async with asyncio.timeout(10):
             while len(tries) < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert disk.no_room
         assert disk.get("records", 0, "old") is not None
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_a_new_store_needs_room_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from kvnode.storage import MemoryDisk, SqliteDisk, StorageError
 from kvnode.storage.log import LOG_SIDES
 
 FullDisk = Callable[..., contextlib.AbstractContextManager[None]]
-Story = Callable[[SqliteDisk], Coroutine[Any, Any, None]]
+Scenario = Callable[[SqliteDisk], Coroutine[Any, Any, None]]
 
 
 def row(key: str, record: bytes | None = b"1", *, partition: int = 0, table: str = "records") -> Row:
@@ -36,11 +36,11 @@ def python(code: str, argument: Path) -> str:
     return (done.stdout + done.stderr).strip()
 
 
-def on_disk(directory: Path, story: Story) -> None:
+def on_disk(directory: Path, scenario: Scenario) -> None:
     async def whole() -> None:
         disk = SqliteDisk(directory)
         try:
-            await asyncio.wait_for(story(disk), 20.0)
+            await asyncio.wait_for(scenario(disk), 20.0)
         finally:
             await disk.close()
 
@@ -52,7 +52,7 @@ def on_disk(directory: Path, story: Story) -> None:
 
 @pytest.mark.parametrize("fast", [True, False], ids=["synced inline", "synced on the thread"])
 def test_commits_become_durable_in_the_order_in_which_they_were_made(tmp_path: Path, fast: bool) -> None:
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         done: list[int] = []
         for number in range(60):
             disk._disk_is_fast = fast
@@ -65,23 +65,23 @@ def test_commits_become_durable_in_the_order_in_which_they_were_made(tmp_path: P
         assert disk.record_count == 60
         assert disk.commit_count < 60
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_writes_of_one_turn_share_one_sync_and_one_future(tmp_path: Path) -> None:
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         futures = {id(disk.commit([row(f"k{number}")])) for number in range(20)}
         assert len(futures) == 1
         await disk.commit([])
         assert disk.commit_count == 1
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_a_commit_is_read_back_at_once_and_acknowledged_only_after_the_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         order: list[str] = []
         real_sync = disk._sync_file
         disk._sync_file = lambda descriptor: (order.append("synced"), real_sync(descriptor))[1]
@@ -93,11 +93,11 @@ def test_a_commit_is_read_back_at_once_and_acknowledged_only_after_the_sync(
         await asyncio.sleep(0)
         assert order == ["synced", "acknowledged"]
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_nothing_is_acknowledged_while_the_sync_does_not_end(tmp_path: Path) -> None:
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         import threading
 
         gate = threading.Event()
@@ -114,11 +114,11 @@ def test_nothing_is_acknowledged_while_the_sync_does_not_end(tmp_path: Path) -> 
         await later
         assert first.done()
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_scan_goes_on_from_a_key_within_one_partition_and_checksums_tell_all(tmp_path: Path) -> None:
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         memory = MemoryDisk()
         rows = [row(f"k{n:02}", b"x" * n, partition=n % 2) for n in range(1, 12)]
         rows += [
@@ -140,7 +140,7 @@ def test_scan_goes_on_from_a_key_within_one_partition_and_checksums_tell_all(tmp
                         assert found == memory.scan(kind, partition, after=after, limit=limit)
         assert disk.get("records", 0, "k02") is None
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 # --- a full disk --------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_scan_goes_on_from_a_key_within_one_partition_and_checksums_tell_all(tmp
 def test_a_full_disk_fails_the_whole_group_keeps_what_was_and_serves_again_when_there_is_room(
     tmp_path: Path, full_disk: FullDisk
 ) -> None:
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         await disk.commit([row("old", b"old")])
         with full_disk(room_bytes=1000):
             small, large = (
@@ -168,7 +168,7 @@ def test_a_full_disk_fails_the_whole_group_keeps_what_was_and_serves_again_when_
     async def after_a_restart(disk: SqliteDisk) -> None:
         assert [each.key for each in disk.scan("records", 0)] == ["large", "old", "small"]
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
     on_disk(tmp_path, after_a_restart)
 
 
@@ -177,7 +177,7 @@ def test_tables_that_take_no_rows_lose_nothing_and_are_tried_again(
 ) -> None:
     monkeypatch.setattr(mover_module, "_RETRY_S", 0.01)
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         pages = disk._tables._writer.execute("pragma page_count").fetchone()[0]
         disk._tables._writer.execute(f"pragma max_page_count={pages + 4}")
         await disk.commit([row("large", b"x" * 100_000)])
@@ -186,12 +186,12 @@ def test_tables_that_take_no_rows_lose_nothing_and_are_tried_again(
         await disk.commit([row("other")])
         assert [each.key for each in disk.scan("records", 0)] == ["large", "other"]
         disk._tables._writer.execute("pragma max_page_count=1000000")
-        assert disk._mover._move is not None
-        await disk._mover._move
+        assert disk._flusher._move is not None
+        await disk._flusher._move
         assert disk._tables.get("records", 0, "large") == (b"x" * 100_000, 100_000)
         assert (await disk.checkpoint())["rows_moved"] == 1
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_a_log_that_cannot_be_emptied_for_long_refuses_what_is_more(
@@ -200,7 +200,7 @@ def test_a_log_that_cannot_be_emptied_for_long_refuses_what_is_more(
     monkeypatch.setattr(sqlite_module, "_LOG_BYTES_MAX", 1000)
     monkeypatch.setattr(mover_module, "_RETRY_S", 0.01)
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         await disk.commit([row("k", b"x" * 2000)])
         pages = disk._tables._writer.execute("pragma page_count").fetchone()[0]
         disk._tables._writer.execute(f"pragma max_page_count={pages}")
@@ -215,18 +215,18 @@ def test_a_log_that_cannot_be_emptied_for_long_refuses_what_is_more(
         await disk.checkpoint()
         await disk.commit([row("too much")])
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_a_store_that_is_filled_as_fast_as_can_be_keeps_its_log_short(tmp_path: Path) -> None:
     """Rows came faster than they were moved a few at a time, and in the end they were refused."""
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         for group in range(60):
             await disk.commit([row(f"k{group}/{n}", b"x" * 300, partition=n % 256) for n in range(4000)])
             assert disk._log.written_bytes < 34_000_000
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 def test_writes_wait_while_the_log_is_full_and_the_tables_are_slow(
@@ -235,9 +235,9 @@ def test_writes_wait_while_the_log_is_full_and_the_tables_are_slow(
     monkeypatch.setattr(sqlite_module, "_LOG_BYTES_MAX", 100_000)
     monkeypatch.setattr(mover_module, "_MOVE_AT_ROWS", 10)
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         commit = disk._tables.commit
-        disk._tables.commit = lambda turn: (time.sleep(0.1), commit(turn))
+        disk._tables.commit = lambda generation: (time.sleep(0.1), commit(generation))
         sizes = []
         for number in range(100):
             await disk.commit([row(f"k{number}", b"x" * 10_000)])
@@ -245,7 +245,7 @@ def test_writes_wait_while_the_log_is_full_and_the_tables_are_slow(
         assert 100_000 < max(sizes) < 120_000, "one group more, and then none until rows were moved"
         assert disk.count("records") == 100
 
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
 
 
 # --- restarts and owners -------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def test_a_restart_reads_everything_back(tmp_path: Path) -> None:
 
 
 def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path) -> None:
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         code = (
             "import asyncio, pathlib, sys\nfrom kvnode.storage import SqliteDisk, StorageError\n"
             "async def main():\n    SqliteDisk(pathlib.Path(sys.argv[1]))\n"
@@ -274,8 +274,8 @@ def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path) -> No
         )
         assert python(code, tmp_path) == f"{tmp_path} is in use by another process"
 
-    on_disk(tmp_path, story)
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
+    on_disk(tmp_path, scenario)
 
 
 def test_a_row_committed_before_a_crash_of_the_process_is_there_after_it(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_the_file_that_is_synced_is_the_segment_that_the_commit_went_to_whatever
     """A sync of the wrong file would be silent: everything would look acknowledged and durable."""
     synced: list[int] = []
 
-    async def story(disk: SqliteDisk) -> None:
+    async def scenario(disk: SqliteDisk) -> None:
         real_sync = disk._sync_file
         disk._sync_file = lambda descriptor: (
             synced.append(os.fstat(descriptor).st_ino),
@@ -321,12 +321,12 @@ def test_the_file_that_is_synced_is_the_segment_that_the_commit_went_to_whatever
             await write(b"after move %d" % number)
             disk._disk_is_fast = False
 
-    on_disk(tmp_path, story)
-    on_disk(tmp_path, story)
+    on_disk(tmp_path, scenario)
+    on_disk(tmp_path, scenario)
 
 
 def test_a_reader_sees_what_waits_and_of_two_writes_of_a_key_the_later_one(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         disk = SqliteDisk(tmp_path)
         disk.commit([Row("records", 1, "k", b"first"), Row("records", 1, "gone", b"x")])
         disk.commit([Row("records", 1, "k", b"second"), Row("records", 1, "gone", None)])
@@ -342,4 +342,4 @@ def test_a_reader_sees_what_waits_and_of_two_writes_of_a_key_the_later_one(tmp_p
         assert found[0] == b"second"
         await disk.close()
 
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -28,7 +28,7 @@ from kvnode.messages import (
     decode,
     encode,
 )
-from kvnode.messages.tombstones import AskSweep, SweepAnswer
+from kvnode.messages.tombstones import AskReapable, ReapableAnswer
 from kvnode.operations import Get, Put
 from kvnode.records.records import COUNTERS, KVS
 from kvnode.ring import RingState
@@ -52,11 +52,11 @@ def ring(epoch: int, *names: str) -> RingState:
         Forwarded(1, 99, b""),
         StoreRecord(1, 2, "kv", "k", b"", -1),
         StoreRecord(1, 2, "kv", "k", b"", TOO_MANY),
-        AskSweep(1, 1, ((-1, "kv/k", 0),)),
-        AskSweep(1, 1, ((2**15, "kv/k", 0),)),
-        SweepAnswer(1, (-1,), (), 0.0),
-        SweepAnswer(1, (), ((0, float("inf")),), 0.0),
-        SweepAnswer(1, (), (), float("nan")),
+        AskReapable(1, 1, ((-1, "kv/k", 0),)),
+        AskReapable(1, 1, ((2**15, "kv/k", 0),)),
+        ReapableAnswer(1, (-1,), (), 0.0),
+        ReapableAnswer(1, (), ((0, float("inf")),), 0.0),
+        ReapableAnswer(1, (), (), float("nan")),
         Ping("node-1", (MemberNews("node-1", "dead", 2**64 - 1),)),
         Ping("node-1", (), 2**64 - 1),
         Ack("node-1", "node-2", (), -1),
@@ -116,32 +116,32 @@ def test_a_message_that_says_what_cannot_be_is_counted_and_changes_nothing(play:
     """1. One RingNews of the greatest epoch, or a Ping of the greatest incarnation, ended the cluster: nobody could
     ever be ahead of it. 2. A ballot of the greatest round ended the node, and each of its starts."""
 
-    async def story(rooms: Any) -> None:
-        await rooms.ask("node-1", Put("k", b"1"))
-        node = rooms.nodes["node-1"]
+    async def scenario(components: Any) -> None:
+        await components.ask("node-1", Put("k", b"1"))
+        node = components.nodes["node-1"]
         node.on_message("node-2", decode(encode(lie)))
         await asyncio.sleep(5.0)
         counts = (
-            node.spread.implausible_count,
+            node.dissemination.implausible_count,
             node.members.implausible_count,
             node.voting.implausible_count,
         )
         assert sum(counts) > 0
         assert node.ring.epoch == 1
-        assert all(member.state == "alive" for each in rooms.nodes.values() for member in each.members)
+        assert all(member.state == "alive" for each in components.nodes.values() for member in each.members)
         assert {name: m.incarnation < 9 for name, m in ((m.name, m) for m in node.members)} == dict.fromkeys(
-            rooms.nodes, True
+            components.nodes, True
         )
-        rooms.stop("node-1")
-        await rooms.start("node-1")
+        components.stop("node-1")
+        await components.start("node-1")
         await asyncio.sleep(3.0)
-        assert (await rooms.ask("node-1", Get("k", r=3)))[0] == 200
-        decided = await rooms.nodes["node-2"].voting.decide(
-            rooms.nodes["node-2"].ring.state.renewed("to see that it can be decided")
+        assert (await components.ask("node-1", Get("k", r=3)))[0] == 200
+        decided = await components.nodes["node-2"].voting.decide(
+            components.nodes["node-2"].ring.state.renewed("to see that it can be decided")
         )
         assert decided.epoch == 2
 
-    play(story)
+    play(scenario)
 
 
 @pytest.mark.parametrize("key", ["ring", "ring-votes"])
@@ -159,18 +159,18 @@ def test_a_message_that_says_what_cannot_be_is_counted_and_changes_nothing(play:
 def test_a_node_starts_on_what_is_no_ring_and_no_promise(play: Play, key: str, row: bytes) -> None:
     """It begins with the cluster file, hears the rest from its peers, and does not vote before it may."""
 
-    async def story(rooms: Any) -> None:
-        await rooms.ask("node-1", Put("k", b"1"))
-        rooms.stop("node-1")
-        await rooms.disks["node-1"].commit([Row("meta", 0, key, row)])
-        await rooms.start("node-1")
+    async def scenario(components: Any) -> None:
+        await components.ask("node-1", Put("k", b"1"))
+        components.stop("node-1")
+        await components.disks["node-1"].commit([Row("meta", 0, key, row)])
+        await components.start("node-1")
         await asyncio.sleep(2.0)
-        node = rooms.nodes["node-1"]
+        node = components.nodes["node-1"]
         assert node.ring.nodes == ("node-1", "node-2", "node-3")
-        assert (await rooms.ask("node-1", Get("k", r=3)))[0] == 200
+        assert (await components.ask("node-1", Get("k", r=3)))[0] == 200
         assert node.voting.may_vote == (key == "ring") or node.ring.epoch > 1
 
-    play(story)
+    play(scenario)
 
 
 def test_a_ring_that_the_cluster_can_have_come_to_is_believed() -> None:

@@ -46,7 +46,7 @@ def test_a_full_disk_keeps_the_file_as_it_was_and_it_is_written_once_there_is_ro
     path, said = tmp_path / "state.json", []
     now: dict[str, Any] = {"nodes": 3}
 
-    async def story() -> None:
+    async def scenario() -> None:
         writer = state_writer.StateWriter(path, lambda: now, said.append)
         writer.write()
         disk.full = True
@@ -62,7 +62,7 @@ def test_a_full_disk_keeps_the_file_as_it_was_and_it_is_written_once_there_is_ro
         assert json.loads(path.read_text()) == {"nodes": 1}
         writer.stop()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     assert len(said) == 1, "the same trouble is told once"
 
 

@@ -17,7 +17,7 @@ from kvnode.replication.context_tokens import ContextTokens
 from kvnode.replication.hints import Hint
 from kvnode.ring import Placement, Ring
 from kvnode.runtime import Row
-from kvnode.sim.disk import Platter
+from kvnode.sim.disk import DurableState
 from kvnode.sim.observer import Operation
 from kvnode.sim.oracle import Oracle
 from kvnode.versions import Context, Dot, PnCounter, Siblings, Version
@@ -38,7 +38,7 @@ class Bench:
             counts=Counter(),
             config=SimpleNamespace(replicas=3),
             contexts=self.contexts,
-            platters={name: Platter() for name in (*NAMES, "node-4")},
+            durable_states={name: DurableState() for name in (*NAMES, "node-4")},
             loop=SimpleNamespace(time=lambda: self.now_s),
             network=SimpleNamespace(message_age_s_max=1.0),
             lives={},
@@ -74,12 +74,12 @@ class Bench:
     def durable(self, node: str, *rows: Row) -> None:
         """These rows become durable."""
         self.oracle.durable(node, rows)
-        self.world.platters[node].tables.apply(rows)
+        self.world.durable_states[node].tables.apply(rows)
 
     def lose(self, node: str) -> None:
         """A disk is lost."""
         self.oracle.lost(node)
-        self.world.platters[node] = Platter()
+        self.world.durable_states[node] = DurableState()
 
     def tell(self, sender: str, receiver: str, message: Message) -> None:
         """A node sends this to another one."""
