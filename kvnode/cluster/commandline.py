@@ -163,7 +163,9 @@ def parser() -> argparse.ArgumentParser:
     topology.add_argument("topology", metavar="NAME", choices=REGIONS, help=" or ".join(REGIONS))
     topology.add_argument("--factor", type=float, default=1.0, help="times so much (default: 1)")
     upkeep = add("upkeep", _upkeep, "do works of upkeep at every running node now")
-    upkeep.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(MAINTENANCE_TASKS)} (default: all)")
+    upkeep.add_argument(
+        "works", nargs="*", metavar="WORK", help=f"{', '.join(MAINTENANCE_TASKS)} (default: all)"
+    )
     sweep = add("sweep", _upkeep, "forget the tombstones of deleted keys that can go: upkeep sweep")
     sweep.set_defaults(works=["sweep"])
     add("reset", _reset, "all faults gone, everybody running")
