@@ -32,16 +32,16 @@ EXCEPTIONS: dict[str, str] = {}
 EXCEPTIONS_MAX = 10
 
 PENDING = {
-    "kvnode Answers.__init__",
+    "kvnode Responder.__init__",
     "kvnode Changes.__init__",
     "kvnode Child.__init__",
     "kvnode Client.put",
     "kvnode Coordinator.__init__",
     "kvnode Coordinator._write",
-    "kvnode Drop.__init__",
+    "kvnode Cleanup.__init__",
     "kvnode Exchange.__init__",
     "kvnode Hints.__init__",
-    "kvnode Inquiries.__init__",
+    "kvnode Inspection.__init__",
     "kvnode Ledger.acknowledged_put",
     "kvnode Link.__init__",
     "kvnode LocalCluster.attach_or_start",
@@ -50,7 +50,7 @@ PENDING = {
     "kvnode ReadRound.__init__",
     "kvnode Replica.__init__",
     "kvnode Serving.__init__",
-    "kvnode Sweep.__init__",
+    "kvnode TombstoneReaper.__init__",
     "kvnode Views.stats",
     "kvnode Voting.__init__",
     "kvnode WriteRound.__init__",
