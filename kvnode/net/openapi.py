@@ -6,6 +6,7 @@ schemathesis holds the answers against it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import kvnode
@@ -83,82 +84,123 @@ def _operation(
     return operation
 
 
-def describe(n: int, peers: list[str], partitions: int) -> Schema:
-    """The document of a node whose keys have n replicas."""
-    # The limit counts bytes of UTF-8: a key of as many characters may be too long, and is then told so by a 400.
-    key_schema = _string(minLength=1, maxLength=KEY_BYTES_MAX)
-    key = {"name": "key", "in": "path", "required": True, "schema": key_schema}
-    key["description"] = f"1 to {KEY_BYTES_MAX} bytes of UTF-8, percent-encoded"
-    trace = {"name": "id", "in": "path", "required": True, "schema": _string(pattern="^[0-9a-f]{1,16}$")}
-    r = _query("r", _whole(1, n), "how many replicas must answer")
-    repair = _query(
-        "repair", {"type": "boolean"}, "whether to mend replicas that are found behind (read repair)"
-    )
-    w = _query("w", _whole(1, n), "how many replicas must make it durable")
-    sloppy = _query("sloppy", {"type": "boolean"}, "others may stand in for owners; needs more than N nodes")
-    mode = _query("mode", _string(enum=list(MODES)), "what a PUT without a context supersedes")
-    context = _string(maxLength=CONTEXT_TEXT_MAX)
-    totals = _whole(0, COUNTER_TOTAL_MAX)
-    number = {"type": "number", "minimum": 0, "maximum": DELAY_MS_MAX}
-    rule = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "delay_ms": number,
-            "jitter_ms": number,
-            "loss": {"type": "number", "minimum": 0, "maximum": 1},
-            "cut": {"type": "boolean"},
-            "distribution": _string(enum=list(DISTRIBUTIONS)),
-        },
-    }
-    rules = {"type": "object", "properties": dict.fromkeys(peers, rule), "additionalProperties": False}
-    quorum = (404, 409, 413, 415, 429, 503, 504)
-    paths: Schema = {
+@dataclass(frozen=True)
+class _Node:
+    """What the document depends on. n: replicas of a key; peers: the other nodes; partitions: how many there are."""
+
+    n: int
+    peers: list[str]
+    partitions: int
+
+    @property
+    def r(self) -> Schema:
+        return _query("r", _whole(1, self.n), "how many replicas must answer")
+
+    @property
+    def w(self) -> Schema:
+        return _query("w", _whole(1, self.n), "how many replicas must make it durable")
+
+
+_QUORUM = (404, 409, 413, 415, 429, 503, 504)
+# The limit counts bytes of UTF-8: a key of as many characters may be too long, and is then told so by a 400.
+_KEY = {
+    "name": "key",
+    "in": "path",
+    "required": True,
+    "schema": _string(minLength=1, maxLength=KEY_BYTES_MAX),
+    "description": f"1 to {KEY_BYTES_MAX} bytes of UTF-8, percent-encoded",
+}
+_TRACE = {"name": "id", "in": "path", "required": True, "schema": _string(pattern="^[0-9a-f]{1,16}$")}
+_REPAIR = _query(
+    "repair", {"type": "boolean"}, "whether to mend replicas that are found behind (read repair)"
+)
+_SLOPPY = _query("sloppy", {"type": "boolean"}, "others may stand in for owners; needs more than N nodes")
+_MODE = _query("mode", _string(enum=list(MODES)), "what a PUT without a context supersedes")
+_CONTEXT = _string(maxLength=CONTEXT_TEXT_MAX)
+_DELAY_MS = {"type": "number", "minimum": 0, "maximum": DELAY_MS_MAX}
+_RULE = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "delay_ms": _DELAY_MS,
+        "jitter_ms": _DELAY_MS,
+        "loss": {"type": "number", "minimum": 0, "maximum": 1},
+        "cut": {"type": "boolean"},
+        "distribution": _string(enum=list(DISTRIBUTIONS)),
+    },
+}
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "definite"],
+    "properties": {
+        "type": _string(),
+        "title": _string(),
+        "status": {"type": "integer"},
+        "detail": _string(),
+        "definite": {"type": "boolean", "description": "true: no replica can have applied the write"},
+        "cause": _string(
+            pattern="^[0-9a-f]{16}$",
+            description="of a request that reached the database: see /trace/{id}",
+        ),
+    },
+}
+
+
+def _values(node: _Node) -> Schema:
+    return {
         "/kv/{key}": {
-            "parameters": [key],
+            "parameters": [_KEY],
             "get": _operation(
-                "Read a key from r replicas", problems=(404, 429, 503, 504), parameters=[r, sloppy, repair]
+                "Read a key from r replicas",
+                problems=(404, 429, 503, 504),
+                parameters=[node.r, _SLOPPY, _REPAIR],
             ),
             "put": _operation(
                 "Write a key to all replicas, acknowledged by w",
-                problems=quorum,
-                parameters=[w, mode, sloppy],
-                body=_body({"value": {}, "context": context}, ["value"]),
+                problems=_QUORUM,
+                parameters=[node.w, _MODE, _SLOPPY],
+                body=_body({"value": {}, "context": _CONTEXT}, ["value"]),
             ),
             "delete": _operation(
                 "Delete a key; a tombstone stays",
-                problems=quorum,
-                parameters=[w, sloppy, _query("context", context, "what the deleter had seen")],
+                problems=_QUORUM,
+                parameters=[node.w, _SLOPPY, _query("context", _CONTEXT, "what the deleter had seen")],
             ),
         },
         "/kv/{key}/replicas": {
-            "parameters": [key],
+            "parameters": [_KEY],
             "get": _operation("What each replica holds now: no quorum, no merging, no repair"),
         },
+    }
+
+
+def _counters(node: _Node) -> Schema:
+    totals = _whole(0, COUNTER_TOTAL_MAX)
+    actor = {"actor": _string(minLength=1, maxLength=ACTOR_BYTES_MAX)}
+    steps = ("increments", "decrements", "increment", "decrement")
+    return {
         "/counter/{key}": {
-            "parameters": [key],
+            "parameters": [_KEY],
             "get": _operation(
-                "Read a counter from r replicas", problems=(429, 503, 504), parameters=[r, repair]
+                "Read a counter from r replicas", problems=(429, 503, 504), parameters=[node.r, _REPAIR]
             ),
             "post": _operation(
                 "Raise an actor's running totals, or add one step of the node's own",
-                problems=quorum,
-                parameters=[w],
-                body=_body(
-                    {
-                        "actor": _string(minLength=1, maxLength=ACTOR_BYTES_MAX),
-                        "increments": totals,
-                        "decrements": totals,
-                        "increment": totals,
-                        "decrement": totals,
-                    }
-                ),
+                problems=_QUORUM,
+                parameters=[node.w],
+                body=_body(actor | dict.fromkeys(steps, totals)),
             ),
         },
         "/counter/{key}/replicas": {
-            "parameters": [key],
+            "parameters": [_KEY],
             "get": _operation("What each replica holds now of a counter"),
         },
+    }
+
+
+def _views(node: _Node) -> Schema:
+    peer = _string(enum=node.peers) if node.peers else _string()
+    return {
         "/keys": {
             "get": _operation(
                 "This node's keys in order",
@@ -186,58 +228,60 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
             "get": _operation(
                 "Merkle roots, one tree, or where it differs from a peer's",
                 parameters=[
-                    _query("partition", _whole(0, partitions - 1), "which tree"),
-                    _query("peer", _string(enum=peers) if peers else _string(), "compare with this node's"),
+                    _query("partition", _whole(0, node.partitions - 1), "which tree"),
+                    _query("peer", peer, "compare with this node's"),
                 ],
             )
         },
-        "/trace/{id}": {"parameters": [trace], "get": _operation("The story of one request, from all nodes")},
+        "/trace/{id}": {
+            "parameters": [_TRACE],
+            "get": _operation("The story of one request, from all nodes"),
+        },
+    }
+
+
+def _maintenance(node: _Node) -> Schema:
+    works = {
+        "type": "array",
+        "items": _string(enum=list(MAINTENANCE_TASKS)),
+        "minItems": 1,
+        "uniqueItems": True,
+    }
+    rules = {"type": "object", "properties": dict.fromkeys(node.peers, _RULE), "additionalProperties": False}
+    skew_ms = {"type": "number", "minimum": -86_400_000, "maximum": 86_400_000}
+    faults = {"rules": rules, "clock_skew_ms": skew_ms, "disk_delay_ms": _DELAY_MS}
+    return {
         "/repair": {"post": _operation("Compare with every live peer now, and mend", problems=(415,))},
         "/upkeep": {
             "post": _operation(
                 "Begin works of upkeep now; answers how they stand once they are over, or after a moment",
                 problems=(413, 415),
-                body=_body(
-                    {
-                        "work": {
-                            "type": "array",
-                            "items": _string(enum=list(MAINTENANCE_TASKS)),
-                            "minItems": 1,
-                            "uniqueItems": True,
-                        }
-                    },
-                    ["work"],
-                )
-                | {"required": False},
+                body=_body({"work": works}, ["work"]) | {"required": False},
             )
         },
         "/faults": {
             "post": _operation(
                 "Replace the faults of this node: its outgoing links, clock and disk",
                 problems=(413, 415),
-                body=_body(
-                    {
-                        "rules": rules,
-                        "clock_skew_ms": {"type": "number", "minimum": -86_400_000, "maximum": 86_400_000},
-                        "disk_delay_ms": number,
-                    },
-                    ["rules"],
-                ),
+                body=_body(faults, ["rules"]),
             )
         },
+    }
+
+
+def _membership_changes() -> Schema:
+    address = {
+        "name": _string(pattern="^[a-z][a-z0-9-]{0,30}$"),
+        "host": _string(enum=list(LOOPBACK_HOSTS)),
+        "http_port": _whole(1, 65_535),
+        "peer_port": _whole(1, 65_535),
+    }
+    return {
         "/cluster/join": {
             "post": _operation(
                 "Admit a node: it takes its partitions over, and then is a member",
                 problems=(409, 413, 415, 503),
-                body=_body(
-                    {
-                        "name": _string(pattern="^[a-z][a-z0-9-]{0,30}$"),
-                        "host": _string(enum=list(LOOPBACK_HOSTS)),
-                        "http_port": _whole(1, 65_535),
-                        "peer_port": _whole(1, 65_535),
-                    },
-                    ["name", "host", "http_port", "peer_port"],
-                ),
+                body=_body(address, list(address)),
             )
         },
         "/cluster/leave": {
@@ -247,23 +291,12 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
                 body=_body({"node": _string(), "force": {"type": "boolean"}}, ["node"]),
             )
         },
-        "/openapi.json": {"get": _operation("This document")},
     }
-    problem = {
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "definite"],
-        "properties": {
-            "type": _string(),
-            "title": _string(),
-            "status": {"type": "integer"},
-            "detail": _string(),
-            "definite": {"type": "boolean", "description": "true: no replica can have applied the write"},
-            "cause": _string(
-                pattern="^[0-9a-f]{16}$",
-                description="of a request that reached the database: see /trace/{id}",
-            ),
-        },
-    }
+
+
+def describe(n: int, peers: list[str], partitions: int) -> Schema:
+    """The document of a node whose keys have n replicas."""
+    node = _Node(n, peers, partitions)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -271,6 +304,13 @@ def describe(n: int, peers: list[str], partitions: int) -> Schema:
             "version": kvnode.__version__,
             "description": "One node of a Dynamo-style teaching database.",
         },
-        "paths": paths,
-        "components": {"schemas": {"Problem": problem}},
+        "paths": {
+            **_values(node),
+            **_counters(node),
+            **_views(node),
+            **_maintenance(node),
+            **_membership_changes(),
+            "/openapi.json": {"get": _operation("This document")},
+        },
+        "components": {"schemas": {"Problem": _PROBLEM}},
     }

@@ -57,7 +57,6 @@ PENDING = {
     "kvnode _StatsCollector.collect",
     "kvnode _run",
     "kvnode _storm",
-    "kvnode describe",
     "kvnode parser",
     "kvnode planted",
     "scripts main",
