@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from kvnode.checkers.verdict import Status, Verdict, shortened
 from kvnode.versions.dots import Dot
@@ -44,10 +44,26 @@ Totals = tuple[int, int]
 """(increments, decrements)."""
 
 
+class Version(Protocol):
+    """What an acknowledgement or a read tells of one version. vector_clock: with its own dot; issued_under: without, if
+    it is known; issued_under_dots: single writes that its writer had seen beside that."""
+
+    @property
+    def dot(self) -> str: ...
+
+    @property
+    def vector_clock(self) -> Mapping[str, int]: ...
+
+    @property
+    def issued_under(self) -> Mapping[str, int] | None: ...
+
+    @property
+    def issued_under_dots(self) -> Sequence[str]: ...
+
+
 @dataclass(frozen=True)
 class SiblingRead:
-    """One sibling of a final quorum read. vector_clock: with its own dot; issued_under: without, if it is
-    known; issued_under_dots: single writes that its writer had seen beside that."""
+    """One sibling of a final quorum read: a Version."""
 
     dot: str
     vector_clock: Mapping[str, int]
@@ -146,23 +162,20 @@ class Ledger:
     def acknowledged_put(
         self,
         key: str,
-        dot: str,
-        vector_clock: Mapping[str, int],
+        version: Version,
         *,
         w: int = 2,
         n: int = 3,
-        issued_under: Mapping[str, int] | None = None,
-        issued_under_dots: Sequence[str] = (),
         deleted: bool = False,
         sloppy: bool = False,
     ) -> None:
-        """A PUT or DELETE was answered with 200, with this dot and vectors, by w of n replicas.
+        """A PUT or DELETE was answered with 200, as this version, by w of n replicas.
 
         sloppy: stand-ins may be among them, so the promise does not extend to it.
         """
         self.acknowledged_puts += 1
-        own = Dot.parse(dot)
-        past = _past(own, vector_clock, issued_under, issued_under_dots)
+        own = Dot.parse(version.dot)
+        past = _past(own, version)
         live = self._puts.setdefault(key, {})
         for other_dot, other in live.items():
             if _covers(past, other_dot):
@@ -183,12 +196,9 @@ class Ledger:
         """The same, from the body of the answer."""
         self.acknowledged_put(
             answer["key"],
-            answer["dot"],
-            answer["vector_clock"],
+            SiblingRead.of(answer),
             w=answer["w"],
             n=n,
-            issued_under=answer.get("issued_under"),
-            issued_under_dots=answer.get("issued_under_dots", ()),
             deleted=deleted,
             sloppy=bool(answer.get("sloppy", False)),
         )
@@ -289,11 +299,7 @@ class Ledger:
         for sibling in siblings:
             dot = Dot.parse(sibling.dot)
             known = puts.get(dot)
-            held[dot] = (
-                known.past
-                if known
-                else _past(dot, sibling.vector_clock, sibling.issued_under, sibling.issued_under_dots)
-            )
+            held[dot] = known.past if known else _past(dot, sibling)
         for dot, put in puts.items():
             if dot in held or any(_covers(past, dot) for past in held.values()):
                 continue
@@ -347,17 +353,12 @@ class Ledger:
         findings.evidence.extend(wrong)
 
 
-def _past(
-    dot: Dot,
-    vector_clock: Mapping[str, int],
-    issued_under: Mapping[str, int] | None,
-    issued_under_dots: Sequence[str],
-) -> _Past:
-    dots = frozenset(map(Dot.parse, issued_under_dots))
-    if issued_under is not None:
-        return _Past(issued_under, dots)
-    own = min(vector_clock.get(dot.store, 0), dot.counter - 1)
-    return _Past({**vector_clock, dot.store: own}, dots)
+def _past(dot: Dot, version: Version) -> _Past:
+    dots = frozenset(map(Dot.parse, version.issued_under_dots))
+    if version.issued_under is not None:
+        return _Past(version.issued_under, dots)
+    own = min(version.vector_clock.get(dot.store, 0), dot.counter - 1)
+    return _Past({**version.vector_clock, dot.store: own}, dots)
 
 
 def _seen_by_others(past: _Past, other: _Past) -> _Past:

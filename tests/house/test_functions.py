@@ -42,7 +42,6 @@ PENDING = {
     "kvnode Exchange.__init__",
     "kvnode Hints.__init__",
     "kvnode Inspection.__init__",
-    "kvnode Ledger.acknowledged_put",
     "kvnode Link.__init__",
     "kvnode LocalCluster.attach_or_start",
     "kvnode LocalCluster.start",

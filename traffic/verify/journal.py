@@ -270,15 +270,7 @@ class DeadJournal:
         kind = record[:1]
         if kind == _PUT_KIND:
             put = _decode_put(record[1:])
-            self.ledger.acknowledged_put(
-                put.key,
-                put.dot,
-                put.vector_clock,
-                w=put.w,
-                n=put.n,
-                issued_under=put.issued_under,
-                issued_under_dots=put.issued_under_dots,
-            )
+            self.ledger.acknowledged_put(put.key, put, w=put.w, n=put.n)
             self.puts += 1
         elif kind == _COUNTER_KIND:
             _, w, n, *totals, actor_bytes = _COUNTER.unpack_from(record)

@@ -74,15 +74,7 @@ class WriteLedger:
             self._current.indefinite_put(reply.key)
             return
         self._keys += 1
-        self._current.acknowledged_put(
-            reply.key,
-            reply.dot,
-            reply.vector_clock,
-            w=w,
-            n=self.reads.replicas,
-            issued_under=reply.issued_under,
-            issued_under_dots=reply.issued_under_dots,
-        )
+        self._current.acknowledged_put(reply.key, reply, w=w, n=self.reads.replicas)
         self._journal.put(reply, w=w, n=self.reads.replicas)
 
     def indefinite_put(self, key: str) -> None:

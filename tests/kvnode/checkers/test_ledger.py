@@ -23,9 +23,7 @@ def sibling(dot: str, past: Mapping[str, int] | None = None, *, deleted: bool = 
 def put(
     ledger: Ledger, dot: str, past: Mapping[str, int] | None = None, *, w: int = 2, key: str = "k"
 ) -> None:
-    store, _, counter = dot.rpartition(":")
-    past = past or {}
-    ledger.acknowledged_put(key, dot, {**past, store: int(counter)}, w=w, n=3, issued_under=past)
+    ledger.acknowledged_put(key, sibling(dot, past), w=w, n=3)
 
 
 def test_a_put_that_is_read_back_is_ok() -> None:
@@ -87,8 +85,8 @@ def test_a_past_of_single_dots_covers_just_those() -> None:
 
 def test_without_the_past_the_clock_stands_for_everything_before_the_dot() -> None:
     ledger = Ledger()
-    ledger.acknowledged_put("k", f"{A}:16", {A: 16}, w=2, n=3)
-    ledger.acknowledged_put("k", f"{A}:17", {A: 17}, w=2, n=3)
+    ledger.acknowledged_put("k", SiblingRead(f"{A}:16", {A: 16}), w=2, n=3)
+    ledger.acknowledged_put("k", SiblingRead(f"{A}:17", {A: 17}), w=2, n=3)
     assert ledger.check({"k": [SiblingRead(f"{A}:17", {A: 17})]}).ok
 
 
@@ -149,7 +147,7 @@ def test_nothing_acknowledged_is_unknown_and_not_ok() -> None:
 
 def test_a_delete_is_kept_by_its_tombstone_or_by_nothing_at_all() -> None:
     ledger = Ledger()
-    ledger.acknowledged_put("k", f"{A}:2", {A: 2}, w=2, n=3, issued_under={A: 1}, deleted=True)
+    ledger.acknowledged_put("k", sibling(f"{A}:2", {A: 1}), w=2, n=3, deleted=True)
     assert ledger.check({"k": [sibling(f"{A}:2", {A: 1}, deleted=True)]}).ok
     assert ledger.check({"k": []}).ok
     assert ledger.check({"k": [sibling(f"{A}:1")]}).lost == 1
@@ -348,7 +346,7 @@ def test_what_a_pruned_context_may_have_covered_is_not_judged() -> None:
     """1. a is acknowledged. 2. b, which saw it, is never answered, and takes effect. 3. After many crashes the context
     of b names a's store no more. The ledger cannot tell b from a write that never saw a: neither lost nor found."""
     ledger = Ledger()
-    ledger.acknowledged_put("k", "node-1.a:5", {"node-1.a": 5}, issued_under={})
+    ledger.acknowledged_put("k", sibling("node-1.a:5"))
     ledger.indefinite_put("k")
     pruned = SiblingRead("node-2.b:1", {"node-2.b": 1, "~": 17}, issued_under={"~": 17})
     verdict = ledger.check({"k": [pruned]})
@@ -368,7 +366,7 @@ def test_who_has_seen_a_write_has_seen_what_its_writer_had_seen_though_the_conte
     put(ledger, f"{A}:19")
     put(ledger, f"{B}:13", {A: 19}, w=1)
     put(ledger, f"{C}:1", {B: 13, "~": 1})
-    ledger.acknowledged_put("k", f"{C}:2", {}, issued_under={B: 13, C: 1, "~": 1}, deleted=True)
+    ledger.acknowledged_put("k", SiblingRead(f"{C}:2", {}, {B: 13, C: 1, "~": 1}), deleted=True)
     verdict = ledger.check({"k": []})
     assert (verdict.status, verdict.lost, ledger.unjudged) == ("at risk", 0, 0)
     put(ledger, f"{A}:20", {A: 19})  # none of them saw that one, and a read that holds nothing has lost it
