@@ -107,6 +107,8 @@ def only(where: str, *others: str, knows_not: str = "") -> Rule:
     return Rule(where, only=(where, *(f"{package}.{other}" for other in others)), knows_not=knows_not)
 
 
+OF_A_NOTEBOOK = ("labkit.session", "labkit.course", "labkit.panels", "labkit.live")
+
 RULES = (
     *floors(),
     Rule("kvnode", never=("traffic", "labkit")),
@@ -175,6 +177,16 @@ RULES = (
         knows_not="the generator",
     ),
     Rule("labkit.course", never=("plotly",), knows_not="how a figure looks"),
+    Rule("labkit.panels", never=("labkit.session", "labkit.course"), knows_not="the session and the lessons"),
+    Rule(
+        "labkit.live", never=("labkit.session", "labkit.course", "labkit.panels"), knows_not="what is drawn"
+    ),
+    Rule(
+        "labkit.figures",
+        never=("time", "threading", "ipywidgets", "anywidget", "kvnode", *OF_A_NOTEBOOK),
+        knows_not="clocks, widgets and clusters",
+    ),
+    Rule("labkit.launch", never=("labkit.figures", *OF_A_NOTEBOOK), knows_not="what is done with them"),
 )
 EXCUSED = {
     "a cluster hands out a view of itself, which is a cluster": [
@@ -191,10 +203,6 @@ EXCUSED = {
         "labkit.course.course > labkit.session",
         "labkit.course.freshness > labkit.session",
     ],
-    "to move: which of two versions saw the other": [
-        "labkit.figures.version_graph > labkit.course.causality"
-    ],
-    "to move: text beside a picture": ["labkit.panels.ring > labkit.course.pictures"],
 }
 """Why -> imports without which there would be no circle. Nothing is added here."""
 CIRCLES = {(one, other) for excused in EXCUSED.values() for one, _, other in (it.split() for it in excused)}
@@ -423,6 +431,10 @@ def test_a_claim_of_a_document_is_read() -> None:
         ("kvnode/client/client.py", "from kvnode.messages import KV"),
         ("kvnode/cluster/faults.py", "from kvnode.messages import Ping"),
         ("kvnode/handoff/paxos.py", "from kvnode.node import Node"),
+        ("notebooks/labkit/panels/ring.py", "from labkit.course.pictures import Line"),
+        ("notebooks/labkit/live/chart.py", "from labkit.panels import Cockpit"),
+        ("notebooks/labkit/figures/ring.py", "import time"),
+        ("notebooks/labkit/launch/launcher.py", "from labkit import session"),
         ("notebooks/labkit/course/cards.py", "import plotly.graph_objects as go"),
         ("kvnode/cluster/local.py", "from traffic.load import driver"),
         ("kvnode/node.py", "from kvnode.net.http import serve"),

@@ -12,12 +12,13 @@ from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
 
-from labkit.course.inputs import Form, card_parts, form_for
+from labkit.course.inputs import Form, form_for
 from labkit.course.pictures import widget_of
 from labkit.course.prediction import Measured, Prediction
 from labkit.course.questions import BadAnswer, Choice, Question
 from labkit.errors import LabError
 from labkit.panels.controls import Button
+from labkit.panels.style import card_parts
 
 Here = Callable[[], Callable[[Callable[[], Any]], Any]]
 

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import ipywidgets  # type: ignore[import-untyped]
 
 from labkit.course.counting import Likes, count_now
-from labkit.course.inputs import card_parts
 from labkit.course.pictures import STATUS
 from labkit.lab import Lab
 from labkit.launch.service import TrafficService
 from labkit.panels.buttons import CommandButton
+from labkit.panels.style import card_parts
 
 EVIDENCE_MAX = 2
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from labkit.causality import Version, relation
 from labkit.course import trials_start
-from labkit.course.causality import Version, relation
 from labkit.course.exercise import Exercise, Judgement
 from labkit.course.questions import Choice, Number
 from labkit.course.scene import Scene

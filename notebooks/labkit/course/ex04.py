@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.course.causality import Version, relation
+from labkit.causality import Version, relation
 from labkit.course.exercise import Exercise, Judgement
 from labkit.course.operations import Operation
 from labkit.course.questions import Choice

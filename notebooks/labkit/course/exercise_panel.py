@@ -16,10 +16,11 @@ import ipywidgets  # type: ignore[import-untyped]
 from kvnode.cluster import ClusterError
 from kvnode.errors import KvError
 from labkit.course.exercise import Exercise, Judgement, Tries
-from labkit.course.inputs import card_parts, form_for
+from labkit.course.inputs import form_for
 from labkit.course.questions import BadAnswer
 from labkit.errors import LabError
 from labkit.panels.controls import Button
+from labkit.panels.style import card_parts
 
 
 class Course(Protocol):

@@ -16,13 +16,14 @@ import ipywidgets  # type: ignore[import-untyped]
 
 from kvnode.cluster import LocalCluster
 from labkit.course.cards import Guess
-from labkit.course.inputs import card_parts
-from labkit.course.pictures import Picture, figure_and_rows
+from labkit.course.pictures import figure_and_rows
 from labkit.course.stage import on_stage
 from labkit.course.trials import DISK_MS
 from labkit.errors import LabError
 from labkit.panels.buttons import CommandButton
 from labkit.panels.controls import Choice, Slider
+from labkit.panels.picture import Picture
+from labkit.panels.style import card_parts
 
 if TYPE_CHECKING:
     from labkit.session import Session

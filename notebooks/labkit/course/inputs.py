@@ -8,22 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
 
 from labkit.course.questions import BadAnswer, Choice, Curve, Number, Order, Question, Several
 from labkit.panels import controls
-from labkit.panels.style import panel_parts
 
-STYLE = f"<style>{(Path(__file__).parent / 'course.css').read_text(encoding='utf-8')}</style>"
 SHORT = 12  # options up to this length stand side by side, all in sight
-
-
-def card_parts() -> list[Any]:
-    """What every card begins with: the panels' style and pulse, and the cards' own look."""
-    return [*panel_parts(), ipywidgets.HTML(STYLE, layout={"display": "none"})]
 
 
 class NumberBox(controls.Reachable, ipywidgets.Text):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Pictures of scenes: a chart with its sentence and its numbers as a table; verdicts and tables of operations.
+"""Pictures of scenes, verdicts, and tables of operations.
 
 Must not live here: how a figure looks (labkit.figures) and what is measured (scene.py).
 """
@@ -6,17 +6,17 @@ Must not live here: how a figure looks (labkit.figures) and what is measured (sc
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets  # type: ignore[import-untyped]
 
 from kvnode.checkers.verdict import Verdict
-from labkit.course.inputs import card_parts
 from labkit.course.operations import Operation
 from labkit.errors import LabError
-from labkit.live.chart import LiveChart
+from labkit.panels.picture import Picture, numbers_html
+from labkit.panels.style import card_parts
 
 if TYPE_CHECKING:
     import pandas
@@ -24,43 +24,12 @@ if TYPE_CHECKING:
     from labkit.course.editor import Edits
     from labkit.course.scene import Scene
 
-Rows = Sequence[Mapping[str, Any]]
-
 STATUS = {
     "ok": ("✓", "lab-good", "ok: checked, and it holds"),
     "violated": ("✗", "lab-bad", "violated: promised, and broken"),
     "at risk": ("!", "lab-warn", "at risk: nobody promised it here"),
     "unknown": ("?", "lab-warn", "unknown: nothing to check"),
 }
-
-
-class Picture(ipywidgets.VBox):  # type: ignore[misc]
-    """A chart, one sentence with its newest numbers, and the numbers as a table for who prefers those."""
-
-    def __init__(
-        self, figure: Mapping[str, Any], rows: Rows = (), *, css_class: str = "lab-picture", title: str = ""
-    ) -> None:
-        self.chart = LiveChart()
-        self.chart.add_class(css_class)
-        self._summary = ipywidgets.HTML()
-        self._numbers = ipywidgets.HTML()
-        fold = ipywidgets.Accordion([self._numbers], titles=("The numbers as a table",), selected_index=None)
-        head = [ipywidgets.HTML(f'<div class="lab-kicker">{escape(title)}</div>')] if title else []
-        super().__init__([*card_parts(), *head, self.chart, self._summary, fold])
-        self.add_class("lab-panel")
-        self.show(figure, rows)
-
-    @property
-    def summary(self) -> str:
-        """The sentence below the chart."""
-        return self._said
-
-    def show(self, figure: Mapping[str, Any], rows: Rows = ()) -> None:
-        """Show this from now on."""
-        self._said = str(figure.get("summary", ""))
-        self.chart.show(dict(figure))
-        self._summary.value = f'<div class="lab-summary">{escape(self._said)}</div>'
-        self._numbers.value = table_html(rows)
 
 
 class Line(ipywidgets.VBox):  # type: ignore[misc]
@@ -116,7 +85,7 @@ def widget_of(made: Any) -> Any:
     if not hasattr(made, "to_dict"):
         raise LabError(f"A {type(made).__name__} cannot be shown here.", why="expected a picture or a table")
     rows = [{str(name): value for name, value in row.items()} for row in made.to_dict("records")]
-    return ipywidgets.HTML(table_html(rows))
+    return ipywidgets.HTML(numbers_html(rows))
 
 
 def evidence(edits: Edits) -> Any:
@@ -178,24 +147,3 @@ def scene_html(scene: Scene) -> str:
         f"“{escape(scene.name)}”, {len(scene.operations)} operations in {scene.seconds:.1f} s. "
         f"What had to be so:<ul>{held}</ul></div></div>"
     )
-
-
-def table_html(rows: Rows) -> str:
-    """Rows as a table that scrolls inside of itself."""
-    if not rows:
-        return '<div class="lab-said">No numbers yet.</div>'
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row.values()) + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="lab-number-table"><table class="lab-table"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

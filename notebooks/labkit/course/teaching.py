@@ -19,12 +19,13 @@ from labkit.course.course import Course, Receipt
 from labkit.course.editor import Edits, write_together
 from labkit.course.exercise_panel import ExercisePanel
 from labkit.course.freshness import Freshness
-from labkit.course.pictures import Line, Picture, drawn, evidence, together
+from labkit.course.pictures import Line, drawn, evidence, together
 from labkit.course.preflight import Preflight
 from labkit.course.questions import Question
 from labkit.course.reading import Shares, read_notes
 from labkit.course.scene import Scene
 from labkit.launch.service import TrafficService
+from labkit.panels.picture import Picture
 
 
 class Teaching:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labkit.course.causality import has_seen, relation
+from labkit.causality import has_seen, relation
 from labkit.figures.style import (
     FAULT,
     INK,

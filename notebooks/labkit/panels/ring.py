@@ -14,7 +14,6 @@ import ipywidgets  # type: ignore[import-untyped]
 from kvnode.client import Client
 from kvnode.cluster import ClusterError, LocalCluster
 from kvnode.errors import KvError
-from labkit.course.pictures import Picture
 from labkit.errors import LabError
 from labkit.figures.large import enlarged
 from labkit.figures.ring import RingNow, ring, ring_rows
@@ -24,6 +23,7 @@ from labkit.live.page import page
 from labkit.live.ticker import Ticker
 from labkit.panels.buttons import ChosenButton
 from labkit.panels.controls import Menu
+from labkit.panels.picture import Picture
 from labkit.panels.style import panel_parts
 from labkit.ringside import look
 

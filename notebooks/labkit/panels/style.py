@@ -23,11 +23,17 @@ def _dark_node_colours() -> str:
 
 _SHEET = (Path(__file__).parent / "panels.css").read_text(encoding="utf-8")
 CSS = f"<style>{_SHEET}{_dark_node_colours()}</style>"
+CARDS_CSS = f"<style>{(Path(__file__).parent / 'cards.css').read_text(encoding='utf-8')}</style>"
 
 
 def panel_parts() -> list[Any]:
     """What every panel begins with: its style, and the pulse that says when its kernel has ended."""
     return [ipywidgets.HTML(CSS, layout={"display": "none"}), pulse()]
+
+
+def card_parts() -> list[Any]:
+    """What every card and picture begins with: what a panel does, and the look of cards."""
+    return [*panel_parts(), ipywidgets.HTML(CARDS_CSS, layout={"display": "none"})]
 
 
 def status_html(text: str, failed: bool) -> str:

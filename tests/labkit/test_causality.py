@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labkit.course.causality import has_seen, relation
+from labkit.causality import has_seen, relation
 
 
 def version(dot: str, under: dict[str, int], timestamp: float = 0.0, **more: Any) -> dict[str, Any]:
