@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page, ViewportSize, WebSocket, sync_playwright
 
 from kvnode.cluster import LocalCluster, NotRunning
 from labkit.launch.notebook_server import NotebookServer
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "00-start-here.ipynb"
 OUTPUT = ROOT / ".test-output"
 CLUSTER, BASE_PORT, TRAFFIC_PORT, LAB_PORT = "browser-00", 14_200, 7_520, 8_910
-SIZE = {"width": 1400, "height": 900}
+SIZE: ViewportSize = {"width": 1400, "height": 900}
 
 KERNEL_IDLE = (
     "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
@@ -139,7 +139,10 @@ class Desk:
         while skips.count():
             before = skips.count()
             skips.first.click()
-            self.until(lambda before=before: skips.count() < before, "the prediction to be skipped")
+            self.until(
+                lambda: skips.count() < before,  # noqa: B023 called at once
+                "the prediction to be skipped",
+            )
 
     def verdict(self) -> str:
         """What the ledger's card says; no prediction covers it any more."""

@@ -46,7 +46,9 @@ def run_all_again(desk: Any) -> None:
     """The notebook from its first cell to its last: green, and its figures are of this class alone."""
     service_before = desk.load()["operations_total"]
     desk.run_all()
-    status, acknowledged, lost, gap = VERDICT.search(desk.verdict()).groups()
+    verdict = VERDICT.search(desk.verdict())
+    assert verdict is not None
+    status, acknowledged, lost, gap = verdict.groups()
     assert (lost, status) == ("0", "ok")
     load = desk.load()
     assert int(acknowledged.replace(" ", "")) <= load["operations_total"] + 50, (

@@ -7,9 +7,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from labkit.launch.notebook_server import NotebookServer
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "01-the-ring.ipynb"
 OUTPUT = ROOT / ".test-output"
 BASE_PORT, LAB_PORT = 14_500, 8_940
-SIZE = {"width": 1280, "height": 720}
+SIZE: ViewportSize = {"width": 1280, "height": 720}
 KERNEL_IDLE = (
     "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 )
@@ -76,10 +77,10 @@ def run_through(page: Page, text: str) -> None:
         assert here + 1 < len(cells), f"no cell has {text!r}"
 
 
-def page_until_run(page: Page, place: int) -> dict[str, object]:
+def page_until_run(page: Page, place: int) -> dict[str, Any]:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        cell: dict[str, object] = page.evaluate(CELLS)["cells"][place]
+        cell: dict[str, Any] = page.evaluate(CELLS)["cells"][place]
         assert not cell["errors"], cell["errors"]
         if cell["count"]:
             return cell

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 REQUIREMENT = re.compile(
     r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;\\]+)(?: ; (?P<marker>.*?))? \\$", re.MULTILINE
@@ -94,3 +94,12 @@ def test_a_pin_for_another_python_is_left_out() -> None:
     lock = "numpy==2.4.6 ; python_full_version < '3.12' \\\nnumpy==2.5.5 ; python_full_version >= '3.12' \\\n"
     assert pins_of(lock, python="3.11") == {"numpy": "2.4.6"}
     assert pins_of(lock, python="3.12") == {"numpy": "2.5.5"}
+
+
+def test_types_are_checked_in_tests_too(root: Path) -> None:
+    mypy = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert mypy["strict"] is True
+    assert mypy["files"] == ["kvnode", "traffic", "notebooks/labkit", "tests"]
+    (of_tests,) = mypy["overrides"]
+    assert of_tests["module"] == "tests.*"
+    assert not {"check_untyped_defs", "ignore_errors", "follow_imports"} & of_tests.keys()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import ipywidgets
+import ipywidgets  # type: ignore[import-untyped]
 import numpy
 import pytest
 

@@ -13,6 +13,8 @@ import pytest
 
 from labkit import session as sessions
 from labkit.errors import LabError
+from labkit.launch import opening
+from labkit.live.ticker import Ticker
 from labkit.panels.pulse import pulse
 from labkit.session import Session
 from labkit.waiting import wait_until
@@ -79,7 +81,7 @@ def calls() -> list[str]:
 def session(
     calls: list[str], stats_at: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Session]:
-    monkeypatch.setattr(sessions.Ticker, "start", lambda ticker: ticker)  # the test ticks
+    monkeypatch.setattr(Ticker, "start", lambda ticker: ticker)  # the test ticks
     made = Session(FakeCluster(calls), FakeTraffic(calls, stats_at), "a summary")  # type: ignore[arg-type]
     yield made
     made._worker.stop()
@@ -176,7 +178,7 @@ def test_plotly_is_on_its_way_to_the_page_while_the_cluster_starts(monkeypatch: 
         made.append("cluster")
         raise LabError("not today")
 
-    monkeypatch.setattr(sessions.opening, "find_or_start", find_or_start)
+    monkeypatch.setattr(opening, "find_or_start", find_or_start)
     monkeypatch.setattr(Session, "_current", None)
     with pytest.raises(LabError):
         Session.open()

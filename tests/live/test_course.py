@@ -18,6 +18,7 @@ from kvnode.cluster import LocalCluster
 from labkit import Session
 from labkit.course import ex03, ex04, scenes
 from labkit.course.editor import write_together
+from labkit.course.questions import Choice
 from labkit.errors import LabError
 from labkit.worlds import TITLES
 
@@ -176,9 +177,9 @@ def test_exercise_02_1_judges_by_what_the_cluster_does(session: Session) -> None
 
 def test_exercise_02_2_judges_by_the_scene_with_the_change(session: Session) -> None:
     panel = session.exercise("02.2")
-    found = {
-        option: panel.check({"change": option}).status for option in panel.exercise.fields["change"].options
-    }
+    question = panel.exercise.fields["change"]
+    assert isinstance(question, Choice)
+    found = {option: panel.check({"change": option}).status for option in question.options}
     assert list(found.values()) == ["not yet", "right", "not yet", "not yet", "right"], found
 
 

@@ -166,8 +166,9 @@ def _context(client: Client, key: str) -> str | None:
 def seconds_until_replicas_agree(client: Client, storm: Storm) -> float:
     """Poll every key's replicas until all are reachable and have equal digests; fails after AGREE_WITHIN_S."""
     started = time.monotonic()
+    open_questions: list[tuple[Callable[[str], Any], str]]
     open_questions = [(client.replicas, key) for key in sorted(storm.touched)]
-    open_questions += [(client.counter_replicas, key) for key in sorted(storm.counters)]  # type: ignore[arg-type]
+    open_questions += [(client.counter_replicas, key) for key in sorted(storm.counters)]
     while True:
         open_questions = [(ask, key) for ask, key in open_questions if not _agree(ask(key)["replicas"])]
         waited_s = time.monotonic() - started

@@ -31,6 +31,7 @@ def test_every_answer_is_a_documented_one(
         assert requests.post(f"{url}/faults", json={"rules": {}}, timeout=15).status_code == 200
 
     sent = 0
+    result: Any
     for result in schemathesis.openapi.from_url(f"{url}/openapi.json").get_all_operations():
         sent += tried(result.ok(), mode, examples=EXAMPLES, session=session, then=reset)
         assert session.get(f"{url}/health", timeout=5).json()["status"] == "ok"

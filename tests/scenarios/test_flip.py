@@ -94,7 +94,7 @@ def test_reads_go_on_while_who_takes_over_cannot_be_reached() -> None:
         ring = world.node("node-1").ring
         for cut_off in (["node-1"], [name for name in world.names if name != joiner]):
             address = world.config.address(joiner)
-            await world.command("node-2", lambda node, at=address: node.changes.join(at))
+            await world.command("node-2", lambda node: node.changes.join(address))  # noqa: B023 called at once
             world.set_rule(cut_off, [joiner], LinkRule(cut=True), "cut")
             while ring.pending_lists is None:  # noqa: ASYNC110 told by a message
                 await asyncio.sleep(0.001)

@@ -5,7 +5,7 @@ Five nodes or three, N=3, r=w=2, one disk lost: the promise holds, and each stor
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -366,16 +366,16 @@ def test_a_row_that_is_damaged_while_its_partition_is_refilled_is_fetched_again(
             node.records._recent.discard("kv/k")
             assert node.records.latest("kv", "k") is None
 
-        async def damage_meanwhile(owner: str, partitions: list[int]) -> Any:
-            taken = await take_from(owner, partitions)
-            if owner == "node-3" and partition in partitions and not damaged:
-                damaged.append(owner)
+        async def damage_meanwhile(peer: str, partitions: Iterable[int]) -> Any:
+            taken = await take_from(peer, wanted := list(partitions))
+            if peer == "node-3" and partition in wanted and not damaged:
+                damaged.append(peer)
                 await damage(node)
             return taken
 
         take_from, damaged = node.exchange.take_from, list[str]()
         if is_while_it_asks:
-            node.exchange.take_from = damage_meanwhile
+            node.exchange.take_from = damage_meanwhile  # type: ignore[method-assign]
         else:
             await world.command("node-1", damage)
         cut(world, "node-2", "node-1", "node-3")

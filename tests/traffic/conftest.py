@@ -46,7 +46,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.jumping.now_s
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """At once, on this thread: a real thread would end at a moment of its own."""
         future = self.create_future()
         future.set_result(func(*args))
@@ -132,7 +134,7 @@ class Bench:
         *,
         rate: float = 100,
         actor: str = "traffic-test",
-        **bounds: int,
+        **bounds: Any,
     ) -> None:
         clock = asyncio.get_running_loop().time
         self.store = store

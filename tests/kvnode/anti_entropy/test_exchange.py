@@ -28,7 +28,7 @@ def agree(components: Any) -> bool:
     return all(len({forest.root(p) for forest in forests}) == 1 for p in range(components.config.partitions))
 
 
-def sizes(components: Any, kind: type) -> list[int]:
+def sizes(components: Any, kind: type[Any]) -> list[int]:
     return [sum(len(r[2]) for r in m.records) for _, _, m in components.wire.carried if isinstance(m, kind)]
 
 

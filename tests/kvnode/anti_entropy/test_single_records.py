@@ -63,7 +63,7 @@ def put(components: Any, key: str, record: bytes, *names: str) -> None:
 
 
 def held(components: Any, name: str, key: str) -> bytes | None:
-    return components.nodes[name].records.durable(KV, key)  # type: ignore[no-any-return]
+    return components.nodes[name].records.durable(KV, key)
 
 
 def roots(components: Any, name: str) -> list[int]:
@@ -272,8 +272,8 @@ def test_questions_about_single_records_that_make_no_sense_are_refused(play: Pla
             components.wire.carried.clear()
             responder.on_single_diffs(OTHER, CompareSingleDiffs(7, 0, 0, (record, good), b"", True, epoch))
             await asyncio.sleep(0.01)
-            (said,) = [m for _, _, m in components.wire.carried if isinstance(m, SingleDiffsAnswer)]
-            assert not said.complete, "it stored the others, and says: not all"
+            (answer,) = [m for _, _, m in components.wire.carried if isinstance(m, SingleDiffsAnswer)]
+            assert not answer.complete, "it stored the others, and says: not all"
         assert held(components, ONE, KEYS[0]) is not None
         for partition, level, parents in (
             *((0, 1, parents) for parents in ((1,), (-1,), (2**63,), (), (0, 0))),

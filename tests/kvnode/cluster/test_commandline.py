@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kvnode.cluster import commandline
+from kvnode.cluster import LocalCluster, commandline
 from kvnode.cluster.errors import NotRunning
 
 COMMANDS = (
@@ -110,7 +110,7 @@ def test_an_error_is_one_line_and_exit_code_1(
     def attach(name: str) -> None:
         raise NotRunning(f"cluster {name} is not running; start it")
 
-    monkeypatch.setattr(commandline.LocalCluster, "attach", attach)
+    monkeypatch.setattr(LocalCluster, "attach", attach)
     assert commandline.main(["status"]) == 1
     assert capsys.readouterr().err == "error: cluster quorum-lab is not running; start it\n"
 

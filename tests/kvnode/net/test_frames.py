@@ -18,7 +18,7 @@ from kvnode.net.frames import FrameError, FrameReader, frame
 def test_payloads_come_out_whole_however_the_stream_was_cut(payloads: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(frame(payload) for payload in payloads)
     places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    reader, found = FrameReader(), []
+    reader, found = FrameReader(), list[bytes]()
     for start, end in itertools.pairwise(places):
         found.extend(reader.feed(stream[start:end]))
     assert found == payloads

@@ -54,7 +54,7 @@ def value(counter: int, text: bytes = b'"x"', *, deleted: bool = False, past: Co
 
 
 async def listed(records: Records, kind: str, *, prefix: str, after: str, limit: int) -> list[str]:
-    throttle = Throttle(_Unhurried(), 1000)
+    throttle = Throttle(_Unhurried(), 1000)  # type: ignore[arg-type]
     return await list_keys(records, kind, prefix=prefix, after=after, limit=limit, throttle=throttle)
 
 
@@ -357,7 +357,7 @@ def test_listing_pages_through_exactly_the_keys_that_are_not_deleted(
             key=str.encode,
         )
         assert await listed(records, KV, prefix=prefix, after=after, limit=limit) == expected[:limit]
-        found, last = [], after
+        found, last = list[str](), after
         while page := await listed(records, KV, prefix=prefix, after=last, limit=limit):
             found, last = found + page, page[-1]
         assert found == expected
@@ -373,7 +373,7 @@ def test_a_page_of_keys_reads_little_more_than_it_shows() -> None:
         records = records_on(disk)
         for number in range(2000):
             put(records, f"k{number:04}", value(number + 1))
-        read, scan = [], disk.scan
+        read, scan = list[Row](), disk.scan
         disk.scan = lambda *args, **named: (read.extend(rows := scan(*args, **named)), rows)[1]  # type: ignore
         assert len(await listed(records, KV, prefix="", after="", limit=100)) == 100
         assert len(read) < 500

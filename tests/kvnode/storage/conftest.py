@@ -95,7 +95,7 @@ def types_of_columns(path: Path, chance: random.Random) -> None:
     path.write_bytes(content)
 
 
-def serial_types(content: bytes) -> Iterator[int]:
+def serial_types(content: bytes | bytearray) -> Iterator[int]:
     """The places of the serial types in all leaf pages of tables without rowid, those of one byte.
 
     (The format: sqlite.org/fileformat2.html, sections 1.6 and 2.1.)

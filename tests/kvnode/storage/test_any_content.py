@@ -102,7 +102,7 @@ def records_of(life: Life) -> dict[str, bytes | None]:
 class Stopped:
     """The folder of a node that was stopped; written: each record that was ever durable, by disk key."""
 
-    def __init__(self, folder: Path, written: dict[str, set[bytes]]) -> None:
+    def __init__(self, folder: Path, written: dict[str, set[bytes | None]]) -> None:
         self.folder = folder
         self.written = written
 
@@ -116,7 +116,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stopped]:
         folder = tmp_path_factory.mktemp("node") / "data"
         life = Life(folder)
         await open_node(life.node, life.disk)
-        written: dict[str, set[bytes]] = {}
+        written: dict[str, set[bytes | None]] = {}
 
         def remember() -> None:
             for name, record in records_of(life).items():
@@ -164,7 +164,7 @@ async def start(folder: Path) -> tuple[Life, int]:
     raise AssertionError(f"not up after {STARTS_MAX} starts")
 
 
-async def live_through(folder: Path, written: dict[str, set[bytes]]) -> str:
+async def live_through(folder: Path, written: dict[str, set[bytes | None]]) -> str:
     """Start, look at everything, write, stop in order, and once more. What became of the files, in a word."""
     life, starts = await start(folder)
     became = "set aside" if life.disk.damage is not None else "kept"

@@ -17,7 +17,7 @@ from kvnode.runtime import Row
 from kvnode.storage import SqliteDisk, StorageError, files
 from kvnode.storage.corruption import damage_of, set_aside_files
 from kvnode.storage.log import read_log
-from kvnode.storage.tables import TABLES
+from kvnode.storage.rows import TABLES
 
 ROW_COUNT = 4000
 PAGE = 4096

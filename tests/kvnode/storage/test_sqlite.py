@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,13 @@ def on_disk(directory: Path, scenario: Scenario) -> None:
 def test_commits_become_durable_in_the_order_in_which_they_were_made(tmp_path: Path, fast: bool) -> None:
     async def scenario(disk: SqliteDisk) -> None:
         done: list[int] = []
+
+        def note(number: int, _: asyncio.Future[None]) -> None:
+            done.append(number)
+
         for number in range(60):
             disk._disk_is_fast = fast
-            disk.commit([row(f"k{number}")]).add_done_callback(lambda _, number=number: done.append(number))
+            disk.commit([row(f"k{number}")]).add_done_callback(partial(note, number))
             if number % 7 == 0:
                 await asyncio.sleep(0)
         await disk.commit([])
@@ -237,7 +242,7 @@ def test_writes_wait_while_the_log_is_full_and_the_tables_are_slow(
 
     async def scenario(disk: SqliteDisk) -> None:
         commit = disk._tables.commit
-        disk._tables.commit = lambda generation: (time.sleep(0.1), commit(generation))
+        monkeypatch.setattr(disk._tables, "commit", lambda generation: (time.sleep(0.1), commit(generation)))
         sizes = []
         for number in range(100):
             await disk.commit([row(f"k{number}", b"x" * 10_000)])

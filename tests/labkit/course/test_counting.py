@@ -74,7 +74,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_wrong_way_is_switched_on_for_so_long_and_off_again_before_it_is_counted() -> None:
-    lab, said = Lab(LEDGER, WRONG), []
+    lab, said = Lab(LEDGER, WRONG), list[str]()
     likes = like_together(lab, seconds=0.01, read_add_write=True, say=said.append)
     assert lab.traffic.calls == [
         "stop", "reset", {"preset": "viral", "bug": "rmw-likes"}, "start", "stop", {"rate": 50.0, "bug": None}, "check",

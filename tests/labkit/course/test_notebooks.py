@@ -44,7 +44,7 @@ def functions(source: str) -> dict[str, str]:
 
 @pytest.fixture(params=LESSON_FILES.values(), ids=list(LESSON_FILES))
 def notebook(request: pytest.FixtureRequest) -> Path:
-    return request.param  # type: ignore[no-any-return]
+    return request.param
 
 
 def test_each_lesson_has_its_notebook() -> None:

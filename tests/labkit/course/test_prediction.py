@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import ipywidgets
+import ipywidgets  # type: ignore[import-untyped]
 import pandas
 import pytest
 
@@ -74,7 +74,7 @@ def test_a_picture_that_gives_it_away_is_not_even_made_before_the_guess_is_close
 
     covered = guess.cover(picture)
     assert not made
-    assert covered.shown is None
+    assert not covered.shown
     guess.lock("new")
     assert covered.shown.value == "Bob sees old"
     guess.prediction.vote({"old": 1})

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import numpy
-import plotly.graph_objects as plotly
+import plotly.graph_objects as plotly  # type: ignore[import-untyped]
 import pytest
 
 from labkit import figures

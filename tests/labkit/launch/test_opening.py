@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kvnode.cluster import ClusterError
+from kvnode.cluster import ClusterError, LocalCluster
 from labkit.errors import LabError
 from labkit.launch import TRAFFIC_PORT_VARIABLE, opening
 
@@ -21,7 +21,7 @@ def cluster(*states: str, owned: bool = False) -> Any:
     return SimpleNamespace(name="quorum-lab", owned=owned, nodes=nodes)
 
 
-SERVICE = SimpleNamespace(url="http://127.0.0.1:7342")
+SERVICE: Any = SimpleNamespace(url="http://127.0.0.1:7342")
 
 
 @pytest.mark.parametrize("text", ["seven", "0", "70000", "-1", "7.5"])
@@ -61,7 +61,7 @@ def test_on_a_hub_where_students_share_loopback_a_new_cluster_demands_a_token(
         asked.append(options)
         raise ClusterError("not today")
 
-    monkeypatch.setattr(opening.LocalCluster, "attach_or_start", attach_or_start)
+    monkeypatch.setattr(LocalCluster, "attach_or_start", attach_or_start)
     monkeypatch.delenv(opening.HUB_VARIABLE, raising=False)
     if is_hub:
         monkeypatch.setenv(opening.HUB_VARIABLE, "student")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kvnode.cluster import NodeFailed, NotRunning
+from kvnode.cluster import LocalCluster, NodeFailed, NotRunning
 from labkit.errors import LabError
 from labkit.launch import launcher, ports, start, traffic_start
 from labkit.launch.service import TrafficService
@@ -56,7 +56,7 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise error
             return cluster
 
-        monkeypatch.setattr(traffic_start.LocalCluster, "attach", attach)
+        monkeypatch.setattr(LocalCluster, "attach", attach)
 
     return after
 
@@ -66,7 +66,7 @@ def test_it_starts_as_soon_as_the_supervisor_answers_and_waits_for_the_nodes_its
     supervised(cluster, absent=3)
     with EarlyStart("demo", 21_900) as early:
         wait_until(lambda: cluster.commands, what="the service to be started", timeout_s=5)
-    assert early.service().url == URL
+    assert (service := early.service()) is not None and service.url == URL
     argv = cluster.commands[0]["argv"]
     assert argv[argv.index("--wait-s") + 1] == f"{traffic_start.CLUSTER_WAIT_S:g}"
     assert cluster.commands[0]["timeout_s"] > traffic_start.CLUSTER_WAIT_S
@@ -179,5 +179,5 @@ def test_a_port_that_was_taken_between_its_choice_and_its_use_is_chosen_anew(
     ]
     broken = FakeCluster(error=NodeFailed("traffic ended with exit code 1"))
     with pytest.raises(LabError, match="exit code 1"):
-        start_traffic(broken, 21_950)
+        start_traffic(broken, 21_950)  # type: ignore[arg-type]
     assert len(broken.commands) == 1, "what has another cause is not tried again"

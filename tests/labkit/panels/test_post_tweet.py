@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from labkit.panels import PostTweet
 from labkit.panels.post_tweet import new_tweet, stored_times
@@ -37,7 +39,7 @@ def test_a_tweet_has_the_seeds_shape_and_its_own_key() -> None:
 
 
 def test_a_replica_without_the_write_or_with_another_one_counts_as_not_there() -> None:
-    replicas = [
+    replicas: list[Mapping[str, Any]] = [
         {"node": "node-1", "stored_at": 5, "siblings": [{"dot": "a:1"}]},
         {"node": "node-2", "stored_at": 4, "siblings": [{"dot": "a:0"}]},
         {"node": "node-3", "siblings": []},

@@ -17,7 +17,7 @@ from labkit.panels.ring import RingPanel
 @pytest.fixture
 def growth(ring_cluster: Any) -> Growth:
     traffic = SimpleNamespace(stats=dict)
-    return Growth(SimpleNamespace(cluster=ring_cluster, traffic=traffic))  # type: ignore[arg-type]
+    return Growth(SimpleNamespace(cluster=ring_cluster, traffic=traffic))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ class Service:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
-        self.world = {
+        self.world: dict[str, Any] = {
             "running": False, "target_rate": 40.0, "achieved_rate": 0.0, "operations_total": 0, "bug": None,
         }  # fmt: skip
         self.silent = False

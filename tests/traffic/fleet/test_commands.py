@@ -13,6 +13,7 @@ from traffic.control.generator import Generator
 from traffic.fleet.commands import Change, Command, Time, added, obey, shared, without_rate
 from traffic.load.driver import Settings
 from traffic.stores.memory import MemoryStore
+from traffic.workloads.inventory import Inventory
 
 InVirtualTime = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 
@@ -127,10 +128,12 @@ def test_in_every_world_some_people_can_be_made_busy(world: str, kind: str) -> N
 def test_a_situation_of_one_world_brings_its_season_and_another_one_ends_it() -> None:
     async def main() -> list[str]:
         generator = Generator(MemoryStore(), settings=Settings(rate=100), seed=1)
-        seasons = []
+        seasons: list[str] = []
         for change in (Change(preset="black-friday"), Change(rate=5), Change(preset="classroom")):
             await obey(generator, Command("change", "inventory", change))
-            seasons.append(generator.drivers["inventory"].workload.season)
+            workload = generator.drivers["inventory"].workload
+            assert isinstance(workload, Inventory)
+            seasons.append(workload.season)
         await generator.close()
         return seasons
 

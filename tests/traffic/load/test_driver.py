@@ -209,7 +209,7 @@ def test_a_refusal_is_not_repeated_for_ever(in_virtual_time: Run, bench_of: Benc
 
         store = MemoryStore()
 
-        async def refuse(node: str, *args: Any, **more: Any) -> None:
+        async def refuse(node: str, *args: Any, **more: Any) -> CounterReply:
             raise StoreError(node, "too many actors", definite=True, status=409)
 
         store.add = refuse  # type: ignore[method-assign]
@@ -278,6 +278,8 @@ def test_a_client_is_served_in_its_region_while_that_can_be(in_virtual_time: Run
 
         def next_operation(self, now_s: float) -> Operation:
             return Add(kind="like", persona="ada", key="tweet/1/likes", region="London")
+
+        def answered(self, operation: Operation, reply: Reply, now_s: float) -> None: ...
 
     def asked(store: MemoryStore) -> set[str]:
         nodes = {node for node, what, _ in store.calls if what == "add"}

@@ -149,7 +149,8 @@ def test_a_context_is_the_one_that_was_read_in_the_replay() -> None:
         kind="edit", persona="emmy", key="doc/1", value="y", context="of another cluster", session="s2"
     )
     plain = Put(kind="edit", persona="ada", key="doc/2", value="z", mode="lww")
-    workload = Replay("collab", [done(one, at) for at, one in enumerate((read, edit, other, plain))])
+    recorded: list[Operation] = [read, edit, other, plain]
+    workload = Replay("collab", [done(one, at) for at, one in enumerate(recorded)])
     asked = workload.next_operation(0)
     workload.answered(asked, GetReply("doc/1", "v", False, [], {}, "node-1", context="fresh"), 0)
     edited, blind = workload.next_operation(0), workload.next_operation(0)

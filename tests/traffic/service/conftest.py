@@ -30,6 +30,7 @@ class Service:
     def __init__(self, store: MemoryStore, access: Access | None = None) -> None:
         self._store = store
         self._access = access
+        self._application: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":

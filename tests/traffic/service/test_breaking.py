@@ -23,7 +23,7 @@ def cut(*peers: str) -> dict[str, Any]:
     return {"rules": {peer: {"cut": True} for peer in peers}}
 
 
-COMMANDS = [
+COMMANDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"action": "kill", "node": "node-2"}, {"command": "kill", "nodes": ["node-2"]}),
     ({"action": "pause", "node": "node-2"}, {"command": "pause", "nodes": ["node-2"]}),
     ({"action": "resume", "node": "node-2"}, {"command": "resume", "nodes": ["node-2"]}),

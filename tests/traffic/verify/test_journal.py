@@ -43,13 +43,13 @@ def test_a_dead_process_leaves_what_was_sent_and_what_was_acknowledged(tmp_path:
     added(likes, 4, journal, acknowledged=False)
     journal.put(put_reply("tweet/1", 17), w=2, n=3)
     journal.close(keep=True)
-    journal = only_dead_journal(tmp_path)
-    assert (journal.cluster, journal.actors, journal.puts, journal.counters) == ("c1", {"traffic-1"}, 1, 1)
+    dead = only_dead_journal(tmp_path)
+    assert (dead.cluster, dead.actors, dead.puts, dead.counters) == ("c1", {"traffic-1"}, 1, 1)
     held = {"tweet/1": [SiblingRead(f"{DOT}:17", {DOT: 17})]}
     for total, status in ((2, "violated"), (3, "ok"), (7, "ok"), (8, "violated")):
         read = CounterRead(total, {"traffic-1": (total, 0)})
-        assert journal.ledger.check(held, {"tweet/1/likes": read}).status == status, total
-    lost = journal.ledger.check({"tweet/1": []}, {"tweet/1/likes": CounterRead(3, {"traffic-1": (3, 0)})})
+        assert dead.ledger.check(held, {"tweet/1/likes": read}).status == status, total
+    lost = dead.ledger.check({"tweet/1": []}, {"tweet/1/likes": CounterRead(3, {"traffic-1": (3, 0)})})
     assert (lost.status, lost.lost) == ("violated", 1)
 
 
@@ -108,22 +108,22 @@ def test_it_stays_within_two_segments_and_live_counters_go_along(tmp_path: Path)
         journal.put(put_reply(f"tweet/{number}", number), w=2, n=3)
     assert sum(path.stat().st_size for path in tmp_path.glob(f"*{SUFFIX}")) <= 2 * 4096
     journal.close(keep=True)
-    journal = only_dead_journal(tmp_path)
-    assert journal.cluster == "c1"
-    assert 20 < journal.puts < 200
-    held = {key: [SiblingRead(f"{DOT}:{key.split('/')[1]}", {DOT: 500})] for key in journal.ledger.keys}
+    dead = only_dead_journal(tmp_path)
+    assert dead.cluster == "c1"
+    assert 20 < dead.puts < 200
+    held = {key: [SiblingRead(f"{DOT}:{key.split('/')[1]}", {DOT: 500})] for key in dead.ledger.keys}
     assert "tweet/499" in held
     for total, status in ((498, "violated"), (499, "ok"), (500, "violated")):
         read = CounterRead(total, {"traffic-1": (total, 0)})
-        assert journal.ledger.check(held, {"tweet/1/likes": read}).status == status, total
+        assert dead.ledger.check(held, {"tweet/1/likes": read}).status == status, total
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"QLJ1", b"x" * 300, b"QLJ1" + b"\xff" * 5000])
 def test_a_damaged_journal_is_no_traceback(tmp_path: Path, rubbish: bytes) -> None:
     (tmp_path / f"traffic-1.1{SUFFIX}").write_bytes(rubbish)
-    journal = only_dead_journal(tmp_path)
-    assert journal.puts == journal.counters == 0
-    journal.let_go(delete=True)
+    dead = only_dead_journal(tmp_path)
+    assert dead.puts == dead.counters == 0
+    dead.let_go(delete=True)
 
 
 KILLED = """
@@ -147,7 +147,7 @@ def test_it_outlives_kill_9_to_the_last_operation(tmp_path: Path) -> None:
         [sys.executable, "-c", KILLED, str(tmp_path)], timeout=30, check=False, env=os.environ
     )
     assert died.returncode == -signal.SIGKILL
-    journal = only_dead_journal(tmp_path)
+    dead = only_dead_journal(tmp_path)
     for total, status in ((998, "violated"), (999, "ok"), (1000, "ok"), (1001, "violated")):
         read = CounterRead(total, {"traffic-1": (total, 0)})
-        assert journal.ledger.check({}, {"likes": read}).status == status, total
+        assert dead.ledger.check({}, {"likes": read}).status == status, total

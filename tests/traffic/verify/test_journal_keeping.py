@@ -120,6 +120,7 @@ def test_one_that_cannot_go_on_is_given_up_and_what_it_held_accuses_nobody(
     """1. A journal fills its first segment; writes in it are acknowledged. 2. There is no room for a second one.
     3. The process goes on, and is killed. 4. What was acknowledged after step 2 is nowhere: half a journal would call
     a counter that went on growing wrong."""
+    assert Journal.__init__.__kwdefaults__ is not None
     monkeypatch.setitem(Journal.__init__.__kwdefaults__, "segment_bytes", 4096)
     keeping = JournalKeeping(tmp_path, "traffic-1")
     keeping.belongs_to("c1")

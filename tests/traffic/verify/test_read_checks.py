@@ -8,7 +8,7 @@ from typing import Any
 
 from traffic.measure.events import Ended, Together
 from traffic.operations import Add, Count, Get, Mode, Operation, Put
-from traffic.stores.base import ActorTotals, CounterReply, GetReply, PutReply
+from traffic.stores.base import ActorTotals, CounterReply, GetReply, PutReply, Reply
 from traffic.stores.memory import MemoryStore
 from traffic.verify.read_checks import ReadChecks
 from traffic.workloads.base import Workload
@@ -23,6 +23,8 @@ class WritesAndReads(Workload):
     def __init__(self, *, mode: Mode | None = None) -> None:
         self._mode = mode
         self._issued = 0
+
+    def answered(self, operation: Operation, reply: Reply, now_s: float) -> None: ...
 
     def next_operation(self, now_s: float) -> Operation:
         self._issued += 1

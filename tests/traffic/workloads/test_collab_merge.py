@@ -6,6 +6,7 @@ from itertools import permutations
 from random import Random
 
 import pytest
+from diff_match_patch import diff_match_patch  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,7 +65,7 @@ def test_a_merge_that_loses_words_is_not_believed(monkeypatch: pytest.MonkeyPatc
     """1. The library finds a place for a patch, but overwrites what the other has written there. 2. It says that
     all went well. 3. The words are counted, and the merge is refused."""
 
-    class Careless(collab_merge.diff_match_patch):  # type: ignore[misc]
+    class Careless(diff_match_patch):
         def patch_apply(self, patches: object, text: str) -> tuple[str, list[bool]]:
             return text, [True]
 

@@ -96,7 +96,7 @@ CHANGES = st.sampled_from(
 
 @given(st.lists(st.tuples(st.integers(0, 2), CHANGES), max_size=12), st.permutations(range(3)))
 @settings(max_examples=300, deadline=None)
-def test_when_all_leases_have_ended_in_any_order_nothing_is_left(steps, order) -> None:  # type: ignore[no-untyped-def]
+def test_when_all_leases_have_ended_in_any_order_nothing_is_left(steps, order) -> None:
     leases, layers = [Lease() for _ in range(3)], Layers()
     plan = CLEAN
     for holder, change in steps:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from kvnode.cluster import state
 from kvnode.cluster.errors import ClusterError
 from kvnode.cluster.processes import state_writer
 from kvnode.cluster.state import ClusterFile
@@ -33,7 +32,7 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     made = Disk()
-    monkeypatch.setattr(state.Path, "replace", lambda self, target: made.replace(self, target))
+    monkeypatch.setattr(Path, "replace", lambda self, target: made.replace(self, target))
     return made
 
 
@@ -43,7 +42,7 @@ def test_a_full_disk_keeps_the_file_as_it_was_and_it_is_written_once_there_is_ro
     """The story: 1. the disk became full. 2. A node was killed, and its state could not be written. 3. The command had
     no answer, the supervisor no longer noticed what became of its children, and no node could be started."""
     monkeypatch.setattr(state_writer, "RETRY_S", 0.01)
-    path, said = tmp_path / "state.json", []
+    path, said = tmp_path / "state.json", list[str]()
     now: dict[str, Any] = {"nodes": 3}
 
     async def scenario() -> None:

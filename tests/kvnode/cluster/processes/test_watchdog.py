@@ -68,8 +68,8 @@ other_session.wait()
 
 
 def test_with_the_watchdogs_stdin_end_children_in_other_sessions_and_orphans_of_the_group() -> None:
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    watchdog = subprocess.Popen([*COMMAND, sys.executable, "-c", FAMILY], start_new_session=True, **pipes)
+    command, pipe = [*COMMAND, sys.executable, "-c", FAMILY], subprocess.PIPE
+    watchdog = subprocess.Popen(command, start_new_session=True, stdin=pipe, stdout=pipe, stderr=pipe)
     assert watchdog.stdin is not None and watchdog.stdout is not None and watchdog.stderr is not None
     family = [int(word) for word in watchdog.stdout.readline().split()]
     assert len(family) == 2 and all(start_of(pid) for pid in family)

@@ -120,7 +120,7 @@ class Bench:
 
     def hint(self, peer: str, key: str, *versions: Version, gone: bool = False) -> Row:
         """A hint for a peer, or its deletion."""
-        record = encode_state(Hint(peer, KV, key, encode_state(Siblings(tuple(versions))), 0.0))  # type: ignore[arg-type]
+        record = encode_state(Hint(peer, KV, key, encode_state(Siblings(tuple(versions))), 0.0))
         return Row("hints", _RING.partition_of(key), f"{peer}/{KV}/{key}", None if gone else record, 1)
 
     # --- whole operations ---------------------------------------------------------------------------------

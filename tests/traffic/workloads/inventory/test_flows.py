@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from traffic.operations import Add, Operation
@@ -27,8 +29,13 @@ def answer(flows: Flows, operation: Operation | None, value: int, now_s: float) 
     flows.answered(operation, CounterReply(operation.key, value, "node-1"), now_s)
 
 
+def failed(flows: Flows, operation: Operation | None, *, definite: bool) -> None:
+    assert operation is not None
+    flows.failed(operation, definite=definite, now_s=1)
+
+
 def test_a_step_follows_from_the_answer_to_the_one_before() -> None:
-    flows, told = Flows(), []
+    flows, told = Flows(), list[Any]()
     flows.start(errand(ADA, told), 0)
     look = flows.next_due(0)
     assert look == ADA.count("look", "stock/london/mug")
@@ -43,7 +50,7 @@ def test_a_step_follows_from_the_answer_to_the_one_before() -> None:
 
 
 def test_a_pause_is_waited_for() -> None:
-    flows, told = Flows(), []
+    flows, told = Flows(), list[Any]()
     flows.start(errand(ADA, told, pause_s=2.5), 0)
     answer(flows, flows.next_due(0), 7, 1.0)
     assert flows.next_due(3.4) is None
@@ -60,18 +67,18 @@ def test_what_has_been_due_for_longest_comes_first() -> None:
 
 
 def test_a_failure_reaches_the_story() -> None:
-    flows, told = Flows(), []
+    flows, told = Flows(), list[Any]()
     flows.start(errand(ADA, told), 0)
     answer(flows, flows.next_due(0), 7, 0)
-    flows.failed(flows.next_due(0), definite=True, now_s=1)
+    failed(flows, flows.next_due(0), definite=True)
     assert told[1] is True
     assert len(flows) == 0
 
 
 def test_a_failure_that_nobody_handles_ends_the_story() -> None:
-    flows, told = Flows(), []
+    flows, told = Flows(), list[Any]()
     flows.start(errand(ADA, told), 0)
-    flows.failed(flows.next_due(0), definite=False, now_s=1)
+    failed(flows, flows.next_due(0), definite=False)
     assert (told, len(flows), flows.next_due(9)) == ([], 0, None)
 
 

@@ -14,6 +14,7 @@ from traffic.operations import Add, Maintain, Operation
 from traffic.stores.base import StoreError
 from traffic.stores.memory import MemoryStore
 from traffic.workloads.inventory import Inventory
+from traffic.workloads.inventory.habits import Season
 from traffic.workloads.inventory.warehouses import CATALOGUE, WAREHOUSES, by_distance
 from traffic.workloads.personas import REGIONS
 
@@ -32,7 +33,7 @@ def sold(store: MemoryStore, sku: str) -> int:
 def done_at(in_virtual_time: Run, bench_of: BenchOf, inventory: MakeWorld) -> DoneAt:
     """What was done in a minute at this hour, by kind; and how much of each product was sold, as "of {sku}"."""
 
-    def run(hour: float, season: str = "normal") -> Counter[str]:
+    def run(hour: float, season: Season = "normal") -> Counter[str]:
         done: Counter[str] = Counter()
 
         async def main() -> None:
