@@ -52,7 +52,7 @@ async def until(world: World, is_so: Callable[[], bool], *, seconds_max: float =
     """Wait for something, within a bound."""
     end_s = world.loop.time() + seconds_max
     while not is_so():
-        assert world.loop.time() < end_s, "\n".join(world.trace.scenario[-30:])
+        assert world.loop.time() < end_s, "\n".join(world.trace.log[-30:])
         await seconds(world, 0.1)
 
 

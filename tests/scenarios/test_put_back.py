@@ -55,7 +55,7 @@ async def until(world: World, is_so: Callable[[], bool], *, seconds_max: float =
     """Wait for something, within a bound."""
     end_s = world.loop.time() + seconds_max
     while not is_so():
-        assert world.loop.time() < end_s, "\n".join(world.trace.scenario[-30:])
+        assert world.loop.time() < end_s, "\n".join(world.trace.log[-30:])
         await seconds(world, 0.1)
 
 
@@ -226,7 +226,7 @@ def test_an_empty_folder_of_a_cluster_that_does_not_say_it_has_run_is_found_out_
             world.config = msgspec.structs.replace(world.config, founded=False)
             await world.start("node-1")
         world.heal()
-        await until(world, lambda: any("replaces_a_lost_store" in line for line in world.trace.scenario))
+        await until(world, lambda: any("replaces_a_lost_store" in line for line in world.trace.log))
         await until(world, lambda: is_whole(world, "node-1"))
         assert (await ask(world, "node-1", Get("k", r=1)))[1]["value"] == "v"
 
@@ -294,7 +294,7 @@ def test_a_member_that_went_back_itself_makes_no_other_set_its_store_aside() -> 
         components[Began] = hears
         world.heal()
         await until(world, lambda: world.counts["older folder noticed"] > 0 and is_whole(world, "node-2"))
-        assert not [line for line in world.trace.scenario if "node-1 begins anew" in line]
+        assert not [line for line in world.trace.log if "node-1 begins anew" in line]
 
     play(scenario)
 

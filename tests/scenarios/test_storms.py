@@ -16,7 +16,7 @@ def _told(report: Report, scenario: str = "storm") -> str:
     replay_line = (
         f"replay: python -m kvnode.sim --scenario {scenario} --seeds 1 --first-seed {report.seed} --story"
     )
-    return "\n".join([*report.scenario[-40:], *report.violations, replay_line])
+    return "\n".join([*report.log[-40:], *report.violations, replay_line])
 
 
 @pytest.mark.parametrize("seed", range(1, 9))
