@@ -363,7 +363,7 @@ def test_a_row_that_is_damaged_while_its_partition_is_refilled_is_fetched_again(
         async def damage(node: Any) -> None:
             record, known = node.runtime.disk.get("records", partition, "kv/k")
             node.runtime.disk.apply([Row("records", partition, "kv/k", record[:-1] + b"?", known)])
-            node.records._recent.discard("kv/k")
+            node.records._cache.discard("kv/k")
             assert node.records.latest("kv", "k") is None
 
         async def damage_meanwhile(peer: str, partitions: Iterable[int]) -> Any:

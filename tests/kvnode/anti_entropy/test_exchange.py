@@ -129,7 +129,7 @@ def test_a_corrupt_row_is_never_sent_to_a_peer(play: Play) -> None:
         disk = components.disks["node-1"]
         record, known = disk.get("records", partition, "kv/k")
         disk.apply([Row("records", partition, "kv/k", record.replace(b"newer", b"wrong"), known)])
-        components.nodes["node-1"].records._recent.discard("kv/k")  # not read from memory
+        components.nodes["node-1"].records._cache.discard("kv/k")  # not read from memory
         components.heal()
         await components.until(
             lambda: components.nodes["node-1"].records.corrupt_count == 1 and agree(components)

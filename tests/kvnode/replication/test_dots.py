@@ -139,7 +139,7 @@ def test_a_store_that_lost_a_counter_to_damage_counts_on_under_a_new_name(play: 
         partition = node.ring.partition_of("c")
         record, known = disk.get("records", partition, "counter/c")
         disk.apply([Row("records", partition, "counter/c", record[:-1] + b"\x07", known)])
-        node.records._recent.discard("counter/c")  # not read from memory
+        node.records._cache.discard("counter/c")  # not read from memory
         _, second = await components.ask("node-1", Add("c", None, 1, 0, 3))
         assert first["actor"] != second["actor"] == node.dots.store
         await components.until(lambda: not node.incomplete)  # until then node-1 counts towards no r
