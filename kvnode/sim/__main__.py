@@ -118,7 +118,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=_positive, default=100, help="how many seeds to run (default 100)")
     parser.add_argument("--first-seed", type=int, default=1, help="the first of them (default 1)")
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="storm")
-    parser.add_argument("--story", action="store_true", help="tell what happened, event by event")
+    parser.add_argument("--log", "--story", action="store_true", help="tell what happened, event by event")
     parser.add_argument("--digests", action="store_true", help="print the trace digest of each seed")
     parser.add_argument(
         "--check-determinism",
@@ -159,7 +159,7 @@ def _tell(report: Report, arguments: argparse.Namespace, scenario: str) -> None:
     planted = f" --bug {arguments.bug}" if arguments.bug else ""
     of_scenario = "" if scenario == "storm" else f" --scenario {scenario}"
     print(
-        f"  replay: python -m kvnode.sim --seeds 1 --first-seed {report.seed}{of_scenario}{planted} --story"
+        f"  replay: python -m kvnode.sim --seeds 1 --first-seed {report.seed}{of_scenario}{planted} --log"
     )
 
 

@@ -14,7 +14,7 @@ SEEDS_TO_CATCH = 100  # the rarest shows in one seed of twelve
 
 def _told(report: Report, scenario: str = "storm") -> str:
     replay_line = (
-        f"replay: python -m kvnode.sim --scenario {scenario} --seeds 1 --first-seed {report.seed} --story"
+        f"replay: python -m kvnode.sim --scenario {scenario} --seeds 1 --first-seed {report.seed} --log"
     )
     return "\n".join([*report.log[-40:], *report.violations, replay_line])
 
@@ -124,4 +124,4 @@ def test_command_tells_the_seed_and_how_to_replay_it(capsys: pytest.CaptureFixtu
     status = main(["--seeds", "2", "--jobs", "1", "--bug", "adopt-blindly"])
     told = capsys.readouterr().out
     assert status == 1
-    assert "replay: python -m kvnode.sim --seeds 1 --first-seed 1 --bug adopt-blindly --story" in told
+    assert "replay: python -m kvnode.sim --seeds 1 --first-seed 1 --bug adopt-blindly --log" in told
