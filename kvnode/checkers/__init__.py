@@ -7,7 +7,6 @@ from kvnode.checkers.ledger import CounterRead, Ledger, SiblingRead
 from kvnode.checkers.observed import Acknowledged, Seen, Write
 from kvnode.checkers.sessions import Sessions
 from kvnode.checkers.staleness import Staleness, Visibility
-from kvnode.checkers.stock import StockBooks
 from kvnode.checkers.verdict import Status, Verdict, merged, worst
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "SiblingRead",
     "Staleness",
     "Status",
-    "StockBooks",
     "Verdict",
     "Visibility",
     "Write",

@@ -158,9 +158,7 @@ def _tell(report: Report, arguments: argparse.Namespace, scenario: str) -> None:
     print(f"seed {report.seed}: " + "; ".join(report.violations[:3]))
     planted = f" --bug {arguments.bug}" if arguments.bug else ""
     of_scenario = "" if scenario == "storm" else f" --scenario {scenario}"
-    print(
-        f"  replay: python -m kvnode.sim --seeds 1 --first-seed {report.seed}{of_scenario}{planted} --log"
-    )
+    print(f"  replay: python -m kvnode.sim --seeds 1 --first-seed {report.seed}{of_scenario}{planted} --log")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from kvnode.checkers.stock import Cause, Found, StockBooks
 from traffic.workloads.inventory.flows import Flow, Who
+from traffic.workloads.inventory.stock_check import Cause, Found, StockBooks
 from traffic.workloads.inventory.warehouses import Product
 from traffic.workloads.reading import Reads
 

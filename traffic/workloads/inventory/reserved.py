@@ -31,10 +31,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
 from traffic.stores.base import CounterReply, Reply
 from traffic.workloads.inventory.flows import Flow, Who
 from traffic.workloads.inventory.rights import Rights
+from traffic.workloads.inventory.stock_check import Cause, Found, Shelf, StockBooks
 from traffic.workloads.inventory.warehouses import CATALOGUE, Product, shelf_key
 from traffic.workloads.reading import Reads, Unread
 

@@ -17,10 +17,10 @@ from random import Random
 
 import msgspec
 
-from kvnode.checkers.stock import Shelf
 from traffic.operations import Put
 from traffic.workloads.inventory.flows import Flow, Later, OperationFailed, Who
 from traffic.workloads.inventory.keeping import Stockkeeping
+from traffic.workloads.inventory.stock_check import Shelf
 from traffic.workloads.inventory.warehouses import WAREHOUSES, Product, Warehouse, by_distance, order_key
 
 SHELF_TARGET = 40

@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from kvnode.checkers.stock import Cause, Found, Shelf, StockBooks
 from traffic.stores.base import GetReply, PutReply, Reply
 from traffic.workloads.inventory.flows import Flow, Later, Who
+from traffic.workloads.inventory.stock_check import Cause, Found, Shelf, StockBooks
 from traffic.workloads.inventory.warehouses import CATALOGUE, Product, shelf_key
 from traffic.workloads.reading import Reads, Unread
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from kvnode.checkers.stock import Cause, Found, Movements, StockBooks
 from kvnode.checkers.verdict import Verdict
+from traffic.workloads.inventory.stock_check import Cause, Found, Movements, StockBooks
 
 LONDON, TOKYO = ("london", "mug"), ("tokyo", "mug")
 
 
-def moved(books: StockBooks, shelf: tuple[str, str], trace_id: Cause, units: int) -> None:
+def moved(books: StockBooks, shelf: tuple[str, str], cause: Cause, units: int) -> None:
     """A movement that was answered."""
-    books.asked(*shelf, trace_id, units)
-    books.acknowledged(*shelf, trace_id, units)
+    books.asked(*shelf, cause, units)
+    books.acknowledged(*shelf, cause, units)
 
 
 def judged(books: StockBooks, *, at_risk: bool = False, **units: int | None) -> Verdict:

@@ -96,33 +96,33 @@ class StockBooks:
 
     # --- what happened ------------------------------------------------------------------------------------
 
-    def asked(self, warehouse: str, sku: str, trace_id: Cause, units: int) -> None:
+    def asked(self, warehouse: str, sku: str, cause: Cause, units: int) -> None:
         """A movement is about to be sent: from now on it may happen."""
-        assert units > 0, f"{trace_id} of {units} units"
+        assert units > 0, f"{cause} of {units} units"
         moved = self.movements(warehouse, sku)
-        if trace_id in INWARD:
+        if cause in INWARD:
             moved = replace(moved, in_asked=moved.in_asked + units)
         else:
             moved = replace(moved, out_asked=moved.out_asked + units)
         self._shelves[warehouse, sku] = moved
 
     def acknowledged(
-        self, warehouse: str, sku: str, trace_id: Cause, units: int, *, w: int | None = None
+        self, warehouse: str, sku: str, cause: Cause, units: int, *, w: int | None = None
     ) -> None:
         """A movement that was asked for is durable, at w replicas."""
         if w is not None:
             self.w_min = min(w, self.w_min or w)
         moved = self.movements(warehouse, sku)
-        self._acknowledged[trace_id] += units
-        if trace_id in INWARD:
+        self._acknowledged[cause] += units
+        if cause in INWARD:
             moved = replace(moved, in_acknowledged=moved.in_acknowledged + units)
-            assert moved.in_acknowledged <= moved.in_asked, f"{trace_id} was never asked for"
+            assert moved.in_acknowledged <= moved.in_asked, f"{cause} was never asked for"
         else:
             short = units - max(moved.level, 0)
             if short > 0:
                 self._oversold[warehouse, sku] = self._oversold.get((warehouse, sku), 0) + short
             moved = replace(moved, out_acknowledged=moved.out_acknowledged + units)
-            assert moved.out_acknowledged <= moved.out_asked, f"{trace_id} was never asked for"
+            assert moved.out_acknowledged <= moved.out_asked, f"{cause} was never asked for"
         self._shelves[warehouse, sku] = moved
 
     def seen(self, warehouse: str, sku: str, total: int) -> None:
