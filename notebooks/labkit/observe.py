@@ -7,48 +7,21 @@ command line there, or a crash).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from kvnode.cluster import NodeInfo
 from labkit.lab import NodeFacts
 from labkit.samples import Sample
 
 
-class NodeLike(Protocol):
-    """The part of the supervisor's node table that is needed here."""
-
-    @property
-    def name(self) -> str:
-        """node-1, …"""
-
-    @property
-    def state(self) -> str:
-        """starting, running, paused, dead or failed."""
-
-    @property
-    def reason(self) -> str:
-        """Why it is so."""
-
-    @property
-    def http_port(self) -> int:
-        """Where clients reach it."""
-
-    @property
-    def pid(self) -> int | None:
-        """Its process, if there is one."""
-
-    @property
-    def rules(self) -> Mapping[str, Mapping[str, Any]]:
-        """Its outgoing faults by peer."""
-
-
-def is_cut_off(name: str, infos: Sequence[NodeLike]) -> bool:
+def is_cut_off(name: str, infos: Sequence[NodeInfo]) -> bool:
     """Whether all links from this node to its peers are cut."""
     rules = next((info.rules for info in infos if info.name == name), {})
     peers = [info.name for info in infos if info.name != name]
     return bool(peers) and all(rules.get(peer, {}).get("cut") for peer in peers)
 
 
-def link_delay_ms(infos: Iterable[NodeLike]) -> float:
+def link_delay_ms(infos: Iterable[NodeInfo]) -> float:
     """The greatest delay set on any link, one way."""
     delays = [rule.get("delay_ms", 0.0) for info in infos for rule in info.rules.values()]
     return float(max(delays, default=0.0))
@@ -61,7 +34,7 @@ def joining_node(change: Mapping[str, Any] | None) -> str:
     return str(change.get("node", ""))
 
 
-def node_facts(infos: Sequence[NodeLike], sample: Sample | None, *, joining: str = "") -> list[NodeFacts]:
+def node_facts(infos: Sequence[NodeInfo], sample: Sample | None, *, joining: str = "") -> list[NodeFacts]:
     """One fact sheet a node; `joining`: the one that is no member yet."""
     facts = []
     silent = {info.name for info in infos if info.state != "running"}  # what they said last they say no more

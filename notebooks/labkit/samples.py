@@ -10,7 +10,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from labkit.worlds import FIRST
@@ -47,35 +47,21 @@ class Load:
     mistake: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(Load):
     """One poll of the traffic service; `at_s` is on the kernel's monotonic clock. Its figures are of the first world;
     `of` tells of another one."""
 
     at_s: float
-    running: bool
-    target_rate: float
-    achieved_rate: float
-    operations_total: float
-    errors_total: float
-    counts: Mapping[str, float]
-    latency_ms: Mapping[str, float]
     nodes: Mapping[str, NodeSample]
     agreeing_share: float
     hints_pending_total: float
-    longest_gap_s: float
     worlds: Mapping[str, Load] = field(default_factory=dict)
 
     def of(self, world: str) -> Sample:
         """The same moment with the figures of that world; this sample, if nothing is known of it."""
         load = self.worlds.get(world)
-        if load is None or world == FIRST:
-            return self
-        return replace(
-            self, running=load.running, target_rate=load.target_rate, achieved_rate=load.achieved_rate,
-            operations_total=load.operations_total, errors_total=load.errors_total, counts=load.counts,
-            latency_ms=load.latency_ms, longest_gap_s=load.longest_gap_s,
-        )  # fmt: skip
+        return self if load is None or world == FIRST else replace(self, **_fields_of(load))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +147,8 @@ def _part(of: object, name: str) -> Mapping[str, Any]:
 def sample_from_stats(stats: Mapping[str, Any], at_s: float, workload: str = "twitter") -> Sample:
     """One sample from the answer of GET /api/real/traffic/stats."""
     loads = _part(stats, "workloads")
-    load = _part(loads, workload)
+    told = _part(loads, workload)
+    load = load_of({"running": stats.get("running"), **told})
     convergence = _part(stats, "convergence")
     lag = _part(convergence, "replication_lag_ms")
     nodes = {
@@ -175,20 +162,17 @@ def sample_from_stats(stats: Mapping[str, Any], at_s: float, workload: str = "tw
         for name, node in _part(stats, "nodes").items()
     }
     return Sample(
+        **_fields_of(replace(load, counts={kind: load.counts.get(kind, math.nan) for kind in KINDS})),
         at_s=at_s,
-        running=bool(load.get("running", stats.get("running", False))),
-        target_rate=number(load.get("target_rate")),
-        achieved_rate=number(load.get("achieved_rate")),
-        operations_total=number(load.get("operations_total")),
-        errors_total=number(load.get("errors_total")),
-        counts={kind: number(_part(load, "counts").get(kind)) for kind in KINDS},
-        latency_ms={name: number(_part(load, "latency_ms").get(name)) for name in PERCENTILES},
         nodes=nodes,
         agreeing_share=number(convergence.get("share")),
         hints_pending_total=number(convergence.get("hints_pending_total")),
-        longest_gap_s=number(load.get("longest_gap_s")),
         worlds={name: load_of(_part(loads, name)) for name in loads},
     )
+
+
+def _fields_of(load: Load) -> dict[str, Any]:
+    return {one.name: getattr(load, one.name) for one in fields(Load)}
 
 
 def load_of(told: Mapping[str, Any]) -> Load:

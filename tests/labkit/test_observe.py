@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from kvnode.cluster import NodeInfo
 from labkit.observe import is_cut_off, joining_node, link_delay_ms, moments, node_facts
 from labkit.panels.nodes import opinions
 from labkit.samples import sample_from_stats
 
 
-@dataclass(frozen=True)
-class Info:
+def info(name: str, **known: Any) -> NodeInfo:
     """A row of the supervisor's table."""
-
-    name: str
-    state: str = "running"
-    reason: str = ""
-    http_port: int = 9999
-    pid: int | None = 100
-    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    row = {"url": "", "host": "", "http_port": 9999, "peer_port": 0, "pid": 100, "state": "running"}
+    return NodeInfo.of({"name": name, "data_dir": "", "log_file": "", **row, **known})
 
 
 def facts(**second: Any):
     """Facts about two nodes, the second one as given."""
-    return node_facts([Info("node-1"), Info("node-2", **second)], None)
+    return node_facts([info("node-1"), info("node-2", **second)], None)
 
 
 def test_each_change_has_its_own_words() -> None:
@@ -43,27 +37,27 @@ def test_each_change_has_its_own_words() -> None:
 
 
 def test_a_node_is_cut_off_when_all_its_links_are() -> None:
-    nodes = [Info("node-1", rules={"node-2": {"cut": True}}), Info("node-2"), Info("node-3")]
+    nodes = [info("node-1", rules={"node-2": {"cut": True}}), info("node-2"), info("node-3")]
     assert not is_cut_off("node-1", nodes)
-    alone = [Info("node-1", rules={"node-2": {"cut": True}, "node-3": {"cut": True}}), *nodes[1:]]
+    alone = [info("node-1", rules={"node-2": {"cut": True}, "node-3": {"cut": True}}), *nodes[1:]]
     assert is_cut_off("node-1", alone)
     assert not is_cut_off("node-2", alone)
-    assert not is_cut_off("node-1", [Info("node-1")]), "a single node has nobody to be cut off from"
+    assert not is_cut_off("node-1", [info("node-1")]), "a single node has nobody to be cut off from"
     assert moments(node_facts(nodes, None), node_facts(alone, None)) == ["node-1 cut off"]
     assert moments(node_facts(alone, None), node_facts(nodes, None)) == ["node-1 healed"]
 
 
 def test_the_delay_of_the_slowest_link_is_shown() -> None:
-    assert link_delay_ms([Info("node-1")]) == 0
-    assert link_delay_ms([Info("node-1", rules={"node-2": {"delay_ms": 40.0}}), Info("node-2")]) == 40
+    assert link_delay_ms([info("node-1")]) == 0
+    assert link_delay_ms([info("node-1", rules={"node-2": {"delay_ms": 40.0}}), info("node-2")]) == 40
 
 
 def test_a_node_that_joins_is_marked_once_it_is_a_member() -> None:
-    three = [Info("node-1"), Info("node-2"), Info("node-3")]
+    three = [info("node-1"), info("node-2"), info("node-3")]
     before = node_facts(three, None)
-    starting = node_facts([*three, Info("node-4", state="starting")], None, joining="node-4")
-    joining = node_facts([*three, Info("node-4")], None, joining="node-4")
-    member = node_facts([*three, Info("node-4")], None)
+    starting = node_facts([*three, info("node-4", state="starting")], None, joining="node-4")
+    joining = node_facts([*three, info("node-4")], None, joining="node-4")
+    member = node_facts([*three, info("node-4")], None)
     assert moments(before, starting) == moments(starting, joining) == []
     assert moments(joining, member) == ["node-4 joined"]
     assert moments(before, member) == ["node-4 joined"], "both between two looks"
@@ -81,7 +75,7 @@ def test_only_a_join_that_is_under_way_names_a_joining_node() -> None:
 def test_who_says_what_of_a_node_is_told_by_name(stats_at) -> None:
     stats = stats_at(1.0)
     stats["nodes"]["node-2"]["said_by"] = {"node-1": "dead", "node-3": "alive"}
-    facts = node_facts([Info("node-2")], sample_from_stats(stats, 1.0))[0]
+    facts = node_facts([info("node-2")], sample_from_stats(stats, 1.0))[0]
     assert facts.said_by == {"node-1": "dead", "node-3": "alive"}
 
 
@@ -92,9 +86,9 @@ def test_who_has_died_says_nothing_any_more(stats_at) -> None:
     for name in ("node-1", "node-2", "node-3"):
         stats["nodes"][name]["said_by"] = dict.fromkeys({"node-1", "node-2", "node-3"} - {name}, "alive")
     sample = sample_from_stats(stats, 1.0)
-    dead = [Info(name, state="dead") for name in ("node-1", "node-2", "node-3")]
+    dead = [info(name, state="dead") for name in ("node-1", "node-2", "node-3")]
     assert [opinions(facts) for facts in node_facts(dead, sample)] == ["", "", ""]
-    one_dead = [Info("node-1"), Info("node-2", state="dead"), Info("node-3")]
+    one_dead = [info("node-1"), info("node-2", state="dead"), info("node-3")]
     assert [sorted(facts.said_by) for facts in node_facts(one_dead, sample)] == [
         ["node-3"],
         ["node-1", "node-3"],
