@@ -4,7 +4,7 @@ A join is slowed on the newcomer's links, so that people can watch the data arri
 by the cluster if this kernel dies (a lease). Every change that begins here becomes a record: what moved, what users
 were answered meanwhile, and the longest time in which nobody was.
 Invariant: one change at a time; a refusal is one sentence with a way on.
-Must not live here: what a change is (kvnode.cluster, kvnode/handover), and how it looks (panels/ring.py).
+Must not live here: what a change is (kvnode.cluster, kvnode/handoff), and how it looks (panels/ring.py).
 """
 
 from __future__ import annotations

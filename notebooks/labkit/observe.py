@@ -35,7 +35,7 @@ def joining_node(change: Mapping[str, Any] | None) -> str:
 
 
 def node_facts(infos: Sequence[NodeInfo], sample: Sample | None, *, joining: str = "") -> list[NodeFacts]:
-    """One fact sheet a node; `joining`: the one that is no member yet."""
+    """One fact sheet a node; `joining`: the one that is not a member yet."""
     facts = []
     silent = {info.name for info in infos if info.state != "running"}  # what they said last they say no more
     for info in infos:

@@ -97,7 +97,7 @@ def code_cells(path: Path) -> list[str]:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(f"{path} is no notebook that can be read.", why=str(error)) from error
+        raise LabError(f"{path} cannot be read as a notebook.", why=str(error)) from error
 
 
 def run_cells(cells: Sequence[str], name: str) -> Shown:

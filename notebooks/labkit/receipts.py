@@ -57,7 +57,7 @@ def rows_of(path: Path, content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def all_rows(folder: Path, problems: TextIO) -> Iterator[dict[str, Any]]:
-    """The rows of all receipts below a folder; files that are no receipts are named."""
+    """The rows of all receipts below a folder; files that are not receipts are named."""
     for path in sorted(folder.rglob("*.json")):
         try:
             yield from rows_of(path, receipt.read(path))

@@ -4,7 +4,7 @@ Lives here: attach or start, the one ticker that measures, the one worker that c
 verbs behind the buttons. Must not live here: widgets (panels), charts (figures), processes (kvnode.cluster).
 
 Who ends what: a cluster that was running before is left running; one that this kernel started ends with the
-kernel, however that dies, because its supervisor hangs on a pipe of the kernel.
+kernel, however that dies, because its supervisor watches a pipe that the kernel holds.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Session(Teaching, Steering):
         self._settings = {**self._settings, **known}
 
     def _beat(self) -> None:
-        """Apart from the ticks: one that waits for a service that hangs is no sign that the kernel has ended."""
+        """Apart from the ticks: a tick that waits for a hanging service does not mean that the kernel has ended."""
         if self.ticker.alive:
             pulse().tick()
 

@@ -121,7 +121,7 @@ def test_after_a_join_the_notebooks_client_knows_the_new_node(session: Session) 
     cluster.names.append("node-4")
     cluster.move = {"what": "join", "node": "node-4", "finished": False}
     session._tick()
-    assert session.client is before, "it is no member yet"
+    assert session.client is before, "it is not a member yet"
     cluster.move["finished"] = True
     session._tick()
     assert session.client.names == ("node-1", "node-2", "node-3", "node-4")

@@ -2,7 +2,7 @@
 
 Three mechanisms could make them equal, and two facts tell them apart. Where one leader orders all writes, every write
 is numbered by one disk. Where nodes vote, a node that can ask nobody acknowledges nothing, or is overruled later. Where
-each replica merges what it hears, neither is so.
+each replica merges what it hears, neither holds.
 Pure. Must not live here: the experiment (scenes.py, `nobody_to_ask`).
 """
 

@@ -1,9 +1,9 @@
 """A recorded prediction: first the guess, then the run, then what was seen, and only then the measurement.
 
-Why so: who only watches a demonstration understands no more than who never saw it; who predicts does (Crouch et al.,
-"Classroom demonstrations: Learning tools or entertainment?", American Journal of Physics 72, 2004). And an observation
-that is asked for is likelier to be right (Miller et al., "Role of physics lecture demonstrations in conceptual
-learning", Physical Review Special Topics - Physics Education Research 9, 2013).
+Paper: Crouch et al., "Classroom demonstrations: Learning tools or entertainment?", American Journal of Physics 72,
+2004: students who only watch a demonstration understand no more than those who never saw it; those who predict do.
+Paper: Miller et al., "Role of physics lecture demonstrations in conceptual learning", Physical Review Special Topics -
+Physics Education Research 9, 2013: an observation that is asked for is likelier to be right.
 
 Invariant: a measurement is covered until the guess is locked or skipped, and so are the observations that belong to
 it. Nothing here waits: a cell goes on at once, whether anybody guesses or not.

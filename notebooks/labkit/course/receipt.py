@@ -1,7 +1,7 @@
 """A receipt of a lesson: what was predicted, measured and judged, with a seal over it.
 
-The seal (SHA-256 over the canonical JSON) makes a changed digit noticeable. It is no proof of who worked: whoever can
-write a receipt can seal it.
+The seal (SHA-256 over the canonical JSON) makes a changed digit noticeable. It does not prove who worked: anybody
+who can write a receipt can seal it.
 Must not live here: collecting many of them (labkit/receipts.py).
 """
 
@@ -51,9 +51,9 @@ def read(path: Path | str) -> dict[str, Any]:
     try:
         receipt = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise LabError(f"{path} is no receipt.", why=str(error)) from error
+        raise LabError(f"{path} is not a receipt.", why=str(error)) from error
     if not isinstance(receipt, dict) or SEAL not in receipt:
-        raise LabError(f"{path} is no receipt.", why="it has no seal")
+        raise LabError(f"{path} is not a receipt.", why="it has no seal")
     return receipt
 
 

@@ -1,4 +1,4 @@
-"""The words on a space-time diagram, and the sentence that tells it to who cannot see it.
+"""The words on a space-time diagram, and the sentence that tells it to readers who cannot see it.
 
 Words of one person never lie on each other: they stand above the line or below it, and where there is no room left,
 several operations are told as one.

@@ -74,7 +74,7 @@ def round_trips_rows(
             there, back = rules.get(one, {}).get(other, {}), rules.get(other, {}).get(one, {})
             both = not stats or (
                 one in stats and other in stats
-            )  # who does not answer has no round trip any more
+            )  # a node that does not answer has no round trip
             seen = [_seen(stats.get(one), other), _seen(stats.get(other), one)]
             best = max(seen, key=lambda trip: float(trip.get("samples") or 0))
             rows.append(

@@ -157,7 +157,7 @@ def _hatches(
 ) -> list[dict[str, Any]]:
     """Hatching where a link was cut, for as long as it was: between two neighbours, or else along both nodes' lines.
 
-    A cut between two nodes that are no neighbours shows between them already if some neighbours there are cut too.
+    A cut between two nodes that are not neighbours shows between them already if some neighbours there are cut too.
     """
     drawn = [cut for cut in cuts if set(cut["nodes"]) <= rows.keys()]
     below = {node: place for place, node in enumerate(sorted(rows, key=lambda name: -rows[name]))}

@@ -12,8 +12,8 @@ from labkit.panels.style import light, swatch
 
 
 def opinions(facts: NodeFacts) -> str:
-    """What its peers say of a node; where they doubt it, who says so. Each of them tells only what it believes; nobody
-    who is there to tell, nothing told."""
+    """What its peers say of a node; where they doubt it, who says so. Each of them tells only what it believes;
+    empty if none of them can tell."""
     if not facts.said_by:
         return ""
     doubts: dict[str, list[str]] = {}

@@ -18,7 +18,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class Picture(ipywidgets.VBox):  # type: ignore[misc]
-    """A chart, one sentence with its newest numbers, and the numbers as a table for who prefers those."""
+    """A chart, one sentence with its newest numbers, and the numbers as a table for readers who prefer them."""
 
     def __init__(
         self, figure: Mapping[str, Any], rows: Rows = (), *, css_class: str = "lab-picture", title: str = ""

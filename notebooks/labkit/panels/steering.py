@@ -1,4 +1,4 @@
-"""The panels by which a session is steered beyond its cockpit: faults, one world, the ring, and standing still.
+"""The panels by which a session is steered beyond its cockpit: faults, one world, the ring, and the freeze.
 
 Each call makes a fresh panel and closes the one that an earlier run of the cell made: nothing piles up.
 Must not live here: the panels themselves.

@@ -46,7 +46,7 @@ def test_two_receipts_of_one_second_do_not_overwrite_each_other(tmp_path: Path) 
 def test_what_is_no_receipt_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)
-    with pytest.raises(LabError, match="is no receipt"):
+    with pytest.raises(LabError, match="is not a receipt"):
         receipt.read(path)
 
 
@@ -70,7 +70,7 @@ def test_thirty_receipts_are_one_table_in_less_than_a_second(
     assert len(rows) == 120
     tried = next(row for row in rows if row["name"] == "02.1")
     assert (tried["tries"], tried["state"], tried["misconceptions"]) == ("2", "right", "M3")
-    assert "broken.json is no receipt" in capsys.readouterr().err
+    assert "broken.json is not a receipt" in capsys.readouterr().err
 
 
 def test_a_changed_receipt_is_named_and_ends_with_status_1(
