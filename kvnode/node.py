@@ -122,7 +122,7 @@ class Node:
             self.dots,
             self.hints,
             self.traces,
-            ReplicaPlans(self.ring, name, self._is_dead, self._is_alive),
+            ReplicaPlans(self.ring, name, is_dead=self._is_dead, is_alive=self._is_alive),
         )
         refuse = self.dissemination.refuse_other_epoch
         self.reaper = TombstoneReaper(

@@ -80,7 +80,7 @@ class Bench:
     kernel_pid: int
     rows: list[tuple[str, str, str, bool]] = field(default_factory=list)
 
-    def row(self, what: str, value: float, goal: float, *, unit: str) -> None:
+    def row(self, what: str, value: float, *, goal: float, unit: str) -> None:
         """One line of the table, and at once on the terminal."""
         self.rows.append((what, f"{value:.1f} {unit}", f"<= {goal:g} {unit}", value <= goal))
         print(f"{what:<46} {value:8.1f} {unit:<4} goal <= {goal:g} {unit}", flush=True)
@@ -195,10 +195,10 @@ def measure_answers(bench: Bench, presses: int) -> None:
         readout_ms.append(probe["readout"] - probe["began"])
         chart_ms.append(probe["chart"] - probe["began"])
         page.wait_for_timeout(chance.uniform(1100, 1800))
-    bench.row("slider to readout, p50", percentile(readout_ms, 50), READOUT_MS_GOAL, unit="ms")
-    bench.row("slider to readout, p95", percentile(readout_ms, 95), READOUT_MS_GOAL, unit="ms")
-    bench.row("slider to chart, p50", percentile(chart_ms, 50), CHART_MS_GOAL, unit="ms")
-    bench.row("slider to chart, p95", percentile(chart_ms, 95), CHART_MS_GOAL, unit="ms")
+    bench.row("slider to readout, p50", percentile(readout_ms, 50), goal=READOUT_MS_GOAL, unit="ms")
+    bench.row("slider to readout, p95", percentile(readout_ms, 95), goal=READOUT_MS_GOAL, unit="ms")
+    bench.row("slider to chart, p50", percentile(chart_ms, 50), goal=CHART_MS_GOAL, unit="ms")
+    bench.row("slider to chart, p95", percentile(chart_ms, 95), goal=CHART_MS_GOAL, unit="ms")
 
 
 def percentile(values: list[float], percent: int) -> float:
@@ -213,8 +213,8 @@ def measure_cost(bench: Bench, seconds: float) -> None:
     took_s = time.monotonic() - began
     kernel = (cpu_s([bench.kernel_pid]) - kernel_s) / took_s * 100
     browser = (cpu_s(bench.browser_pids) - browser_s) / took_s * 100
-    bench.row("kernel, of a core", kernel, KERNEL_PERCENT_GOAL, unit="%")
-    bench.row("browser, all processes, of a core", browser, BROWSER_PERCENT_GOAL, unit="%")
+    bench.row("kernel, of a core", kernel, goal=KERNEL_PERCENT_GOAL, unit="%")
+    bench.row("browser, all processes, of a core", browser, goal=BROWSER_PERCENT_GOAL, unit="%")
 
 
 def cpu_s(pids: list[int]) -> float:
@@ -240,7 +240,7 @@ def measure_growth(bench: Bench, minutes: float) -> None:
         quarter = max(1, len(values) // 4)
         first, last = statistics.median(values[:quarter]), statistics.median(values[-quarter:])
         name = f"{what} in {minutes:g} min ({first:.0f} to {last:.0f} MB)"
-        bench.row(name, last - first, GROWTH_MB_GOAL, unit="MB")
+        bench.row(name, last - first, goal=GROWTH_MB_GOAL, unit="MB")
 
 
 def heap_now_mb(session: CDPSession) -> float:

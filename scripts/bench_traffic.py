@@ -106,7 +106,7 @@ class Lateness:
 # --- the processes that are measured --------------------------------------------------------------------------
 
 
-async def load(urls: str, rate: float, seconds: float, puts: bool) -> dict[str, Any]:
+async def load(urls: str, rate: float, *, seconds: float, puts: bool) -> dict[str, Any]:
     """The whole generator for so long: how late it sent, and what it cost."""
     worlds = {"twitter": RegisteredWorkload(lambda random, tag: Puts(), rate)} if puts else WORKLOADS
     with tempfile.TemporaryDirectory(prefix="quorum-lab-bench-journal-") as folder:
@@ -149,7 +149,7 @@ async def _measured_load(generator: Generator, seconds: float, *, with_tap: bool
     }
 
 
-async def timer(rate: float, seconds: float) -> dict[str, Any]:
+async def timer(rate: float, *, seconds: float) -> dict[str, Any]:
     """A bare timer loop over the same kind of schedule: how late this computer wakes anybody up."""
     arrivals = Arrivals(Constant(rate), random=Random(2), start_s=monotonic())
     late_s: list[float] = []
@@ -215,7 +215,7 @@ def find_locust(wanted: str) -> Path | str:
     return f"{LOCUST} could not be installed: {reason}"
 
 
-def run_locust(folder: Path, url: str, rate: float, seconds: float) -> dict[str, Any]:
+def run_locust(folder: Path, url: str, rate: float, *, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as work:
         Path(work, "locustfile.py").write_text(LOCUSTFILE, encoding="utf-8")
         command = [sys.executable, "-m", "locust", "-f", "locustfile.py", "--headless", "--host", url]
@@ -267,7 +267,7 @@ def measure_honesty(urls: str, rates: Sequence[float], seconds: float) -> bool:
     return all_hold
 
 
-def measure_cost(url: str, rate: float, seconds: float, rounds: int, locust: Path | str) -> bool:
+def measure_cost(url: str, rate: float, *, seconds: float, rounds: int, locust: Path | str) -> bool:
     print(
         f"CPU of the generator for a PUT, {rate:g}/s to one node, {rounds} rounds of {seconds:g} s in turns"
     )
@@ -276,12 +276,17 @@ def measure_cost(url: str, rate: float, seconds: float, rounds: int, locust: Pat
     for _ in range(rounds):
         ours = result_of(measured_process("--measure", "puts", url, str(rate), str(seconds)), seconds + 60)
         ours_us.append(ours["cpu_us"])
-        print(_cost_line("this generator", ours["cpu_us"], ours["rate"], ours["errors"]), flush=True)
+        print(
+            _cost_line("this generator", ours["cpu_us"], rate=ours["rate"], errors=ours["errors"]), flush=True
+        )
         if isinstance(locust, Path):
-            theirs = run_locust(locust, url, rate, seconds)
+            theirs = run_locust(locust, url, rate, seconds=seconds)
             theirs_us.append(theirs["cpu_s"] / max(theirs["operations"], 1) * 1e6)
             achieved = theirs["operations"] / theirs["seconds"]
-            print(_cost_line("Locust FastHttpUser", theirs_us[-1], achieved, theirs["errors"]), flush=True)
+            print(
+                _cost_line("Locust FastHttpUser", theirs_us[-1], rate=achieved, errors=theirs["errors"]),
+                flush=True,
+            )
     if not theirs_us:
         print(f"  Locust: not available, {locust}")
         return True
@@ -292,7 +297,7 @@ def measure_cost(url: str, rate: float, seconds: float, rounds: int, locust: Pat
     return holds
 
 
-def _cost_line(name: str, cpu_us: float, rate: float, errors: int) -> str:
+def _cost_line(name: str, cpu_us: float, *, rate: float, errors: int) -> str:
     return (
         f"  {name:20} {cpu_us:6.1f} µs  {1e6 / cpu_us:8.0f} operations/CPU s  ({rate:.0f}/s, {errors} errors)"
     )
@@ -311,9 +316,9 @@ def main() -> int:
         cheap = measure_cost(
             cluster.urls[0],
             options.cost_rate,
-            options.seconds / 2,
-            options.rounds,
-            find_locust(options.locust),
+            seconds=options.seconds / 2,
+            rounds=options.rounds,
+            locust=find_locust(options.locust),
         )
     return 0 if honest and cheap else 1
 
@@ -323,9 +328,9 @@ def _measured(arguments: list[str]) -> int:
     what, *rest = arguments
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         if what == "timer":
-            found = runner.run(timer(float(rest[0]), float(rest[1])))
+            found = runner.run(timer(float(rest[0]), seconds=float(rest[1])))
         else:
-            found = runner.run(load(rest[0], float(rest[1]), float(rest[2]), what == "puts"))
+            found = runner.run(load(rest[0], float(rest[1]), seconds=float(rest[2]), puts=what == "puts"))
     print(f"MEASURED {json.dumps(found)}", flush=True)
     return 0
 

@@ -83,7 +83,7 @@ class SimulatedClock:
     def speed(self, at_s: float | None = None) -> float:
         return self._piece(self._clock() if at_s is None else at_s).speed
 
-    def reaches_s(self, at_s: float, week_s: float) -> float:
+    def reaches_s(self, at_s: float, *, week_s: float) -> float:
         """The measured moment, not before `at_s`, at which the clock shows `week_s` if nobody touches it;
         or the moment at which somebody has touched it, if that comes first. inf: never."""
         speed = self.speed(at_s)

@@ -130,7 +130,7 @@ class Swim:
             pinged_ms = self._pinged_ms.pop(peer, None) if message.node == peer else None
             if pinged_ms is not None:
                 now_ms = self._runtime.clock.now_ms()
-                self._round_trips.setdefault(peer, Samples()).add(now_ms, now_ms - pinged_ms)
+                self._round_trips.setdefault(peer, Samples()).add(now_ms - pinged_ms, now_ms=now_ms)
         elif message.node == peer:
             passed_on = Ack(peer, message.for_node, self._members.gossip(message.for_node), self._epoch())
             self._runtime.network.send(message.for_node, passed_on)

@@ -33,7 +33,7 @@ class LoopWatch:
         now_s = time.monotonic()
         late_ms = (now_s - self._due_s) * 1000.0
         if late_ms >= _LATE_MS_MIN:
-            self._late_ms.add(now_s * 1000.0, late_ms)
+            self._late_ms.add(late_ms, now_ms=now_s * 1000.0)
         self.start()
 
     def stop(self) -> None:

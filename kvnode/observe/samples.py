@@ -16,7 +16,7 @@ class Samples:
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLE_COUNT_MAX)
 
-    def add(self, now_ms: float, duration_ms: float) -> None:
+    def add(self, duration_ms: float, *, now_ms: float) -> None:
         """One event that ended now took so long."""
         self._samples.append((now_ms, duration_ms))
 

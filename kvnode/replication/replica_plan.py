@@ -49,7 +49,12 @@ class ReplicaPlans:
     """
 
     def __init__(
-        self, ring: Placement, node: str, is_dead: Callable[[str], bool], is_alive: Callable[[str], bool]
+        self,
+        ring: Placement,
+        node: str,
+        *,
+        is_dead: Callable[[str], bool],
+        is_alive: Callable[[str], bool],
     ) -> None:
         self._ring = ring
         self._node = node

@@ -120,7 +120,7 @@ class WriteRound(QuorumRound):
     def answered(self, peer: str, answer: Answer) -> None:
         if isinstance(answer, Stored):
             now_ms = self.coordinator.now_ms()
-            self.coordinator.lag_of(peer).add(now_ms, now_ms - self.started_ms)
+            self.coordinator.lag_of(peer).add(now_ms - self.started_ms, now_ms=now_ms)
             self.coordinator.traces.note(self.trace_id, "heard stored from", peer)
             self.count(peer)
         elif isinstance(answer, Stale):

@@ -322,7 +322,7 @@ class SqliteDisk:
         self._syncing = False
         self._mean_sync_ms += _MEAN_SHARE * (min(duration_ms, 10.0 * INLINE_SYNC_MS_MAX) - self._mean_sync_ms)
         self._disk_is_fast = self._mean_sync_ms < INLINE_SYNC_MS_MAX
-        self.sync_ms.add(time.monotonic() * 1000.0, duration_ms)
+        self.sync_ms.add(duration_ms, now_ms=time.monotonic() * 1000.0)
         group.set_result(None)
         if self._group is not None:
             self._loop.call_soon(self._flush)

@@ -1,8 +1,8 @@
 """Tests use what everybody may use: how often they reach into somebody's private attributes only shrinks.
 
-Such a test knows how a thing works instead of what it does, and breaks when only that changes. Counted is each attribute
-with one leading underscore that is read, set or patched on another object, and each such name that is imported, unless
-the file itself says what it is (a double with private parts of its own).
+Such a test knows how a thing works instead of what it does, and breaks when only that changes. Counted is each
+attribute with a leading underscore that is read, set or patched on another object, and each such name that is imported,
+unless the file itself says what it is (a double with private parts of its own).
 """
 
 import ast
@@ -55,7 +55,8 @@ def reached(text: str) -> Iterator[tuple[int, str]]:
                 func=ast.Attribute(attr="setattr" | "delattr"), args=[_, ast.Constant(value=str(name)), *_]
             ):
                 names = [name]
-        yield from ((node.lineno, name) for name in names if is_private(name) and name not in own)
+        line = getattr(node, "lineno", 0)
+        yield from ((line, name) for name in names if is_private(name) and name not in own)
 
 
 def reached_in(tests: Path) -> Counter[str]:

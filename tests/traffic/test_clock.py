@@ -53,7 +53,7 @@ def test_what_was_before_a_change_stays_what_it_was(hand: Hand) -> None:
     clock.set(hour=20)
     assert clock.hour(51) == pytest.approx(7)
     assert clock.hour(52) == pytest.approx(20)
-    assert clock.reaches_s(50.5, 12 * 3600) == 52  # touched before it got there
+    assert clock.reaches_s(50.5, week_s=12 * 3600) == 52  # touched before it got there
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ class DayCurve:
         # One step of simulated time, but not less than a ramp's step of real time.
         step_s = max(DAY_STEP_S, self.clock.speed(at_s) * RAMP_STEP_S)
         index = math.floor(week_s / step_s)
-        until_s = self.clock.reaches_s(at_s, (index + 1) * step_s)
+        until_s = self.clock.reaches_s(at_s, week_s=(index + 1) * step_s)
         if until_s <= at_s + 1e-6:  # rounding: at the very end of a step
             index, until_s = index + 1, at_s + 1e-6
         return self.ops_per_s * self.weight((index + 0.5) * step_s), until_s

@@ -45,15 +45,15 @@ def judge_waits(given: Mapping[str, Any], waits: Waits) -> Judgement:
     said = f"Of {len(waits.took_ms)} reads {waits.longer} took longer than their p99 of {waits.p99_ms:.1f} ms"
     if abs(guess - counted) <= APART_MAX:
         return Judgement.right(f"{said}: {counted:.0f} of {OF:,}.".replace(",", " "))
-    if any(_is_near(guess, one) for one in (waits.p99_ms, waits.shown_ms)) and guess not in WAIT_HINTS:
+    if any(_is_near(guess, to_ms=one) for one in (waits.p99_ms, waits.shown_ms)) and guess not in WAIT_HINTS:
         return Judgement.not_yet(f"You said {guess:g}.", HOW_LONG, misconception="M12")
     return Judgement.not_yet(
         f"You said {guess:g}.", WAIT_HINTS.get(int(guess), COUNT_THEM), misconception="M12"
     )
 
 
-def _is_near(guess: float, ms: float) -> bool:
-    return math.isfinite(ms) and abs(guess - ms) <= NEAR * ms
+def _is_near(guess: float, *, to_ms: float) -> bool:
+    return math.isfinite(to_ms) and abs(guess - to_ms) <= NEAR * to_ms
 
 
 def _time_reads(course: Any, given: Mapping[str, Any]) -> Waits:

@@ -22,7 +22,7 @@ def a_slow_write(scene: Scene, w: int) -> tuple[str, Pending]:
     return key, write
 
 
-def alice_tells_bob(scene: Scene, w: int = 2, r: int = 2, repair: bool = False, bob_waits: bool = False) -> str:
+def alice_tells_bob(scene: Scene, *, w: int = 2, r: int = 2, repair: bool = False, bob_waits: bool = False) -> str:
     key, write = a_slow_write(scene, w)
     scene.fault("delay", 0, nodes=(1, 3))
     alice = scene.person("Alice", node=3).get(key, r=2, repair=repair)

@@ -142,7 +142,7 @@ def messages_of(notes: Iterable[Note], operations: Sequence[OperationLike]) -> l
 def _with_client(operation: OperationLike, trace: Sequence[Note]) -> list[Message]:
     """The request, and its answer if there was one."""
     here = [note for note in trace if note.node == operation.node]
-    arrived_ms = _not_before(operation.sent_ms, here[0].at_ms) if here else None
+    arrived_ms = _not_before(operation.sent_ms, arrived_ms=here[0].at_ms) if here else None
     messages = [
         Message(
             operation.who,
@@ -181,7 +181,7 @@ def _between_nodes(trace: Sequence[Note]) -> list[Message]:
             departure, what = _BACKWARD[note.event]
             left_ms = _last(trace, note.peer, departure, before_ms=note.at_ms)
             if left_ms is not None:
-                arrived_ms = _not_before(left_ms, note.at_ms)
+                arrived_ms = _not_before(left_ms, arrived_ms=note.at_ms)
                 messages.append(Message(note.peer, note.node, left_ms, arrived_ms, what, note.trace_id))
     return messages + _unheard(trace, messages)
 
@@ -203,7 +203,7 @@ def _first(trace: Sequence[Note], node: str, event: str, peer: str, *, after_ms:
     for note in trace:
         fits = note.node == node and note.event.startswith(event) and peer in ("", note.peer or peer)
         if fits and note.at_ms >= after_ms - READING_MS:
-            return _not_before(after_ms, note.at_ms)
+            return _not_before(after_ms, arrived_ms=note.at_ms)
     return None
 
 
@@ -212,7 +212,7 @@ def _last(trace: Sequence[Note], node: str, event: str, *, before_ms: float) -> 
     return max((at_ms for at_ms in found if at_ms <= before_ms + READING_MS), default=None)
 
 
-def _not_before(sent_ms: float, arrived_ms: float) -> float:
+def _not_before(sent_ms: float, *, arrived_ms: float) -> float:
     """Two clocks are read a moment apart: what seems to arrive a hair before it was sent arrived at once."""
     return sent_ms if sent_ms - READING_MS <= arrived_ms < sent_ms else arrived_ms
 
