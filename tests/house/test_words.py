@@ -59,6 +59,8 @@ WORDS = {
         "deed": "action",
         "deeds": "actions",
         "estate": "journal recovery",
+        "tether": "parent-death watchdog",
+        "leash": "parent-death watchdog",
     },
     "kvnode/cluster": {
         "keeper": "process manager",
