@@ -29,7 +29,7 @@ def heard() -> Heard:
 
 @pytest.fixture
 def service(heard: Heard) -> Iterator[TrafficService]:
-    """A stand-in that writes down what it is asked."""
+    """A double that writes down what it is asked."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
