@@ -9,7 +9,7 @@ of them. Not here: what is done about a difference (the nodes themselves).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -44,17 +44,15 @@ class Roots:
 
     def wait_until_equal(self, within_s: float) -> float | None:
         """Wait until no partition differs; how long that took, or None if it is not so in time."""
-        began_s = time.monotonic()
-        while self.differing() != set():
-            if time.monotonic() - began_s > within_s:
-                return None
-            time.sleep(LOOK_AGAIN_S)
-        return time.monotonic() - began_s
+        return self._wait(lambda differing: differing == set(), within_s)
 
     def wait_until_seen_equal(self, within_s: float) -> float | None:
         """The same for a cluster that is written to: wait until each partition has been seen equal once."""
-        began_s, seen = time.monotonic(), SeenEqual()
-        while not seen.note(self.differing()):
+        return self._wait(SeenEqual().note, within_s)
+
+    def _wait(self, is_enough: Callable[[set[int] | None], bool], within_s: float) -> float | None:
+        began_s = time.monotonic()
+        while not is_enough(self.differing()):
             if time.monotonic() - began_s > within_s:
                 return None
             time.sleep(LOOK_AGAIN_S)

@@ -82,7 +82,7 @@ class Chaos:
     # --- one fault --------------------------------------------------------------------------------------
 
     def _begin(self, fault: ScheduledFault) -> None:
-        cluster, nodes = self._cluster, fault.nodes
+        nodes = fault.nodes
         if len(nodes) < NODES_NEEDED.get(fault.kind, 0):
             self.counts["of who has left"] += 1
             return
@@ -100,37 +100,15 @@ class Chaos:
                 self.counts["lost disk in a storm, put off"] += 1
                 return
             self._lost.add(nodes[0])
-            cluster.wipe(*nodes)
-        elif fault.kind == "all disks lost":
-            cluster.wipe(*nodes)
-            cluster.restart(*nodes)
-        elif fault.kind == "kill":
-            cluster.kill(*nodes)
-        elif fault.kind == "pause":
-            cluster.pause(*nodes)
-        elif fault.kind == "partition":
-            cluster.partition([nodes])
-        elif fault.kind == "one-way cut":
-            cluster.cut(nodes[0], nodes[1], both_ways=False)
-        else:
-            slow, pair = fault.slow, (nodes[0], nodes[1]) if len(nodes) == 2 else None
-            cluster.delay(slow.delay_ms, distribution=slow.distribution, nodes=pair)
+        for command in fault.commands():
+            self._cluster.do(command)
         self.counts[fault.kind] += 1
         if fault.lasts_s:
             heapq.heappush(self._ends, (fault.at_s + fault.lasts_s, next(self._number), fault))
 
     def _end(self, fault: ScheduledFault) -> None:
-        cluster = self._cluster
-        if not {*fault.nodes} <= {node.name for node in cluster.nodes}:
-            return  # it has left meanwhile
-        if fault.kind in ("kill", "lost disk in a storm"):
-            cluster.restart(*fault.nodes)
-        elif fault.kind == "pause":
-            cluster.resume(*fault.nodes)
-        elif fault.kind == "delay":
-            cluster.delay(0)
-        else:
-            cluster.reconnect()  # a delay may go on beside it
+        if {*fault.nodes} <= {node.name for node in self._cluster.nodes}:  # else it has left meanwhile
+            self._cluster.do(fault.undoing())
 
     def _find_unplanned_deaths(self) -> None:
         """A node that ended though nobody killed it has a fault of its own."""
@@ -213,8 +191,8 @@ class Churn:
         """Who may be dead as it comes or goes: nobody killed it."""
         if self._thread is None or not self._thread.is_alive():
             return set()
-        move = self._cluster.state().get("move") or {}
-        return self._leaving | {str(move.get("node", ""))}
+        change = self._cluster.change
+        return self._leaving | ({change.node} if change else set())
 
     def begin(self, fault: ScheduledFault) -> None:
         """Begin one, unless one is under way or the ring would be too small or too large."""

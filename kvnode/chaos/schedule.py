@@ -9,12 +9,25 @@ Not here: doing it (run.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from kvnode.cluster.faults.rules import Slow
+from msgspec import structs
+
+from kvnode.cluster.contract import (
+    Command,
+    Cut,
+    Delay,
+    Kill,
+    Partition,
+    Pause,
+    Reconnect,
+    Restart,
+    Resume,
+    Wipe,
+)
 from kvnode.faults import DISTRIBUTIONS
 
 Kind = Literal[
@@ -51,7 +64,7 @@ ANY_ORDER: dict[Kind, int] = {
 """Weights of a plan in which disks are lost and members come and go in any order that the promise allows."""
 LASTS_S = (0.5, 5.5)
 DELAYS_MS = (5.0, 20.0, 80.0)
-NO_SLOWNESS = Slow()
+NO_DELAY = Delay(0.0)
 _AREAS: dict[Kind, str] = {"partition": "cuts", "one-way cut": "cuts", "delay": "delays"}
 
 
@@ -67,17 +80,42 @@ class ScheduledFault:
     kind: Kind
     nodes: tuple[str, ...]
     lasts_s: float = 0.0
-    slow: Slow = NO_SLOWNESS
+    slow: Delay = NO_DELAY
+
+    def commands(self) -> list[Command]:
+        """What is done."""
+        return BEGINS[self.kind](self)
+
+    def undoing(self) -> Command:
+        """What ends it; a delay may go on beside a cut that is healed."""
+        return ENDS[self.kind](self)
 
     def __str__(self) -> str:
         where = {
             "partition": f"partition {', '.join(self.nodes)} / the others",
             "one-way cut": f"cut {' --> '.join(self.nodes)}",
-            "delay": f"delay {' <-> '.join(self.nodes) or 'all links'} by {self.slow.delay_ms:g} ms "
+            "delay": f"delay {' <-> '.join(self.nodes) or 'all links'} by {self.slow.ms:g} ms "
             f"({self.slow.distribution})",
             "join": "join",
         }.get(self.kind, f"{self.kind}: {', '.join(self.nodes)}")
         return f"{where} for {self.lasts_s:.1f} s" if self.lasts_s else where
+
+
+BEGINS: dict[Kind, Callable[[ScheduledFault], list[Command]]] = {
+    "kill": lambda it: [Kill(it.nodes)],
+    "pause": lambda it: [Pause(it.nodes)],
+    "partition": lambda it: [Partition([it.nodes])],
+    "one-way cut": lambda it: [Cut(it.nodes[0], it.nodes[1], both_ways=False)],
+    "delay": lambda it: [structs.replace(it.slow, nodes=it.nodes or None)],
+    "lost disk in a storm": lambda it: [Wipe(it.nodes)],
+    "all disks lost": lambda it: [Wipe(it.nodes), Restart(it.nodes)],
+}
+ENDS: dict[Kind, Callable[[ScheduledFault], Command]] = {
+    **dict.fromkeys(("kill", "lost disk in a storm"), lambda it: Restart(it.nodes)),
+    "pause": lambda it: Resume(it.nodes),
+    **dict.fromkeys(("partition", "one-way cut"), lambda it: Reconnect()),
+    "delay": lambda it: Delay(0.0),
+}
 
 
 def make_schedule(
@@ -126,7 +164,7 @@ def _draw(
     if kind == "one-way cut":
         return ScheduledFault(at_s, kind, tuple(chance.sample(list(nodes), 2)), lasts_s)
     if kind == "delay":
-        slow = Slow(chance.choice(DELAYS_MS), distribution=chance.choice(DISTRIBUTIONS))
+        slow = Delay(chance.choice(DELAYS_MS), distribution=chance.choice(DISTRIBUTIONS))
         pair = tuple(chance.sample(list(nodes), 2)) if chance.random() < 0.5 else ()
         return ScheduledFault(at_s, kind, pair, lasts_s, slow)
     if kind == "join":

@@ -3,9 +3,10 @@
     from kvnode.cluster import LocalCluster
     cluster = LocalCluster.attach_or_start()
 
-or `python -m kvnode.cluster start`. Reading order: local.py (what you can ask), control.py (how it gets there),
-supervisor.py (who hears it), processes/manager.py (what it does), processes/children.py and processes/watchdog.py, then
-faults/ (what is wrong, and who made it so); ports.py, state.py and paths.py are values and files.
+or `python -m kvnode.cluster start`. Reading order: contract.py (what can be asked), local.py, control.py (how it gets
+there), supervisor.py (who hears it), processes/manager.py (what it does), processes/children.py and
+processes/watchdog.py, then faults/ (what is wrong, and who made it so); ports.py, state.py and paths.py are values and
+files.
 
 Names are imported when first used: `python -m kvnode.cluster` is then at its main, where Ctrl-C is answered in a word,
 before most of it is read.
@@ -15,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kvnode.cluster.contract import NodeInfo, NodeState, NodeStatus, SidecarInfo
     from kvnode.cluster.errors import (
         AlreadyRunning,
         BadCommand,
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
         StartFailed,
     )
     from kvnode.cluster.local import LocalCluster
-    from kvnode.cluster.state import NodeInfo, NodeState, NodeStatus, SidecarInfo
 
 __all__ = [
     "AlreadyRunning",
@@ -41,11 +42,8 @@ __all__ = [
 ]
 
 _HOME = {
+    **dict.fromkeys(("NodeInfo", "NodeState", "NodeStatus", "SidecarInfo"), "contract"),
     "LocalCluster": "local",
-    "NodeInfo": "state",
-    "NodeState": "state",
-    "NodeStatus": "state",
-    "SidecarInfo": "state",
 }
 
 

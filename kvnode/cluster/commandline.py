@@ -1,31 +1,35 @@
 """python -m kvnode.cluster: the command line of local clusters.
 
-Thin: every command is one method of LocalCluster. Every error is one line that says what to do, and exit
-code 1. Not here: what the commands do (local.py, processes/manager.py).
+Thin: every command is one method of LocalCluster; those that break and mend are read from the table (contract.py).
+Every error is one line that says what to do, and exit code 1. Not here: what the commands do (local.py,
+processes/manager.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import inspect
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, get_type_hints
 
+import msgspec
+
+from kvnode.cluster.contract import Command, Does, FaultVerbs, Leave, Word, name_of, to_json
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
-from kvnode.cluster.faults.rules import parse_groups
-from kvnode.cluster.faults.topologies import REGIONS
-from kvnode.cluster.local import NODE_COMMAND, LocalCluster
+from kvnode.cluster.local import LocalCluster
 from kvnode.cluster.paths import DEFAULT_NAME, state_root
+from kvnode.cluster.processes.starting import NODE_COMMAND
 from kvnode.cluster.progress import end_progress, show_progress
 from kvnode.cluster.table import aligned, status_table, wrong_lines
 from kvnode.config import MAINTENANCE_NAMES, MAINTENANCE_TASKS
-from kvnode.faults import DISTRIBUTIONS
 
+Run = Callable[[argparse.Namespace], None]
 STOP = "python -m kvnode.cluster stop"
 EPILOG = """\
 A NODE is a name or a number: node-2 or 2. Examples:
@@ -55,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.SIG_UNBLOCK, (signal.SIGINT,)
     )  # held back until here by scripts/environment.sh
     try:
-        run: Callable[[argparse.Namespace], None] = options.run
+        run: Run = options.run
         run(options)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -71,35 +75,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their help."""
-    formatter = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
         prog="python -m kvnode.cluster",
         description="Start, watch and break a cluster of database nodes on this computer.",
         epilog=EPILOG,
-        formatter_class=formatter,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     common = argparse.ArgumentParser(add_help=False)
-    for parser_of_name, default in (
+    for of_name, default in (
         (top, DEFAULT_NAME),
         (common, argparse.SUPPRESS),
     ):  # before the command, or after
-        parser_of_name.add_argument(
-            "--cluster",
-            "--name",
-            dest="name",
-            metavar="NAME",
-            default=default,
-            help=f"which cluster (default: {DEFAULT_NAME}); --name is the same",
+        text = f"which cluster (default: {DEFAULT_NAME}); --name is the same"
+        of_name.add_argument(
+            "--cluster", "--name", dest="cluster", metavar="NAME", default=default, help=text
         )
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, parents=[common], help=text, description=text, allow_abbrev=False)
+    def add(name: str, run: Run, text: str) -> argparse.ArgumentParser:
+        command = subparsers.add_parser(
+            name, parents=[common], help=text, description=text, allow_abbrev=False
+        )
         command.set_defaults(run=run)
         return command
 
-    start = add("start", _start, "start a cluster; until Ctrl-C, or with --detach until `stop`")
+    _add_start(add("start", _start, "start a cluster; until Ctrl-C, or with --detach until `stop`"))
+    status = add("status", _status, "what runs where, and which links are faulty")
+    status.add_argument("--json", action="store_true", help="the whole state, for programs")
+    add("list", _list, "the clusters of this user, running or not")
+    add("stop", _stop, "stop a cluster; its data stays")
+    for kind in _kinds_of_faults():
+        _add_words(add(name_of(kind), partial(_tell, kind), _help_of(kind)), kind)
+    add("join", _join, "start one more node and let it take its share over")
+    _add_words(add("leave", _leave, _help_of(Leave)), Leave)
+    upkeep = add("upkeep", _upkeep, "do works of upkeep at every running node now")
+    upkeep.add_argument(
+        "works", nargs="*", metavar="WORK", help=f"{', '.join(MAINTENANCE_TASKS)} (default: all)"
+    )
+    sweep = add("sweep", _upkeep, "forget the tombstones of deleted keys that can go: upkeep sweep")
+    sweep.set_defaults(works=["sweep"])
+    return top
+
+
+def _add_start(start: argparse.ArgumentParser) -> None:
     start.add_argument("--nodes", type=int, help="how many (default: as created, else 3)")
     start.add_argument("--replicas", type=int, help="copies of each key (default: as created, else 3)")
     start.add_argument("--base-port", type=int, help="HTTP port of node-1 (default: as last time, else 9999)")
@@ -116,60 +135,59 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--detach", action="store_true", help="run in the background until `stop`")
     start.add_argument("--fresh", action="store_true", help="delete this cluster's data first")
     start.add_argument("--node-command", type=shlex.split, default=NODE_COMMAND, help=argparse.SUPPRESS)
-    status = add("status", _status, "what runs where, and which links are faulty")
-    status.add_argument("--json", action="store_true", help="the whole state, for programs")
-    add("list", _list, "the clusters of this user, running or not")
-    add("stop", _stop, "stop a cluster; its data stays")
-    for name, text in (
-        ("kill", "kill -9 nodes; they stay dead until `restart`"),
-        ("pause", "freeze nodes (SIGSTOP)"),
-        ("resume", "let paused nodes go on (SIGCONT)"),
-        ("restart", "start nodes again, whether dead, paused or running"),
-        ("wipe", "kill nodes and delete their data, as when a disk is lost"),
-    ):
-        add(name, _on_nodes(name), text).add_argument("nodes", nargs="+", metavar="NODE")
-    add("join", _join, "start one more node and let it take its share over")
-    leave = add("leave", _leave, "let a node hand its data over, then end it")
-    leave.add_argument("node", metavar="NODE")
-    leave.add_argument("--force", action="store_true", help="it is dead: the others rebuild what it held")
-    partition = add("partition", _partition, "cut the links between groups of nodes: 1,2 / 3")
-    partition.add_argument("groups", nargs="+", metavar="GROUP", help="NODE,NODE,… with / between")
-    add("isolate", _isolate, "cut a node off from all others; clients still reach it").add_argument(
-        "node", metavar="NODE"
-    )
-    cut = add("cut", _cut, "cut the link between two nodes")
-    cut.add_argument("sender", metavar="NODE")
-    cut.add_argument("receiver", metavar="NODE")
-    cut.add_argument("--one-way", action="store_true", help="only what the first sends to the second")
-    heal = add("heal", _heal, "undo cuts, delays and loss, of all links or of those of one node")
-    heal.add_argument("node", nargs="?", metavar="NODE")
-    reconnect = add("reconnect", _reconnect, "undo cuts alone; delays and loss stay")
-    reconnect.add_argument("node", nargs="?", metavar="NODE")
-    delay = add("delay", _delay, "slow the links between all nodes, or between two; 0 undoes it")
-    delay.add_argument("ms", type=float, metavar="MS", help="milliseconds each way")
-    delay.add_argument("nodes", nargs="*", metavar="NODE", help="none, or a pair")
-    delay.add_argument("--jitter", type=float, default=0.0, metavar="MS", help="plus or minus so much")
-    delay.add_argument("--loss", type=float, default=0.0, metavar="SHARE", help="messages lost, 0 to 1")
-    delay.add_argument(
-        "--distribution", choices=DISTRIBUTIONS, default="fixed", help="how delays scatter (default: fixed)"
-    )
-    skew = add("skew", _skew, "set a node's clock ahead, or behind (-5000); 0 sets it right")
-    skew.add_argument("node", metavar="NODE")
-    skew.add_argument("ms", type=float, metavar="MS")
-    slow_disk = add("slow-disk", _slow_disk, "let each sync of a node's disk take longer; 0 undoes it")
-    slow_disk.add_argument("node", metavar="NODE")
-    slow_disk.add_argument("ms", type=float, metavar="MS")
-    topology = add("topology", _topology, "nodes in regions of the world, by published round trips")
-    topology.add_argument("topology", metavar="NAME", choices=REGIONS, help=" or ".join(REGIONS))
-    topology.add_argument("--factor", type=float, default=1.0, help="times so much (default: 1)")
-    upkeep = add("upkeep", _upkeep, "do works of upkeep at every running node now")
-    upkeep.add_argument(
-        "works", nargs="*", metavar="WORK", help=f"{', '.join(MAINTENANCE_TASKS)} (default: all)"
-    )
-    sweep = add("sweep", _upkeep, "forget the tombstones of deleted keys that can go: upkeep sweep")
-    sweep.set_defaults(works=["sweep"])
-    add("reset", _reset, "all faults gone, everybody running")
-    return top
+
+
+# --- the table of commands as words ------------------------------------------------------------------------
+
+
+def _kinds_of_faults() -> list[type[Command]]:
+    """The commands that are methods of FaultVerbs, in their order."""
+    return [verb.kind for verb in vars(FaultVerbs).values() if isinstance(verb, Does)]
+
+
+def _help_of(kind: type[Command]) -> str:
+    """The first paragraph of what the table says of it."""
+    text = " ".join(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].split()).rstrip(".")
+    return text[0].lower() + text[1:]
+
+
+def _words_of(kind: type[Command]) -> Iterator[tuple[str, Word, msgspec.structs.FieldInfo]]:
+    hints = get_type_hints(kind, include_extras=True)
+    for info in msgspec.structs.fields(kind):
+        for word in getattr(hints[info.name], "__metadata__", ()):
+            yield info.name, word, info
+
+
+def _add_words(command: argparse.ArgumentParser, kind: type[Command]) -> None:
+    """Options and arguments for the fields of a command."""
+    for name, word, info in _words_of(kind):
+        is_option = word.name.startswith("-")
+        traits: dict[str, Any] = {"help": word.help}
+        if is_option:
+            traits |= {"dest": name, "default": info.default}
+        if word.flag is not None:
+            command.add_argument(word.name, action=f"store_{str(word.flag).lower()}", **traits)
+            continue
+        traits |= {"nargs": word.nargs, "choices": word.choices}
+        traits["metavar"] = word.metavar if is_option else word.name
+        traits["type"] = float if float in (info.type, *getattr(info.type, "__args__", ())) else None
+        command.add_argument(word.name if is_option else name, **traits)
+
+
+def _command_of(kind: type[Command], options: argparse.Namespace) -> Command:
+    """The command that was given as words."""
+    given = {}
+    for name, word, _ in _words_of(kind):
+        said = getattr(options, name)
+        given[name] = said if word.parse is None else word.parse(said)
+    return kind(**given)
+
+
+def _tell(kind: type[Command], options: argparse.Namespace) -> None:
+    command = _command_of(kind, options)
+    cluster = LocalCluster.attach(options.cluster)
+    cluster.do(command)
+    _show(cluster)
 
 
 # --- start and stop -------------------------------------------------------------------------------------
@@ -178,7 +196,7 @@ def parser() -> argparse.ArgumentParser:
 def _start(options: argparse.Namespace) -> None:
     try:
         cluster = LocalCluster.start(
-            options.name,
+            options.cluster,
             options.nodes,
             base_port=options.base_port,
             replicas=options.replicas,
@@ -198,7 +216,7 @@ def _start(options: argparse.Namespace) -> None:
     if cluster.token is not None:
         print(f"clients need the token; it stands in {cluster.folder / 'cluster.json'}")
     if options.detach:
-        print(f"runs in the background; to stop it: {STOP}{_named(options.name)}")
+        print(f"runs in the background; to stop it: {STOP}{_named(options.cluster)}")
         return
     signals = _note_signals()
     print("Ctrl-C stops it", flush=True)
@@ -211,7 +229,7 @@ def _start(options: argparse.Namespace) -> None:
 
 def _find_instead(options: argparse.Namespace, error: AlreadyRunning) -> None:
     """Somebody has started it, perhaps in the same instant: show it, unless something else was asked for."""
-    running = LocalCluster.attach(options.name)
+    running = LocalCluster.attach(options.cluster)
     running.wait_started()
     differs = options.nodes not in (None, len(running.nodes)) or options.replicas not in (
         None,
@@ -220,7 +238,7 @@ def _find_instead(options: argparse.Namespace, error: AlreadyRunning) -> None:
     if options.fresh or differs or options.host is not None or options.upkeep is not None:
         raise AlreadyRunning(f"{error}  (it is at {', '.join(running.urls)})") from None
     _show(running)
-    print(f"it was running already and is left as it is; to stop it: {STOP}{_named(options.name)}")
+    print(f"it was running already and is left as it is; to stop it: {STOP}{_named(options.cluster)}")
 
 
 def _note_signals() -> list[signal.Signals]:
@@ -237,7 +255,7 @@ def _note_signals() -> list[signal.Signals]:
 
 
 def _stop(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
+    cluster = LocalCluster.attach(options.cluster)
     cluster.stop(force=True)
     print(f"cluster {cluster.name} is stopped; its data is in {cluster.folder}")
 
@@ -263,24 +281,15 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
+    cluster = LocalCluster.attach(options.cluster)
     if options.json:
-        print(json.dumps(cluster.state(), indent=1))
+        print(msgspec.json.format(to_json(cluster.state()), indent=1).decode())
     else:
         _show(cluster)
 
 
-def _on_nodes(name: str) -> Callable[[argparse.Namespace], None]:
-    def run(options: argparse.Namespace) -> None:
-        cluster = LocalCluster.attach(options.name)
-        getattr(cluster, name)(*options.nodes)
-        _show(cluster)
-
-    return run
-
-
 def _join(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
+    cluster = LocalCluster.attach(options.cluster)
     joined = cluster.join(on_progress=show_progress)
     end_progress()
     print(f"{joined.name} has joined at {joined.url}")
@@ -288,7 +297,7 @@ def _join(options: argparse.Namespace) -> None:
 
 
 def _leave(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
+    cluster = LocalCluster.attach(options.cluster)
     name = cluster.node(options.node).name
     cluster.leave(name, force=options.force, on_progress=show_progress)
     end_progress()
@@ -296,73 +305,10 @@ def _leave(options: argparse.Namespace) -> None:
     _show(cluster)
 
 
-def _partition(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
-    cluster.partition(parse_groups(options.groups))
-    _show(cluster)
-
-
-def _isolate(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
-    cluster.isolate(options.node)
-    _show(cluster)
-
-
-def _cut(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
-    cluster.cut(options.sender, options.receiver, both_ways=not options.one_way)
-    _show(cluster)
-
-
-def _heal(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
-    cluster.heal(options.node)
-    _show(cluster)
-
-
-def _reconnect(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
-    cluster.reconnect(options.node)
-    _show(cluster)
-
-
-def _delay(options: argparse.Namespace) -> None:
-    if len(options.nodes) not in (0, 2):
-        raise BadCommand(f"delay: expected no node or a pair, got {len(options.nodes)}")
-    cluster = LocalCluster.attach(options.name)
-    pair: Any = tuple(options.nodes) or None
-    cluster.delay(
-        options.ms,
-        jitter_ms=options.jitter,
-        loss=options.loss,
-        distribution=options.distribution,
-        nodes=pair,
-    )
-    _show(cluster)
-
-
-def _skew(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
-    cluster.skew(options.node, options.ms)
-    _show(cluster)
-
-
-def _slow_disk(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
-    cluster.slow_disk(options.node, options.ms)
-    _show(cluster)
-
-
-def _topology(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
-    cluster.topology(options.topology, factor=options.factor)
-    _show(cluster)
-
-
 def _upkeep(options: argparse.Namespace) -> None:
     from kvnode.cluster.maintenance import outcome_table
 
-    cluster = LocalCluster.attach(options.name)
+    cluster = LocalCluster.attach(options.cluster)
     print(outcome_table(cluster.upkeep(*options.works)))
 
 
@@ -378,15 +324,10 @@ def _seconds(settings: list[str]) -> dict[str, float]:
     return seconds
 
 
-def _reset(options: argparse.Namespace) -> None:
-    cluster = LocalCluster.attach(options.name)
-    cluster.reset()
-    _show(cluster)
-
-
 def _show(cluster: LocalCluster) -> None:
-    print(status_table(cluster.nodes, cluster.sidecars))
-    for line in wrong_lines(cluster.state(), cluster.faults(), cluster.nodes):
+    state = cluster.state()
+    print(status_table(state.nodes, state.sidecars))
+    for line in wrong_lines(state):
         print(line)
     sys.stdout.flush()
 

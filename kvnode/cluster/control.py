@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from kvnode.cluster.contract import Answer, ClusterState, Command, command_from, from_json, name_of, to_json
 from kvnode.cluster.errors import ClusterError, NotRunning, from_wire
 from kvnode.cluster.faults import leases
 from kvnode.cluster.faults.leases import Lease
@@ -25,7 +25,7 @@ CONNECT_TIMEOUT_S = 2.0
 GONE_PATIENCE_S = 1.0
 """When who asked has gone, what they asked for may go on for so long before what they did is undone."""
 
-Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+Handler = Callable[[Command], Awaitable[ClusterState]]
 
 
 class Ended(Protocol):
@@ -35,8 +35,8 @@ class Ended(Protocol):
         """is_final: the connection has ended, and no command of it is under way any more."""
 
 
-def ask(path: Path, command: dict[str, Any], *, timeout_s: float = 60.0) -> dict[str, Any]:
-    """Send one command and wait for its answer.
+def ask(path: Path, command: Command, *, timeout_s: float = 60.0) -> ClusterState:
+    """Send one command and wait for the state after it.
 
     Raises NotRunning if nobody listens there, and the supervisor's own ClusterError if it refused.
     """
@@ -59,12 +59,12 @@ def connect(path: Path) -> socket.socket:
     return connection
 
 
-def say(connection: socket.socket, command: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
-    """Send one command over a connection and wait for its answer; raises as `ask`."""
+def say(connection: socket.socket, command: Command, *, timeout_s: float) -> ClusterState:
+    """Send one command over a connection and wait for the state after it; raises as `ask`."""
     received = bytearray()
     try:
         connection.settimeout(timeout_s)
-        connection.sendall(json.dumps(command).encode() + b"\n")
+        connection.sendall(to_json(command))
         while not received.endswith(b"\n"):
             data = connection.recv(65_536)
             if not data:
@@ -72,14 +72,14 @@ def say(connection: socket.socket, command: dict[str, Any], *, timeout_s: float)
             received += data
     except TimeoutError as error:
         raise ClusterError(
-            f"{command['command']}: no answer from the supervisor in {timeout_s:.0f} s"
+            f"{name_of(command)}: no answer from the supervisor in {timeout_s:.0f} s"
         ) from error
     except OSError as error:
         raise NotRunning(f"the supervisor ended before it answered ({error})") from error
-    answer: dict[str, Any] = json.loads(received)
-    if not answer.get("ok"):
-        raise from_wire(str(answer.get("kind")), str(answer.get("error")))
-    return answer
+    answer = from_json(bytes(received), Answer)
+    if not answer.ok or answer.state is None:
+        raise from_wire(answer.kind, answer.error)
+    return answer.state
 
 
 async def serve(path: Path, handler: Handler, ended: Ended) -> asyncio.Server:
@@ -121,7 +121,7 @@ async def _converse(
             if following.done() and not answering.done() and _is_end(following):
                 await asyncio.wait({answering}, timeout=GONE_PATIENCE_S)
                 await gone()
-            writer.write(json.dumps(await answering).encode() + b"\n")
+            writer.write(to_json(await answering))
             await writer.drain()
             line = await following
         finally:
@@ -132,19 +132,14 @@ def _is_end(reading: asyncio.Future[bytes]) -> bool:
     return reading.cancelled() or reading.exception() is not None or not reading.result()
 
 
-async def _answer(line: bytes, handler: Handler) -> dict[str, Any]:
+async def _answer(line: bytes, handler: Handler) -> Answer:
     try:
-        command = json.loads(line)
-        if not isinstance(command, dict) or not isinstance(command.get("command"), str):
-            raise ClusterError('expected a JSON object with a "command"')
-        return {"ok": True, **await handler(command)}
+        return Answer(ok=True, state=await handler(command_from(line)))
     except ClusterError as error:
-        return {"ok": False, "kind": type(error).__name__, "error": str(error)}
+        return Answer.refusal(error)
     except OSError as error:  # a full disk, say: the computer refuses, the supervisor goes on
         where = f"{error.filename}: " if error.filename else ""
-        return {"ok": False, "kind": "ClusterError", "error": f"{where}{error.strerror or error}"}
-    except (KeyError, TypeError, ValueError) as error:
-        return {"ok": False, "kind": "BadCommand", "error": f"this command makes no sense: {error!r}"}
+        return Answer(ok=False, kind="ClusterError", error=f"{where}{error.strerror or error}")
 
 
 def _remove(path: Path) -> None:

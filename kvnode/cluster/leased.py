@@ -15,9 +15,10 @@ import os
 import socket
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from kvnode.cluster import control
+from kvnode.cluster.contract import ClusterState, Command, Status, TakeLease, Undo
 from kvnode.cluster.errors import ClusterError, NotRunning
 from kvnode.cluster.local import LocalCluster
 from kvnode.cluster.paths import Paths
@@ -34,7 +35,7 @@ class LeasedCluster(LocalCluster):
         super().__init__(paths, owned=False)
         self._one_at_a_time = threading.RLock()
         self._connection: socket.socket | None = control.connect(paths.socket_path())
-        self._tell("lease", holder=holder, pid=os.getpid())
+        self.do(TakeLease(os.getpid(), holder))
 
     @property
     def held(self) -> bool:
@@ -43,7 +44,7 @@ class LeasedCluster(LocalCluster):
 
     def undo(self) -> None:
         """Undo everything that was done through this lease, and keep it for more. Raises NodeFailed as `restart`."""
-        self._tell("undo")
+        self.do(Undo())
 
     def close(self) -> None:
         """Undo everything and give the lease back; a second time does nothing. A cluster that is gone needs no undoing.
@@ -72,12 +73,11 @@ class LeasedCluster(LocalCluster):
     def __enter__(self) -> Self:
         return self
 
-    def _tell(self, command: str, *, patience_s: float = 30.0, **arguments: Any) -> dict[str, Any]:
-        if command == "status":  # looking on need not wait for a restart
-            return super()._tell(command, patience_s=patience_s, **arguments)
+    def do(self, command: Command, *, patience_s: float = 30.0) -> ClusterState:
+        """As of LocalCluster; whatever changes the cluster is this lease's."""
+        if isinstance(command, Status):  # looking on need not wait for a restart
+            return super().do(command, patience_s=patience_s)
         with self._one_at_a_time:
             if self._connection is None:
                 raise ClusterError("this lease was given back; take another one: cluster.lease()")
-            return control.say(
-                self._connection, {"command": command, **arguments}, timeout_s=max(patience_s, PATIENCE_S)
-            )
+            return control.say(self._connection, command, timeout_s=max(patience_s, PATIENCE_S))

@@ -11,37 +11,44 @@ data (`.client()` gives a kvnode.client.Client for that).
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
-from kvnode.cluster import control
+from kvnode.cluster import contract, control
+from kvnode.cluster.contract import (
+    ClusterState,
+    Command,
+    FaultVerbs,
+    NodeInfo,
+    NodeName,
+    Rules,
+    SidecarInfo,
+    node_name,
+)
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
-from kvnode.cluster.faults.commands import FaultCommands, NodeName
-from kvnode.cluster.faults.rules import Rules
-from kvnode.cluster.membership_commands import MembershipCommands
 from kvnode.cluster.paths import DEFAULT_NAME, Paths
 from kvnode.cluster.processes import starting
-from kvnode.cluster.progress import see_start_through
-from kvnode.cluster.state import ClusterFile, NodeInfo, SidecarInfo
+from kvnode.cluster.processes.starting import StartOptions, StartWords, StateDir
+from kvnode.cluster.progress import Progress, see_change_through, see_start_through
+from kvnode.cluster.state import ClusterFile
 
 if TYPE_CHECKING:
     from kvnode.client import Client
     from kvnode.cluster.leased import LeasedCluster
     from kvnode.cluster.maintenance import Outcome
 
-StateDir = str | os.PathLike[str] | None
 
-NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
 ATTACH_WAIT_S = 30.0
 
 
-class LocalCluster(FaultCommands, MembershipCommands):
-    """A running cluster. owned: whether `stop` ends it, because this process started it."""
+class LocalCluster(FaultVerbs):
+    """A running cluster, and what can be done to it (contract.py).
+
+    owned: whether `stop` ends it, because this process started it.
+    """
 
     def __init__(
         self, paths: Paths, *, owned: bool, detached: bool = False, notes: Sequence[str] = ()
@@ -60,22 +67,15 @@ class LocalCluster(FaultCommands, MembershipCommands):
         name: str = DEFAULT_NAME,
         nodes: int | None = None,
         *,
-        base_port: int | None = None,
-        replicas: int | None = None,
-        detach: bool = False,
-        fresh: bool = False,
         state_dir: StateDir = None,
-        node_command: Sequence[str] = NODE_COMMAND,
-        host: str | None = None,
-        token: bool = False,
-        upkeep: Mapping[str, float] | None = None,
+        **options: Unpack[StartWords],
     ) -> LocalCluster:
         """Start a cluster and wait until all its nodes are ready.
 
         A cluster of this name that ran before keeps its data, its ports where they are still free, and its
-        number of nodes and replicas; fresh=True deletes all that first. A new one has 3 nodes, 3 replicas
-        (fewer if there are fewer nodes) and ports from 9999. It ends with this process, however that dies,
-        unless detach=True.
+        number of nodes and replicas; fresh=True deletes all that first. A new one has 3 nodes, 3 `replicas`
+        (fewer if there are fewer nodes) and ports from `base_port`, 9999. It ends with this process, however that
+        dies, unless detach=True. state_dir: where clusters are kept; else as in paths.py.
 
         host: where to listen instead of 127.0.0.1, such as 0.0.0.0; nodes then demand a token of clients (`.token`).
         token: they do so on loopback too, which other users of the computer share. It is made here, kept in
@@ -85,17 +85,14 @@ class LocalCluster(FaultCommands, MembershipCommands):
 
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """
-        paths = Paths.of(name, state_dir)
-        options = starting.StartOptions(
-            nodes, replicas, base_port, detach, fresh, node_command, host, upkeep, token
-        )
-        notes = starting.start_supervisor(paths, options)
-        return cls(paths, owned=True, detached=detach, notes=notes)
+        paths, asked = Paths.of(name, state_dir), StartOptions(nodes=nodes, **options)
+        return cls(paths, owned=True, detached=asked.detach, notes=starting.start_supervisor(paths, asked))
 
     @classmethod
     def attach(cls, name: str = DEFAULT_NAME, state_dir: StateDir = None) -> LocalCluster:
         """Find a running cluster; NotRunning if there is none (what a dead supervisor left is cleaned up)."""
-        cluster = cls._find(Paths.of(name, state_dir))
+        paths = Paths.of(name, state_dir)
+        cluster = cls(paths, owned=starting.owns(paths))
         cluster.state()
         return cluster
 
@@ -105,29 +102,19 @@ class LocalCluster(FaultCommands, MembershipCommands):
         name: str = DEFAULT_NAME,
         nodes: int | None = None,
         *,
-        base_port: int | None = None,
-        replicas: int | None = None,
-        detach: bool = False,
         state_dir: StateDir = None,
-        node_command: Sequence[str] = NODE_COMMAND,
-        token: bool = False,
+        **options: Unpack[StartWords],
     ) -> LocalCluster:
-        """Find a running cluster, or start one; `owned` says which. Safe when several do it at once."""
-        paths, deadline = Paths.of(name, state_dir), time.monotonic() + ATTACH_WAIT_S
-        options = starting.StartOptions(nodes, replicas, base_port, detach, False, node_command, token=token)
+        """Find a running cluster, or `start` one; `owned` says which. Safe when several do it at once."""
+        deadline = time.monotonic() + ATTACH_WAIT_S
         while True:
             with contextlib.suppress(NotRunning):
                 return cls.attach(name, state_dir).wait_started(max(0.0, deadline - time.monotonic()))
             try:
-                notes = starting.start_supervisor(paths, options)
-                return cls(paths, owned=True, detached=detach, notes=notes)
+                return cls.start(name, nodes, state_dir=state_dir, **options)
             except AlreadyRunning:  # somebody was first; should their start fail, it is our turn
                 if time.monotonic() > deadline:
                     raise
-
-    @classmethod
-    def _find(cls, paths: Paths) -> LocalCluster:
-        return cls(paths, owned=starting.owns(paths))
 
     # --- what there is ----------------------------------------------------------------------------------
 
@@ -146,15 +133,14 @@ class LocalCluster(FaultCommands, MembershipCommands):
         """Whether this process started it, so that `stop` ends it."""
         return self._started_here
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> ClusterState:
         """All of it at one moment, as in state.json."""
-        state: dict[str, Any] = self._tell("status")["state"]
-        return state
+        return self.do(contract.Status())
 
     @property
     def nodes(self) -> list[NodeInfo]:
         """The nodes as they are now, by number."""
-        return [NodeInfo.of(entry) for entry in self.state()["nodes"]]
+        return self.state().nodes
 
     def status(self) -> list[NodeInfo]:
         """The same as `nodes`."""
@@ -162,7 +148,7 @@ class LocalCluster(FaultCommands, MembershipCommands):
 
     def node(self, node: NodeName) -> NodeInfo:
         """One node as it is now."""
-        name = self._resolve(node)
+        name = node_name(node)
         known = self.nodes
         for info in known:
             if info.name == name:
@@ -177,12 +163,12 @@ class LocalCluster(FaultCommands, MembershipCommands):
     @property
     def cluster_id(self) -> str:
         """Names this cluster from its creation until its data is deleted."""
-        return str(self.state()["cluster_id"])
+        return self.state().cluster_id
 
     @property
     def replicas(self) -> int:
         """N: how many nodes keep each key."""
-        return int(self.state()["replicas"])
+        return self.state().replicas
 
     @property
     def token(self) -> str | None:
@@ -193,7 +179,7 @@ class LocalCluster(FaultCommands, MembershipCommands):
     @property
     def supervisor_pid(self) -> int:
         """The process that holds this cluster."""
-        return int(self.state()["supervisor_pid"])
+        return self.state().supervisor_pid
 
     def client(self, *, timeout_s: float = 5.0) -> Client:
         """A client that knows all nodes of this cluster by name."""
@@ -212,7 +198,7 @@ class LocalCluster(FaultCommands, MembershipCommands):
 
         Unlike `wait_ready` it does not wait for nodes that somebody has killed since.
         """
-        see_start_through(lambda: self.state()["phase"], self.name, timeout_s)
+        see_start_through(lambda: self.state().phase, self.name, timeout_s)
         return self
 
     def wait_ready(self, timeout_s: float = 10.0) -> None:
@@ -229,30 +215,7 @@ class LocalCluster(FaultCommands, MembershipCommands):
                 raise ClusterError(f"not ready within {timeout_s:.0f} s: {'; '.join(waiting)}")
             time.sleep(0.02)
 
-    # --- nodes ------------------------------------------------------------------------------------------
-
-    def kill(self, *nodes: NodeName) -> None:
-        """kill -9: the process is gone at once, and stays dead until `restart`. Its disk stays."""
-        self._tell("kill", nodes=self._resolved(nodes))
-
-    def pause(self, *nodes: NodeName) -> None:
-        """Freeze the process (SIGSTOP): connections stay open and nobody answers."""
-        self._tell("pause", nodes=self._resolved(nodes))
-
-    def resume(self, *nodes: NodeName) -> None:
-        """Let a paused process go on (SIGCONT)."""
-        self._tell("resume", nodes=self._resolved(nodes))
-
-    def restart(self, *nodes: NodeName) -> None:
-        """Start nodes again, on the same ports and data, whether dead, paused or running; wait until ready.
-
-        Raises NodeFailed with the reason if one does not come up.
-        """
-        self._tell("restart", nodes=self._resolved(nodes))
-
-    def wipe(self, *nodes: NodeName) -> None:
-        """Kill nodes and delete their data, as when a disk is lost; they stay dead until `restart`."""
-        self._tell("wipe", nodes=self._resolved(nodes))
+    # --- maintenance, faults, members -------------------------------------------------------------------
 
     def upkeep(self, *works: str, timeout_s: float = 120.0) -> Outcome:
         """Do works of upkeep at every running node now, all of them if none is named, and wait until they are over.
@@ -264,15 +227,9 @@ class LocalCluster(FaultCommands, MembershipCommands):
         running = [info.name for info in self.nodes if info.state == "running"]
         return maintain(self.client(), works, running, timeout_s)
 
-    # --- faults (faults/commands.py) --------------------------------------------------------------------------
-
     def faults(self) -> dict[str, Rules]:
         """The outgoing rules of every node that has any: {"node-1": {"node-2": {"cut": True}}}."""
-        return {info.name: {p: dict(r) for p, r in info.rules.items()} for info in self.nodes if info.rules}
-
-    def reset(self) -> None:
-        """All faults gone, everybody running again."""
-        self._tell("reset")
+        return {info.name: info.rules for info in self.nodes if info.rules}
 
     def lease(self, holder: str = "") -> LeasedCluster:
         """This cluster under a lease: what is done through it is undone when it is closed or this process dies.
@@ -282,6 +239,54 @@ class LocalCluster(FaultCommands, MembershipCommands):
         from kvnode.cluster.leased import LeasedCluster
 
         return LeasedCluster(self._paths, holder)
+
+    def begin_join(self, *, delay_ms: float = 0.0) -> str:
+        """Start one more node and have it admitted; its name. Its data follows. BadCommand, NodeFailed.
+
+        delay_ms: its links take that much longer, one way, from its first message on, so that people can watch its data
+        arrive. That is a fault like any other: undone by `heal`, and with the lease under which it was made.
+        """
+        change = self.do(contract.Join(delay_ms)).change
+        assert change is not None
+        return change.node
+
+    def begin_leave(self, node: NodeName, *, force: bool = False) -> str:
+        """Let the members decide that a node goes; its name. Its data follows. BadCommand.
+
+        force: it is dead, and the others rebuild what it held. The members refuse to remove one that is alive by
+        force, and to be fewer than the replicas.
+        """
+        self.do(contract.Leave(node, force))
+        return node_name(node)
+
+    @property
+    def change(self) -> contract.MembershipChange | None:
+        """The newest join or leave, finished or not; None if there was none yet. It goes on whoever began it."""
+        return self.state().change
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no join or leave is under way."""
+        change = self.change
+        return change is None or change.finished
+
+    def join(self, *, timeout_s: float = 300.0, on_progress: Progress | None = None) -> NodeInfo:
+        """Start one more node, wait until it is a member. Raises BadCommand (refused), NodeFailed (called off)."""
+        name = self.begin_join()
+        see_change_through(lambda: self.change, timeout_s, on_progress)
+        return self.node(name)
+
+    def leave(
+        self,
+        node: NodeName,
+        *,
+        force: bool = False,
+        timeout_s: float = 300.0,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """Let a member hand its data over, then end it; force: as for `begin_leave`. Raises as `join`."""
+        self.begin_leave(node, force=force)
+        see_change_through(lambda: self.change, timeout_s, on_progress)
 
     # --- other processes that live as long as the cluster -----------------------------------------------
 
@@ -300,26 +305,21 @@ class LocalCluster(FaultCommands, MembershipCommands):
         With ready_prefix this waits until the command prints a line that begins so (`.ready_line`). Its
         output goes to `.log_file`. Raises NodeFailed if it ends before that, with its last line.
         """
-        self._tell(
-            "start_sidecar",
-            patience_s=timeout_s,
-            name=name,
-            argv=list(argv),
-            env=None if env is None else dict(env),
-            cwd=str(Path.cwd()),
-            ready_prefix=ready_prefix,
-            timeout_s=timeout_s,
+        environment = None if env is None else dict(env)
+        command = contract.StartSidecar(
+            name, list(argv), environment, str(Path.cwd()), ready_prefix, timeout_s
         )
+        self.do(command, patience_s=timeout_s)
         return next(sidecar for sidecar in self.sidecars if sidecar.name == name)
 
     def stop_sidecar(self, name: str) -> None:
         """Ask a sidecar to end (SIGTERM), and kill it if it has not in two seconds."""
-        self._tell("stop_sidecar", name=name)
+        self.do(contract.StopSidecar(name))
 
     @property
     def sidecars(self) -> list[SidecarInfo]:
         """The other processes that live with this cluster."""
-        return [SidecarInfo.of(entry) for entry in self.state()["sidecars"]]
+        return self.state().sidecars
 
     # --- the end ----------------------------------------------------------------------------------------
 
@@ -331,7 +331,7 @@ class LocalCluster(FaultCommands, MembershipCommands):
         if not (self._started_here or force):
             return False
         try:
-            self._tell("stop")
+            self.do(contract.Stop())
             stopped = True
         except NotRunning:
             stopped = False
@@ -361,18 +361,10 @@ class LocalCluster(FaultCommands, MembershipCommands):
             states = str(error)
         return f"<LocalCluster {self.name}: {states}>"
 
-    # --- inside -----------------------------------------------------------------------------------------
-
-    def _resolved(self, nodes: Sequence[NodeName]) -> list[str]:
-        if not nodes:
-            raise BadCommand("name at least one node, such as node-2")
-        return [self._resolve(node) for node in nodes]
-
-    def _tell(self, command: str, *, patience_s: float = 30.0, **arguments: Any) -> dict[str, Any]:
+    def do(self, command: Command, *, patience_s: float = 30.0) -> ClusterState:
+        """Have one command done (contract.py); the state after it. Raises what it says, and NotRunning."""
         try:
-            return control.ask(
-                self._paths.socket_path(), {"command": command, **arguments}, timeout_s=patience_s + 10.0
-            )
+            return control.ask(self._paths.socket_path(), command, timeout_s=patience_s + 10.0)
         except NotRunning:
             hint = "" if self.name == DEFAULT_NAME else f" --cluster {self.name}"
             starting.clean_up_if_stale(self._paths)

@@ -8,15 +8,15 @@ the background, and `move` in the state tells how far it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, Protocol
 
-import msgspec
+from msgspec import structs
 
 from kvnode.cluster import node_http
+from kvnode.cluster.contract import Delay, Join, Leave, MembershipChange
 from kvnode.cluster.errors import BadCommand, ClusterError, NodeFailed
-from kvnode.cluster.faults.rules import Slow
+from kvnode.cluster.faults.sync import FaultSync
 from kvnode.cluster.ports import choose
 from kvnode.cluster.processes.children import Child
 from kvnode.cluster.state import ClusterFile
@@ -28,22 +28,6 @@ VIEW_TIMEOUT_S = 2.0
 POLL_S = 0.1
 LET_GO_S_MAX = 120.0  # the new owners have everything by then; what a leaver still deletes goes with it
 EXIT_PORT_BUSY = 3
-
-
-@dataclass
-class MembershipChange:
-    """The last change, finished or not. done of total partitions have arrived. error: why it came to nothing.
-
-    step: what is waited for now, in words; empty once it is finished.
-    """
-
-    what: str
-    node: str
-    done: int = 0
-    total: int = 0
-    finished: bool = False
-    error: str = ""
-    step: str = ""
 
 
 class Processes(Protocol):
@@ -59,26 +43,22 @@ class Processes(Protocol):
 
     def save(self, cluster: ClusterFile) -> None: ...
 
-    async def slow_node(self, name: str, slow: Slow) -> None: ...
-
-    async def tell_rules(self) -> None: ...
-
 
 class MembershipChanges:
     """The changes of one running cluster."""
 
     def __init__(
-        self, processes: Processes, *, on_change: Callable[[], None], log: Callable[[str], None]
+        self,
+        processes: Processes,
+        faults: FaultSync,
+        on_change: Callable[[], None],
+        log: Callable[[str], None],
     ) -> None:
-        self._processes = processes
+        self._processes, self._faults = processes, faults
         self._on_change = on_change
         self._log = log
         self._task: asyncio.Task[None] | None = None
         self.change: MembershipChange | None = None
-
-    def state(self) -> dict[str, Any] | None:
-        """What state.json says of it."""
-        return None if self.change is None else asdict(self.change)
 
     def cancel(self) -> None:
         """The cluster ends."""
@@ -87,21 +67,20 @@ class MembershipChanges:
 
     # --- join ---------------------------------------------------------------------------------------------
 
-    async def join(self, command: dict[str, Any]) -> None:
+    async def join(self, command: Join) -> None:
         """Start one more node and have it admitted. Raises BadCommand, NodeFailed.
 
         delay_ms: its links take that much longer, one way, from before it is admitted.
         """
-        slow = Slow(float(command.get("delay_ms") or 0.0))
-        slow.check()
+        is_slow = bool(Delay(command.delay_ms).told())
         change = self._begin("join", self._next_name())
         try:
             self._now(change, "its process starts")
             address = await self._start_joiner(change.node)
-            if slow.rule():
-                await self._processes.slow_node(change.node, slow)
+            if is_slow:
+                await self._faults.slow_node(change.node, command.delay_ms)
             self._now(change, "the members decide")
-            await self._ask_members("/cluster/join", msgspec.structs.asdict(address), {change.node})
+            await self._ask_members("/cluster/join", structs.asdict(address), {change.node})
         except BaseException as error:
             await self._give_up(change, str(error))
             raise
@@ -125,12 +104,12 @@ class MembershipChanges:
             [(http_port, peer_port)] = choose([wanted], avoid=avoid)
             address = NodeAddress(name, processes.cluster.nodes[0].host, http_port, peer_port)
             nodes = tuple(node for node in processes.cluster.nodes if node.name != name)
-            processes.save(replace(processes.cluster, nodes=(*nodes, address), joining=(name,)))
+            processes.save(structs.replace(processes.cluster, nodes=(*nodes, address), joining=(name,)))
             child = processes.add_node(address)
             child.spawn()
             await child.settle()
             child.confirm_running()
-            await processes.tell_rules()
+            await self._faults.tell_all()
             if child.state == "running":
                 return address
             if child.exit_code != EXIT_PORT_BUSY:
@@ -152,9 +131,9 @@ class MembershipChanges:
 
     # --- leave --------------------------------------------------------------------------------------------
 
-    async def leave(self, command: dict[str, Any]) -> None:
+    async def leave(self, command: Leave) -> None:
         """Let a member hand its data over and end it; force: it is dead. Raises BadCommand."""
-        name, force = str(command["node"]), bool(command["force"])
+        name, force = str(command.node), command.force
         self._processes.child(name)
         change = self._begin("leave", name)
         self._now(change, "the members decide")
@@ -198,7 +177,7 @@ class MembershipChanges:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _begin(self, what: str, node: str) -> MembershipChange:
+    def _begin(self, what: Literal["join", "leave"], node: str) -> MembershipChange:
         if self.change is not None and not self.change.finished:
             raise BadCommand(f"{self.change.what} of {self.change.node} is under way; one at a time")
         self.change = MembershipChange(what, node)
@@ -214,7 +193,7 @@ class MembershipChanges:
         change.step = step
         self._on_change()
 
-    def _watch(self, change: MembershipChange, work: Any) -> None:
+    def _watch(self, change: MembershipChange, work: Coroutine[None, None, None]) -> None:
         async def guarded() -> None:
             try:
                 await work
@@ -271,4 +250,4 @@ class MembershipChanges:
             await asyncio.sleep(POLL_S)
 
     def _save(self, view: dict[str, Any]) -> None:
-        self._processes.save(replace(self._processes.cluster, joining=(), epoch=int(view["epoch"])))
+        self._processes.save(structs.replace(self._processes.cluster, joining=(), epoch=int(view["epoch"])))

@@ -1,7 +1,7 @@
 """Asking one node something over HTTP, written by hand on asyncio streams.
 
 The supervisor has one thread and must react to its owner's death at any moment, so it cannot use a blocking HTTP
-client, and it imports nothing heavy, so that a cluster starts fast. Not here: what is asked (faults/http.py,
+client, and it imports nothing heavy, so that a cluster starts fast. Not here: what is asked (faults/sync.py,
 membership_changes.py).
 """
 

@@ -139,7 +139,7 @@ def opening(paths: Paths, *, timeout_s: float, on_wait: Callable[[], None] = lam
     one who finds. on_wait is called once if somebody else is at it. ClusterError if that takes longer than told."""
     make_private(paths.folder)
     deadline, has_told = time.monotonic() + timeout_s, False
-    while (lock := _try_lock(paths.opening_file)) is None:
+    while (lock := try_lock(paths.opening_file)) is None:
         if not has_told:
             on_wait()
             has_told = True
@@ -154,16 +154,12 @@ def opening(paths: Paths, *, timeout_s: float, on_wait: Callable[[], None] = lam
         os.close(lock)
 
 
-def try_lock(paths: Paths) -> int | None:
-    """Take the cluster's lock: an open file descriptor that holds it, or None if a supervisor does.
+def try_lock(file: Path) -> int | None:
+    """Take the lock of a file: an open file descriptor that holds it, or None if somebody else does.
 
     The kernel lets go of it when its holder dies, however it dies. The descriptor is closed on exec, so no
     child can keep it.
     """
-    return _try_lock(paths.lock_file)
-
-
-def _try_lock(file: Path) -> int | None:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
+from kvnode.cluster.contract import MembershipChange
 from kvnode.cluster.errors import ClusterError, NodeFailed
 
 POLL_S = 0.05
@@ -28,23 +28,24 @@ def see_start_through(phase_now: Callable[[], str], name: str, timeout_s: float)
 
 
 def see_change_through(
-    change_now: Callable[[], dict[str, Any]], timeout_s: float, on_progress: Progress | None
+    change_now: Callable[[], MembershipChange | None], timeout_s: float, on_progress: Progress | None
 ) -> None:
     """Wait until the change is finished. NodeFailed if it came to nothing, ClusterError if it takes too long."""
     deadline, told = time.monotonic() + timeout_s, ("", 0, 0)
     while True:
         change = change_now()
-        now = change["step"], change["done"], change["total"]
-        if on_progress is not None and change["step"] and now != told:
+        assert change is not None
+        now = change.step, change.done, change.total
+        if on_progress is not None and change.step and now != told:
             on_progress(*now)
             told = now
-        if change["finished"]:
-            if change["error"]:
-                raise NodeFailed(f"{change['what']} of {change['node']}: {change['error']}")
+        if change.finished:
+            if change.error:
+                raise NodeFailed(f"{change.what} of {change.node}: {change.error}")
             return
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"{change['what']} of {change['node']} goes on, but was not done within {timeout_s:.0f} s"
+                f"{change.what} of {change.node} goes on, but was not done within {timeout_s:.0f} s"
             )
         time.sleep(POLL_S)
 

@@ -16,21 +16,21 @@ Not here: what the commands do (processes/manager.py).
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import signal
 import sys
 import time
-from dataclasses import replace
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from kvnode.cluster import control
+from kvnode.cluster.contract import Answer, Status, from_json, to_json
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning, StartFailed
 from kvnode.cluster.paths import Paths, make_private, try_lock
 from kvnode.cluster.ports import (
@@ -43,6 +43,7 @@ from kvnode.cluster.ports import (
     warn_of_ephemeral,
 )
 from kvnode.cluster.processes.manager import ProcessManager
+from kvnode.cluster.processes.starting import StartOptions
 from kvnode.cluster.processes.watchdog import kill_leftover
 from kvnode.cluster.state import ClusterFile, new_cluster_id, read_left_state, set_aside
 from kvnode.config import NODE_COUNT_MAX, ConfigError, MaintenanceConfig, NodeAddress
@@ -60,44 +61,44 @@ def log(text: str) -> None:
         print(f"{stamp} {os.getpid()} {text}", file=sys.stderr, flush=True)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one cluster until its end."""
-    options = _arguments().parse_args(argv)
-    if options.detached and os.fork() > 0:
-        os._exit(0)  # so that the starter can wait for its child, and init for this one
+def main(folder: str, told: str) -> int:
+    """Run one cluster until its end. told: its StartOptions."""
     try:
-        paths = Paths.of(options.name, options.state_dir)
+        options = from_json(told.encode(), StartOptions)
+    except ValueError as error:
+        return _report_failure(BadCommand(str(error)))
+    if options.detach and os.fork() > 0:
+        os._exit(0)  # so that the starter can wait for its child, and init for this one
+    paths, lock = Paths(Path(folder).name, Path(folder)), None
+    try:
         make_private(paths.folder)
         lock = _lock(paths)
-    except ClusterError as error:
-        return _report_failure(error)
-    except OSError as error:
-        return _report_failure(_as_cluster_error(error))
-    try:
         return asyncio.run(_run(paths, options))
-    except ClusterError as error:
+    except (ClusterError, OSError) as error:
         return _report_failure(error)
-    except OSError as error:
-        return _report_failure(_as_cluster_error(error))
     finally:
-        with contextlib.suppress(OSError):
-            paths.state_file.unlink(missing_ok=True)
-            paths.socket_path().unlink(missing_ok=True)
-        os.close(lock)
+        if lock is not None:
+            with contextlib.suppress(OSError):
+                paths.state_file.unlink(missing_ok=True)
+                paths.socket_path().unlink(missing_ok=True)
+            os.close(lock)
 
 
-async def _run(paths: Paths, options: argparse.Namespace) -> int:
+async def _run(paths: Paths, options: StartOptions) -> int:
     notes = _clean_up_after_the_dead(paths)
     if options.fresh:
         _forget(paths)
     manager = ProcessManager(
         paths,
         _plan_cluster(paths, options),
-        node_command=json.loads(options.node_command),
-        detached=options.detached,
+        node_command=options.node_command,
+        detached=options.detach,
         log=log,
     )
-    manager.choose_ports(_wanted_ports(manager.cluster, options.base_port))
+    ports = [node.http_port for node in manager.cluster.nodes]
+    if options.base_port is not None:
+        ports = [options.base_port + index for index in range(len(ports))]
+    manager.choose_ports(ports)
     notes += _warn_of_ports(manager.cluster)
     for note in notes:
         log(note)
@@ -112,7 +113,7 @@ async def _run(paths: Paths, options: argparse.Namespace) -> int:
     loop.add_signal_handler(signal.SIGCHLD, manager.reap)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end_at_once, f"got {number.name}")
-    if not options.detached:
+    if not options.detach:
         _watch_owner(loop, end_at_once)
     server = await control.serve(paths.socket_path(), manager.handle, manager.leases.end)
     started = loop.time()
@@ -123,7 +124,7 @@ async def _run(paths: Paths, options: argparse.Namespace) -> int:
         if not ended.is_set():
             await starting
             log(f"{len(manager.cluster.nodes)} nodes are ready after {loop.time() - started:.2f} s")
-            _report({"ok": True, "pid": os.getpid(), "state": manager.state(), "notes": notes})
+            _report(Answer(ok=True, notes=notes))
             stopping = loop.create_task(manager.stop_asked.wait())
             await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.is_set():
@@ -137,7 +138,7 @@ async def _run(paths: Paths, options: argparse.Namespace) -> int:
     return 0
 
 
-def _watch_owner(loop: asyncio.AbstractEventLoop, end_at_once: Any) -> None:
+def _watch_owner(loop: asyncio.AbstractEventLoop, end_at_once: Callable[[str], None]) -> None:
     owner = os.getppid()
 
     def on_stdin() -> None:
@@ -160,9 +161,9 @@ def _watch_owner(loop: asyncio.AbstractEventLoop, end_at_once: Any) -> None:
 
 def _lock(paths: Paths) -> int:
     deadline = time.monotonic() + LOCK_WAIT_S
-    while (lock := try_lock(paths)) is None:
+    while (lock := try_lock(paths.lock_file)) is None:
         with contextlib.suppress(NotRunning):
-            control.ask(paths.socket_path(), {"command": "status"}, timeout_s=LOCK_WAIT_S)
+            control.ask(paths.socket_path(), Status(), timeout_s=LOCK_WAIT_S)
             raise AlreadyRunning(_already(paths))
         if time.monotonic() > deadline:
             raise AlreadyRunning(_already(paths))
@@ -211,7 +212,7 @@ def _forget(paths: Paths) -> None:
     paths.cluster_file.unlink(missing_ok=True)
 
 
-def _plan_cluster(paths: Paths, options: argparse.Namespace) -> ClusterFile:
+def _plan_cluster(paths: Paths, options: StartOptions) -> ClusterFile:
     if options.base_port is not None:
         check_base_port(options.base_port)
     known = ClusterFile.read(paths.cluster_file)
@@ -243,74 +244,43 @@ def _plan_cluster(paths: Paths, options: argparse.Namespace) -> ClusterFile:
     return _open_to(cluster, options)
 
 
-def _open_to(cluster: ClusterFile, options: argparse.Namespace) -> ClusterFile:
+def _open_to(cluster: ClusterFile, options: StartOptions) -> ClusterFile:
     """Where it listens, and what it demands of clients. What once was demanded is demanded from then on."""
     cluster = cluster.with_token() if options.token else cluster
     return cluster if options.host is None else cluster.at(options.host)
 
 
-def _with_upkeep(cluster: ClusterFile, upkeep: str | None) -> ClusterFile:
+def _with_upkeep(cluster: ClusterFile, upkeep: Mapping[str, float] | None) -> ClusterFile:
     if upkeep is None:
         return cluster
     try:
-        seconds = {**cluster.upkeep, **json.loads(upkeep)}
+        seconds = {**cluster.upkeep, **upkeep}
         msgspec.convert(seconds, MaintenanceConfig).check()
     except (ValueError, TypeError, msgspec.ValidationError, ConfigError) as error:
         raise BadCommand(f"upkeep: {str(error).removeprefix('upkeep: ')}") from error
-    return replace(cluster, upkeep=seconds)
-
-
-def _wanted_ports(cluster: ClusterFile, base_port: int | None) -> list[int]:
-    """The ports of the last start, unless others are asked for."""
-    if base_port is None:
-        return [node.http_port for node in cluster.nodes]
-    return [base_port + index for index in range(len(cluster.nodes))]
+    return structs.replace(cluster, upkeep=seconds)
 
 
 # --- talking to who started us --------------------------------------------------------------------------
 
 
-def _report(answer: dict[str, Any]) -> None:
+def _report(report: Answer) -> None:
     with contextlib.suppress(OSError):  # who started us may be gone; the pipe tells that soon enough
-        os.write(1, json.dumps(answer).encode() + b"\n")
+        os.write(1, to_json(report))
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)  # closes our end of the report pipe
     os.close(nothing)
 
 
-def _as_cluster_error(error: OSError) -> ClusterError:
-    """The computer refused something: which file, and why."""
-    where = f"{error.filename}: " if error.filename else ""
-    return StartFailed(f"{where}{error.strerror or error}")
-
-
-def _report_failure(error: ClusterError) -> int:
+def _report_failure(error: ClusterError | OSError) -> int:
+    """Also when the computer refused something: which file, and why."""
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        error = StartFailed(f"{where}{error.strerror or error}")
     log(f"failed: {error}")
-    _report({"ok": False, "kind": type(error).__name__, "error": str(error)})
+    _report(Answer.refusal(error))
     return 1
 
 
-class _Arguments(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        _report({"ok": False, "kind": "BadCommand", "error": message})
-        sys.exit(2)
-
-
-def _arguments() -> argparse.ArgumentParser:
-    parser = _Arguments(prog="python -m kvnode.cluster.supervisor", allow_abbrev=False)
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--state-dir", required=True)
-    parser.add_argument("--nodes", type=int)
-    parser.add_argument("--replicas", type=int)
-    parser.add_argument("--base-port", type=int)
-    parser.add_argument("--host")
-    parser.add_argument("--token", action="store_true")
-    parser.add_argument("--upkeep", help="JSON object: seconds by name")
-    parser.add_argument("--node-command", required=True, help="JSON list of words")
-    parser.add_argument("--fresh", action="store_true")
-    parser.add_argument("--detached", action="store_true")
-    return parser
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -5,11 +5,10 @@ Not here: colours and widgets (labkit), and where the rows come from (local.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from kvnode.cluster.faults.rules import Rules
-from kvnode.cluster.state import NodeInfo, SidecarInfo
+from kvnode.cluster.contract import ClusterState, LeaseInfo, NodeInfo, Rules, SidecarInfo, TopologyInfo
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -23,17 +22,12 @@ def status_table(nodes: Sequence[NodeInfo], sidecars: Sequence[SidecarInfo]) -> 
     """One line a process: name, state, process id, where it answers, and why it is not running."""
     rows = [["NAME", "STATE", "PID", "URL", "NOTE"]]
     for node in nodes:
-        rows.append([node.name, node.state, str(node.pid or "-"), node.url, _note(node)])
+        note = node.reason or (f"restarted {node.restarts}x" if node.restarts else "")
+        rows.append([node.name, node.state, str(node.pid or "-"), node.url, note])
     for sidecar in sidecars:
         where = sidecar.ready_line.rpartition(" ")[2] if "http" in sidecar.ready_line else "-"
         rows.append([sidecar.name, sidecar.state, str(sidecar.pid or "-"), where, sidecar.reason])
     return aligned(rows)
-
-
-def _note(node: NodeInfo) -> str:
-    if node.reason:
-        return node.reason
-    return f"restarted {node.restarts}x" if node.restarts else ""
 
 
 def faults_lines(faults: dict[str, Rules]) -> list[str]:
@@ -49,14 +43,14 @@ def faults_lines(faults: dict[str, Rules]) -> list[str]:
     return lines
 
 
-def wrong_lines(state: Mapping[str, Any], faults: dict[str, Rules], nodes: Sequence[NodeInfo]) -> list[str]:
+def wrong_lines(state: ClusterState) -> list[str]:
     """All that is wrong, a line each: links, clocks and disks, what troubles the supervisor, and who holds a lease."""
     return [
-        *topology_lines(state.get("topology")),
-        *faults_lines(faults),
-        *([f"note: {state['trouble']}"] if state.get("trouble") else []),
-        *node_fault_lines(nodes),
-        *lease_lines(state.get("leases", ())),
+        *topology_lines(state.topology),
+        *faults_lines({node.name: node.rules for node in state.nodes if node.rules}),
+        *([f"note: {state.trouble}"] if state.trouble else []),
+        *node_fault_lines(state.nodes),
+        *lease_lines(state.leases),
     ]
 
 
@@ -72,36 +66,32 @@ def node_fault_lines(nodes: Sequence[NodeInfo]) -> list[str]:
     return lines
 
 
-def topology_lines(topology: Mapping[str, Any] | None) -> list[str]:
+def topology_lines(topology: TopologyInfo | None) -> list[str]:
     """The named topology that is set, and which node lies where; nothing if there is none."""
     if topology is None:
         return []
-    where = ", ".join(f"{node} in {region}" for node, region in topology["regions"].items())
-    return [f"topology {topology['name']}, factor {topology['factor']:g}: {where}"]
+    where = ", ".join(f"{node} in {region}" for node, region in topology.regions.items())
+    return [f"topology {topology.name}, factor {topology.factor:g}: {where}"]
 
 
-def lease_lines(leases: Sequence[Mapping[str, Any]]) -> list[str]:
+def lease_lines(leases: Sequence[LeaseInfo]) -> list[str]:
     """Whose faults these are, where somebody holds them on lease: they end with that holder."""
     lines = []
     for lease in leases:
-        parts = [f"{lease['faults']} fault{'' if lease['faults'] == 1 else 's'}"] if lease["faults"] else []
-        parts += [f"{', '.join(lease['stopped'])} stopped"] if lease["stopped"] else []
+        parts = [f"{lease.faults} fault{'' if lease.faults == 1 else 's'}"] if lease.faults else []
+        parts += [f"{', '.join(lease.stopped)} stopped"] if lease.stopped else []
         if parts:
-            who = (
-                f"{lease['holder']} (process {lease['pid']})"
-                if lease["holder"]
-                else f"process {lease['pid']}"
-            )
+            who = f"{lease.holder} (process {lease.pid})" if lease.holder else f"process {lease.pid}"
             lines.append(f"on lease to {who}, and undone at its end: {'; '.join(parts)}")
     return lines
 
 
-def _words(rule: dict[str, object]) -> str:
+def _words(rule: dict[str, Any]) -> str:
     """All that is set on a link: one that is cut keeps its delay for the time when it is healed."""
     words = ["cut"] if rule.get("cut") else []
     if rule.get("delay_ms"):
         scatter = f" on average ({rule['distribution']})" if "distribution" in rule else ""
         words.append(f"{rule['delay_ms']:g} ms each way{scatter}")
     words += [f"± {rule['jitter_ms']:g} ms"] if rule.get("jitter_ms") else []
-    words += [f"{float(str(rule['loss'])):.0%} lost"] if rule.get("loss") else []
+    words += [f"{rule['loss']:.0%} lost"] if rule.get("loss") else []
     return ", ".join(words)

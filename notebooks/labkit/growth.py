@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from kvnode.client import Client
 from kvnode.cluster import ClusterError, LocalCluster, NodeFailed
+from kvnode.cluster.contract import MembershipChange
 from kvnode.errors import KvError
 from labkit import extra_nodes
 from labkit.errors import LabError
@@ -162,10 +163,10 @@ class Growth:
     def follow(self) -> None:
         """See a change through that somebody else began: another page, a command line, an earlier kernel."""
         change = self._lab.cluster.change
-        if change is not None and not change["finished"] and self._under_way is None:
+        if change is not None and not change.finished and self._under_way is None:
             wait_until(
-                lambda: (self._lab.cluster.change or {}).get("finished", True),
-                what=f"the end of the {change['what']} of {change['node']}", timeout_s=CHANGE_S_MAX,
+                lambda: self._lab.cluster.is_settled,
+                what=f"the end of the {change.what} of {change.node}", timeout_s=CHANGE_S_MAX,
             )  # fmt: skip
 
     # --- inside ---------------------------------------------------------------------------------------------
@@ -264,10 +265,10 @@ class _UnderWay:
         self.what, self.node, self.before, self.counts, self.began_s = what, node, before, counts, began_s
         self.over = threading.Event()
 
-    def told(self, change: Mapping[str, Any] | None) -> str:
+    def told(self, change: MembershipChange | None) -> str:
         """In a sentence."""
         goes = "is joining" if self.what == "join" else "is leaving"
-        step = str((change or {}).get("step") or "")
+        step = change.step if change is not None else ""
         return f"{self.node} {goes}{f' ({step})' if step else ''}."
 
 
@@ -292,8 +293,8 @@ def _outcome(cluster: LocalCluster) -> str:
     deadline = time.monotonic() + CHANGE_S_MAX
     while time.monotonic() < deadline:
         change = cluster.change
-        if change is None or change["finished"]:
-            return str((change or {}).get("error") or "")
+        if change is None or change.finished:
+            return "" if change is None else change.error
         time.sleep(POLL_S)
     return f"it goes on, but was not done within {CHANGE_S_MAX:.0f} s"
 

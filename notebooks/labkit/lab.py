@@ -25,6 +25,7 @@ class NodeFacts:
     rate: float = 0.0
     cut_off: bool = False
     reason: str = ""
+    killed: bool = False
     said_by: Mapping[str, str] = field(default_factory=dict)  # what each of them says: alive, suspect or dead
     joining: bool = False  # it runs, and takes its share of the data over before it is a member
 

@@ -6,10 +6,10 @@ command line there, or a crash).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from kvnode.cluster import NodeInfo
+from kvnode.cluster.contract import MembershipChange
 from labkit.lab import NodeFacts
 from labkit.samples import Sample
 
@@ -27,11 +27,10 @@ def link_delay_ms(infos: Iterable[NodeInfo]) -> float:
     return float(max(delays, default=0.0))
 
 
-def joining_node(change: Mapping[str, Any] | None) -> str:
+def joining_node(change: MembershipChange | None) -> str:
     """The node that a change of members, as the supervisor tells it, is still taking in; "" if there is none."""
-    if change is None or change.get("what") != "join" or change.get("finished"):
-        return ""
-    return str(change.get("node", ""))
+    is_joining = change is not None and change.what == "join" and not change.finished
+    return change.node if change is not None and is_joining else ""
 
 
 def node_facts(infos: Sequence[NodeInfo], sample: Sample | None, *, joining: str = "") -> list[NodeFacts]:
@@ -54,6 +53,7 @@ def node_facts(infos: Sequence[NodeInfo], sample: Sample | None, *, joining: str
                 cut_off=is_cut_off(info.name, infos),
                 joining=info.name == joining,
                 reason=info.reason,
+                killed=info.killed,
             )
         )
     return facts
@@ -83,7 +83,7 @@ def moments(before: Sequence[NodeFacts], after: Sequence[NodeFacts]) -> list[str
 
 def _change(was: NodeFacts, now: NodeFacts) -> list[str]:
     if now.state in ("dead", "failed"):
-        return [f"{now.name} {'killed' if now.reason == 'killed' else now.state}"]
+        return [f"{now.name} {'killed' if now.killed else now.state}"]
     if now.state == "paused":
         return [f"{now.name} paused"]
     if now.state == "running" and not was.joining:

@@ -19,7 +19,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kvnode.client import Client
-from kvnode.cluster import ClusterError, LocalCluster, NodeInfo
+from kvnode.cluster import ClusterError, LocalCluster
+from kvnode.cluster.contract import ClusterState
 from labkit.course.course import Course
 from labkit.course.teaching import Teaching
 from labkit.errors import LabError, Timeout
@@ -170,10 +171,9 @@ class Session(Teaching, Steering):
         if self.ticker.alive:
             pulse().tick()
 
-    def _see_nodes(self, state: Mapping[str, Any], now_s: float) -> None:
+    def _see_nodes(self, state: ClusterState, now_s: float) -> None:
         """Facts for the lights, marks for what has happened, and a client that knows every member."""
-        infos = [NodeInfo.of(entry) for entry in state["nodes"]]
-        joining = joining_node(state.get("move"))
+        infos, joining = state.nodes, joining_node(state.change)
         before, self._nodes = self._nodes, node_facts(infos, self.history.latest, joining=joining)
         self._settings = {**self._settings, "delay_ms": link_delay_ms(infos)}
         for text in moments(before, self._nodes):

@@ -166,7 +166,7 @@ RULES = (
     Rule("traffic", never=("labkit",)),
     Rule(
         "traffic",
-        only=("traffic", "kvnode.checkers", "kvnode.cluster.contract"),
+        only=("traffic", "kvnode.checkers", "kvnode.cluster.contract", "kvnode.cluster.errors"),
         exempt=("traffic.stores.kvnode",),
         knows_not="kvnode, but for one adapter and the checkers",
     ),

@@ -8,11 +8,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from kvnode.cluster import ClusterError
+from kvnode.cluster.contract import MembershipChange
 from kvnode.errors import Unreachable
 from kvnode.ring import Ring
 from labkit.lab import NodeFacts
@@ -222,7 +223,7 @@ class RingCluster:
         self.folder = folder
         self.replicas = 3
         self.members = ["node-1", "node-2", "node-3"]
-        self.change: dict[str, Any] | None = None
+        self.change: MembershipChange | None = None
         self.refusal: ClusterError | None = None
         self.arrived = 0
         self.silent: set[str] = set()
@@ -231,9 +232,13 @@ class RingCluster:
 
     @property
     def nodes(self) -> list[Any]:
-        joining = [self.change["node"]] if self.change and not self.change["finished"] else []
+        joining = [self.change.node] if self.change and not self.change.finished else []
         names = dict.fromkeys([*self.members, *joining])
         return [SimpleNamespace(name=name, state="running", rules={}, reason="") for name in names]
+
+    @property
+    def is_settled(self) -> bool:
+        return self.change is None or self.change.finished
 
     def client(self, *, timeout_s: float = 5.0) -> RingCluster:
         return self
@@ -264,20 +269,20 @@ class RingCluster:
     def health(self, node: str) -> dict[str, Any]:
         return {"members": dict.fromkeys(self.members, "alive")}
 
-    def _begin(self, what: str, node: str) -> str:
+    def _begin(self, what: Literal["join", "leave"], node: str) -> str:
         if self.refusal is not None:
             raise self.refusal
-        self.change = {"what": what, "node": node, "finished": False, "error": "", "step": "data moves"}
+        self.change = MembershipChange(what, node, step="data moves")
         return node
 
     def finish(self, error: str = "") -> None:
         """The change is over; error: it came to nothing."""
         assert self.change is not None
-        node = self.change["node"]
+        node = self.change.node
         if not error:
             others = [name for name in self.members if name != node]
-            self.members = [*others, node] if self.change["what"] == "join" else others
-        self.change = {**self.change, "finished": True, "error": error, "step": ""}
+            self.members = [*others, node] if self.change.what == "join" else others
+        self.change = MembershipChange(self.change.what, node, finished=True, error=error)
 
     # --- as its nodes' client ---
 
@@ -289,10 +294,10 @@ class RingCluster:
         if node in self.silent:
             raise Unreachable(f"{node} takes no connections")
         lists, pending = _lists(self.members), None
-        if self.change and not self.change["finished"]:
-            going = self.change["node"]
+        if self.change and not self.change.finished:
+            going = self.change.node
             after = [name for name in self.members if name != going]
-            after = [*after, going] if self.change["what"] == "join" else after
+            after = [*after, going] if self.change.what == "join" else after
             pending = [
                 [name for name in new if name not in old]
                 for old, new in zip(lists, _lists(after), strict=True)

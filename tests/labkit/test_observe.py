@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from kvnode.cluster import NodeInfo
+from kvnode.cluster.contract import MembershipChange
 from labkit.observe import is_cut_off, joining_node, link_delay_ms, moments, node_facts
 from labkit.panels.nodes import opinions
 from labkit.samples import sample_from_stats
@@ -12,8 +16,11 @@ from labkit.samples import sample_from_stats
 
 def info(name: str, **known: Any) -> NodeInfo:
     """A row of the supervisor's table."""
-    row = {"url": "", "host": "", "http_port": 9999, "peer_port": 0, "pid": 100, "state": "running"}
-    return NodeInfo.of({"name": name, "data_dir": "", "log_file": "", **row, **known})
+    row = NodeInfo(
+        name=name, host="", http_port=9999, peer_port=0, url="", pid=100, process_start="", state="running",
+        reason="", since_ms=0, restarts=0, data_dir=Path(), log_file=Path(), rules={},
+    )  # fmt: skip
+    return structs.replace(row, **known)
 
 
 def facts(**second: Any):
@@ -22,7 +29,7 @@ def facts(**second: Any):
 
 
 def test_each_change_has_its_own_words() -> None:
-    running, dead = facts(), facts(state="dead", reason="killed", pid=None)
+    running, dead = facts(), facts(state="dead", reason="killed", killed=True, pid=None)
     assert moments(running, dead) == ["node-2 killed"]
     assert moments(dead, facts(state="starting", pid=101)) == []
     assert moments(facts(state="starting", pid=101), facts(pid=101)) == ["node-2 restarted"]
@@ -66,9 +73,9 @@ def test_a_node_that_joins_is_marked_once_it_is_a_member() -> None:
 
 
 def test_only_a_join_that_is_under_way_names_a_joining_node() -> None:
-    move = {"what": "join", "node": "node-4", "finished": False}
-    assert joining_node(move) == "node-4"
-    for other in (None, {**move, "finished": True}, {**move, "what": "leave"}):
+    assert joining_node(MembershipChange("join", "node-4")) == "node-4"
+    over, leaving = MembershipChange("join", "node-4", finished=True), MembershipChange("leave", "node-4")
+    for other in (None, over, leaving):
         assert joining_node(other) == ""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kvnode.cluster.contract import MembershipChange
 from labkit import session as sessions
 from labkit.errors import LabError
 from labkit.launch import opening
@@ -20,12 +21,9 @@ from labkit.session import Session
 from labkit.waiting import wait_until
 
 
-def node_entry(name: str) -> dict[str, Any]:
-    """A row of state.json."""
-    return {
-        "name": name, "url": f"http://{name}", "host": "127.0.0.1", "http_port": 1, "peer_port": 2, "pid": 3,
-        "state": "running", "data_dir": "/d", "log_file": "/l",
-    }  # fmt: skip
+def node_info(name: str) -> SimpleNamespace:
+    """A row of the supervisor's table."""
+    return SimpleNamespace(name=name, state="running", reason="", killed=False, http_port=1, pid=3, rules={})
 
 
 class FakeCluster:
@@ -36,10 +34,10 @@ class FakeCluster:
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls
         self.names = ["node-1", "node-2", "node-3"]
-        self.move: dict[str, Any] | None = None
+        self.change: MembershipChange | None = None
 
-    def state(self) -> dict[str, Any]:
-        return {"nodes": [node_entry(name) for name in self.names], "move": self.move}
+    def state(self) -> SimpleNamespace:
+        return SimpleNamespace(nodes=[node_info(name) for name in self.names], change=self.change)
 
     def client(self) -> Any:
         return SimpleNamespace(names=tuple(self.names))
@@ -119,10 +117,10 @@ def test_after_a_join_the_notebooks_client_knows_the_new_node(session: Session) 
     cluster: Any = session.cluster
     before = session.client
     cluster.names.append("node-4")
-    cluster.move = {"what": "join", "node": "node-4", "finished": False}
+    cluster.change = MembershipChange("join", "node-4")
     session._tick()
     assert session.client is before, "it is not a member yet"
-    cluster.move["finished"] = True
+    cluster.change.finished = True
     session._tick()
     assert session.client.names == ("node-1", "node-2", "node-3", "node-4")
     assert [mark.text for mark in session.history.marks] == ["node-4 joined"]

@@ -18,6 +18,7 @@ import requests
 
 from kvnode.client import Client
 from kvnode.cluster import LocalCluster
+from kvnode.cluster.contract import to_json
 from kvnode.errors import Unauthorized
 from kvnode.messages import Hello, Moment, Ping, Proof, Welcome, decode, encode
 from kvnode.net.frames import FrameReader, frame
@@ -105,7 +106,7 @@ def test_with_secret_and_token_the_cluster_works_and_neither_is_told(cluster: Lo
     assert len(known["secret"]) >= 32 <= len(known["token"]) and known["secret"] != known["token"]
     cluster.isolate("node-3")
     cluster.heal()
-    told = json.dumps(cluster.state()) + (cluster.folder / "state.json").read_text()
+    told = to_json(cluster.state()).decode() + (cluster.folder / "state.json").read_text()
     told += "".join(
         path.read_text() for path in cluster.folder.glob("**/*") if path.suffix in (".log", ".jsonl", ".out")
     )

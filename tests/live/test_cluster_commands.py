@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from kvnode.cluster import BadCommand, LocalCluster, NodeFailed, StartFailed
+from kvnode.cluster.contract import to_json
 
 pytestmark = pytest.mark.live
 
@@ -80,7 +81,9 @@ def test_a_wiped_node_has_lost_its_data_and_kept_its_log(fake_cluster: StartClus
     cluster.wipe(1)
     assert [path.name for path in data_dir.iterdir()] == ["log.jsonl"]
     assert (cluster.node(1).state, cluster.node(1).reason) == ("dead", "killed, and its data deleted")
+    assert cluster.node(1).wiped and state_file(cluster)["nodes"][0]["wiped"] is True
     cluster.restart(1)
+    assert not cluster.node(1).wiped
     assert (data_dir / "data").exists()
 
 
@@ -133,7 +136,7 @@ def test_what_reset_undid_is_gone_from_the_state_file_too(fake_cluster: StartClu
     cluster.skew(2, 5000)
     assert state_file(cluster)["nodes"][0]["rules"] != {}
     cluster.reset()
-    assert state_file(cluster) == cluster.state()
+    assert state_file(cluster) == json.loads(to_json(cluster.state()))
     assert [node["rules"] for node in state_file(cluster)["nodes"]] == [{}, {}, {}]
     assert "clock_skew_ms" not in state_file(cluster)["nodes"][1]
 
@@ -146,7 +149,7 @@ def test_reset_undoes_faults_even_where_a_node_does_not_come_back(fake_cluster: 
     with pytest.raises(NodeFailed, match="node-3 ended with exit code 4"):
         cluster.reset()
     assert [rules_at(cluster, number) for number in (1, 2)] == [{}, {}]
-    assert state_file(cluster) == cluster.state()
+    assert state_file(cluster) == json.loads(to_json(cluster.state()))
 
 
 # --- links -------------------------------------------------------------------------------------------------
@@ -171,7 +174,7 @@ def test_reconnecting_leaves_the_delays(fake_cluster: StartCluster) -> None:
     cluster.reconnect()
     assert rules_at(cluster, 1) == {}
     assert rules_at(cluster, 2) == {"node-3": {"delay_ms": 20}}
-    assert state_file(cluster) == cluster.state()
+    assert state_file(cluster) == json.loads(to_json(cluster.state()))
 
 
 def test_a_restarted_node_is_told_again_before_it_counts_as_running(fake_cluster: StartCluster) -> None:
@@ -304,7 +307,7 @@ def test_a_cluster_of_which_one_node_cannot_start_leaves_nothing_running(fake_cl
 def test_state_files_and_socket_are_private_and_say_what_runs(fake_cluster: StartCluster) -> None:
     cluster = fake_cluster()
     state = json.loads((cluster.folder / "state.json").read_text())
-    assert state == cluster.state()
+    assert state == json.loads(to_json(cluster.state()))
     assert {node["state"] for node in state["nodes"]} == {"running"}
     assert stat.S_IMODE(cluster.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(Path(state["socket"]).stat().st_mode) == 0o600
@@ -316,13 +319,13 @@ def test_state_files_and_socket_are_private_and_say_what_runs(fake_cluster: Star
 def test_a_state_folder_with_a_long_path_works_too(fake_cluster: StartCluster, tmp_path: Path) -> None:
     cluster = fake_cluster(state_dir=tmp_path / ("long" * 30))
     assert states(cluster) == ["running"] * 3
-    assert not cluster.state()["socket"].startswith(str(tmp_path))
+    assert not cluster.state().socket.startswith(str(tmp_path))
     cluster.stop()
 
 
 def test_rubbish_on_the_socket_is_answered_and_harms_nobody(fake_cluster: StartCluster) -> None:
     cluster = fake_cluster()
-    path = cluster.state()["socket"]
+    path = cluster.state().socket
     for line in (b"hello\n", b"[]\n", b'{"command": "fly"}\n', b'{"command": "kill"}\n', b"\xff\n"):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(path)

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 
 from kvnode.cluster import BadCommand, ClusterError, LocalCluster, NotRunning, control
+from kvnode.cluster.contract import LeaseInfo, TakeLease, Undo
 
 pytestmark = pytest.mark.live
 
@@ -70,13 +71,11 @@ def test_a_holder_that_is_killed_leaves_no_fault_and_no_dead_node(
     cluster = fake_cluster()
     with holder(cluster) as process:
         assert [info.state for info in cluster.nodes] == ["dead", "paused", "running"]
-        assert cluster.state()["leases"] == [
-            {"holder": "a scene", "pid": process.pid, "faults": 7, "stopped": ["node-1", "node-2"]}
-        ]
+        assert cluster.state().leases == [LeaseInfo("a scene", process.pid, 7, ["node-1", "node-2"])]
         process.send_signal(signal.SIGKILL)
         process.wait()
         until(lambda: is_whole(cluster), within_s=GONE_WITHIN_S, what="everything is undone")
-    until(lambda: not cluster.state()["leases"], within_s=1.0, what="the lease is gone")
+    until(lambda: not cluster.state().leases, within_s=1.0, what="the lease is gone")
 
 
 def test_a_forked_child_that_keeps_the_connection_open_keeps_no_fault(
@@ -160,20 +159,17 @@ def test_what_makes_no_sense_is_refused_in_words_and_a_cluster_that_is_gone_need
     fake_cluster: StartCluster, cluster_state: Path
 ) -> None:
     cluster = fake_cluster()
-    socket_path = Path(cluster.state()["socket"])
-
-    def ask(command: str, **more: Any) -> Any:
-        return control.ask(socket_path, {"command": command, **more})
+    socket_path = Path(cluster.state().socket)
 
     with pytest.raises(BadCommand, match="only a lease can be undone"):
-        ask("undo")
+        control.ask(socket_path, Undo())
     with pytest.raises(BadCommand, match="makes no sense"):
-        ask("lease", pid="nobody")
+        control.ask(socket_path, TakeLease(cast(int, "nobody")))
     with pytest.raises(BadCommand, match="no node called"), cluster.lease() as held:
         held.kill(9)
     held = cluster.lease()
     with pytest.raises(BadCommand, match="a lease already"):
-        held._tell("lease", pid=os.getpid())
+        held.do(TakeLease(os.getpid()))
     held.delay(50)
     cluster.stop()
     held.close()

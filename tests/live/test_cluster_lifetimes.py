@@ -70,8 +70,8 @@ def options(
 def pids(cluster: LocalCluster) -> list[int]:
     """The supervisor, its nodes and its sidecars."""
     state = cluster.state()
-    children = [*state["nodes"], *state["sidecars"]]
-    return [state["supervisor_pid"], *(child["pid"] for child in children if child["pid"])]
+    children = (*(node.pid for node in state.nodes), *(sidecar.pid for sidecar in state.sidecars))
+    return [state.supervisor_pid, *(pid for pid in children if pid)]
 
 
 def gone(pid: int) -> bool:

@@ -166,12 +166,12 @@ def test_a_join_on_slow_links_is_slow_from_its_first_message_and_ends_with_its_l
     with cluster.lease("a class that watches") as held:
         assert held.begin_join(delay_ms=40) == "node-4"
         change = cluster.change
-        assert change is not None and (change["what"], change["node"]) == ("join", "node-4")
+        assert change is not None and (change.what, change.node) == ("join", "node-4")
         faults = cluster.faults()
         assert set(faults["node-4"]) == {"node-1", "node-2", "node-3"}
         assert all(faults[name] == {"node-4": {"delay_ms": 40.0}} for name in ("node-1", "node-2", "node-3"))
         with pytest.raises(BadCommand, match="join of node-4 is under way; one at a time"):
             cluster.begin_join()
     assert cluster.faults() == {}
-    until(lambda: (cluster.change or {})["finished"], within_s=20, what="node-4 is a member")
+    until(lambda: cluster.is_settled, within_s=20, what="node-4 is a member")
     assert cluster.client().ring()["nodes"] == ["node-1", "node-2", "node-3", "node-4"]

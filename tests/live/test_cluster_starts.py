@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kvnode.cluster import LocalCluster
+from kvnode.cluster.contract import to_json
 from kvnode.cluster.paths import Paths
 
 pytestmark = pytest.mark.live
@@ -121,8 +122,8 @@ def test_a_stranger_with_the_id_of_a_dead_node_is_left_alone(fake_cluster: Start
     cluster.stop()
     with subprocess.Popen(["tail", "-f", str(log)], start_new_session=True) as stranger:
         try:
-            state["nodes"][0]["pid"] = stranger.pid
-            (folder / "state.json").write_text(json.dumps(state))
+            state.nodes[0].pid = stranger.pid
+            (folder / "state.json").write_bytes(to_json(state))
             again = fake_cluster("exp-cluster-stranger", base_port=None)
             assert {node.state for node in again.nodes} == {"running"}
             assert stranger.poll() is None

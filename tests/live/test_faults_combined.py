@@ -67,8 +67,8 @@ def test_faults_of_all_kinds_hold_at_once_and_reset_clears_them_all(
     cluster.pause("node-3")
 
     state = cluster.state()
-    assert [node["state"] for node in state["nodes"]] == ["running", "dead", "paused"]
-    assert topology_lines(state["topology"]) == [
+    assert [node.state for node in state.nodes] == ["running", "dead", "paused"]
+    assert topology_lines(state.topology) == [
         "topology three-regions, factor 0.2: node-1 in Washington DC, node-2 in London, node-3 in Tokyo"
     ]
     assert faults_lines(cluster.faults()) == [
@@ -88,14 +88,15 @@ def test_faults_of_all_kinds_hold_at_once_and_reset_clears_them_all(
         client.put("minority", 1, node="node-3")
     cluster.reconnect()
     assert cluster.faults()["node-3"] == {"node-1": {"delay_ms": 16.5}, "node-2": {"delay_ms": 24.35}}
-    assert cluster.state()["topology"]["name"] == "three-regions", "reconnecting leaves the delays"
+    topology = cluster.state().topology
+    assert topology is not None and topology.name == "three-regions", "reconnecting leaves the delays"
 
     cluster.kill("node-1")
     cluster.pause("node-2")
     cluster.isolate("node-3")
     cluster.reset()
     assert [node.state for node in cluster.nodes] == ["running"] * 3
-    assert (cluster.faults(), cluster.state()["topology"]) == ({}, None)
+    assert (cluster.faults(), cluster.state().topology) == ({}, None)
     for node in ("node-1", "node-2", "node-3"):
         assert all(link["rule"] == {} for link in client.stats(node)["links"].values())
     until(lambda: _takes(cluster, "after", w=3), within_s=10, what="all three take writes again")

@@ -17,6 +17,7 @@ import json, os, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from kvnode.cluster import LocalCluster
+from kvnode.cluster.contract import to_json
 from kvnode.errors import KvError
 
 folder, base_port = Path(sys.argv[1]), int(sys.argv[2])
@@ -68,9 +69,9 @@ with LocalCluster.start("exp-full", state_dir=folder) as cluster:
     seen["with room"] = sorted(soon(lambda: client.put("k1", "at last", w=3, node="node-2"))["acknowledged_by"])
     soon(lambda: client.get("k1", r=3))
     until = time.monotonic() + 5
-    while cluster.state()["trouble"] and time.monotonic() < until:
+    while cluster.state().trouble and time.monotonic() < until:
         time.sleep(0.1)
-    seen["state file"] = json.loads((cluster.folder / "state.json").read_text()) == cluster.state()
+    seen["state file"] = json.loads((cluster.folder / "state.json").read_text()) == json.loads(to_json(cluster.state()))
 print(json.dumps(seen))
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import requests
 
 from kvnode.client import Client
 from kvnode.cluster import LocalCluster
+from kvnode.cluster.contract import to_json
 from kvnode.errors import Unauthorized
 
 pytestmark = pytest.mark.live
@@ -39,7 +39,7 @@ def test_a_neighbour_without_the_token_is_refused_and_the_owner_notices_nothing(
         held.delay(30)
         assert cluster.client().get("x", r=2)["value"] == "mine"
     assert not cluster.faults()
-    assert cluster.token not in json.dumps(cluster.state())
+    assert cluster.token not in to_json(cluster.state()).decode()
 
 
 def test_traffic_on_a_cluster_by_its_name_finds_the_token_where_only_its_user_can(

@@ -110,7 +110,9 @@ def test_people_are_served_in_their_region(live_cluster: StartCluster) -> None:
     cluster = live_cluster(nodes=3)
     cluster.topology("three-regions", factor=0.02)
     served = asyncio.run(_served(cluster))
-    regions = cluster.state()["topology"]["regions"]
+    topology = cluster.state().topology
+    assert topology is not None
+    regions = topology.regions
     homes = {region: node for node, region in regions.items()}
     at_home = [node == homes[region] for region, node in served if region in homes]
     elsewhere = {node for region, node in served if region not in homes}

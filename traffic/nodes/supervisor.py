@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from kvnode.cluster.contract import Command
 from traffic.discovery import state_folder
 
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -39,7 +39,8 @@ class Topology(Struct):
 
 
 class NodeState(Struct):
-    """One node: its process, and the faults that were set. rules: of its outgoing links, by peer."""
+    """One node: its process, and the faults that were set. rules: of its outgoing links, by peer. wiped: its data is
+    gone, and it has not run since."""
 
     name: str
     url: str
@@ -47,6 +48,7 @@ class NodeState(Struct):
     reason: str | None = None
     since_ms: float | None = None
     restarts: int = 0
+    wiped: bool = False
     rules: dict[str, dict[str, float | bool | str]] = {}
     clock_skew_ms: float = 0.0
     disk_delay_ms: float = 0.0
@@ -97,7 +99,7 @@ class Supervisor:
         state = self.state()
         return {node.name: node.url for node in state.nodes} if state else {}
 
-    async def tell(self, command: Mapping[str, Any]) -> None:
+    async def tell(self, command: Command) -> None:
         """Have it carried out. Refused: it was not, or there is nobody."""
         state = self.state()
         if state is None or not state.socket:

@@ -17,6 +17,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from kvnode.cluster.contract import Command, command_from
+from kvnode.cluster.errors import BadCommand
 from traffic.clock import Clock, monotonic
 from traffic.nodes.supervisor import NodeState, Refused, State, Supervisor
 from traffic.runs.recording import Fault
@@ -25,8 +29,9 @@ OF_PROCESSES = ("kill", "wipe", "pause", "resume", "restart")
 OF_LINKS = ("cut", "cut-one-way", "heal", "reconnect", "delay")
 OF_NODES = ("skew", "slow-disk")
 FAULT_ACTIONS = (*OF_PROCESSES, *OF_LINKS, *OF_NODES)
+_IN_COMMANDS = {"delay_ms": "ms"}
+"""Figures of a link that a command calls otherwise."""
 _DOWN = ("dead", "failed")
-_WIPED = "its data deleted"
 
 Link = tuple[str, str]
 Figures = dict[str, float | str]
@@ -75,25 +80,29 @@ def seen(before: Mapping[str, str], now: Mapping[str, str], at_s: float) -> list
     return [Fault(t_s=at_s, what=what, nodes=[name], source="seen") for name, what in news.items()]
 
 
-def command_of(fault: Fault) -> dict[str, Any] | None:
+def command_of(fault: Fault) -> Command | None:
     """What the supervisor must be told to have it done again; None if that cannot be repeated."""
     nodes, figures = fault.nodes, fault.figures
+    words: dict[str, Any] | None = None
     if fault.source != "done":
         return None
-    if fault.what in OF_PROCESSES and nodes:
-        return {"command": fault.what, "nodes": nodes}
-    if fault.what in ("cut", "cut-one-way") and len(nodes) == 2:
-        return {"command": "cut", "link": nodes, "both_ways": fault.what == "cut"}
-    if fault.what in ("heal", "reconnect"):
+    if fault.what in OF_PROCESSES:
+        words = {"command": fault.what, "nodes": nodes}
+    elif fault.what in ("cut", "cut-one-way") and len(nodes) == 2:
+        both_ways = fault.what == "cut"
+        words = {"command": "cut", "sender": nodes[0], "receiver": nodes[1], "both_ways": both_ways}
+    elif fault.what in ("heal", "reconnect"):
         # Recordings name each delay that went as an action of its own, and older ones call both of these "heal".
-        return {"command": "reconnect", "node": None}
-    if fault.what == "delay" and len(nodes) == 2:
-        usual: Figures = {"delay_ms": 0.0, "jitter_ms": 0.0, "loss": 0.0, "distribution": "fixed"}
-        told = {name: figures.get(name, value) for name, value in usual.items()}
-        return {"command": "delay", "pair": nodes, **told}
-    if fault.what in OF_NODES and len(nodes) == 1:
-        return {"command": fault.what, "node": nodes[0], "ms": figures.get("ms", 0.0)}
-    return None
+        words = {"command": "reconnect"}
+    elif fault.what == "delay" and len(nodes) == 2:
+        words = {"command": "delay", "ms": 0.0, "nodes": nodes}
+        words |= {_IN_COMMANDS.get(name, name): value for name, value in figures.items()}
+    elif fault.what in OF_NODES and len(nodes) == 1:
+        words = {"command": fault.what, "node": nodes[0], "ms": figures.get("ms", 0.0)}
+    try:
+        return None if words is None else command_from(msgspec.json.encode(words))
+    except BadCommand:
+        return None
 
 
 class Repeating:
@@ -121,7 +130,7 @@ class Repeating:
         finally:
             self.left = 0  # whatever ended it: nobody waits for more
 
-    async def _repeat(self, fault: Fault, command: dict[str, Any]) -> None:
+    async def _repeat(self, fault: Fault, command: Command) -> None:
         try:
             await self._supervisor.tell(command)
         except Refused as error:
@@ -136,9 +145,8 @@ def _to_process(was: NodeState, node: NodeState) -> Iterator[str]:
     if node.restarts > was.restarts:
         yield "restart"
         state = "running"
-    wiped = _WIPED in (node.reason or "")
     if node.state in _DOWN:
-        if wiped and (state not in _DOWN or _WIPED not in (was.reason or "")):
+        if node.wiped and (state not in _DOWN or not was.wiped):
             yield "wipe"
         elif state not in _DOWN:
             yield "kill"

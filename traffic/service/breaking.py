@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from kvnode.cluster import contract
 from traffic.nodes.supervisor import NodeState, State
-
-Command = dict[str, Any]
 
 
 class _OfOneNode(Struct, forbid_unknown_fields=True):
@@ -72,22 +71,13 @@ Failure = Kill | Pause | Resume | Restart | Isolate | Partition | Heal | Delay |
 ACTIONS = tuple(one.__struct_config__.tag for one in Failure.__args__)
 
 
-def command_of(failure: Failure) -> Command:
+def command_of(failure: Failure) -> contract.Command:
     """What the supervisor is told."""
     if isinstance(failure, Kill | Pause | Resume | Restart):
-        return {"command": _tag(failure), "nodes": [failure.node]}
-    if isinstance(failure, Isolate):
-        return {"command": "isolate", "node": failure.node}
-    if isinstance(failure, Partition):
-        return {"command": "partition", "groups": failure.groups}
-    if isinstance(failure, Heal):
-        return {"command": "heal", "node": None}
+        return contract.commands()[_tag(failure)]([failure.node])
     if isinstance(failure, Delay):
-        figures = {"delay_ms": failure.delay_ms, "jitter_ms": failure.jitter_ms, "loss": 0.0}
-        return {"command": "delay", **figures, "distribution": "fixed", "pair": None}
-    if isinstance(failure, Topology):
-        return {"command": "topology", "name": failure.name, "factor": failure.factor}
-    return {"command": "reset"}
+        return contract.Delay(failure.delay_ms, failure.jitter_ms)
+    return contract.commands()[_tag(failure)](**structs.asdict(failure))
 
 
 def snapshot(state: State | None) -> dict[str, Any]:

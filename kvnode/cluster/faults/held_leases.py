@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
 
+from kvnode.cluster.contract import LeaseInfo, TakeLease, Undo
 from kvnode.cluster.errors import BadCommand, ClusterError
 from kvnode.cluster.faults import leases
 from kvnode.cluster.faults.leases import Lease
@@ -42,21 +42,12 @@ class HeldLeases:
         self._held: list[Lease] = []
         self._watch: asyncio.Task[None] | None = None
 
-    def state(self) -> list[dict[str, Any]]:
+    def state(self) -> list[LeaseInfo]:
         """What `status` tells of them."""
         return [
-            {
-                "holder": lease.holder,
-                "pid": lease.pid,
-                "faults": self._faults.layers.count(lease),
-                "stopped": sorted(lease.stopped),
-            }
+            LeaseInfo(lease.holder, lease.pid, self._faults.layers.count(lease), sorted(lease.stopped))
             for lease in self._held
         ]
-
-    def actions(self) -> dict[str, Callable[[dict[str, Any]], Awaitable[None]]]:
-        """What the commands of a lease do, by their names."""
-        return {"lease": self._begin, "undo": self._undo}
 
     def stops(self, children: Iterable[Child]) -> None:
         """These are about to be killed, paused or wiped; those that live are the lease's to bring back."""
@@ -81,23 +72,23 @@ class HeldLeases:
             self._held.remove(lease)
             self._log(f"lease of {lease.holder or lease.pid} ended, and what it did was undone")
 
-    # --- inside -----------------------------------------------------------------------------------------
-
-    async def _begin(self, command: dict[str, Any]) -> None:
+    async def take(self, command: TakeLease) -> None:
+        """The connection of this command becomes a lease. BadCommand."""
         lease = leases.of_this_task()
-        pid, holder = int(command["pid"]), str(command.get("holder", ""))[:200]
         if lease is None or lease.held:
             raise BadCommand(
                 "this connection is a lease already" if lease else "no connection to hold a lease by"
             )
         if len(self._held) >= LEASE_COUNT_MAX:
             raise BadCommand(f"{LEASE_COUNT_MAX} leases are held already; close some first")
-        lease.held, lease.holder, lease.pid, lease.process_start = True, holder, pid, start_of(pid)
+        lease.held, lease.holder, lease.pid = True, command.holder[:200], command.pid
+        lease.process_start = start_of(command.pid)
         self._held.append(lease)
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._watch_holders())
 
-    async def _undo(self, command: dict[str, Any]) -> None:
+    async def undo(self, command: Undo) -> None:
+        """Undo what the lease of this command's connection did. BadCommand if it is none."""
         del command
         lease = leases.current()
         if lease is None:
@@ -105,6 +96,8 @@ class HeldLeases:
                 "only a lease can be undone: send the command lease first, over the same connection"
             )
         await self._undo_all_of(lease)
+
+    # --- inside -----------------------------------------------------------------------------------------
 
     async def _undo_all_of(self, lease: Lease) -> None:
         stopped, lease.stopped = lease.stopped, {}

@@ -4,10 +4,9 @@ A lease is a connection to the supervisor that stays open. What is done over it 
 ends, or the holder's process does, however it died, every fault of its own is undone. The kernel closes the socket of a
 process that was killed, so no timer and no heartbeat is needed.
 
-Faults of different holders lie on each other in layers, for each single thing that can be wrong: one direction of a
-link cut, one slowed, one node's clock, one node's disk. The latest layer counts. A lease that ends takes its layers
-away, from the top or from between; what is below shows again. A command of somebody without a lease is to stay: it is
-the ground from then on, and all layers above the old ground are gone.
+Faults of different holders lie on each other in layers, for each single thing that can be wrong (rules.py). The latest
+layer counts. A lease that ends takes its layers away, from the top or from between; what is below shows again. A
+command of somebody without a lease is to stay: it is the ground from then on, and all layers above are gone.
 
 Invariant: what is wrong with a thing is its top layer, or the ground where there is none.
 Must not live here: connections (control.py), the holder's side (leased.py), telling nodes (faults/sync.py).
@@ -16,13 +15,10 @@ Must not live here: connections (control.py), the holder's side (leased.py), tel
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from kvnode.cluster.faults.rules import FaultPlan
-
-Thing = tuple[str, Any]
-"""("cut", link), ("slow", link), ("clock", node), ("disk", node) or ("topology", "")."""
+from kvnode.cluster.faults.rules import FaultPlan, Thing
 
 
 @dataclass(eq=False)
@@ -46,7 +42,7 @@ class Layers:
 
     def note(self, lease: Lease | None, before: FaultPlan, after: FaultPlan) -> None:
         """A holder, or somebody without a lease, made `after` of `before`."""
-        old, new = things_of(before), things_of(after)
+        old, new = before.wrong, after.wrong
         for thing in sorted(old.keys() | new.keys(), key=repr):
             if old.get(thing) == new.get(thing):
                 continue
@@ -61,7 +57,7 @@ class Layers:
 
     def without(self, lease: Lease, plan: FaultPlan) -> FaultPlan:
         """The plan as it is when this lease's layers are taken away."""
-        things = things_of(plan)
+        things = dict(plan.wrong)
         for thing, layers in list(self._layers.items()):
             if lease not in layers:
                 continue
@@ -69,42 +65,11 @@ class Layers:
             things[thing] = list(layers.values())[-1] if layers else self._ground[thing]
             if not layers:
                 del self._layers[thing], self._ground[thing]
-        return plan_of(plan.nodes, things)
+        return FaultPlan.of_things(plan.nodes, things)
 
     def count(self, lease: Lease) -> int:
         """How many things this lease has changed."""
         return sum(lease in layers for layers in self._layers.values())
-
-
-def things_of(plan: FaultPlan) -> dict[Thing, Any]:
-    """Everything that is wrong in a plan, one thing at a time; what is as it should be is not there."""
-    things: dict[Thing, Any] = {("cut", link): True for link in plan.cuts}
-    things |= {("slow", link): slow for link, slow in plan.slow.items()}
-    things |= {
-        ("clock", node): fault.clock_skew_ms for node, fault in plan.own.items() if fault.clock_skew_ms
-    }
-    things |= {("disk", node): fault.disk_delay_ms for node, fault in plan.own.items() if fault.disk_delay_ms}
-    if plan.topology is not None:
-        things["topology", ""] = plan.topology
-    return things
-
-
-def plan_of(nodes: tuple[str, ...], things: dict[Thing, Any]) -> FaultPlan:
-    """The plan in which these things are wrong, of nodes that are still there."""
-    wrong = {thing: value for thing, value in sorted(things.items(), key=repr) if value is not None}
-    there = set(nodes)
-    plan = FaultPlan(
-        nodes,
-        frozenset(link for kind, link in wrong if kind == "cut" and there.issuperset(link)),
-        {link: slow for (kind, link), slow in wrong.items() if kind == "slow" and there.issuperset(link)},
-    )
-    for (kind, node), ms in wrong.items():
-        if kind in ("clock", "disk") and node in there:
-            plan = plan.skewed(node, ms) if kind == "clock" else plan.slow_disk(node, ms)
-    topology = wrong.get(("topology", ""))
-    if topology is not None and plan.spread(topology).slow == plan.slow:
-        plan = replace(plan, topology=topology)
-    return plan
 
 
 _here: ContextVar[Lease | None] = ContextVar("lease", default=None)

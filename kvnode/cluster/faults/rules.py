@@ -1,129 +1,93 @@
-"""Which links are cut and which are slow, whose clock is wrong and whose disk slow; and what each node is told of it.
+"""What is wrong with a cluster: which links are cut or slow, whose clock is off and whose disk slow; what each is told.
 
-Pure values: a command makes a new plan from the old one. Every node only knows its own outgoing rules, so a
-cut that works both ways is two rules. Cuts and delays are kept apart: a partition leaves the delays as they were.
-*Healing* undoes every fault of the network: cuts, delays and loss; *reconnecting* undoes the cuts alone.
-Not here: telling the nodes (faults/sync.py), and obeying (the node).
+Pure values: a command makes a new plan from the old one (`CHANGES`). A plan is a set of *things* that are wrong, each
+by itself: one direction of a link cut, one slowed, one node's clock, one node's disk. A node only knows its own
+outgoing rules, so a cut that works both ways is two things. Cuts and delays are kept apart: a partition leaves the
+delays as they were. *Healing* undoes every fault of the network; *reconnecting* undoes the cuts alone.
+Not here: telling the nodes (sync.py), and obeying (the node).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
 
+from kvnode.cluster import contract
+from kvnode.cluster.contract import Command, NodeName, Rules
 from kvnode.cluster.errors import BadCommand
 from kvnode.cluster.faults.topologies import Topology
-from kvnode.faults import CLOCK_SKEW_MS_MAX, DELAY_MS_MAX, DISK_DELAY_MS_MAX, DISTRIBUTIONS, Distribution
+from kvnode.faults import CLOCK_SKEW_MS_MAX, DISK_DELAY_MS_MAX
 
 Link = tuple[str, str]
 """(from, to): one direction."""
 
-Rules = dict[str, dict[str, Any]]
-"""What one node is told: {peer: {"delay_ms"?, "jitter_ms"?, "loss"?, "cut"?, "distribution"?}}; peers without a fault
-are left out, and so is the distribution "fixed"."""
+Thing = tuple[str, Any]
+"""A kind of OF_LINKS and a link, one of OF_NODES and a node, or ("topology", "")."""
 
+Told = Mapping[str, Any]
+"""The parts of a rule, or of the body of POST /faults, that make a thing so."""
 
-@dataclass(frozen=True)
-class Slow:
-    """A link that takes longer, one way, and may lose messages; see kvnode.faults.LinkRule."""
-
-    delay_ms: float = 0.0
-    jitter_ms: float = 0.0
-    loss: float = 0.0
-    distribution: Distribution = "fixed"
-
-    def rule(self) -> dict[str, Any]:
-        """The parts that are not zero."""
-        parts = {"delay_ms": self.delay_ms, "jitter_ms": self.jitter_ms, "loss": self.loss}
-        rule: dict[str, Any] = {name: value for name, value in parts.items() if value}
-        if self.delay_ms and self.distribution != "fixed":
-            rule["distribution"] = self.distribution
-        return rule
-
-    def check(self) -> None:
-        """BadCommand says what is out of bounds."""
-        if not 0 <= self.delay_ms <= DELAY_MS_MAX or not 0 <= self.jitter_ms <= DELAY_MS_MAX:
-            raise BadCommand(f"delay and jitter must be from 0 to {DELAY_MS_MAX:.0f} ms")
-        if not 0 <= self.loss <= 1:
-            raise BadCommand(f"loss {self.loss}: expected a share from 0 to 1")
-        if self.distribution not in DISTRIBUTIONS:
-            raise BadCommand(f"distribution {self.distribution!r}: expected {', '.join(DISTRIBUTIONS)}")
-
-
-@dataclass(frozen=True)
-class NodeFault:
-    """What is wrong with a node itself.
-
-    clock_skew_ms: its wall clock is so far ahead (negative: behind). disk_delay_ms: each sync of its disk takes so much
-    longer.
-    """
-
-    clock_skew_ms: float = 0.0
-    disk_delay_ms: float = 0.0
-
-    def check(self) -> None:
-        """BadCommand says what is out of bounds."""
-        if not abs(self.clock_skew_ms) <= CLOCK_SKEW_MS_MAX:
-            raise BadCommand(f"skew {self.clock_skew_ms:g} ms: expected at most a day either way")
-        if not 0 <= self.disk_delay_ms <= DISK_DELAY_MS_MAX:
-            raise BadCommand(f"disk delay {self.disk_delay_ms:g} ms: expected 0 to {DISK_DELAY_MS_MAX:.0f}")
-
-    def parts(self) -> dict[str, float]:
-        """The parts that are not zero."""
-        parts = {"clock_skew_ms": self.clock_skew_ms, "disk_delay_ms": self.disk_delay_ms}
-        return {name: value for name, value in parts.items() if value}
+OF_LINKS = ("cut", "delay")
+OF_NODES = ("clock", "disk")
 
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """All faults of a cluster's links and nodes. Invariant: links join two different nodes of `nodes`.
+    """All faults of a cluster's links and nodes. wrong: what is, and what its node is told of it, or the Topology.
 
-    topology: what all of `slow` was made from. Invariant: None once anything else has changed `slow`.
+    Invariant: things are of `nodes` and their links. The topology is there only while all delays are as it made them.
     """
 
     nodes: tuple[str, ...]
-    cuts: frozenset[Link] = frozenset()
-    slow: Mapping[Link, Slow] = field(default_factory=dict)
-    topology: Topology | None = None
-    own: Mapping[str, NodeFault] = field(default_factory=dict)
+    wrong: Mapping[Thing, Any] = field(default_factory=dict)
+
+    @property
+    def topology(self) -> Topology | None:
+        """What all delays were made from."""
+        return self.wrong.get(("topology", ""))
 
     def told_to(self, node: str) -> dict[str, Any]:
         """The body of POST /faults that makes it true at one node."""
-        return {"rules": self.rules_of(node), **self.fault_of(node).parts()}
-
-    def fault_of(self, node: str) -> NodeFault:
-        """What is wrong with this node itself."""
-        return self.own.get(node, NodeFault())
+        return {"rules": self.rules_of(node), **self._parts(OF_NODES, node)}
 
     def rules_of(self, node: str) -> Rules:
         """The outgoing rules of one node."""
-        rules: Rules = {}
-        for peer in self.nodes:
-            link = (node, peer)
-            rule = self.slow[link].rule() if link in self.slow else {}
-            if link in self.cuts:
-                rule["cut"] = True
-            if rule:
-                rules[peer] = rule
-        return rules
+        rules = {peer: self._parts(OF_LINKS, (node, peer)) for peer in self.nodes}
+        return {peer: rule for peer, rule in rules.items() if rule}
 
     def all_rules(self) -> dict[str, Rules]:
         """The rules of every node that has any."""
         rules = {node: self.rules_of(node) for node in self.nodes}
         return {node: mine for node, mine in rules.items() if mine}
 
+    def described(self) -> contract.TopologyInfo | None:
+        """The topology, for people."""
+        return None if self.topology is None else self.topology.describe(self.nodes)
+
     def with_nodes(self, nodes: tuple[str, ...]) -> FaultPlan:
         """The same for other nodes: what concerned a node that is gone goes with it; a topology takes a new one in."""
-        plan = FaultPlan(
+        topology, all_stay_in_place = self.topology, nodes[: len(self.nodes)] == self.nodes
+        plan = FaultPlan.of_things(nodes, self.wrong)._without("topology")
+        return plan.spread(topology) if topology is not None and all_stay_in_place else plan
+
+    @classmethod
+    def of_things(cls, nodes: tuple[str, ...], things: Mapping[Thing, Any]) -> FaultPlan:
+        """The plan in which these things are wrong, where their nodes are still there; None: it is as it should be."""
+        there = set(nodes)
+        plan = cls(
             nodes,
-            frozenset(link for link in self.cuts if set(link) <= set(nodes)),
-            {link: slow for link, slow in self.slow.items() if set(link) <= set(nodes)},
-            own={node: fault for node, fault in self.own.items() if node in nodes},
+            {
+                (kind, place): told
+                for (kind, place), told in things.items()
+                if told is not None and (kind == "topology" or there.issuperset(_nodes_of(place)))
+            },
         )
-        all_stay_in_place = nodes[: len(self.nodes)] == self.nodes
-        return plan.spread(self.topology) if self.topology is not None and all_stay_in_place else plan
+        topology = plan.topology
+        return plan if topology is None or plan.spread(topology) == plan else plan._without("topology")
+
+    # --- the network --------------------------------------------------------------------------------------
 
     def partitioned(self, groups: Sequence[Sequence[str]]) -> FaultPlan:
         """Two nodes reach each other if and only if some group holds both; replaces all earlier cuts.
@@ -132,7 +96,7 @@ class FaultPlan:
         """
         named = [tuple(dict.fromkeys(group)) for group in groups if group]
         for group in named:
-            self._check(group)
+            self._check(*group)
         grouped = {node for group in named for node in group}
         rest = tuple(node for node in self.nodes if node not in grouped)
         if not named:
@@ -142,83 +106,104 @@ class FaultPlan:
         elif rest:
             raise BadCommand(f"{', '.join(rest)} stands in no group; every node must be in one")
         together = {link for group in named for link in permutations(group, 2)}
-        return replace(self, cuts=frozenset(permutations(self.nodes, 2)) - together)
+        return self._without("cut")._with("cut", set(self._links_of(None)) - together, {"cut": True})
 
     def isolated(self, node: str) -> FaultPlan:
         """Cut one node off from all others, both ways; earlier cuts stay."""
-        self._check([node])
-        links = {link for link in permutations(self.nodes, 2) if node in link}
-        return replace(self, cuts=self.cuts | links)
+        self._check(node)
+        return self._with("cut", [link for link in self._links_of(None) if node in link], {"cut": True})
 
     def cut(self, sender: str, receiver: str, *, both_ways: bool = True) -> FaultPlan:
         """Cut one link; with both_ways=False the receiver can still send to the sender."""
-        links = self._pair(sender, receiver)
-        return replace(self, cuts=self.cuts | set(links if both_ways else links[:1]))
+        links = self._links_of((sender, receiver))
+        return self._with("cut", links if both_ways else links[:1], {"cut": True})
 
-    def healed(self, node: str | None = None) -> FaultPlan:
-        """No fault of the network is left (cuts, delays, loss), or none on a link of `node`; clocks and disks stay."""
-        if node is None:
-            return FaultPlan(self.nodes, own=self.own)
-        self._check([node])
-        slow = {link: each for link, each in self.slow.items() if node not in link}
-        return replace(self, cuts=self._cuts_without(node), slow=slow, topology=None)
+    def healed(self, node: NodeName | None = None) -> FaultPlan:
+        """No fault of the network is left, or none on a link of `node`; clocks and disks stay."""
+        return self._without(*OF_LINKS, "topology", node=node)
 
-    def reconnected(self, node: str | None = None) -> FaultPlan:
+    def reconnected(self, node: NodeName | None = None) -> FaultPlan:
         """Without cuts, or without those that touch `node`; delays stay."""
-        if node is None:
-            return replace(self, cuts=frozenset())
-        self._check([node])
-        return replace(self, cuts=self._cuts_without(node))
+        return self._without("cut", node=node)
 
-    def _cuts_without(self, node: str) -> frozenset[Link]:
-        return frozenset(link for link in self.cuts if node not in link)
-
-    def delayed(self, slow: Slow, pair: Link | None = None) -> FaultPlan:
-        """Make all links, or both directions between a pair, this slow; earlier cuts stay. Slow() is no
-        fault."""
-        slow.check()
-        links: Iterable[Link] = permutations(self.nodes, 2) if pair is None else self._pair(*pair)
-        changed = {**self.slow, **dict.fromkeys(links, slow)}
-        kept = {link: each for link, each in sorted(changed.items()) if each.rule()}
-        return replace(self, slow=kept, topology=None)
+    def delayed(self, delay: contract.Delay) -> FaultPlan:
+        """Make all links, or both directions between a pair, this slow; earlier cuts stay. 0 is no delay."""
+        return self._without("topology")._with("delay", self._links_of(delay.nodes), delay.told())
 
     def spread(self, topology: Topology) -> FaultPlan:
         """Delay every link as far as its nodes' regions lie apart; replaces all delays. Earlier cuts stay."""
-        slow = {}
-        for one, other in permutations(self.nodes, 2):
-            delay_ms = topology.one_way_ms(self.nodes.index(one), self.nodes.index(other))
-            if delay_ms:
-                slow[one, other] = Slow(delay_ms)
-                slow[one, other].check()
-        return replace(self, slow=slow, topology=topology)
+        plan = self._without("delay")
+        for link in self._links_of(None):
+            delay = contract.Delay(topology.one_way_ms(*map(self.nodes.index, link)))
+            plan = plan._with("delay", [link], delay.told())
+        return plan._with("topology", [""], topology)
+
+    # --- nodes themselves -----------------------------------------------------------------------------------
 
     def skewed(self, node: str, ms: float) -> FaultPlan:
         """Set one node's wall clock so far ahead, or behind if negative; 0 sets it right."""
-        return self._with_own(node, replace(self.fault_of(node), clock_skew_ms=ms))
+        if not abs(ms) <= CLOCK_SKEW_MS_MAX:
+            raise BadCommand(f"skew {ms:g} ms: expected at most a day either way")
+        self._check(node)
+        return self._with("clock", [node], {"clock_skew_ms": ms} if ms else {})
 
     def slow_disk(self, node: str, ms: float) -> FaultPlan:
         """Let each sync of one node's disk take so much longer; 0 undoes it."""
-        return self._with_own(node, replace(self.fault_of(node), disk_delay_ms=ms))
+        if not 0 <= ms <= DISK_DELAY_MS_MAX:
+            raise BadCommand(f"disk delay {ms:g} ms: expected 0 to {DISK_DELAY_MS_MAX:.0f}")
+        self._check(node)
+        return self._with("disk", [node], {"disk_delay_ms": ms} if ms else {})
 
-    def _with_own(self, node: str, fault: NodeFault) -> FaultPlan:
-        self._check([node])
-        fault.check()
-        own = {**self.own, node: fault}
-        return replace(self, own={name: each for name, each in sorted(own.items()) if each.parts()})
+    # --- inside -------------------------------------------------------------------------------------------
 
-    def _pair(self, one: str, other: str) -> tuple[Link, Link]:
-        self._check([one, other])
+    def _parts(self, kinds: Iterable[str], place: Any) -> dict[str, Any]:
+        return {name: value for kind in kinds for name, value in self.wrong.get((kind, place), {}).items()}
+
+    def _with(self, kind: str, where: Iterable[Any], told: Told | Topology) -> FaultPlan:
+        changed = {**self.wrong, **{(kind, place): told for place in where}}
+        return FaultPlan(self.nodes, {thing: told for thing, told in changed.items() if told})
+
+    def _without(self, *kinds: str, node: NodeName | None = None) -> FaultPlan:
+        """Nothing of these kinds, or nothing that touches `node`. The topology touches all."""
+        if node is not None:
+            self._check(str(node))
+        gone = {
+            (kind, place)
+            for kind, place in self.wrong
+            if kind in kinds and (node is None or place == "" or node in _nodes_of(place))
+        }
+        return FaultPlan(self.nodes, {thing: told for thing, told in self.wrong.items() if thing not in gone})
+
+    def _links_of(self, pair: tuple[NodeName, NodeName] | None) -> list[Link]:
+        """Both directions between a pair; all links if there is none."""
+        if pair is None:
+            return list(permutations(self.nodes, 2))
+        one, other = map(str, pair)
+        self._check(one, other)
         if one == other:
             raise BadCommand(f"a link joins two different nodes; got {one} twice")
-        return (one, other), (other, one)
+        return [(one, other), (other, one)]
 
-    def _check(self, nodes: Iterable[str]) -> None:
+    def _check(self, *nodes: str) -> None:
         for node in nodes:
             if node not in self.nodes:
                 raise BadCommand(f"no node called {node!r}; there are {', '.join(self.nodes)}")
 
 
-def parse_groups(words: Sequence[str]) -> list[list[str]]:
-    """Groups from a command line: "node-1,node-2 / node-3", with or without spaces around the slash."""
-    groups = " ".join(words).split("/")
-    return [group.replace(",", " ").split() for group in groups]
+def _nodes_of(place: Any) -> tuple[str, ...]:
+    return (place,) if isinstance(place, str) else place
+
+
+CHANGES: dict[type[Command], Callable[[FaultPlan, Any], FaultPlan]] = {
+    contract.Partition: lambda plan, it: plan.partitioned(it.groups),
+    contract.Isolate: lambda plan, it: plan.isolated(it.node),
+    contract.Cut: lambda plan, it: plan.cut(it.sender, it.receiver, both_ways=it.both_ways),
+    contract.Heal: lambda plan, it: plan.healed(it.node),
+    contract.Reconnect: lambda plan, it: plan.reconnected(it.node),
+    contract.Delay: lambda plan, it: plan.delayed(it),
+    contract.Spread: lambda plan, it: plan.spread(Topology(it.name, it.factor)),
+    contract.Skew: lambda plan, it: plan.skewed(it.node, it.ms),
+    contract.SlowDisk: lambda plan, it: plan.slow_disk(it.node, it.ms),
+    contract.Reset: lambda plan, it: FaultPlan(plan.nodes),
+}
+"""What each command makes of a plan; contract.Reset restarts nodes, too (processes/manager.py)."""

@@ -1,24 +1,24 @@
 """Keeps every running node's faults equal to the plan, whatever happens to nodes in between.
 
 A node forgets its faults when it dies, so it is told again before it counts as running; one that is paused
-or does not listen is told later. Not here: what the faults are (faults/rules.py), and the request that carries
-them (faults/http.py).
+or does not listen is told later. Not here: what the faults are (faults/rules.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from kvnode.cluster import node_http
+from kvnode.cluster.contract import Delay
 from kvnode.cluster.faults import leases
-from kvnode.cluster.faults.http import post_faults
 from kvnode.cluster.faults.leases import Layers, Lease
-from kvnode.cluster.faults.rules import FaultPlan, Slow
-from kvnode.cluster.faults.topologies import Topology
+from kvnode.cluster.faults.rules import FaultPlan
 from kvnode.cluster.processes.children import Child
 from kvnode.config import NodeAddress
 
+POST_TIMEOUT_S = 2.0
 RETELL_PERIOD_S = 0.25
 NONE: dict[str, Any] = {"rules": {}}  # what a node starts with
 
@@ -64,20 +64,16 @@ class FaultSync:
             self._locks.setdefault(name, asyncio.Lock())
         self._change(self._plan.with_nodes(tuple(self._nodes)))
 
-    async def clear(self) -> None:
-        """Nothing is wrong any more; tell everybody who runs."""
-        await self.adopt(FaultPlan(self._plan.nodes))
-
     async def adopt(self, plan: FaultPlan) -> None:
         """Make this the plan and tell everybody who runs."""
         self._change(plan)
         await self.tell_all()
 
-    async def slow_node(self, name: str, slow: Slow) -> None:
+    async def slow_node(self, name: str, delay_ms: float) -> None:
         """Make every link of one node this slow, both ways."""
         plan = self.plan
         for other in self._nodes:
-            plan = plan if other == name else plan.delayed(slow, (name, other))
+            plan = plan if other == name else plan.delayed(Delay(delay_ms, nodes=(name, other)))
         await self.adopt(plan)
 
     async def undo(self, lease: Lease) -> None:
@@ -100,7 +96,7 @@ class FaultSync:
         known_pid, known = self._told.get(name, (None, NONE))
         if faults == (known if known_pid == pid else NONE):
             return
-        refusal = await post_faults(self._address_of(name), faults, self._token)
+        refusal = await self._post(name, faults)
         if not refusal:
             self._told[name] = pid, faults
         elif self._nodes[name].pid == pid:
@@ -113,53 +109,12 @@ class FaultSync:
         self._retell = None
         await self.tell_all()
 
-    # --- the commands that change the plan ------------------------------------------------------------------
-
-    def actions(self) -> dict[str, Callable[[dict[str, Any]], Awaitable[None]]]:
-        """What each command about faults does, by its name."""
-        return {
-            "partition": self._partition,
-            "isolate": self._isolate,
-            "cut": self._cut,
-            "heal": self._heal,
-            "reconnect": self._reconnect,
-            "delay": self._delay,
-            "topology": self._spread,
-            "skew": self._skew,
-            "slow-disk": self._slow_disk,
-        }
-
-    async def _partition(self, command: dict[str, Any]) -> None:
-        await self.adopt(self.plan.partitioned(command["groups"]))
-
-    async def _isolate(self, command: dict[str, Any]) -> None:
-        await self.adopt(self.plan.isolated(command["node"]))
-
-    async def _cut(self, command: dict[str, Any]) -> None:
-        one, other = command["link"]
-        await self.adopt(self.plan.cut(one, other, both_ways=bool(command["both_ways"])))
-
-    async def _heal(self, command: dict[str, Any]) -> None:
-        await self.adopt(self.plan.healed(command.get("node")))
-
-    async def _reconnect(self, command: dict[str, Any]) -> None:
-        await self.adopt(self.plan.reconnected(command.get("node")))
-
-    async def _delay(self, command: dict[str, Any]) -> None:
-        slow = Slow(
-            float(command["delay_ms"]),
-            float(command["jitter_ms"]),
-            float(command["loss"]),
-            command.get("distribution", "fixed"),
-        )
-        pair = command.get("pair")
-        await self.adopt(self.plan.delayed(slow, (pair[0], pair[1]) if pair else None))
-
-    async def _spread(self, command: dict[str, Any]) -> None:
-        await self.adopt(self.plan.spread(Topology(str(command["name"]), float(command["factor"]))))
-
-    async def _skew(self, command: dict[str, Any]) -> None:
-        await self.adopt(self.plan.skewed(str(command["node"]), float(command["ms"])))
-
-    async def _slow_disk(self, command: dict[str, Any]) -> None:
-        await self.adopt(self.plan.slow_disk(str(command["node"]), float(command["ms"])))
+    async def _post(self, name: str, faults: dict[str, Any]) -> str:
+        """Replace all faults of the node; an empty answer is success, else it says why not."""
+        try:
+            status, answer = await node_http.ask(
+                self._address_of(name), "POST", "/faults", faults, token=self._token, timeout_s=POST_TIMEOUT_S
+            )
+        except OSError as error:
+            return str(error) or type(error).__name__
+        return "" if status == 200 else f"{status}: {answer.get('detail', answer)}"

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
+from kvnode.cluster.contract import TopologyInfo
 from kvnode.cluster.errors import BadCommand
 
 WASHINGTON, LONDON, TOKYO, SYDNEY, SAO_PAULO = "Washington DC", "London", "Tokyo", "Sydney", "Sao Paulo"
@@ -66,7 +66,8 @@ class Topology:
         pair = frozenset((self.region_of(place), self.region_of(other_place)))
         return round(ROUND_TRIP_MS.get(pair, 0.0) / 2.0 * self.factor, 6)
 
-    def describe(self, nodes: Sequence[str]) -> dict[str, Any]:
-        """What state.json says of it: {"name", "factor", "regions": {node: region}}."""
-        regions = {node: self.region_of(place) for place, node in enumerate(nodes)}
-        return {"name": self.name, "factor": self.factor, "regions": regions}
+    def describe(self, nodes: Sequence[str]) -> TopologyInfo:
+        """What state.json says of it."""
+        return TopologyInfo(
+            self.name, self.factor, {node: self.region_of(place) for place, node in enumerate(nodes)}
+        )

@@ -18,53 +18,56 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from kvnode.cluster.contract import NodeState
 from kvnode.cluster.errors import BadCommand
 from kvnode.cluster.processes import watchdog
-from kvnode.cluster.state import NodeState
 
 READY_TIMEOUT_S = 20.0
 TERMINATE_TIMEOUT_S = 4.0  # longer than a node takes to answer what is under way
 LINE_BYTES_MAX = 64 * 1024
 
 
+@dataclass(frozen=True)
+class ChildSpec:
+    """What to start.
+
+    watches_stdin: the command knows --exit-with-stdin (needed where the kernel does not tie lives).
+    ready_prefix: the child counts as running once it prints a line that begins so; None: as soon as it is started.
+    """
+
+    name: str
+    argv: Sequence[str]
+    log_file: Path
+    ready_prefix: str | None
+    watches_stdin: bool = False
+    env: Mapping[str, str] | None = None
+    cwd: str | None = None
+
+
 class Child:
     """A process that can be started again and again.
 
-    watches_stdin: the command knows --exit-with-stdin (needed where the kernel does not tie lives).
-    ready_prefix: the child counts as running once it prints a line that begins so; None: as soon as it is
-    started.
+    process_start: with its pid it names this process for ever (watchdog.py). killed: by a command since it ran;
+    wiped: so was its data deleted.
     """
 
-    def __init__(
-        self,
-        name: str,
-        argv: Sequence[str],
-        *,
-        log_file: Path,
-        on_change: Callable[[], None],
-        ready_prefix: str | None,
-        watches_stdin: bool,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-    ) -> None:
-        self.name = name
-        self.argv = tuple(argv)
-        self.log_file = log_file
+    def __init__(self, spec: ChildSpec, on_change: Callable[[], None]) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.log_file = spec.log_file
         self.state: NodeState = "dead"
         self.reason = "not started yet"
         self.since_ms = 0
         self.starts = 0
+        self.killed = self.wiped = False
         self.ready_line = ""
         self.exit_code: int | None = None
-        self._on_change = on_change
-        self._ready_prefix = ready_prefix
-        self._watches_stdin = watches_stdin
-        self._env = env
-        self._cwd = cwd
         self.process_start = ""
-        """With its pid it names this process for ever (processes/watchdog.py)."""
+        self._on_change = on_change
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._settled = asyncio.Event()  # ready, or gone
@@ -82,21 +85,23 @@ class Child:
         """Whether there is a process, running or not."""
         return self._process is not None
 
+    def described(self) -> dict[str, Any]:
+        """What the state says of any child."""
+        names = ("pid", "process_start", "state", "reason")
+        return {name: getattr(self, name) for name in names}
+
     def spawn(self) -> None:
         """Start the process; it is `starting`, or `running` if it needs no ready line."""
         assert self._process is None
-        tied = watchdog.kernel_ties_children()
-        if tied:
-            command = list(self.argv)
-        else:
-            command = (
-                [*self.argv, "--exit-with-stdin"] if self._watches_stdin else [*watchdog.COMMAND, *self.argv]
-            )
+        spec, command, tied = self.spec, list(self.spec.argv), watchdog.kernel_ties_children()
+        if not tied:
+            command = [*command, "--exit-with-stdin"] if spec.watches_stdin else [*watchdog.COMMAND, *command]
         self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._expected_end, self._buffer, self.ready_line, self.exit_code = "", b"", "", None
         self._settled.clear()
         self._gone.clear()
         self.starts += 1
+        self.killed = self.wiped = False
         try:
             self.log_file.write_bytes(b"")
             with self.log_file.open("ab") as log:  # we append what it prints to the same file
@@ -107,8 +112,8 @@ class Child:
                     stderr=log,
                     start_new_session=True,
                     preexec_fn=watchdog.die_with_parent(),
-                    env=None if self._env is None else {**os.environ, **self._env},
-                    cwd=self._cwd,
+                    env=None if spec.env is None else {**os.environ, **spec.env},
+                    cwd=spec.cwd,
                 )
         except OSError as error:
             self._settled.set()
@@ -121,7 +126,7 @@ class Child:
         os.set_blocking(descriptor, False)
         asyncio.get_running_loop().add_reader(descriptor, self._on_output)
         self._become("starting", "")
-        if self._ready_prefix is None:
+        if self.spec.ready_prefix is None:
             self._settled.set()
             self._become("running", "")
 
@@ -223,12 +228,12 @@ class Child:
             return
         with contextlib.suppress(OSError), self.log_file.open("ab") as log:  # a full disk costs these lines
             log.write(data)
-        if self._settled.is_set() or self._ready_prefix is None:
+        if self._settled.is_set() or self.spec.ready_prefix is None:
             return
         *lines, self._buffer = (self._buffer + data)[-LINE_BYTES_MAX:].split(b"\n")
         for line in lines:
             text = line.decode(errors="replace").strip()
-            if text.startswith(self._ready_prefix):
+            if text.startswith(self.spec.ready_prefix):
                 self.ready_line = text
                 self._settled.set()
                 return

@@ -13,20 +13,21 @@ import os
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec import structs
 
+from kvnode.cluster import contract
+from kvnode.cluster.contract import ClusterState, Command, NodeInfo, NodeName, SidecarInfo
 from kvnode.cluster.errors import BadCommand, NodeFailed, StartFailed
 from kvnode.cluster.faults.held_leases import HeldLeases
-from kvnode.cluster.faults.rules import Slow
+from kvnode.cluster.faults.rules import CHANGES
 from kvnode.cluster.faults.sync import FaultSync
 from kvnode.cluster.membership_changes import MembershipChanges
 from kvnode.cluster.paths import Paths
 from kvnode.cluster.ports import choose
-from kvnode.cluster.processes.children import READY_TIMEOUT_S, Child
+from kvnode.cluster.processes.children import Child, ChildSpec
 from kvnode.cluster.processes.state_writer import StateWriter
 from kvnode.cluster.state import ClusterFile
 from kvnode.config import NodeAddress
@@ -34,7 +35,8 @@ from kvnode.config import NodeAddress
 EXIT_PORT_BUSY = 3
 START_TRIES_MAX = 5
 SIDECAR_COUNT_MAX = 8
-KEPT_BY_WIPE = ("log.jsonl",)  # a wiped node's story stays readable
+WIPED = "killed, and its data deleted"
+KEPT_BY_WIPE = ("log.jsonl",)  # what a wiped node did stays readable
 
 
 class ProcessManager:
@@ -56,6 +58,7 @@ class ProcessManager:
         self._log = log
         self._is_started = False
         self._state_writer = StateWriter(paths.state_file, self.state, log)
+        self._on_change = self._state_writer.write
         self._created_at_ms = int(time.time() * 1000)
         self._sidecars: dict[str, Child] = {}
         self._node_command = tuple(node_command)
@@ -67,23 +70,18 @@ class ProcessManager:
             self._nodes, address_of=self._address, on_change=self._on_change, log=log, token=cluster.token
         )
         self.leases = HeldLeases(self._nodes, self._faults, restart=self._restart_named, log=log)
-        self._membership_changes = MembershipChanges(self, on_change=self._on_change, log=log)
+        self._membership_changes = MembershipChanges(self, self._faults, self._on_change, log)
 
     def _make_child(self, name: str) -> Child:
-        files = [
-            "--cluster-file",
-            str(self.paths.cluster_file),
-            "--data-dir",
-            str(self.paths.data_dir(name)),
-        ]
-        child = self._nodes[name] = Child(
+        files = ["--cluster-file", str(self.paths.cluster_file), "--data-dir", str(self.paths.data_dir(name))]
+        spec = ChildSpec(
             name,
             [*self._node_command, "--name", name, *files],
             log_file=self.paths.folder / f"{name}.out",
-            on_change=self._on_change,
             ready_prefix=f"ready {name} ",
             watches_stdin=True,
         )
+        child = self._nodes[name] = Child(spec, self._on_change)
         self._locks[name] = asyncio.Lock()
         return child
 
@@ -91,7 +89,7 @@ class ProcessManager:
 
     def child(self, name: str) -> Child:
         """The process of a node; BadCommand if there is no such node."""
-        return self._named({"nodes": [name]})[0]
+        return self._named([name])[0]
 
     def add_node(self, address: NodeAddress) -> Child:
         """One more node, with an empty data directory; `save` has made it known."""
@@ -107,18 +105,10 @@ class ProcessManager:
             await child.terminate(why=why)
             del self._nodes[name], self._locks[name]
         nodes = tuple(node for node in self.cluster.nodes if node.name != name)
-        self.save(replace(self.cluster, nodes=nodes, joining=()))
+        self.save(structs.replace(self.cluster, nodes=nodes, joining=()))
         _empty(self.paths.data_dir(name))
         self._faults.follow_nodes()
         self._on_change()
-
-    async def slow_node(self, name: str, slow: Slow) -> None:
-        """Make every link of one node this slow."""
-        await self._faults.slow_node(name, slow)
-
-    async def tell_rules(self) -> None:
-        """Bring every running node's link rules up to date."""
-        await self._faults.tell_all()
 
     def save(self, cluster: ClusterFile) -> None:
         """Make this the cluster, here and in cluster.json."""
@@ -148,7 +138,7 @@ class ProcessManager:
         if failed:
             reasons = "; ".join(f"{child.name} {child.reason}" for child in failed)
             raise StartFailed(f"{reasons} (its own log: {self.paths.data_dir(failed[0].name)}/log.jsonl)")
-        self.save(replace(self.cluster, founded=True))
+        self.save(structs.replace(self.cluster, founded=True))
         self._is_started = True
         self._on_change()
         self._membership_changes.reconcile()
@@ -157,10 +147,10 @@ class ProcessManager:
         """Give every node the wanted HTTP port, or the next free one, and its peer port."""
         pairs = choose(wanted, avoid=set(avoid))
         nodes = tuple(
-            msgspec.structs.replace(node, http_port=http, peer_port=peer)
+            structs.replace(node, http_port=http, peer_port=peer)
             for node, (http, peer) in zip(self.cluster.nodes, pairs, strict=True)
         )
-        self.cluster = replace(self.cluster, nodes=nodes)
+        self.cluster = structs.replace(self.cluster, nodes=nodes)
 
     def kill_all_now(self) -> None:
         """SIGKILL to every child, stopped ones too, without waiting."""
@@ -179,75 +169,88 @@ class ProcessManager:
         for child in self._children():
             child.reap()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> ClusterState:
         """What state.json says."""
-        return {
-            "cluster": self.cluster.cluster,
-            "cluster_id": self.cluster.cluster_id,
-            "supervisor_pid": os.getpid(),
-            "detached": self._detached,
-            "socket": str(self.paths.socket_path()),
-            "replicas": self.cluster.replicas,
-            "created_at": self._created_at_ms,
-            "phase": "running" if self._is_started else "starting",
-            "trouble": self._state_writer.trouble,
-            "topology": self._topology(),
-            "nodes": [self._node_state(node.name) for node in self.cluster.nodes if node.name in self._nodes],
-            "move": self._membership_changes.state(),
-            "leases": self.leases.state(),
-            "sidecars": [self._sidecar_state(child) for child in self._sidecars.values()],
-        }
+        return ClusterState(
+            cluster=self.cluster.cluster,
+            cluster_id=self.cluster.cluster_id,
+            supervisor_pid=os.getpid(),
+            detached=self._detached,
+            socket=str(self.paths.socket_path()),
+            replicas=self.cluster.replicas,
+            created_at=self._created_at_ms,
+            phase="running" if self._is_started else "starting",
+            trouble=self._state_writer.trouble,
+            topology=self._faults.plan.described(),
+            nodes=[self._node_state(node.name) for node in self.cluster.nodes if node.name in self._nodes],
+            change=self._membership_changes.change,
+            leases=self.leases.state(),
+            sidecars=[
+                SidecarInfo(
+                    name=child.name,
+                    argv=list(child.spec.argv),
+                    ready_line=child.ready_line,
+                    log_file=child.log_file,
+                    **child.described(),
+                )
+                for child in self._sidecars.values()
+            ],
+        )
 
     # --- commands ---------------------------------------------------------------------------------------
 
-    async def handle(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Do what one command says and answer the state after it."""
-        name = command["command"]
-        actions: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
-            "kill": self._kill,
-            "pause": self._pause,
-            "resume": self._resume,
-            "restart": self._restart,
-            "wipe": self._wipe,
-            "join": self._membership_changes.join,
-            "leave": self._membership_changes.leave,
-            **self._faults.actions(),
-            "reset": self._reset,
-            **self.leases.actions(),
-            "start_sidecar": self._start_sidecar,
-            "stop_sidecar": self._stop_sidecar,
+    def _actions(self) -> dict[type[Command], Callable[[Any], Awaitable[None]]]:
+        """What each command does that changes more than the fault plan (CHANGES)."""
+        return {
+            contract.Kill: self._kill,
+            contract.Pause: self._pause,
+            contract.Resume: self._resume,
+            contract.Restart: self._restart,
+            contract.Wipe: self._wipe,
+            contract.Reset: self._reset,
+            contract.Join: self._membership_changes.join,
+            contract.Leave: self._membership_changes.leave,
+            contract.TakeLease: self.leases.take,
+            contract.Undo: self.leases.undo,
+            contract.StartSidecar: self._start_sidecar,
+            contract.StopSidecar: self._stop_sidecar,
         }
-        if name == "stop":
-            self.stop_asked.set()
-        elif name != "status":
-            action = actions.get(name)
-            if action is None:
-                raise BadCommand(
-                    f"unknown command {name!r}; there are {', '.join(sorted(actions))}, status, stop"
-                )
-            shown = {word: value for word, value in command.items() if word != "env"}
-            self._log(f"command {shown}")
-            await action(command)
-        return {"state": self.state()}
 
-    async def _kill(self, command: dict[str, Any]) -> None:
-        children = self._named(command)
+    async def handle(self, command: Command) -> ClusterState:
+        """Do what one command says and answer the state after it."""
+        if isinstance(command, contract.Stop):
+            self.stop_asked.set()
+        elif not isinstance(command, contract.Status):
+            shown = (
+                structs.replace(command, env=None) if isinstance(command, contract.StartSidecar) else command
+            )
+            self._log(f"command {shown}")
+            if action := self._actions().get(type(command)):
+                await action(command)
+            else:
+                await self._faults.adopt(CHANGES[type(command)](self._faults.plan, command))
+        return self.state()
+
+    async def _kill(self, command: contract.Kill) -> None:
+        children = self._named(command.nodes)
         self.leases.stops(children)
+        for child in children:
+            child.killed = child.killed or child.alive
         await asyncio.gather(*(child.kill() for child in children))
 
-    async def _pause(self, command: dict[str, Any]) -> None:
-        children = self._named(command)
+    async def _pause(self, command: contract.Pause) -> None:
+        children = self._named(command.nodes)
         self.leases.stops(child for child in children if child.state != "paused")
         for child in children:
             child.pause()
 
-    async def _resume(self, command: dict[str, Any]) -> None:
-        for child in self._named(command):
+    async def _resume(self, command: contract.Resume) -> None:
+        for child in self._named(command.nodes):
             child.resume()
         await self._faults.tell_all()
 
-    async def _restart(self, command: dict[str, Any]) -> None:
-        await self._restart_named([child.name for child in self._named(command)])
+    async def _restart(self, command: contract.Restart) -> None:
+        await self._restart_named([child.name for child in self._named(command.nodes)])
 
     async def _restart_named(self, names: Sequence[str]) -> None:
         children = [self._nodes[name] for name in names]
@@ -271,61 +274,53 @@ class ProcessManager:
                     f"stop that and restart {child.name}, or start the whole cluster again"
                 )
 
-    async def _wipe(self, command: dict[str, Any]) -> None:
-        children = self._named(command)
+    async def _wipe(self, command: contract.Wipe) -> None:
+        children = self._named(command.nodes)
         self.leases.stops(children)
         for child in children:
             async with self._locks[child.name]:
-                await child.kill("killed, and its data deleted")
+                await child.kill(WIPED)
                 _empty(self.paths.data_dir(child.name))
-                child.explain("killed, and its data deleted")
+                child.wiped = True
+                child.explain(WIPED)
 
-    async def _reset(self, command: dict[str, Any]) -> None:
-        del command
+    async def _reset(self, command: contract.Reset) -> None:
         for child in self._nodes.values():
             if child.state == "paused":
                 child.resume()
-        await (
-            self._faults.clear()
-        )  # before any restart: one that fails must not keep the faults of the others
+        # before any restart: one that fails must not keep the faults of the others
+        await self._faults.adopt(CHANGES[contract.Reset](self._faults.plan, command))
         down = [child for child in self._nodes.values() if child.state in ("dead", "failed")]
         if down:
             await self._restart_named([child.name for child in down])
 
     # --- sidecars ---------------------------------------------------------------------------------------
 
-    async def _start_sidecar(self, command: dict[str, Any]) -> None:
-        name, argv = str(command["name"]), [str(word) for word in command["argv"]]
+    async def _start_sidecar(self, command: contract.StartSidecar) -> None:
+        name = command.name
         known = self._sidecars.get(name)
         if known is not None and known.alive:
             raise BadCommand(f"a sidecar called {name!r} runs already (process {known.pid})")
-        if not argv or name in self._nodes or not name.replace("-", "").replace("_", "").isalnum():
+        if not command.argv or name in self._nodes or not name.replace("-", "").replace("_", "").isalnum():
             raise BadCommand(
                 f"sidecar {name!r}: expected a command, and a name of letters, digits and dashes"
             )
         if known is None and len(self._sidecars) >= SIDECAR_COUNT_MAX:
             raise BadCommand(f"at most {SIDECAR_COUNT_MAX} sidecars")
-        child = self._sidecars[name] = Child(
-            name,
-            argv,
-            log_file=self.paths.folder / f"{name}.log",
-            on_change=self._on_change,
-            ready_prefix=command.get("ready_prefix"),
-            watches_stdin=False,
-            env=command.get("env"),
-            cwd=Path(command["cwd"]) if command.get("cwd") else None,
-        )
+        log_file = self.paths.folder / f"{name}.log"
+        spec = ChildSpec(name, command.argv, log_file, command.ready_prefix, env=command.env, cwd=command.cwd)
+        child = self._sidecars[name] = Child(spec, self._on_change)
         child.spawn()
-        await child.settle(float(command.get("timeout_s") or READY_TIMEOUT_S))
+        await child.settle(command.timeout_s)
         child.confirm_running()
         if child.state == "failed":
             raise NodeFailed(f"{name} {child.reason}")
 
-    async def _stop_sidecar(self, command: dict[str, Any]) -> None:
-        child = self._sidecars.get(command["name"])
+    async def _stop_sidecar(self, command: contract.StopSidecar) -> None:
+        child = self._sidecars.get(command.name)
         if child is None:
             known = ", ".join(sorted(self._sidecars)) or "none"
-            raise BadCommand(f"no sidecar called {command['name']!r}; there is {known}")
+            raise BadCommand(f"no sidecar called {command.name!r}; there is {known}")
         await child.terminate()
         del self._sidecars[child.name]
         self._on_change()
@@ -335,50 +330,31 @@ class ProcessManager:
     def _children(self) -> list[Child]:
         return [*self._nodes.values(), *self._sidecars.values()]
 
-    def _topology(self) -> dict[str, Any] | None:
-        plan = self._faults.plan
-        return None if plan.topology is None else plan.topology.describe(plan.nodes)
-
-    def _node_state(self, name: str) -> dict[str, Any]:
+    def _node_state(self, name: str) -> NodeInfo:
         address, child = self._address(name), self._nodes[name]
-        return {
-            **msgspec.structs.asdict(address),
-            "url": address.url,
-            "pid": child.pid,
-            "process_start": child.process_start,
-            "state": child.state,
-            "reason": child.reason,
-            "since_ms": child.since_ms,
-            "restarts": max(0, child.starts - 1),
-            "data_dir": str(self.paths.data_dir(name)),
-            "log_file": str(self.paths.data_dir(name) / "log.jsonl"),
+        data_dir = self.paths.data_dir(name)
+        return NodeInfo(
+            **structs.asdict(address),
+            url=address.url,
+            since_ms=child.since_ms,
+            **child.described(),
+            restarts=max(0, child.starts - 1),
+            data_dir=data_dir,
+            log_file=data_dir / "log.jsonl",
+            killed=child.killed,
+            wiped=child.wiped,
             **self._faults.plan.told_to(name),
-        }
-
-    def _sidecar_state(self, child: Child) -> dict[str, Any]:
-        return {
-            "name": child.name,
-            "pid": child.pid,
-            "process_start": child.process_start,
-            "state": child.state,
-            "reason": child.reason,
-            "argv": list(child.argv),
-            "ready_line": child.ready_line,
-            "log_file": str(child.log_file),
-        }
+        )
 
     def _address(self, name: str) -> NodeAddress:
         return next(node for node in self.cluster.nodes if node.name == name)
 
-    def _named(self, command: dict[str, Any]) -> list[Child]:
-        names = command["nodes"]
+    def _named(self, nodes: Sequence[NodeName]) -> list[Child]:
+        names = [str(node) for node in nodes]
         unknown = [name for name in names if name not in self._nodes]
-        if unknown or not names:
+        if unknown:
             raise BadCommand(f"no node called {unknown[0]!r}; there are {', '.join(self._nodes)}")
         return [self._nodes[name] for name in dict.fromkeys(names)]
-
-    def _on_change(self) -> None:
-        self._state_writer.write()
 
 
 def _empty(data_dir: Path) -> None:

@@ -8,57 +8,55 @@ keep a cluster alive after its owner's death. Not here: what can be asked of a r
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
+from msgspec import Struct
+
+from kvnode.cluster.contract import Answer, from_json, to_json
 from kvnode.cluster.errors import ClusterError, StartFailed, from_wire
 from kvnode.cluster.paths import Paths, make_private, try_lock
 from kvnode.cluster.processes.watchdog import kernel_ties_children
 
+NODE_COMMAND = (sys.executable, "-P", "-m", "kvnode")
+StateDir = str | os.PathLike[str] | None
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 LOG_BYTES_MAX = 1024 * 1024
 REPORT_BYTES_MAX = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class StartOptions:
+class StartOptions(Struct, frozen=True, kw_only=True):
     """What a supervisor is told; None: as the cluster was created, or the default."""
 
-    nodes: int | None
+    nodes: int | None = None
+    replicas: int | None = None
+    base_port: int | None = None
+    detach: bool = False
+    fresh: bool = False
+    node_command: Sequence[str] = NODE_COMMAND
+    host: str | None = None
+    upkeep: Mapping[str, float] | None = None
+    token: bool = False
+
+
+class StartWords(TypedDict, total=False):
+    """The same as arguments of LocalCluster."""
+
     replicas: int | None
     base_port: int | None
     detach: bool
     fresh: bool
     node_command: Sequence[str]
-    host: str | None = None
-    upkeep: Mapping[str, float] | None = None
-    token: bool = False
-
-    def arguments(self, paths: Paths) -> list[str]:
-        """The supervisor's command line."""
-        words = ["--name", paths.name, "--state-dir", str(paths.folder.parent)]
-        words += ["--node-command", json.dumps(list(self.node_command))]
-        for flag, number in (
-            ("--nodes", self.nodes),
-            ("--replicas", self.replicas),
-            ("--base-port", self.base_port),
-        ):
-            words += [] if number is None else [flag, str(number)]
-        words += [] if self.host is None else [f"--host={self.host}"]
-        words += [] if self.upkeep is None else ["--upkeep", json.dumps(dict(self.upkeep))]
-        words += ["--token"] if self.token else []
-        words += ["--fresh"] if self.fresh else []
-        words += ["--detached"] if self.detach else []
-        return words
+    host: str | None
+    upkeep: Mapping[str, float] | None
+    token: bool
 
 
 _owned: dict[Path, subprocess.Popen[bytes]] = {}
@@ -80,10 +78,11 @@ def start_supervisor(paths: Paths, options: StartOptions) -> list[str]:
     Returns what people should be told of the start, a sentence each; usually nothing.
     """
     make_private(paths.folder)
-    log_mode = "wb" if _size(paths.log_file) > LOG_BYTES_MAX else "ab"
-    with paths.log_file.open(log_mode) as log:
+    with paths.log_file.open("ab") as log:
+        if log.tell() > LOG_BYTES_MAX:
+            log.truncate(0)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kvnode.cluster.supervisor", *options.arguments(paths)],
+            [sys.executable, "-P", "-m", "kvnode.cluster.supervisor", str(paths.folder), to_json(options)],
             stdin=subprocess.DEVNULL if options.detach else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -96,8 +95,8 @@ def start_supervisor(paths: Paths, options: StartOptions) -> list[str]:
             raise StartFailed(
                 f"the supervisor ended or hung before its nodes were ready; see {paths.log_file}"
             )
-        if not report.get("ok"):
-            raise from_wire(str(report.get("kind")), str(report.get("error")))
+        if not report.ok:
+            raise from_wire(report.kind, report.error)
     except BaseException:  # an interrupt too: whatever was begun must end
         _end(process)
         raise
@@ -108,7 +107,7 @@ def start_supervisor(paths: Paths, options: StartOptions) -> list[str]:
         process.wait()
     else:
         _owned[paths.folder] = process
-    return [str(note) for note in report.get("notes", ())]
+    return report.notes
 
 
 def ended(paths: Paths, *, within_s: float) -> bool:
@@ -134,7 +133,7 @@ def clean_up_if_stale(paths: Paths) -> None:
     """Remove state.json and the socket of a supervisor that was killed: nobody holds the lock any more."""
     if not paths.lock_file.exists():
         return
-    lock = try_lock(paths)
+    lock = try_lock(paths.lock_file)
     if lock is None:
         return  # it is starting or stopping
     try:
@@ -151,7 +150,7 @@ def wait_until_released(paths: Paths) -> None:
     """After the end of a supervisor: so that the same name can start at once."""
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while paths.lock_file.exists() and time.monotonic() < deadline:
-        lock = try_lock(paths)
+        lock = try_lock(paths.lock_file)
         if lock is not None:
             os.close(lock)
             return
@@ -169,7 +168,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _read_report(process: subprocess.Popen[bytes], deadline: float) -> dict[str, Any] | None:
+def _read_report(process: subprocess.Popen[bytes], deadline: float) -> Answer | None:
     assert process.stdout is not None
     received = b""
     with selectors.DefaultSelector() as selector:
@@ -182,17 +181,9 @@ def _read_report(process: subprocess.Popen[bytes], deadline: float) -> dict[str,
                 return None
             received += data
     try:
-        report = json.loads(received)
+        return from_json(received, Answer)
     except ValueError as error:
         raise ClusterError(f"the supervisor reported {received[:200]!r}") from error
-    return report if isinstance(report, dict) else None
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 _of_our_parent: list[subprocess.Popen[bytes]] = []

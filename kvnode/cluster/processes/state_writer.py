@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from kvnode.cluster.contract import ClusterState
 from kvnode.cluster.state import write_json
 
 RETRY_S = 1.0
@@ -22,7 +22,7 @@ class StateWriter:
     state itself. Only who reads the file sees an old one, until there is room again.
     """
 
-    def __init__(self, path: Path, state: Callable[[], dict[str, Any]], log: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, state: Callable[[], ClusterState], log: Callable[[str], None]) -> None:
         self._path = path
         self._state = state
         self._log = log

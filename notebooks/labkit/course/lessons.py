@@ -125,7 +125,7 @@ def _let_leave(lab: Lab, lesson: Lesson) -> None:
 def _wait_for_change(cluster: LocalCluster) -> None:
     """A join or leave that was begun goes on, whoever began it."""
     wait_until(
-        lambda: (cluster.change or {}).get("finished", True),
+        lambda: cluster.is_settled,
         what="the end of the join or leave that is under way", timeout_s=CHANGE_S_MAX,
     )  # fmt: skip
 

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from kvnode.cluster import ClusterError, LocalCluster, NotRunning
+from kvnode.cluster.contract import SidecarInfo
 from kvnode.cluster.ports import is_free
-from kvnode.cluster.state import SidecarInfo
 from labkit.errors import LabError
 from labkit.launch.ports import free_port
 from labkit.launch.service import TrafficService
@@ -125,7 +125,7 @@ class EarlyStart:
     def _run(self) -> None:
         try:
             cluster = self._supervised()
-            if cluster is not None and cluster.state()["phase"] == "starting":
+            if cluster is not None and cluster.state().phase == "starting":
                 self._service = start_traffic(cluster, self._port, cluster_wait_s=CLUSTER_WAIT_S)
         except Exception as error:  # noqa: BLE001  raised where somebody waits for it
             self._error = error

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from kvnode.chaos import run as chaos_module
 from kvnode.chaos.convergence import Roots
 from kvnode.chaos.run import Chaos
 from kvnode.chaos.schedule import ScheduledFault
+from kvnode.cluster.contract import Command, Delay, Kill, Pause, Restart, Resume, Wipe, name_of
 from kvnode.cluster.errors import NodeFailed
-from kvnode.cluster.faults.rules import Slow
 from kvnode.cluster.local import LocalCluster
 
 
@@ -50,6 +51,16 @@ class Stand:
             )
             for name in ("node-1", "node-2", "node-3")
         ]
+
+    def do(self, command: Command) -> None:
+        """Noted as the method of LocalCluster would be: what is as usual is left out."""
+        fields = structs.asdict(command)
+        nodes = (
+            fields.pop("nodes", None) if isinstance(command, Kill | Pause | Resume | Restart | Wipe) else ()
+        )
+        usual = {field.name: field.default for field in structs.fields(command)}
+        options = {name: value for name, value in fields.items() if value != usual[name]}
+        getattr(self, name_of(command))(*(nodes or ()), **options)
 
     def __getattr__(self, name: str) -> Any:
         def note(*words: Any, **options: Any) -> None:
@@ -98,16 +109,16 @@ def test_troubles_overlap_and_each_is_undone_in_its_time(clock: Clock) -> None:
         stand,
         [
             ScheduledFault(3, "kill", ("node-2",), 4.0),
-            ScheduledFault(6, "delay", (), 1.5, Slow(20, distribution="exponential")),
+            ScheduledFault(6, "delay", (), 1.5, Delay(20, distribution="exponential")),
             ScheduledFault(9, "partition", ("node-1",), 9.0),
         ],
     )
     assert stand.done == [
         (3.0, "kill(node-2)"),
-        (6.0, "delay(20, distribution=exponential, nodes=None)"),
+        (6.0, "delay(ms=20, distribution=exponential)"),
         (7.0, "restart(node-2)"),
-        (7.5, "delay(0)"),
-        (9.0, "partition([('node-1',)])"),
+        (7.5, "delay(ms=0.0)"),
+        (9.0, "partition(groups=[['node-1']])"),
         (12.0, "reset()"),
     ]
     assert (dict(chaos.counts), chaos.violations) == ({"kill": 1, "delay": 1, "partition": 1}, [])

@@ -90,11 +90,11 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path:
 def test_only_one_holds_the_lock(tmp_path: Path) -> None:
     paths = Paths.of("lab", tmp_path)
     make_private(paths.folder)
-    first = try_lock(paths)
+    first = try_lock(paths.lock_file)
     assert first is not None
-    assert try_lock(paths) is None
+    assert try_lock(paths.lock_file) is None
     os.close(first)
-    second = try_lock(paths)
+    second = try_lock(paths.lock_file)
     assert second is not None
     os.close(second)
 

@@ -1,36 +1,35 @@
-"""Waiting for a move or a start tells each step once, and ends."""
+"""Waiting for a change or a start tells each step once, and ends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from kvnode.cluster.contract import MembershipChange
 from kvnode.cluster.errors import ClusterError, NodeFailed
 from kvnode.cluster.progress import see_change_through, see_start_through, show_progress
 
 
-def move(
+def change(
     step: str, done: int = 0, total: int = 0, *, finished: bool = False, error: str = ""
-) -> dict[str, Any]:
-    names = {"what": "leave", "node": "node-4"}
-    return {**names, "step": step, "done": done, "total": total, "finished": finished, "error": error}
+) -> MembershipChange:
+    return MembershipChange("leave", "node-4", done, total, finished, error, step)
 
 
 LEAVING = [
-    move("the members decide"),
-    move("the members decide"),
-    move("data goes to its new owners", 0, 64),
-    move("data goes to its new owners", 40, 64),
-    move("data goes to its new owners", 64, 64),
-    move("node-4 hands over what it still holds", 64, 64),
+    change("the members decide"),
+    change("the members decide"),
+    change("data goes to its new owners", 0, 64),
+    change("data goes to its new owners", 40, 64),
+    change("data goes to its new owners", 64, 64),
+    change("node-4 hands over what it still holds", 64, 64),
 ]
 
 
 def test_a_leave_says_what_it_waits_for_from_the_first_moment(capsys: pytest.CaptureFixture[str]) -> None:
     """The story: `leave` was silent for two minutes, and somebody pressed Ctrl-C."""
-    looks: Iterator[dict[str, Any]] = iter([*LEAVING, move("", finished=True)])
+    looks: Iterator[MembershipChange] = iter([*LEAVING, change("", finished=True)])
     see_change_through(lambda: next(looks), 10, show_progress)
     assert capsys.readouterr().err.splitlines() == [
         "the members decide",
@@ -40,9 +39,9 @@ def test_a_leave_says_what_it_waits_for_from_the_first_moment(capsys: pytest.Cap
     ]
 
 
-def test_a_move_that_came_to_nothing_says_why() -> None:
+def test_a_change_that_came_to_nothing_says_why() -> None:
     with pytest.raises(NodeFailed, match="leave of node-4: called off"):
-        see_change_through(lambda: move("", finished=True, error="called off"), 10, None)
+        see_change_through(lambda: change("", finished=True, error="called off"), 10, None)
 
 
 def test_a_start_is_waited_for_but_not_for_ever() -> None:

@@ -1,23 +1,32 @@
 """What the command line prints of nodes, faults, leases and topologies."""
 
-from kvnode.cluster.faults.rules import FaultPlan, Slow
+from pathlib import Path
+
+from kvnode.cluster.contract import Delay, LeaseInfo, NodeInfo, NodeState
+from kvnode.cluster.faults.rules import FaultPlan
 from kvnode.cluster.faults.topologies import Topology
-from kvnode.cluster.state import NodeInfo
 from kvnode.cluster.table import faults_lines, lease_lines, status_table, topology_lines
 
 NODES = ("node-1", "node-2", "node-3")
 
 
-def info(name: str, **changes: object) -> NodeInfo:
-    where = {"name": name, "url": "http://127.0.0.1:9999", "host": "127.0.0.1", "http_port": 9999}
-    process = {
-        "peer_port": 19999,
-        "pid": 17,
-        "state": "running",
-        "data_dir": "/d",
-        "log_file": "/d/log.jsonl",
-    }
-    return NodeInfo.of({**where, **process, **changes})
+def info(name: str, state: NodeState = "running", pid: int | None = 17, reason: str = "") -> NodeInfo:
+    return NodeInfo(
+        name=name,
+        host="127.0.0.1",
+        http_port=9999,
+        peer_port=19999,
+        url="http://127.0.0.1:9999",
+        pid=pid,
+        process_start="",
+        state=state,
+        reason=reason,
+        since_ms=0,
+        restarts=0,
+        data_dir=Path("/d"),
+        log_file=Path("/d/log.jsonl"),
+        rules={},
+    )
 
 
 def test_columns_line_up_and_a_dead_node_says_why() -> None:
@@ -32,7 +41,7 @@ def test_columns_line_up_and_a_dead_node_says_why() -> None:
 def test_a_link_with_the_same_fault_both_ways_is_one_line() -> None:
     plan = (
         FaultPlan(NODES)
-        .delayed(Slow(50, 5, 0.1), ("node-1", "node-3"))
+        .delayed(Delay(50, 5, 0.1, nodes=("node-1", "node-3")))
         .cut("node-2", "node-3", both_ways=False)
     )
     assert faults_lines(plan.all_rules()) == [
@@ -42,7 +51,7 @@ def test_a_link_with_the_same_fault_both_ways_is_one_line() -> None:
 
 
 def test_a_link_that_is_cut_and_slow_says_both() -> None:
-    slow = FaultPlan(NODES).delayed(Slow(50, distribution="exponential"), ("node-1", "node-2"))
+    slow = FaultPlan(NODES).delayed(Delay(50, distribution="exponential", nodes=("node-1", "node-2")))
     assert faults_lines(slow.cut("node-1", "node-2").all_rules()) == [
         "node-1 <-> node-2: cut, 50 ms each way on average (exponential)"
     ]
@@ -56,7 +65,7 @@ def test_a_topology_says_where_each_node_lies() -> None:
 
 
 def test_a_lease_says_whose_faults_they_are_and_one_that_broke_nothing_says_nothing() -> None:
-    held = {"holder": "Alice tells Bob", "pid": 17, "faults": 4, "stopped": ["node-3"]}
-    assert lease_lines([held, {"holder": "idle", "pid": 18, "faults": 0, "stopped": []}]) == [
+    held = LeaseInfo("Alice tells Bob", 17, 4, ["node-3"])
+    assert lease_lines([held, LeaseInfo("idle", 18, 0, [])]) == [
         "on lease to Alice tells Bob (process 17), and undone at its end: 4 faults; node-3 stopped"
     ]

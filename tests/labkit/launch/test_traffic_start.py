@@ -34,8 +34,8 @@ class FakeCluster:
         self.urls = ["http://127.0.0.1:21001"]
         self.commands: list[dict[str, Any]] = []
 
-    def state(self) -> dict[str, Any]:
-        return {"phase": self.phase}
+    def state(self) -> SimpleNamespace:
+        return SimpleNamespace(phase=self.phase)
 
     def start_sidecar(self, name: str, argv: list[str], **options: Any) -> Any:
         self.commands.append({"name": name, "argv": argv, **options})

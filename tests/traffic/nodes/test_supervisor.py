@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kvnode.cluster.contract import Kill
 from traffic.nodes.supervisor import Refused, Supervisor
 
 URLS = {"node-1": "http://127.0.0.1:9999", "node-2": "http://127.0.0.1:10000"}
@@ -50,12 +51,12 @@ def test_a_file_that_makes_no_sense_says_nothing(state: Path) -> None:
 
 def test_without_a_supervisor_a_command_is_refused_in_words(state: Path) -> None:
     with pytest.raises(Refused, match="no supervisor of this cluster is known here"):
-        asyncio.run(Supervisor(lambda: URLS).tell({"command": "kill", "nodes": ["node-1"]}))
+        asyncio.run(Supervisor(lambda: URLS).tell(Kill(["node-1"])))
     state.write_text(
         json.dumps({"nodes": [{"name": "node-1", "url": URLS["node-1"]}], "socket": "/nowhere/s"})
     )
     with pytest.raises(Refused, match=r"the supervisor does not answer: .*No such file"):
-        asyncio.run(Supervisor(lambda: URLS).tell({"command": "kill", "nodes": ["node-1"]}))
+        asyncio.run(Supervisor(lambda: URLS).tell(Kill(["node-1"])))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_what_the_supervisor_answers(state: Path, tmp_path: Path, answer: bytes,
             writer.close()
 
         async with await asyncio.start_unix_server(serve, socket):
-            await Supervisor(lambda: URLS).tell({"command": "kill", "nodes": ["node-1"]})
+            await Supervisor(lambda: URLS).tell(Kill(["node-1"]))
 
     if says is None:
         asyncio.run(main())

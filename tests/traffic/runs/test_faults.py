@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
+from kvnode.cluster.contract import Command, Cut, Delay, Kill, Skew, name_of
 from traffic.nodes.supervisor import NodeState, Refused, State, Supervisor
 from traffic.runs.faults import FAULT_ACTIONS, Repeating, command_of, fault_actions
 from traffic.runs.recording import Fault
@@ -34,10 +35,10 @@ def done(before: State | None, now: State) -> list[tuple[str, ...]]:
     [
         ({}, {}, []),
         ({}, {"state": "dead", "reason": "killed"}, ["kill"]),
-        ({}, {"state": "dead", "reason": "killed, and its data deleted"}, ["wipe"]),
+        ({}, {"state": "dead", "wiped": True}, ["wipe"]),
         (
             {"state": "dead", "reason": "killed"},
-            {"state": "dead", "reason": "killed, and its data deleted"},
+            {"state": "dead", "wiped": True},
             ["wipe"],
         ),
         ({"state": "dead"}, {"state": "dead"}, []),
@@ -120,18 +121,11 @@ def test_every_deed_has_its_command() -> None:
         "slow-disk": command("slow-disk", "node-2", ms=20.0),
     }
     assert set(commands) == set(FAULT_ACTIONS)
-    assert commands["kill"] == {"command": "kill", "nodes": ["node-2"]}
-    assert commands["cut"] == {"command": "cut", "link": ["node-1", "node-2"], "both_ways": True}
-    assert commands["cut-one-way"]["both_ways"] is False
-    assert commands["skew"] == {"command": "skew", "node": "node-2", "ms": -5.0}
-    assert commands["delay"] == {
-        "command": "delay",
-        "pair": ["node-1", "node-2"],
-        "delay_ms": 50.0,
-        "jitter_ms": 0.0,
-        "loss": 0.0,
-        "distribution": "fixed",
-    }
+    assert commands["kill"] == Kill(["node-2"])
+    assert commands["cut"] == Cut("node-1", "node-2", both_ways=True)
+    assert commands["cut-one-way"] == Cut("node-1", "node-2", both_ways=False)
+    assert commands["skew"] == Skew("node-2", -5.0)
+    assert commands["delay"] == Delay(50.0, nodes=("node-1", "node-2"))
 
 
 @pytest.mark.parametrize(
@@ -157,11 +151,11 @@ class Told(Supervisor):
         super().__init__(dict)
         self.commands: list[tuple[float, str]] = []
 
-    async def tell(self, command: Mapping[str, Any]) -> None:
-        self.commands.append((asyncio.get_running_loop().time(), str(command["command"])))
-        if command["command"] == "restart":
+    async def tell(self, command: Command) -> None:
+        self.commands.append((asyncio.get_running_loop().time(), name_of(command)))
+        if name_of(command) == "restart":
             await asyncio.sleep(1)
-        if command["command"] == "wipe":
+        if name_of(command) == "wipe":
             raise Refused("node-9: there is no such node")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kvnode.cluster.contract import command_from
 from traffic.nodes.supervisor import NodeState, State, Topology
 from traffic.service.breaking import ACTIONS, Failure, broken, command_of, snapshot
 
@@ -36,7 +37,7 @@ COMMANDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"action": "heal"}, {"command": "heal", "node": None}),
     (
         {"action": "delay", "delay_ms": 50},
-        {"command": "delay", "delay_ms": 50.0, "jitter_ms": 0.0, "loss": 0.0, "distribution": "fixed", "pair": None},
+        {"command": "delay", "ms": 50.0, "jitter_ms": 0.0, "loss": 0.0, "distribution": "fixed", "nodes": None},
     ),
     (
         {"action": "topology", "name": "three-regions", "factor": 0.5},
@@ -48,7 +49,8 @@ COMMANDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("body", "command"), COMMANDS, ids=[body["action"] for body, _ in COMMANDS])
 def test_every_action_becomes_a_command(body: Any, command: Any) -> None:
-    assert command_of(msgspec.json.decode(msgspec.json.encode(body), type=Failure)) == command
+    failure = msgspec.json.decode(msgspec.json.encode(body), type=Failure)
+    assert command_of(failure) == command_from(msgspec.json.encode(command))
 
 
 def test_every_action_is_tried_here() -> None:

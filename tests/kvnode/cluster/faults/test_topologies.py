@@ -22,7 +22,7 @@ def test_half_a_round_trip_each_way_times_the_factor() -> None:
 
 def test_more_nodes_than_regions_share_them_and_are_near_each_other() -> None:
     world = Topology("three-regions")
-    assert world.describe(["node-1", "node-2", "node-3", "node-4"])["regions"] == {
+    assert world.describe(["node-1", "node-2", "node-3", "node-4"]).regions == {
         "node-1": "Washington DC",
         "node-2": "London",
         "node-3": "Tokyo",

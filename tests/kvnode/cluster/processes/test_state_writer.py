@@ -7,10 +7,11 @@ import errno
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from kvnode.cluster.contract import ClusterState
 from kvnode.cluster.errors import ClusterError
 from kvnode.cluster.processes import state_writer
 from kvnode.cluster.state import ClusterFile
@@ -46,7 +47,7 @@ def test_a_full_disk_keeps_the_file_as_it_was_and_it_is_written_once_there_is_ro
     now: dict[str, Any] = {"nodes": 3}
 
     async def scenario() -> None:
-        writer = state_writer.StateWriter(path, lambda: now, said.append)
+        writer = state_writer.StateWriter(path, lambda: cast(ClusterState, now), said.append)
         writer.write()
         disk.full = True
         for now["nodes"] in (2, 1):
