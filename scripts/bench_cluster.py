@@ -288,7 +288,7 @@ def run(coroutine: object) -> Figure:
     return asyncio.run(coroutine)  # type: ignore[arg-type]
 
 
-def main() -> int:
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -304,7 +304,11 @@ def main() -> int:
         "--no-grpc", action="store_true", help="with --against: leave out etcd's own benchmark"
     )
     parser.add_argument("--against", choices=["etcd"], help="measure a rival in the same minutes")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = options()
     if arguments.against == "etcd" and shutil.which("etcd") is None:
         print("etcd is not installed (Debian: apt-get install etcd-server)", file=sys.stderr)
         return 2

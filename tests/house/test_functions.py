@@ -64,7 +64,6 @@ PENDING = {
     "kvnode _run",
     "kvnode _storm",
     "kvnode planted",
-    "scripts main",
     "traffic ClosedLoop.__init__",
     "traffic Driver.__init__",
     "traffic Executor.__init__",
@@ -96,20 +95,35 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Found:
-    """A function of the project. where: file and line, for people; name: package and qualified name, for the lists."""
+    """A function of the project, without its syntax tree: those of all files would fill the memory.
+
+    name: package and qualified name, for the lists. where: file and line, for people.
+    pairs: (type, name, name) of adjacent positional parameters of one type, but for those in an order that all know.
+    """
 
     name: str
     where: str
-    function: Function
+    lines: int
+    parameters: int
+    pairs: tuple[tuple[str, str, str], ...]
 
     @property
     def breaks(self) -> str | None:
         """Which rule it breaks, if any, with need and got."""
-        lines = (self.function.end_lineno or 0) - self.function.lineno + 1
-        parameters = len(parameters_of(self.function))
-        if lines > LINES_MAX:
-            return f"{lines} lines, of {LINES_MAX}"
-        return f"{parameters} parameters, of {PARAMETERS_MAX}" if parameters > PARAMETERS_MAX else None
+        if self.lines > LINES_MAX:
+            return f"{self.lines} lines, of {LINES_MAX}"
+        return (
+            f"{self.parameters} parameters, of {PARAMETERS_MAX}" if self.parameters > PARAMETERS_MAX else None
+        )
+
+    @property
+    def mistakable(self) -> list[str]:
+        """Its pairs that can be swapped and nobody is told."""
+        return [
+            f"{self.where}: {self.name}: {one}, {other}: {kind}"
+            for kind, one, other in self.pairs
+            if kind in NEVER_ADJACENT or kind.startswith("Callable")
+        ]
 
 
 def parameters_of(function: Function) -> list[ast.arg]:
@@ -121,39 +135,22 @@ def parameters_of(function: Function) -> list[ast.arg]:
 
 
 def pairs_of(function: Function) -> Iterator[tuple[str, str, str]]:
-    """(type, name, name) of adjacent positional parameters of one type, but for those in an order that all know."""
-    arguments = [*function.args.posonlyargs, *function.args.args]
-    for one, other in pairwise(arguments):
-        if (
-            one.annotation is not None
-            and other.annotation is not None
-            and (one.arg, other.arg) not in IN_ORDER
-        ):
-            types = {
-                ast.unparse(annotation).removesuffix(" | None")
-                for annotation in (one.annotation, other.annotation)
-            }
-            if len(types) == 1:
-                yield types.pop(), one.arg, other.arg
-
-
-def mistakable(found: Found) -> list[str]:
-    return [
-        f"{found.where}: {found.name}: {one}, {other}: {kind}"
-        for kind, one, other in pairs_of(found.function)
-        if kind in NEVER_ADJACENT or kind.startswith("Callable")
-    ]
+    positional = [*function.args.posonlyargs, *function.args.args]
+    types = [ast.unparse(it.annotation).removesuffix(" | None") if it.annotation else "" for it in positional]
+    for (one, kind), (other, same) in pairwise(zip(positional, types, strict=True)):
+        if kind and kind == same and (one.arg, other.arg) not in IN_ORDER:
+            yield kind, one.arg, other.arg
 
 
 def inside(node: ast.AST, name: str) -> Iterator[tuple[str, Function]]:
-    """(qualified name, function) of every function below `node`."""
+    """(qualified name, function) of every function below `node`. No expression has one."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef | Function):
             own = f"{name}.{child.name}" if name else child.name
             if isinstance(child, Function):
                 yield own, child
             yield from inside(child, own)
-        else:
+        elif not isinstance(child, ast.expr):
             yield from inside(child, name)
 
 
@@ -162,8 +159,13 @@ def functions(root: Path) -> Iterator[Found]:
         for path in sorted((root / folder).rglob("*.py")):
             tree = ast.parse(path.read_text(), filename=str(path))
             for name, function in inside(tree, ""):
-                where = f"{path.relative_to(root)}:{function.lineno}"
-                yield Found(f"{package} {name}", where, function)
+                yield Found(
+                    f"{package} {name}",
+                    where=f"{path.relative_to(root)}:{function.lineno}",
+                    lines=(function.end_lineno or 0) - function.lineno + 1,
+                    parameters=len(parameters_of(function)),
+                    pairs=tuple(pairs_of(function)),
+                )
 
 
 def offenders(found: Iterable[Found]) -> list[Found]:
@@ -193,15 +195,12 @@ def test_exceptions_are_few_and_say_why() -> None:
 
 
 def test_nobody_can_swap_two_functions_two_flags_or_two_measures(all_functions: list[Found]) -> None:
-    assert [pair for it in all_functions if not it.name.startswith("tests ") for pair in mistakable(it)] == []
+    assert [pair for it in all_functions if not it.name.startswith("tests ") for pair in it.mistakable] == []
 
 
 def test_pairs_of_whole_numbers_become_fewer(all_functions: list[Found]) -> None:
     count = Counter(
-        it.name.partition(" ")[0]
-        for it in all_functions
-        for kind, _, _ in pairs_of(it.function)
-        if kind == "int"
+        it.name.partition(" ")[0] for it in all_functions for kind, _, _ in it.pairs if kind == "int"
     )
     del count["tests"]
     assert {package: found for package, found in count.items() if found > WHOLE_PAIRS_MAX[package]} == {}
@@ -257,7 +256,7 @@ def test_a_short_function_passes(tmp_path: Path, text: str) -> None:
 )
 def test_a_planted_pair_that_can_be_swapped_is_caught(tmp_path: Path, parameters: str) -> None:
     planted(tmp_path, f"def f({parameters}): ...")
-    assert sum(len(mistakable(found)) for found in functions(tmp_path)) == 1
+    assert sum(len(found.mistakable) for found in functions(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
@@ -272,7 +271,7 @@ def test_a_planted_pair_that_can_be_swapped_is_caught(tmp_path: Path, parameters
 )
 def test_other_pairs_pass(tmp_path: Path, parameters: str) -> None:
     planted(tmp_path, f"def f({parameters}): ...")
-    assert [pair for found in functions(tmp_path) for pair in mistakable(found)] == []
+    assert [pair for found in functions(tmp_path) for pair in found.mistakable] == []
 
 
 def test_functions_are_named_by_package_and_class(tmp_path: Path) -> None:
