@@ -110,7 +110,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     runtime = Runtime(clock, network, disk, chance, _spawner(log), log.write, disk.give_up)
     node = Node(runtime, config, address.name)
     network.on_message = node.on_message
-    node.on_ring = lambda state: network.set_peers(state.everybody)
+    node.ring.subscribe(lambda: network.set_peers(node.ring.state.everybody))
 
     def set_faults(faults: FaultsBody) -> dict[str, Any]:
         nonlocal disk_delay_ms

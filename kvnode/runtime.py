@@ -1,6 +1,6 @@
 """The doors to the world: everything a node does to time, peers, disks and chance goes through one Runtime.
 
-The rooms of a node (membership, replication, ...) are written against these protocols only. net/ and storage/ plug
+The components of a node (membership, replication, ...) are written against these protocols only. net/ and storage/ plug
 in sockets and SQLite; sim/ plugs in a virtual clock, a simulated network and a disk that forgets what was not
 synced. So one and the same code serves real requests and replays a seed.
 """
@@ -41,6 +41,10 @@ class Network(Protocol):
     """
 
     def send(self, peer: str, message: Message) -> None: ...
+
+
+Handlers = dict[type[Any], Callable[[str, Any], None]]
+"""What a component does with each kind of message that is for it: called with (peer, message)."""
 
 
 class Row(NamedTuple):

@@ -17,14 +17,16 @@ even after a crash. A hand-over builds on that (handoff/bootstrap.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import reduce
 from operator import xor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kvnode.anti_entropy.responder import Responder
 from kvnode.anti_entropy.schedule import ExchangeSchedule
 from kvnode.config import EXCHANGE_PARTITIONS
+from kvnode.context import NodeContext
+from kvnode.membership import ALIVE, DEAD, Member
 from kvnode.messages import TOO_LATE, UNDECODABLE, Answer, Refused, Stored, StoreMany
 from kvnode.messages.anti_entropy import (
     CompareLeaves,
@@ -38,13 +40,8 @@ from kvnode.messages.anti_entropy import (
 )
 from kvnode.messages.packing import pack, pack_places, unpack, unpack_places
 from kvnode.records.batches import Carried, batch_of, carried
-from kvnode.records.incomplete import Incomplete
 from kvnode.records.merkle import FANOUT, children_of
-from kvnode.records.records import Records
-from kvnode.ring import Placement
-from kvnode.rpc import Rpc
-from kvnode.runtime import Runtime
-from kvnode.tombstones.reaper import TombstoneReaper
+from kvnode.throttle import Share
 
 
 class Taken(NamedTuple):
@@ -64,33 +61,27 @@ class TooLate(Exception):
 class Exchange:
     """The side that asks; `answers` is the other one. sent_count, received_count: records that moved."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        node: str,
-        ring: Placement,
-        rpc: Rpc,
-        records: Records,
-        is_alive: Callable[[str], bool],
-        refuse_other_epoch: Callable[[str, int, int], bool],
-        incomplete: Incomplete,
-        reaper: TombstoneReaper,
-    ) -> None:
-        self._runtime = runtime
-        self._node = node
-        self._ring = ring
-        self._rpc = rpc
-        self._records = records
-        self._is_alive = is_alive
-        self._reaper = reaper
-        self.schedule = ExchangeSchedule(runtime, lambda: [peer for peer in ring.nodes if peer != node])
-        self.responder = Responder(
-            runtime, ring, records, self.schedule, refuse_other_epoch, incomplete, reaper
+    def __init__(self, context: NodeContext) -> None:
+        self._runtime = context.runtime
+        self._node = context.name
+        self._ring = context.ring
+        self._rpc = context.rpc
+        self._records = context.records
+        self._is_alive = context.members.is_alive
+        self._epochs = context.epochs
+        self.schedule = ExchangeSchedule(
+            context.runtime, lambda: [peer for peer in self._ring.nodes if peer != self._node]
         )
+        self.responder = Responder(context, self.schedule)
+        context.members.subscribe(self._member_changed)
         self.failed_count = 0
         self.round_count = 0
         self.sent_count = 0
         self.received_count = 0
+
+    def _member_changed(self, before: Member, after: Member) -> None:
+        if before.state == DEAD and after.state == ALIVE:
+            self.schedule.is_back(after.name)
 
     async def run(self) -> None:
         """Compare with one peer after the other, for ever."""
@@ -126,7 +117,7 @@ class Exchange:
             after = await self._ask_roots(peer, wanted, self._runtime.random.getrandbits(64))
         if before is None or not isinstance(after, Roots):
             return Taken(set(), set())
-        self._reaper.heard_swept(min(after.swept_epoch, self._ring.epoch))
+        self._epochs.heard_reaped(min(after.swept_epoch, self._ring.epoch))
         said = (unpack_places(each.incomplete, self._ring.partitions) for each in (before, after))
         return Taken(complete, {partition for each in said for partition in each if partition in wanted})
 
@@ -193,6 +184,10 @@ class Exchange:
         """One exchange with every live peer, now: how many partitions differed from each; None: it did not say."""
         peers = [peer for peer in self._ring.nodes if peer != self._node and self._is_alive(peer)]
         return {peer: await self.with_peer(peer) for peer in peers}
+
+    async def repair(self, share: Share) -> dict[str, Any]:
+        """The same, as a maintenance task; it takes what it needs, whatever share it is given."""
+        return {"differing_partitions": await self.with_all()}
 
     async def compare(self, peer: str, partition: int) -> dict[str, tuple[int, ...]] | None:
         """Which branches and leaves of one tree differ from the peer's; None if it does not answer. Mends nothing."""

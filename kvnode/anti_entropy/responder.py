@@ -6,12 +6,12 @@ Whatever a peer asks is bounded here, and may make no sense: then it is refused.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from functools import reduce
 from operator import xor
 
 from kvnode.anti_entropy.schedule import ExchangeSchedule
 from kvnode.config import BATCH_RECORDS_MAX
+from kvnode.context import NodeContext
 from kvnode.messages import UNDECODABLE, Refused
 from kvnode.messages.anti_entropy import (
     CompareLeaves,
@@ -26,36 +26,30 @@ from kvnode.messages.anti_entropy import (
 from kvnode.messages.packing import pack, pack_places, unpack, unpack_places
 from kvnode.records.batches import batch_of, carried
 from kvnode.records.checksum import checksum
-from kvnode.records.incomplete import Incomplete
 from kvnode.records.merkle import LEAF_COUNT, LEVELS, children_of
-from kvnode.records.records import Records
-from kvnode.ring import Placement
-from kvnode.runtime import Runtime
-from kvnode.tombstones.reaper import TombstoneReaper
+from kvnode.runtime import Handlers
 
 
 class Responder:
     """The answering side of one node. sent_count: records sent in answers."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        ring: Placement,
-        records: Records,
-        schedule: ExchangeSchedule,
-        refuse_other_epoch: Callable[[str, int, int], bool],
-        incomplete: Incomplete,
-        reaper: TombstoneReaper,
-    ) -> None:
-        self._runtime = runtime
-        self._ring = ring
-        self._records = records
+    def __init__(self, context: NodeContext, schedule: ExchangeSchedule) -> None:
+        self._runtime = context.runtime
+        self._ring = context.ring
+        self._records = context.records
+        self._incomplete = context.incomplete
+        self._epochs = context.epochs
         self._schedule = schedule
-        self._refuse_other_epoch = refuse_other_epoch
-        self._incomplete = incomplete
-        self._reaper = reaper
-        self._why_too_late = reaper.why_too_late
         self.sent_count = 0
+
+    def handlers(self) -> Handlers:
+        """Which messages are for it."""
+        return {
+            CompareRoots: self.on_roots,
+            CompareNodes: self.on_nodes,
+            CompareSingleDiffs: self.on_single_diffs,
+            CompareLeaves: self.on_leaves,
+        }
 
     def on_roots(self, peer: str, question: CompareRoots) -> None:
         """Which of the peer's roots are not ours. Just after the start, ours have to be worked out first."""
@@ -63,10 +57,10 @@ class Responder:
 
     async def _answer_roots(self, peer: str, question: CompareRoots) -> None:
         if question.epoch != self._ring.settled_epoch:
-            if not self._refuse_other_epoch(peer, question.id, question.epoch):
+            if not self._epochs.refuses(peer, question.id, question.epoch):
                 self._runtime.network.send(peer, Refused(question.id, "this node is not in that epoch yet"))
             return
-        if late := self._why_too_late(peer):
+        if late := self._epochs.why_too_late(peer):
             self._runtime.network.send(peer, Refused(question.id, late))
             return
         await self._records.build_forest()
@@ -83,7 +77,7 @@ class Responder:
             pack(roots) if differ else b"",
             is_durable,
             pack_places(incomplete, self._ring.partitions) if incomplete else b"",
-            self._reaper.swept_epoch,
+            self._epochs.reaped_epoch,
         )
         self._runtime.network.send(peer, answer)
 
@@ -105,9 +99,9 @@ class Responder:
 
     def on_single_diffs(self, peer: str, question: CompareSingleDiffs) -> None:
         """Merge what the peer has found to be its own; answer, when that is durable, with what is better here."""
-        if question.epoch != self._ring.epoch and self._refuse_other_epoch(peer, question.id, question.epoch):
+        if question.epoch != self._ring.epoch and self._epochs.refuses(peer, question.id, question.epoch):
             return
-        why = "" if peer in self._ring.known else self._why_too_late(peer)
+        why = "" if peer in self._ring.known else self._epochs.why_too_late(peer)
         if not 0 <= question.partition < self._ring.partitions:
             why = "no such partition"
         elif len(question.others) > len(pack(range(LEAF_COUNT))):

@@ -12,37 +12,27 @@ The rest of the promise is the disk's: complete is told only after a commit that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from kvnode.anti_entropy.exchange import Exchange
 from kvnode.config import RING_PERIOD_MS
+from kvnode.context import NodeContext
 from kvnode.handoff.sources import sources_needed
 from kvnode.messages import Progress
-from kvnode.records.incomplete import Incomplete
-from kvnode.ring import Placement
-from kvnode.runtime import Runtime
 
 
 class Bootstrap:
     """The fetching side of one node. progress: of the present epoch; done == total means ready."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        node: str,
-        ring: Placement,
-        exchange: Exchange,
-        incomplete: Incomplete,
-        is_dead: Callable[[str], bool],
-    ) -> None:
-        self._runtime = runtime
-        self._node = node
-        self._ring = ring
+    def __init__(self, context: NodeContext, exchange: Exchange) -> None:
+        self._runtime = context.runtime
+        self._node = context.name
+        self._ring = context.ring
+        self._incomplete = context.incomplete
+        self._members = context.members
         self._exchange = exchange
-        self._incomplete = incomplete
-        self._is_dead = is_dead
         self._ring_changed = asyncio.Event()
         self.progress = Progress(0, 0, 0)
+        context.ring.subscribe(self.follow_ring)
 
     def follow_ring(self) -> None:
         """The ring has changed: begin anew."""
@@ -73,7 +63,7 @@ class Bootstrap:
                 if owner in ring.preference_lists[partition]
                 and len(fetched_from[partition]) < self._need(partition, incomplete_counts[partition])
             ]
-            if not wanted or self._is_dead(owner):
+            if not wanted or self._members.is_dead(owner):
                 continue
             taken = await exchange.take_from(owner, wanted)
             for partition in taken.incomplete:

@@ -10,50 +10,46 @@ the old members, and nothing is lost, for the old owners have everything.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
-from kvnode.config import JOINER_ASKED_MAX, JOINER_TIMEOUT_MS, NODE_COUNT_MAX, RING_PERIOD_MS, NodeAddress
+from kvnode.config import NODE_COUNT_MAX, RING_PERIOD_MS, NodeAddress
+from kvnode.context import NodeContext
 from kvnode.errors import Conflict, NotAMember, QuorumUnmet
 from kvnode.handoff.bootstrap import Bootstrap
 from kvnode.handoff.dissemination import Dissemination
+from kvnode.handoff.emptiness import EmptinessCheck
 from kvnode.handoff.voting import Voting
-from kvnode.messages import CheckEmptiness, Emptiness, Progress
-from kvnode.ring import MOVING, Placement, RingState
-from kvnode.rpc import Rpc
-from kvnode.runtime import Runtime
+from kvnode.messages import Progress
+from kvnode.ring import MOVING, RingState
+from kvnode.runtime import Handlers
 
 
 class Changes:
-    """Join and leave at one node.
-
-    state_of: what membership believes of a node (alive, suspect, dead). held: how many records and hints are here.
-    """
+    """Join and leave at one node."""
 
     def __init__(
         self,
-        runtime: Runtime,
-        node: str,
-        ring: Placement,
+        context: NodeContext,
         dissemination: Dissemination,
         voting: Voting,
         bootstrap: Bootstrap,
-        state_of: Callable[[str], str],
-        rpc: Rpc,
-        held: Callable[[], tuple[int, int]],
+        emptiness: EmptinessCheck,
     ) -> None:
-        self._rpc = rpc
-        self._held = held
-        self._runtime = runtime
-        self._node = node
-        self._ring = ring
+        self._runtime = context.runtime
+        self._node = context.name
+        self._ring = context.ring
+        self._state_of = context.members.state
         self._dissemination = dissemination
         self._voting = voting
         self._bootstrap = bootstrap
-        self._state_of = state_of
+        self._emptiness = emptiness
         self._progress: dict[str, Progress] = {}
+        context.ring.subscribe(self.follow_ring)
+
+    def handlers(self) -> Handlers:
+        """Which messages are for it."""
+        return {Progress: self.on_progress}
 
     # --- what clients ask for -----------------------------------------------------------------------------
 
@@ -67,7 +63,7 @@ class Changes:
             if state.phase == MOVING:
                 raise self._under_way(f"{node.name} cannot join")
             self._check_joiner(node, state)
-            await self._check_empty(node.name)
+            await self._emptiness.check(node.name)
             await self._voting.decide(state.join(node))
             if node not in self._ring.state.everybody:
                 raise self._under_way(f"{node.name} was not admitted")
@@ -125,36 +121,6 @@ class Changes:
                 )
             if member.host == node.host and ports:
                 raise Conflict(f"{node.name} cannot join: {member.name} listens at port {min(ports)}")
-
-    async def _check_empty(self, name: str) -> None:
-        """What a former member kept may be older than a tombstone that was swept since: it must begin with nothing."""
-        for _ in range(JOINER_ASKED_MAX):
-            try:
-                answer = await self._rpc.ask(name, CheckEmptiness, JOINER_TIMEOUT_MS)
-            except TimeoutError:
-                continue
-            if isinstance(answer, Emptiness) and not (answer.records or answer.hints):
-                return
-            held = (
-                f"{answer.records} records and {answer.hints} hints"
-                if isinstance(answer, Emptiness)
-                else "data"
-            )
-            raise Conflict(
-                f"{name} cannot join: it still holds {held} of an earlier membership; wait until it has let go of"
-                " them (GET /ring there: left_over), or wipe it"
-            )
-        raise Conflict(f"{name} cannot join: it does not answer {self._node}")
-
-    def on_check_emptiness(self, peer: str, question: CheckEmptiness) -> None:
-        """Say how much is here, once what was let go is gone for good."""
-        records, hints = self._held()
-
-        def durable(future: asyncio.Future[None]) -> None:
-            if not future.cancelled() and future.exception() is None:
-                self._runtime.network.send(peer, Emptiness(question.id, records, hints))
-
-        self._runtime.disk.commit([]).add_done_callback(durable)
 
     def _check_leaver(self, name: str, state: RingState, *, force: bool) -> None:
         left = len(state.members) - 1

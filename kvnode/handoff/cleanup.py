@@ -10,38 +10,28 @@ they. The other owners are asked all the same. What was acknowledged has reached
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from itertools import islice
 
 from kvnode.anti_entropy.exchange import Exchange, TooLate
 from kvnode.config import DROP_BATCH_RECORDS, DROP_PARTITIONS, DROP_PERIOD_MS, RING_PERIOD_MS
-from kvnode.records.records import Records
-from kvnode.ring import STABLE, Placement
-from kvnode.runtime import Runtime
+from kvnode.context import NodeContext
+from kvnode.ring import STABLE
 from kvnode.tombstones.quiescence import Quiescence
 
 
 class Cleanup:
     """The letting-go side of one node. dropped_count: records deleted since the start."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        node: str,
-        ring: Placement,
-        records: Records,
-        exchange: Exchange,
-        is_alive: Callable[[str], bool],
-        quiescence: Quiescence,
-    ) -> None:
-        self._quiescence = quiescence
-        self._runtime = runtime
-        self._node = node
-        self._ring = ring
-        self._records = records
+    def __init__(self, context: NodeContext, exchange: Exchange, quiescence: Quiescence) -> None:
+        self._runtime = context.runtime
+        self._node = context.name
+        self._ring = context.ring
+        self._records = context.records
+        self._members = context.members
         self._exchange = exchange
-        self._is_alive = is_alive
+        self._quiescence = quiescence
         self.dropped_count = 0
+        quiescence.add_hiding_place(self.is_orphaned)
 
     @property
     def orphaned(self) -> tuple[int, ...]:
@@ -72,7 +62,7 @@ class Cleanup:
     async def _let_go(self, partition: int, *, at_once: int) -> bool:
         """Offer one partition, and delete it; False: not all of it. at_once: so many share the pace of deleting."""
         epoch, owners = self._ring.epoch, self._ring.preference_lists[partition]
-        if not all(self._is_alive(owner) for owner in owners):
+        if not all(self._members.is_alive(owner) for owner in owners):
             return False
         rows = self._records.held_in(partition)
         refused_by: list[str] = []

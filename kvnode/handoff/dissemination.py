@@ -8,14 +8,13 @@ taken in earlier epochs (commits become durable in order).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import msgspec
 
 from kvnode.config import RING_ASK_PERIOD_MS, ClusterConfig
 from kvnode.messages import UNDECODABLE, AskRing, Refused, RingNews, Stale
 from kvnode.ring import Placement, RingState
-from kvnode.runtime import Row, Runtime
+from kvnode.runtime import Handlers, Row, Runtime
 from kvnode.versions.bounds import EPOCH_JUMP_MAX, is_jump
 
 _META, _KEY = "meta", "ring"
@@ -26,7 +25,7 @@ _decode = msgspec.msgpack.Decoder(RingState).decode
 class Dissemination:
     """What this node knows of the ring, and how it and others come to know more.
 
-    followers are called after each change of `ring`, in order. heard: the epoch that each peer told last.
+    Each change of the ring is announced from `open` on. heard: the epoch that each peer told last.
     implausible_count: rings and epochs that cannot be (RingState.may_follow).
     """
 
@@ -35,9 +34,13 @@ class Dissemination:
         self._node = node
         self._ring = ring
         self._asked_ms = -RING_ASK_PERIOD_MS
-        self.followers: list[Callable[[], None]] = []
+        self._is_open = False
         self.heard: dict[str, int] = {}
         self.implausible_count = 0
+
+    def handlers(self) -> Handlers:
+        """Which messages are for it."""
+        return {AskRing: self.on_ask_ring, RingNews: self.on_ring_news}
 
     def open(self, config: ClusterConfig) -> None:
         """Begin with the newer of what the disk and what the cluster file say; the file knows the ports."""
@@ -46,7 +49,8 @@ class Dissemination:
         if state is not None and state.epoch >= self._ring.epoch:
             self._ring.adopt(state.readdressed(config))
             self._ring.settled_epoch = state.epoch
-        self._follow()
+        self._is_open = True
+        self._ring.announce()
 
     def _stored(self, row: bytes) -> RingState | None:
         """What a row says; None if that is no ring: then the cluster file is where to begin, and peers know more."""
@@ -74,7 +78,14 @@ class Dissemination:
         facts = {"epoch": state.epoch, "phase": state.phase, "members": ",".join(state.names)}
         self._runtime.log("ring", change=state.change, note=state.note, **facts)
         self.store()
-        self._follow()
+        if self._is_open:
+            self._ring.announce()
+
+    def decided(self, state: RingState) -> None:
+        """This state is decided: take it in, and tell everybody of before and after."""
+        before = self._ring.nodes
+        self.adopt(state)
+        self.tell_everybody(*before)
 
     def store(self) -> None:
         """Remember the present state; it is settled when that is durable."""
@@ -85,10 +96,6 @@ class Dissemination:
                 ring.settled_epoch = max(ring.settled_epoch, state.epoch)
 
         self._runtime.disk.commit([Row(_META, 0, _KEY, _encode(state))]).add_done_callback(stored)
-
-    def _follow(self) -> None:
-        for follow in self.followers:
-            follow()
 
     # --- telling and asking -------------------------------------------------------------------------------
 

@@ -11,14 +11,10 @@ Must not live here: who counts towards a quorum meanwhile (replication/coordinat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from kvnode.anti_entropy.exchange import Exchange
 from kvnode.config import REFILL_PARTITIONS, REFILL_PERIOD_MS
+from kvnode.context import NodeContext
 from kvnode.handoff.sources import sources_needed
-from kvnode.records.incomplete import Incomplete
-from kvnode.ring import Placement
-from kvnode.runtime import Runtime
 
 
 class Refill:
@@ -27,21 +23,13 @@ class Refill:
     waits_for: the owners that a partition still waits for, when the last round could not go on.
     """
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        node: str,
-        ring: Placement,
-        exchange: Exchange,
-        incomplete: Incomplete,
-        is_alive: Callable[[str], bool],
-    ) -> None:
-        self._runtime = runtime
-        self._node = node
-        self._ring = ring
+    def __init__(self, context: NodeContext, exchange: Exchange) -> None:
+        self._runtime = context.runtime
+        self._node = context.name
+        self._ring = context.ring
+        self._incomplete = context.incomplete
+        self._members = context.members
         self._exchange = exchange
-        self._incomplete = incomplete
-        self._is_alive = is_alive
         self._epoch = 0
         self._given: dict[tuple[int, int], set[str]] = {}  # see _givers_of
         self._incomplete_at: dict[
@@ -90,7 +78,7 @@ class Refill:
         givers_of = {partition: self._givers_of(partition) for partition in partitions}
         for owner in self._ring.nodes:
             wanted = [partition for partition in partitions if self._wants(partition, owner)]
-            if not wanted or not self._is_alive(owner):
+            if not wanted or not self._members.is_alive(owner):
                 continue
             taken = await self._exchange.take_from(owner, wanted)
             if self._ring.epoch != epoch:

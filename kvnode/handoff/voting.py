@@ -17,12 +17,14 @@ from collections.abc import Callable
 import msgspec
 
 from kvnode.config import VOTE_ATTEMPTS_MAX, VOTE_BACKOFF_MS, VOTE_TIMEOUT_MS
+from kvnode.context import NodeContext
 from kvnode.errors import QuorumUnmet
+from kvnode.handoff.dissemination import Dissemination
 from kvnode.handoff.paxos import Acceptor, Proposer
 from kvnode.messages import UNDECODABLE, Accept, Answer, Ballot, Prepare, Refused, Stale, Vote
-from kvnode.ring import Placement, RingState
-from kvnode.rpc import Round, Rpc
-from kvnode.runtime import Row, Runtime
+from kvnode.ring import RingState
+from kvnode.rpc import Round
+from kvnode.runtime import Handlers, Row
 from kvnode.versions.bounds import ROUND_JUMP_MAX, Count, is_jump
 
 _META, _KEY = "meta", "ring-votes"
@@ -77,32 +79,29 @@ class _Ask(Round):
 class Voting:
     """Acceptor and proposer of one node.
 
-    on_decided is called with each state that this node finds decided. implausible_count: ballots that cannot be.
+    store: tells the store id that names this node's ballots. implausible_count: ballots that cannot be.
     Invariant: nobody is told of a promise or an acceptance that is not on disk.
     """
 
     def __init__(
-        self,
-        runtime: Runtime,
-        node: str,
-        ring: Placement,
-        rpc: Rpc,
-        store: Callable[[], str],
-        on_decided: Callable[[RingState], None],
-        refuse_other_epoch: Callable[[str, int, int], bool],
+        self, context: NodeContext, dissemination: Dissemination, *, store: Callable[[], str]
     ) -> None:
-        self._runtime = runtime
-        self._node = node
-        self._ring = ring
-        self._rpc = rpc
+        self._runtime = context.runtime
+        self._node = context.name
+        self._ring = context.ring
+        self._rpc = context.rpc
+        self._epochs = context.epochs
+        self._dissemination = dissemination
         self._store = store
-        self._on_decided = on_decided
-        self._refuse_other_epoch = refuse_other_epoch
         self._acceptor = Acceptor()
         self._votes_from = 0
         self._last_round = 0
         self.implausible_count = 0
         self._one_at_a_time = asyncio.Lock()
+
+    def handlers(self) -> Handlers:
+        """Which messages are for it."""
+        return {Prepare: self.on_prepare, Accept: self.on_accept}
 
     async def open(self, *, lost_disk: bool) -> None:
         """Read the promises; lost_disk: there were some, and they are gone."""
@@ -179,7 +178,7 @@ class Voting:
         id_, epoch = question.id, question.epoch
         if epoch == self._ring.epoch:
             return True
-        if not self._refuse_other_epoch(peer, id_, epoch):
+        if not self._epochs.refuses(peer, id_, epoch):
             self._runtime.network.send(peer, Refused(id_, "this node does not know that epoch yet"))
         return False
 
@@ -236,7 +235,7 @@ class Voting:
                 except OSError as error:
                     why = f"{self._node} cannot store its own vote: {error}"
                 if candidacy.is_decided:
-                    self._on_decided(candidacy.value)
+                    self._dissemination.decided(candidacy.value)
                 elif candidacy.beaten_by is not None:
                     self._last_round = max(self._last_round, candidacy.beaten_by[0])
             if self._ring.epoch != epoch:

@@ -35,23 +35,16 @@ class Member(msgspec.Struct, frozen=True):
 class Members:
     """The table, and the news that is still to be spread.
 
-    on_change is called with (before, after) whenever a state changes. implausible_count: news whose incarnation nobody
-    can have come to by refuting.
+    implausible_count: news whose incarnation nobody can have come to by refuting.
     Invariant: this node itself is always alive in its own table.
     """
 
     def __init__(
-        self,
-        node: str,
-        names: Iterable[str],
-        *,
-        incarnation: int,
-        wall_ms: Callable[[], float],
-        on_change: Callable[[Member, Member], None],
+        self, node: str, names: Iterable[str], *, incarnation: int, wall_ms: Callable[[], float]
     ) -> None:
         self._node = node
         self._wall_ms = wall_ms
-        self._on_change = on_change
+        self._listeners: list[Callable[[Member, Member], None]] = []
         now = wall_ms()
         self._members = {
             name: Member(name, ALIVE, incarnation if name == node else 0, now) for name in sorted(names)
@@ -80,6 +73,18 @@ class Members:
         """alive, suspect or dead; somebody unknown is dead."""
         member = self._members.get(name)
         return DEAD if member is None else member.state
+
+    def is_alive(self, name: str) -> bool:
+        """Whether it is believed to be there; a suspect is not."""
+        return self.state(name) == ALIVE
+
+    def is_dead(self, name: str) -> bool:
+        """Whether it is believed to be gone; a suspect is not."""
+        return self.state(name) == DEAD
+
+    def subscribe(self, listener: Callable[[Member, Member], None]) -> None:
+        """From now on `listener` is called with (before, after) whenever a state changes."""
+        self._listeners.append(listener)
 
     def member(self, name: str) -> Member | None:
         """The line of one member."""
@@ -139,4 +144,5 @@ class Members:
         else:
             self._suspects.pop(before.name, None)
         if before.state != state:
-            self._on_change(before, after)
+            for listener in self._listeners:
+                listener(before, after)

@@ -21,7 +21,7 @@ from kvnode.config import PROBE_PERIOD_MS, PROBE_TIMEOUT_MS, PROBE_WAIT_MS, SUSP
 from kvnode.membership.members import ALIVE, DEAD, SUSPECT, Members
 from kvnode.messages import Ack, MemberNews, Ping, PingRequest, Probe
 from kvnode.observe import Samples
-from kvnode.runtime import Runtime
+from kvnode.runtime import Handlers, Runtime
 
 _HELPER_COUNT = 3
 
@@ -50,6 +50,10 @@ class Swim:
         self._suspected_ms: dict[str, float] = {}
         self._pinged_ms: dict[str, float] = {}
         self._round_trips: dict[str, Samples] = {}
+
+    def handlers(self) -> Handlers:
+        """Which messages are for it."""
+        return {Ping: self.on_ping, PingRequest: self.on_ping_request, Ack: self.on_ack}
 
     def heard(self, peer: str) -> None:
         """A message of any kind arrived from this peer."""

@@ -133,7 +133,7 @@ class Views:
                 "swept_total": node.reaper.swept_count,
                 "dropped_total": node.reaper.dropped_count,
                 "remaining": node.reaper.remaining,
-                "context_entries_pruned_total": node.reaper.pruning.pruned_count,
+                "context_entries_pruned_total": node.pruning.pruned_count,
                 "reasons": node.reaper.reasons,
             },
             "messages_refused_total": self._network.refused_count,

@@ -55,20 +55,18 @@ class _Unsynced:
 class Records:
     """The records of one replica, above one Disk.
 
-    on_forgotten: told that this replica has forgotten what it wrote; on_lost: before a damaged row is dropped, that
-    what was acknowledged of this partition may be missing here. before_write: called before a record, or
-    that a damaged one goes, is committed.
+    on_lost: told, before a damaged row is dropped, that what was acknowledged of this partition may be missing here.
+    before_write: called before a record, or that a damaged one goes, is committed.
     """
 
     def __init__(
         self,
         runtime: Runtime,
         ring: Ring | Placement,
-        on_forgotten: Callable[[], None] = lambda: None,
         on_lost: Callable[[int], None] = lambda partition: None,
         before_write: Callable[[], None] = lambda: None,
     ) -> None:
-        self._on_forgotten = on_forgotten
+        self._forgotten_listeners: list[Callable[[], None]] = []
         self._on_lost = on_lost
         self._before_write = before_write
         self._disk = runtime.disk
@@ -87,6 +85,14 @@ class Records:
     def open(self) -> None:
         """Count what is on disk."""
         self.row_count = self._disk.count(_TABLE)
+
+    def on_forgotten(self, listener: Callable[[], None]) -> None:
+        """From now on `listener` is called whenever this replica has forgotten what it wrote (damaged, not stored)."""
+        self._forgotten_listeners.append(listener)
+
+    def _has_forgotten(self) -> None:
+        for listener in self._forgotten_listeners:
+            listener()
 
     async def build_forest(self, *, is_asked: bool = False) -> None:
         """See MerkleForest.build_all."""
@@ -241,7 +247,7 @@ class Records:
         self._cache.discard(disk_key)
         self.corrupt_count += 1
         self._runtime.log("record_corrupt", level="error", partition=partition, key=disk_key)
-        self._on_forgotten()
+        self._has_forgotten()
         self._on_lost(partition)
         self.forest.change(partition, known, 0)
         self.row_count -= 1
@@ -353,4 +359,4 @@ class Records:
         partition = self._ring.partition_of(disk_key.partition("/")[2])
         self.forest.change(partition, failed.checksum, self._checksum_of(disk_key, failed.durable))
         self.row_count -= failed.durable is None
-        self._on_forgotten()
+        self._has_forgotten()

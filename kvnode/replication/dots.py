@@ -13,7 +13,8 @@ it was the last one (starts.py): an older folder that was put back ended in orde
 from __future__ import annotations
 
 from kvnode.config import DOT_BLOCK
-from kvnode.runtime import ROWS_DROPPED, Row, Runtime
+from kvnode.context import NodeContext
+from kvnode.runtime import ROWS_DROPPED, Row
 from kvnode.versions import Dot, StoreId
 
 _META = "meta"
@@ -32,9 +33,9 @@ class DotSource:
     Invariant: every dot issued is within a block that is durably reserved.
     """
 
-    def __init__(self, runtime: Runtime, node: str) -> None:
-        self._runtime = runtime
-        self._node = node
+    def __init__(self, context: NodeContext) -> None:
+        self._runtime = context.runtime
+        self._node = context.name
         self.store: StoreId = ""
         self.is_new = False
         self._last = 0
@@ -42,6 +43,7 @@ class DotSource:
         self._reserving = True  # whoever wants a dot before this store has its name waits for it
         self._used = False
         self._closed = False
+        context.records.on_forgotten(self.renew)
 
     def look(self) -> bool:
         """Whether the data directory is empty: no store has had a name there."""

@@ -12,20 +12,18 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections import Counter
-from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 
 from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
+from kvnode.context import NodeContext
 from kvnode.messages import TOO_LATE, UNDECODABLE, Refused, Stored, StoreMany
 from kvnode.records.batches import first_batch
 from kvnode.records.checksum import checksum
-from kvnode.records.records import OnDurable, Records, merge_records
+from kvnode.records.records import OnDurable, merge_records
 from kvnode.replication.uptime import Uptime
-from kvnode.ring import Placement
-from kvnode.rpc import Rpc
-from kvnode.runtime import Row, Runtime
+from kvnode.runtime import Row
 from kvnode.tombstones.quiescence import Quiescence
 
 _TABLE = "hints"
@@ -48,24 +46,15 @@ _decode = msgspec.msgpack.Decoder(Hint).decode
 class Hints:
     """The hints that this node keeps. Invariant: memory and disk hold the same hints, oldest first per peer."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        node: str,
-        ring: Placement,
-        rpc: Rpc,
-        records: Records,
-        is_alive: Callable[[str], bool],
-        quiescence: Quiescence,
-    ) -> None:
+    def __init__(self, context: NodeContext, quiescence: Quiescence) -> None:
+        self._runtime = context.runtime
+        self._node = context.name
+        self._records = context.records
+        self._ring = context.ring
+        self._rpc = context.rpc
+        self._is_alive = context.members.is_alive
         self._quiescence = quiescence
-        self._runtime = runtime
-        self._node = node
-        self._records = records
-        self._ring = ring
-        self._rpc = rpc
-        self._is_alive = is_alive
-        self._uptime = Uptime(runtime)
+        self._uptime = Uptime(context.runtime)
         self._pending: dict[str, dict[tuple[str, str], Hint]] = {}
         self._partition_counts: Counter[int] = Counter()
         self._count = 0
@@ -77,6 +66,8 @@ class Hints:
         self.delivered_count = 0
         self.expired_count = 0
         self.dropped_count = 0
+        quiescence.add_hiding_place(self.count_in)
+        context.ring.subscribe(self.follow_ring)
 
     def open(self) -> None:
         """Load the hints that were kept before a restart."""

@@ -34,10 +34,9 @@ from kvnode.config import (
     START_TELL_PERIOD_MS,
     START_WAIT_MS,
 )
+from kvnode.context import NodeContext
 from kvnode.messages import UNDECODABLE, Began, BeganAnswer
-from kvnode.ring import Placement
-from kvnode.rpc import Rpc
-from kvnode.runtime import Row, Runtime
+from kvnode.runtime import Handlers, Row
 from kvnode.versions.bounds import Count, Id
 
 _META, _KEY, _PEER = "meta", "starts", "start-of/"
@@ -114,28 +113,22 @@ class Starts:
     """Both sides of one node: it tells its starts, and remembers those of others.
 
     on_replaces: called when this store, though it seemed to be the first of its node, turns out not to be.
-    written_count: how much has been written here since the start.
     """
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        node: str,
-        ring: Placement,
-        rpc: Rpc,
-        *,
-        written_count: Callable[[], int],
-        on_replaces: Callable[[], None],
-    ) -> None:
-        self._runtime = runtime
-        self._node = node
-        self._ring = ring
-        self._rpc = rpc
-        self._written_count = written_count
+    def __init__(self, context: NodeContext, on_replaces: Callable[[], None]) -> None:
+        self._runtime = context.runtime
+        self._node = context.name
+        self._ring = context.ring
+        self._rpc = context.rpc
+        self._records = context.records
         self._on_replaces = on_replaces
         self._starts = _Starts(0, 0, (), ())
         self._is_stored = False
         self._confirmed_by: set[str] = set()
+
+    def handlers(self) -> Handlers:
+        """Which messages are for it."""
+        return {Began: self.on_began}
 
     @property
     def count(self) -> int:
@@ -170,10 +163,10 @@ class Starts:
         clock = self._runtime.clock
         began_ms, written_count = clock.now_ms(), 0
         while True:
-            if self._written_count() == written_count:
+            if self._records.written_count == written_count:
                 began_ms = clock.now_ms()
             elif clock.now_ms() - began_ms >= START_GENERATION_MS:
-                began_ms, written_count = clock.now_ms(), self._written_count()
+                began_ms, written_count = clock.now_ms(), self._records.written_count
                 await self._begin()
             elif not self._is_stored:
                 await self._store()

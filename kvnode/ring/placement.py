@@ -1,10 +1,12 @@
-"""Placement: who holds what now, as this node knows it. All rooms of a node look at the same one.
+"""Placement: who holds what now, as this node knows it. All components of a node look at the same one.
 
 While a change is under way each partition has its owners, who are read from, and *pending* owners, who will hold it
 afterwards and are written to already. Not here: how the change comes about (handoff/).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from kvnode.ring.ring import Ring
 from kvnode.ring.state import RingState
@@ -26,6 +28,7 @@ class Placement:
         self.replicas = replicas
         self.partitions = partitions
         self.settled_epoch = state.epoch
+        self._followers: list[Callable[[], None]] = []
         self.adopt(state)
 
     def adopt(self, state: RingState) -> None:
@@ -45,6 +48,15 @@ class Placement:
                 tuple(node for node in after if node not in before) for before, after in pairs
             )
         self.ring = ring
+
+    def subscribe(self, follow: Callable[[], None]) -> None:
+        """From now on `follow` is called whenever the ring has changed, after those that subscribed before."""
+        self._followers.append(follow)
+
+    def announce(self) -> None:
+        """The ring has changed: tell all who subscribed."""
+        for follow in self._followers:
+            follow()
 
     def _build(self, names: tuple[str, ...]) -> Ring:
         return Ring.build(names, replicas=self.replicas, partitions=self.partitions)

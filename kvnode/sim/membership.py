@@ -71,7 +71,8 @@ class SwimCluster:
             if after.state == DEAD:
                 self.deaths.append((name, after.name))
 
-        members = Members(name, self.names, incarnation=1, wall_ms=clock.wall_ms, on_change=changed)
+        members = Members(name, self.names, incarnation=1, wall_ms=clock.wall_ms)
+        members.subscribe(changed)
         swim = Swim(runtime, name, members, epoch=lambda: 1, on_epoch=lambda peer, epoch: None)
 
         def on_message(peer: str, message: Message) -> None:

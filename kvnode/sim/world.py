@@ -145,7 +145,7 @@ class World:
             hooks = self._spawner(name, gate, tasks), self._logger(name), self._begin_anew(name)
             runtime = Runtime(clock, door, disk, self.chance, *hooks)
             life = Life(Node(runtime, self.config, name), clock, gate, disk, door, tasks)
-            life.node.reaper.pruning.kept_max = 0  # a run of twenty seconds has few past stores
+            life.node.pruning.kept_max = 0  # a run of twenty seconds has few past stores
             self.on_start(life.node)
             self.lives[name] = life
             self.network.attach(name, gate, life.node.on_message)

@@ -10,6 +10,8 @@ Not here: what the time is needed for (reaper.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kvnode.config import STANDSTILL_MS, STILLNESS_PERIOD_MS
 from kvnode.runtime import Clock
 
@@ -21,6 +23,11 @@ class Quiescence:
         self._clock = clock
         self._all_ms = self._looked_ms = clock.now_ms()
         self._partitions_ms: dict[int, float] = {}
+        self._hiding_places: list[Callable[[int], object]] = []
+
+    def add_hiding_place(self, holds: Callable[[int], object]) -> None:
+        """From now on a partition is not quiet while `holds` says that something of it is kept away from its owners."""
+        self._hiding_places.append(holds)
 
     def disturb(self, partition: int) -> None:
         """Something of this partition came or went that may be older than what its owners hold."""
@@ -32,9 +39,9 @@ class Quiescence:
         self._partitions_ms.clear()
 
     def quiet_ms(self, partition: int) -> float:
-        """How long ago the last disturbance was; 0 if this node has only just begun to run again."""
+        """How long ago the last disturbance was; 0 if it goes on, or this node has only just begun to run again."""
         now_ms = self._clock.now_ms()
-        if now_ms - self._looked_ms > STANDSTILL_MS:
+        if now_ms - self._looked_ms > STANDSTILL_MS or any(holds(partition) for holds in self._hiding_places):
             return 0.0
         return now_ms - max(self._all_ms, self._partitions_ms.get(partition, self._all_ms))
 

@@ -18,7 +18,7 @@ drop it at the next sweep. No older value can come back meanwhile: there is none
 
 Time is measured by each node on its own clock, as the length of a silence; clocks need not agree. A node that was no
 member when this was asked may come back with older values: what it offers is refused if something was swept since it
-left (`why_too_late`). A store that replaces another learns from those that refill it how far that has come.
+left (epochs.py).
 
 By the same proof contexts are relieved of stores that are nobody's any more (pruning.py). For them 2. is: every owner
 holds, durably, no version of that store, and one that covers all that the store wrote. So none can come back there.
@@ -42,19 +42,17 @@ from kvnode.config import (
     SWEEP_POLL_MS,
     SWEEP_ROWS,
 )
-from kvnode.messages import NOT_YET, TOO_LATE, Refused, Stored
+from kvnode.context import NodeContext
+from kvnode.messages import Refused, Stored
 from kvnode.messages.tombstones import AskReapable, DropTombstones, Prunable, Reapable, ReapableAnswer
 from kvnode.records.kinds import is_tombstone
-from kvnode.records.records import Records
-from kvnode.ring import STABLE, Placement
-from kvnode.rpc import Rpc
-from kvnode.runtime import Row, Runtime
+from kvnode.ring import STABLE
+from kvnode.runtime import Handlers
 from kvnode.throttle import Share, Throttle, background_share
 from kvnode.tombstones.pruning import Pruning, is_prunable, is_tombstone_of, of_others, parted
 from kvnode.tombstones.quiescence import Quiescence
 from kvnode.tombstones.survey import Survey
 
-_META, _KEY = "meta", "swept-epoch"
 _ATTEMPTS_MAX = 3
 
 
@@ -65,64 +63,39 @@ class _NotNow(Exception):
 class TombstoneReaper:
     """Both sides of one node: it sweeps the partitions of which it is the first owner, and answers who sweeps others.
 
-    store: tells the store id that this node writes under. hints_in, is_left_over: how many hints of a partition are
-    here, and whether something of it that belongs to others.
-    swept_epoch: the last in which this store, or one that it was filled from, dropped a tombstone.
+    store: tells the store id that this node writes under.
     swept_count: tombstones that went from all owners by this node's word; dropped_count: records dropped here.
     reasons: why tombstones were left in the last round, and how many for each reason.
     """
 
     def __init__(
         self,
-        runtime: Runtime,
-        node: str,
-        ring: Placement,
-        rpc: Rpc,
-        records: Records,
+        context: NodeContext,
         quiescence: Quiescence,
+        pruning: Pruning,
         *,
-        is_alive: Callable[[str], bool],
-        hints_in: Callable[[int], int],
-        is_orphaned: Callable[[int], bool],
-        is_refilling: Callable[[], bool],
         store: Callable[[], str],
-        refuse_other_epoch: Callable[[str, int, int], bool],
         message_age_ms_max: float,
     ) -> None:
-        self._runtime = runtime
-        self._node = node
-        self._ring = ring
-        self._rpc = rpc
-        self._records = records
+        self._runtime = context.runtime
+        self._node = context.name
+        self._ring = context.ring
+        self._rpc = context.rpc
+        self._members = context.members
+        self._records = context.records
+        self._epochs = context.epochs
         self._quiescence = quiescence
-        self._is_alive = is_alive
-        self._hints_in = hints_in
-        self._is_orphaned = is_orphaned
-        self._is_refilling = is_refilling
+        self._pruning = pruning
         self._store = store
-        self.pruning = Pruning(records)
-        self._refuse_other_epoch = refuse_other_epoch
         self._message_age_ms_max = message_age_ms_max
-        self.swept_epoch = 0
         self.swept_count = 0
         self.dropped_count = 0
         self.remaining = 0
         self.reasons: dict[str, int] = {}
 
-    def open(self) -> None:
-        """Read in which epoch a tombstone was dropped last."""
-        known = self._runtime.disk.get(_META, 0, _KEY)
-        self.swept_epoch = 0 if known is None else _epoch_of(known[0])
-
-    def follow_ring(self) -> None:
-        """The ring has changed: what is under way may be older than this node knows."""
-        self._quiescence.disturb_all()
-
-    def heard_swept(self, epoch: int) -> None:
-        """A store from which this one is filled has dropped tombstones up to this epoch; durable with what it gave."""
-        if epoch > self.swept_epoch:
-            self.swept_epoch = epoch
-            self._runtime.disk.commit([Row(_META, 0, _KEY, str(epoch).encode())])
+    def handlers(self) -> Handlers:
+        """Which messages are for it."""
+        return {AskReapable: self.on_ask, DropTombstones: self.on_drop}
 
     # --- the side that sweeps -----------------------------------------------------------------------------
 
@@ -154,7 +127,7 @@ class TombstoneReaper:
                 for row in rows:
                     if is_tombstone(row):
                         found.append((partition, row.key, row.checksum))
-                    elif len(overgrown) < BATCH_RECORDS_MAX and (events := self.pruning.past_events(row)):
+                    elif len(overgrown) < BATCH_RECORDS_MAX and (events := self._pruning.past_events(row)):
                         overgrown.append((partition, row.key, tuple(sorted(events.items()))))
         return found, overgrown
 
@@ -238,7 +211,7 @@ class TombstoneReaper:
     async def _ask(self, member: str, epoch: int, batch: tuple[Reapable, ...]) -> ReapableAnswer:
         if member == self._node:
             return await self._own_answer(batch)
-        if not self._is_alive(member):
+        if not self._members.is_alive(member):
             raise _NotNow(f"{member} is not alive")
         try:
             answer = await self._rpc.ask(member, lambda id_: AskReapable(id_, epoch, *parted(batch)))
@@ -315,23 +288,10 @@ class TombstoneReaper:
             return  # the disk is full: it will be asked again
         self._runtime.network.send(peer, Stored(question.id))
 
-    def why_too_late(self, peer: str) -> str:
-        """Why what a node that is not a member offers is refused; empty: it is not.
-
-        It may be older than what was swept since. What was swept while it was a member was swept with its consent.
-        """
-        if peer in self._ring.known:
-            return ""
-        if self._is_refilling():
-            return NOT_YET
-        left_in = self._ring.state.left_in(peer)
-        is_late = self.swept_epoch > 0 and (left_in is None or self.swept_epoch >= left_in)
-        return TOO_LATE if is_late else ""
-
     def _is_present(self, peer: str, id_: int, epoch: int) -> bool:
         if self._is_settled(epoch):
             return True
-        if epoch >= self._ring.epoch or not self._refuse_other_epoch(peer, id_, epoch):
+        if epoch >= self._ring.epoch or not self._epochs.refuses(peer, id_, epoch):
             self._runtime.network.send(peer, Refused(id_, f"{self._node} is not settled in that epoch"))
         return False
 
@@ -348,8 +308,7 @@ class TombstoneReaper:
                 lacking.append(index)
                 continue
             if partition not in quiet_ms:
-                disturbed = self._hints_in(partition) or self._is_orphaned(partition)
-                quiet_ms[partition] = 0.0 if disturbed else self._quiescence.quiet_ms(partition)
+                quiet_ms[partition] = self._quiescence.quiet_ms(partition)
             owns = self._node in self._ring.preference_lists[partition]
             if owns and not self._holds(each):
                 lacking.append(index)
@@ -361,14 +320,14 @@ class TombstoneReaper:
     def _holds(self, each: Reapable) -> bool:
         if is_tombstone_of(each):
             return self._records.holds(*each)
-        return is_prunable(each) and self.pruning.may_go(each[1], each[2])
+        return is_prunable(each) and self._pruning.may_go(each[1], each[2])
 
     async def _let_go(self, batch: tuple[Reapable, ...]) -> None:
         """Forget these, each only as it was. That something was swept in this epoch is remembered no later."""
-        self.heard_swept(self._ring.epoch)
+        self._epochs.heard_reaped(self._ring.epoch)
         tombstones, prunable = parted(batch)
         if prunable:
-            await self.pruning.prune(prunable)
+            await self._pruning.prune(prunable)
         by_partition: dict[int, dict[str, int]] = {}
         for partition, key, known in tombstones:
             if 0 <= partition < self._ring.partitions:
@@ -377,8 +336,3 @@ class TombstoneReaper:
         for partition, rows in by_partition.items():
             await self._records.drop(partition, rows)
         self.dropped_count += max(0, before - self._records.row_count)
-
-
-def _epoch_of(row: bytes) -> int:
-    """What was remembered; of what cannot be read the safe side: nothing from before is listened to."""
-    return int(row) if row.isdigit() and len(row) <= 16 else 2**53

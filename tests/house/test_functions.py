@@ -42,23 +42,16 @@ EXCEPTIONS: dict[str, str] = {}
 EXCEPTIONS_MAX = 10
 
 PENDING = {
-    "kvnode Responder.__init__",
-    "kvnode Changes.__init__",
     "kvnode Client.put",
     "kvnode Coordinator.__init__",
     "kvnode Coordinator._write",
-    "kvnode Cleanup.__init__",
-    "kvnode Exchange.__init__",
-    "kvnode Hints.__init__",
     "kvnode Inspection.__init__",
     "kvnode Link.__init__",
     "kvnode Node.__init__",
     "kvnode ReadRound.__init__",
     "kvnode Replica.__init__",
     "kvnode Serving.__init__",
-    "kvnode TombstoneReaper.__init__",
     "kvnode Views.stats",
-    "kvnode Voting.__init__",
     "kvnode WriteRound.__init__",
     "kvnode _StatsCollector.collect",
     "kvnode _run",

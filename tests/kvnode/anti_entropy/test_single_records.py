@@ -293,7 +293,7 @@ def test_questions_about_single_records_that_make_no_sense_are_refused(play: Pla
 def test_who_is_no_member_and_too_late_offers_no_single_record(play: Play) -> None:
     async def scenario(components: Any) -> None:
         responder, epoch = components.nodes[ONE].exchange.responder, components.nodes[ONE].ring.epoch
-        responder._why_too_late = lambda peer: TOO_LATE if peer == "node-9" else ""
+        responder._epochs.why_too_late = lambda peer: TOO_LATE if peer == "node-9" else ""
         components.wire.carried.clear()
         record = (KV, KEYS[0], record_of("node-9", b"1"))
         responder.on_single_diffs("node-9", CompareSingleDiffs(7, 0, 0, (record,), b"", False, epoch))

@@ -18,7 +18,9 @@ def table(changes: list[tuple[str, str]] | None = None, node: str = "node-1") ->
         if changes is not None:
             changes.append((before.state, after.state))
 
-    return Members(node, NAMES, incarnation=1, wall_ms=lambda: 1000.0, on_change=on_change)
+    members = Members(node, NAMES, incarnation=1, wall_ms=lambda: 1000.0)
+    members.subscribe(on_change)
+    return members
 
 
 def believed(members: Members, name: str) -> tuple[str, int]:
@@ -106,7 +108,7 @@ def test_news_are_repeated_a_bounded_number_of_times_and_a_member_that_is_not_al
 
 def test_since_moves_when_the_state_changes_and_not_with_the_incarnation_alone() -> None:
     times = iter([1.0, 2.0, 3.0])
-    members = Members("node-1", NAMES, incarnation=1, wall_ms=lambda: next(times), on_change=lambda *_: None)
+    members = Members("node-1", NAMES, incarnation=1, wall_ms=lambda: next(times))
     members.learn(MemberNews("node-2", ALIVE, 3))
     member = members.member("node-2")
     assert member is not None and member.since == 1.0

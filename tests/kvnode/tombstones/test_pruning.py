@@ -188,7 +188,7 @@ def test_a_context_from_before_is_good_after_it(play: Play) -> None:
         _, before = await components.ask("node-1", Get("k"))
         assert pruned(await reaper(components)) == 1
         for name in components.nodes:  # also one that has forgotten what went
-            components.nodes[name].reaper.pruning._went.clear()
+            components.nodes[name].pruning._went.clear()
         put = Put("k", b'"new"', components.contexts.read("k", before["context"]))
         status, answer = await components.ask("node-3", put)
         assert status == 200

@@ -1,0 +1,62 @@
+"""What the components of one node share: its name, doors, ring, members and records, and whom it listens to.
+
+`Node` builds the components in one direction: each takes the context and a few of those that were built before it. One
+that must hear of something subscribes in its constructor to what tells it: the ring (`ring.subscribe`), the members
+(`members.subscribe`), the records (`records.on_forgotten`). A component also says which messages are for it
+(`handlers`). What a request uses all the time it takes out of the context once, in its constructor.
+
+Must not live here: any component that only some of the others need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from kvnode.membership import Members
+from kvnode.observe import Traces
+from kvnode.records.incomplete import Incomplete
+from kvnode.records.records import Records
+from kvnode.ring import Placement
+from kvnode.rpc import Rpc
+from kvnode.runtime import Runtime
+
+
+class EpochGuard(Protocol):
+    """Which questions are answered: tombstones/epochs.py."""
+
+    @property
+    def refuses(self) -> Callable[[str, int, int], bool]:
+        """Told (peer, id, epoch) of a question from another epoch: whether it is refused; then its peer is told why.
+
+        A newer one is served: its sender counts on this node, and knows better. Meanwhile this node asks for that ring.
+        """
+
+    def why_too_late(self, peer: str) -> str:
+        """Why what a node that is not a member offers is refused; empty: it is not."""
+
+    @property
+    def reaped_epoch(self) -> int:
+        """The last epoch in which this store, or one that it was filled from, dropped a tombstone."""
+
+    def heard_reaped(self, epoch: int) -> None:
+        """Tombstones were dropped in this epoch, here or where this store is filled from."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeContext:
+    """The parts of one node that most of its components need.
+
+    members: who is alive, suspect or dead. incomplete: where the records may lack what was acknowledged.
+    """
+
+    runtime: Runtime
+    name: str
+    ring: Placement
+    rpc: Rpc
+    members: Members
+    incomplete: Incomplete
+    records: Records
+    traces: Traces
+    epochs: EpochGuard
