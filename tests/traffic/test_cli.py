@@ -76,8 +76,8 @@ def test_arguments_that_cannot_be_are_answered_with_what_was_expected(
 def test_a_token_never_gets_into_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["traffic", "run", "twitter", "--token", "geheim", "--token=geheim", "--rate", "5"]
     monkeypatch.setattr("sys.argv", words)
-    assert "geheim" not in commandline._command()
-    assert commandline._command().endswith("--rate 5")
+    assert "geheim" not in commandline.command_line()
+    assert commandline.command_line().endswith("--rate 5")
 
 
 def test_an_unknown_bug_is_answered_with_the_known_ones(

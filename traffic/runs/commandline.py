@@ -132,10 +132,12 @@ def _with_outputs(plan: Plan, options: argparse.Namespace) -> Plan:
         path = getattr(options, name)
         if path is not None and not path.absolute().parent.is_dir():
             raise CannotRun(f"--{name} {path}: there is no folder {path.absolute().parent}")
-    return replace(plan, record=options.record, report=options.report, csv=options.csv, command=_command())
+    return replace(
+        plan, record=options.record, report=options.report, csv=options.csv, command=command_line()
+    )
 
 
-def _command() -> str:
+def command_line() -> str:
     """What was typed, for whoever reads the report; but a token is nobody's business."""
     words = sys.argv[1:]
     for index, word in enumerate(words):

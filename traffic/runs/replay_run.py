@@ -39,7 +39,7 @@ async def replay(
         print(f"traffic: {path}: {recorded.missing}", file=sys.stderr)
     if not recorded.operations:
         raise CannotRun(f"{path}: there is no operation in it")
-    worlds = _worlds_of(recorded, speed)
+    worlds = worlds_of(recorded, speed)
     store = await connect(addresses)
     generator = Generator(store, settings=Settings(), seed=recorded.header.seed, worlds=worlds)
     try:
@@ -92,7 +92,8 @@ def _of_faults(recorded: Recording, *, repeated: bool) -> str:
     return ", no faults in it" if repeated else ""
 
 
-def _worlds_of(recorded: Recording, speed: float) -> dict[str, RegisteredWorkload]:
+def worlds_of(recorded: Recording, speed: float) -> dict[str, RegisteredWorkload]:
+    """What was recorded, as workloads that play it `speed` times as fast."""
     worlds: dict[str, RegisteredWorkload] = {}
     for name in sorted({done.workload for done in recorded.operations}):
         operations = recorded.of(name)

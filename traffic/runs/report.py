@@ -114,7 +114,7 @@ def _world(report: Report, world: str, *, is_only: bool) -> str:
     if not rows:
         return ""
     times_s = [float(row["t_s"]) for row in rows]
-    bands = _bands(report.faults, times_s[-1])
+    bands = bands_of(report.faults, times_s[-1])
     totals = report.totals.get(world, {})
 
     def line(name: str, column: str, colour: str, **look: bool) -> Line:
@@ -193,7 +193,7 @@ def _node_charts(report: Report, world: str, times_s: Sequence[float], bands: Se
 _RANK = {"suspect": 1, "cut off": 2, "unreachable": 2, "dead": 3}
 
 
-def _bands(faults: Sequence[Fault], end_s: float) -> list[Band]:
+def bands_of(faults: Sequence[Fault], end_s: float) -> list[Band]:
     """Each node's trouble from its beginning to its end, under the worst name that it had."""
     bands: list[Band] = []
     trouble: dict[str, tuple[float, str]] = {}

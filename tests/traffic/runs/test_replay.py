@@ -19,7 +19,7 @@ from traffic.operations import Get, Operation, Put
 from traffic.runs import recording
 from traffic.runs.recording import Done, Header
 from traffic.runs.replay import RecordedTimes, Replay
-from traffic.runs.replay_run import _worlds_of
+from traffic.runs.replay_run import worlds_of
 from traffic.runs.writer import RecordingWriter
 from traffic.stores.base import GetReply
 from traffic.stores.memory import MemoryStore
@@ -129,7 +129,7 @@ def test_all_worlds_are_played_by_a_whole_generator(tmp_path: Path) -> None:
 
     asyncio.run(record(first, WORKLOADS, enough))
     recorded = recording.load(first)
-    asyncio.run(record(second, _worlds_of(recorded, speed=2.0), played))
+    asyncio.run(record(second, worlds_of(recorded, speed=2.0), played))
     again = recording.load(second)
     assert recorded.workloads == again.workloads == sorted(WORKLOADS)
     for world in WORKLOADS:

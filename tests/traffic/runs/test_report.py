@@ -15,7 +15,7 @@ from traffic.operations import Add
 from traffic.runs import recording
 from traffic.runs.charts import Band, Chart, Line
 from traffic.runs.recording import Fault, Header, Judged
-from traffic.runs.report import _bands, html_of, of_recording
+from traffic.runs.report import bands_of, html_of, of_recording
 from traffic.runs.writer import RecordingWriter
 
 VOID = {"meta", "line", "rect", "path", "br", "link"}
@@ -134,7 +134,7 @@ def test_the_trouble_of_a_node_is_one_band_under_its_worst_name() -> None:
         Fault(t_s=3.5, what="unreachable", nodes=["node-1"]),
         Fault(t_s=5, what="alive", nodes=["node-2"]),
     ]
-    assert _bands(seen, 9.0) == [Band(1, 5, "node-2 dead"), Band(3.5, 9.0, "node-1 unreachable")]
+    assert bands_of(seen, 9.0) == [Band(1, 5, "node-2 dead"), Band(3.5, 9.0, "node-1 unreachable")]
 
 
 def test_causes_draw_no_bands_and_members_that_come_and_go_are_marked() -> None:
@@ -145,7 +145,7 @@ def test_causes_draw_no_bands_and_members_that_come_and_go_are_marked() -> None:
         Fault(t_s=3, what="joined", nodes=["node-4"], source="seen"),
         Fault(t_s=4, what="cut", nodes=["node-1", "node-3"]),
     ]
-    assert _bands(faults, 9.0) == [Band(1.5, 2, "node-2 dead"), Band(3, 3, "node-4 joined")]
+    assert bands_of(faults, 9.0) == [Band(1.5, 2, "node-2 dead"), Band(3, 3, "node-4 joined")]
 
 
 def test_a_gap_in_the_values_is_a_gap_in_the_line() -> None:
