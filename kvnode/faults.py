@@ -14,6 +14,7 @@ import msgspec
 DELAY_MS_MAX = 10_000.0
 DISK_DELAY_MS_MAX = 10_000.0
 CLOCK_SKEW_MS_MAX = 86_400_000.0
+BYTES_PER_S_MIN, BYTES_PER_S_MAX = 1.0, 1e9
 PARETO_ALPHA = 1.5
 
 Distribution = Literal["fixed", "exponential", "long-tailed"]
@@ -35,6 +36,9 @@ class LinkRule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     The jitter comes on top. Every delay is cut down to DELAY_MS_MAX, which lowers the mean of the long tail by
     2/3 * sqrt(delay_ms / 3 / DELAY_MS_MAX): at 50 ms by 2.7 %.
 
+    bytes_per_s: how many bytes pass, one way; 0 is no limit. A message waits behind those before it (`Line`), and its
+    delay begins when it has passed. One that is lost takes no room.
+
     Each message draws its own delay, so with anything but a fixed one a later message may overtake an earlier one.
     """
 
@@ -43,6 +47,7 @@ class LinkRule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     loss: float = 0.0
     cut: bool = False
     distribution: Distribution = "fixed"
+    bytes_per_s: float = 0.0
 
     def check(self) -> None:
         """ValueError says which figure is out of bounds."""
@@ -54,6 +59,9 @@ class LinkRule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
             raise ValueError(f"loss={self.loss}: expected 0 to 1")
         if self.distribution not in DISTRIBUTIONS:
             raise ValueError(f"distribution={self.distribution}: expected {', '.join(DISTRIBUTIONS)}")
+        if self.bytes_per_s != 0.0 and not BYTES_PER_S_MIN <= self.bytes_per_s <= BYTES_PER_S_MAX:
+            bounds = f"{BYTES_PER_S_MIN:.0f} to {BYTES_PER_S_MAX:.0f}"
+            raise ValueError(f"bytes_per_s={self.bytes_per_s}: expected 0 (no limit), or {bounds}")
 
     def delay_of_next(self, random: Chance) -> float | None:
         """The delay (ms) of the next message; None if it is lost."""
@@ -71,6 +79,20 @@ class LinkRule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
             return -self.delay_ms * log1p(-u)
         least_ms = self.delay_ms * (PARETO_ALPHA - 1.0) / PARETO_ALPHA
         return float(least_ms * (1.0 - u) ** (-1.0 / PARETO_ALPHA))
+
+
+class Line:
+    """One direction of a link that carries so many bytes a second, one message after the other.
+
+    free_s: when all that has been sent so far has passed.
+    """
+
+    def __init__(self) -> None:
+        self.free_s = 0.0
+
+    def passed_s(self, now_s: float, size_bytes: int, bytes_per_s: float) -> float:
+        """When a message that is sent now will have passed, behind those before it; `free_s` is set to it if it is."""
+        return max(now_s, self.free_s) + size_bytes / bytes_per_s
 
 
 class Chance(Protocol):

@@ -17,6 +17,7 @@ from typing import Literal
 from msgspec import structs
 
 from kvnode.cluster.contract import (
+    Bandwidth,
     Command,
     Cut,
     Delay,
@@ -36,6 +37,7 @@ Kind = Literal[
     "partition",
     "one-way cut",
     "delay",
+    "bandwidth",
     "lost disk",
     "lost disk in a storm",
     "join",
@@ -49,6 +51,7 @@ WEIGHTS: dict[Kind, int] = {
     "partition": 3,
     "one-way cut": 2,
     "delay": 3,
+    "bandwidth": 2,
     "lost disk": 1,
 }
 ANY_ORDER: dict[Kind, int] = {
@@ -57,6 +60,7 @@ ANY_ORDER: dict[Kind, int] = {
     "partition": 3,
     "one-way cut": 4,
     "delay": 2,
+    "bandwidth": 1,
     "lost disk in a storm": 4,
     "join": 3,
     "leave": 3,
@@ -64,23 +68,29 @@ ANY_ORDER: dict[Kind, int] = {
 """Weights of a plan in which disks are lost and members come and go in any order that the promise allows."""
 LASTS_S = (0.5, 5.5)
 DELAYS_MS = (5.0, 20.0, 80.0)
+RATES_BYTES_PER_S = (50_000.0, 200_000.0, 1_000_000.0)
 NO_DELAY = Delay(0.0)
-_AREAS: dict[Kind, str] = {"partition": "cuts", "one-way cut": "cuts", "delay": "delays"}
+_AREAS: dict[Kind, str] = {
+    "partition": "cuts",
+    "one-way cut": "cuts",
+    "delay": "delays",
+    "bandwidth": "rates",
+}
 
 
 @dataclass(frozen=True)
 class ScheduledFault:
     """One fault. at_s: from the beginning. lasts_s: until it is undone.
 
-    nodes: the victim; for a partition one side of it; for a one-way cut sender and receiver; for a delay nobody (all
-    links) or a pair; for a join nobody.
+    nodes: the victim; for a partition one side of it; for a one-way cut sender and receiver; for a delay or a bandwidth
+    nobody (all links) or a pair; for a join nobody.
     """
 
     at_s: float
     kind: Kind
     nodes: tuple[str, ...]
     lasts_s: float = 0.0
-    slow: Delay = NO_DELAY
+    slow: Delay | Bandwidth = NO_DELAY
 
     def commands(self) -> list[Command]:
         """What is done."""
@@ -91,13 +101,16 @@ class ScheduledFault:
         return ENDS[self.kind](self)
 
     def __str__(self) -> str:
+        links, slow = " <-> ".join(self.nodes) or "all links", self.slow
         where = {
             "partition": f"partition {', '.join(self.nodes)} / the others",
             "one-way cut": f"cut {' --> '.join(self.nodes)}",
-            "delay": f"delay {' <-> '.join(self.nodes) or 'all links'} by {self.slow.ms:g} ms "
-            f"({self.slow.distribution})",
             "join": "join",
         }.get(self.kind, f"{self.kind}: {', '.join(self.nodes)}")
+        if self.kind == "bandwidth" and isinstance(slow, Bandwidth):
+            where = f"{links}: {slow.bytes_per_s:g} bytes/s"
+        if self.kind == "delay" and isinstance(slow, Delay):
+            where = f"delay {links} by {slow.ms:g} ms ({slow.distribution})"
         return f"{where} for {self.lasts_s:.1f} s" if self.lasts_s else where
 
 
@@ -106,7 +119,7 @@ BEGINS: dict[Kind, Callable[[ScheduledFault], list[Command]]] = {
     "pause": lambda it: [Pause(it.nodes)],
     "partition": lambda it: [Partition([it.nodes])],
     "one-way cut": lambda it: [Cut(it.nodes[0], it.nodes[1], both_ways=False)],
-    "delay": lambda it: [structs.replace(it.slow, nodes=it.nodes or None)],
+    **dict.fromkeys(("delay", "bandwidth"), lambda it: [structs.replace(it.slow, nodes=it.nodes or None)]),
     "lost disk in a storm": lambda it: [Wipe(it.nodes)],
     "all disks lost": lambda it: [Wipe(it.nodes), Restart(it.nodes)],
 }
@@ -115,6 +128,7 @@ ENDS: dict[Kind, Callable[[ScheduledFault], Command]] = {
     "pause": lambda it: Resume(it.nodes),
     **dict.fromkeys(("partition", "one-way cut"), lambda it: Reconnect()),
     "delay": lambda it: Delay(0.0),
+    "bandwidth": lambda it: Bandwidth(0.0),
 }
 
 
@@ -163,8 +177,10 @@ def _draw(
         return ScheduledFault(at_s, kind, tuple(sorted(side)), lasts_s)
     if kind == "one-way cut":
         return ScheduledFault(at_s, kind, tuple(chance.sample(list(nodes), 2)), lasts_s)
-    if kind == "delay":
-        slow = Delay(chance.choice(DELAYS_MS), distribution=chance.choice(DISTRIBUTIONS))
+    if kind in ("delay", "bandwidth"):
+        slow: Delay | Bandwidth = Bandwidth(chance.choice(RATES_BYTES_PER_S))
+        if kind == "delay":
+            slow = Delay(chance.choice(DELAYS_MS), distribution=chance.choice(DISTRIBUTIONS))
         pair = tuple(chance.sample(list(nodes), 2)) if chance.random() < 0.5 else ()
         return ScheduledFault(at_s, kind, pair, lasts_s, slow)
     if kind == "join":

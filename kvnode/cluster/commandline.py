@@ -41,6 +41,7 @@ A NODE is a name or a number: node-2 or 2. Examples:
   python -m kvnode.cluster partition 3            the same
   python -m kvnode.cluster delay 50 --jitter 10   every link 50 ms slower, each way
   python -m kvnode.cluster delay 50 --distribution long-tailed    50 ms on average, some far more
+  python -m kvnode.cluster bandwidth 50000 1 2    50,000 bytes/s between two, each way
   python -m kvnode.cluster topology three-regions --factor 0.5    half as far apart as in the world
   python -m kvnode.cluster skew 2 5000            node-2's clock runs 5 s ahead
   python -m kvnode.cluster slow-disk 3 100        every sync of node-3's disk takes 100 ms longer

@@ -316,13 +316,43 @@ class Delay(Command, tag="delay"):
         return parts_of(LinkRule(self.ms, self.jitter_ms, self.loss, distribution=distribution))
 
 
+class Bandwidth(Command, tag="bandwidth"):
+    """Let the links between all nodes, or between two, carry so many bytes a second each way; 0 undoes it.
+
+    A message waits behind those before it, and then takes its delay.
+    """
+
+    bytes_per_s: Annotated[float, Word("BYTES_PER_S", "bytes a second each way")]
+    nodes: NodesOfALink = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_pair(self)
+
+    def told(self) -> dict[str, Any]:
+        """As of a delay."""
+        rule = LinkRule(bytes_per_s=self.bytes_per_s)
+        try:
+            rule.check()
+        except ValueError as error:
+            raise BadCommand(str(error)) from error
+        return parts_of(rule)
+
+
+OF_LINKS: dict[str, dict[str, str]] = {
+    "delay": {"delay_ms": "ms", "jitter_ms": "jitter_ms", "loss": "loss", "distribution": "distribution"},
+    "bandwidth": {"bytes_per_s": "bytes_per_s"},
+}
+"""Command -> which parts of a rule it sets, and by which of its fields, the first of which undoes it when it is 0."""
+
+
 def parts_of(rule: LinkRule) -> dict[str, Any]:
     """What of a rule is a fault."""
     whole = msgspec.structs.asdict(NO_FAULT)
     return {name: value for name, value in msgspec.structs.asdict(rule).items() if value != whole[name]}
 
 
-def _check_pair(command: Delay) -> None:
+def _check_pair(command: Delay | Bandwidth) -> None:
     count = len(command.nodes or ())
     if count not in (0, 2):
         raise BadCommand(f"{name_of(command)}: expected no node or a pair, got {count}")
@@ -487,6 +517,7 @@ class FaultVerbs:
     heal = Does(Heal)
     reconnect = Does(Reconnect)
     delay = Does(Delay)
+    bandwidth = Does(Bandwidth)
     topology = Does(Spread)
     skew = Does(Skew)
     slow_disk = Does(SlowDisk)

@@ -94,4 +94,5 @@ def _words(rule: dict[str, Any]) -> str:
         words.append(f"{rule['delay_ms']:g} ms each way{scatter}")
     words += [f"± {rule['jitter_ms']:g} ms"] if rule.get("jitter_ms") else []
     words += [f"{rule['loss']:.0%} lost"] if rule.get("loss") else []
+    words += [f"{rule['bytes_per_s']:g} bytes/s each way"] if rule.get("bytes_per_s") else []
     return ", ".join(words)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from kvnode.config import HELLO_BYTES_MAX, LINK_QUEUE_BYTES_MAX, NodeAddress
-from kvnode.faults import NO_FAULT
+from kvnode.faults import NO_FAULT, Line
 from kvnode.messages import UNDECODABLE, Hello, Moment, Proof, Welcome, decode, encode
 from kvnode.net.frames import FrameError, FrameReader, frame
 from kvnode.net.handshake import Handshake, challenge
@@ -28,6 +28,7 @@ _PATIENCE_S = 1.0
 _UNCHECKED_BYTES = 65_536
 """How much of one turn of the loop may follow its first message without a look at the bound."""
 HELLO_S_MAX = 5.0
+FRAME_BYTES = 4  # the length before each message
 _FIRST = asyncio.FIRST_COMPLETED
 _REFUSED_S = 1.0  # a connection that ends sooner was refused: do not knock on that door all the time
 Log = Callable[..., None]
@@ -69,6 +70,7 @@ class Link:
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.rule = NO_FAULT
+        self._line = Line()
         self.sent_count = 0
         self.sent_bytes = 0
         self.dropped_count = 0
@@ -90,6 +92,11 @@ class Link:
             self._enqueue(payload)
             return
         delay_ms = self.rule.delay_of_next(self._random)
+        passed_s = 0.0
+        if delay_ms is not None and self.rule.bytes_per_s:
+            now_s = self._loop.time()
+            passed_s = self._line.passed_s(now_s, len(payload) + FRAME_BYTES, self.rule.bytes_per_s)
+            delay_ms += (passed_s - now_s) * 1000.0
         if delay_ms is None:
             self.dropped_count += 1
         elif not delay_ms:
@@ -99,6 +106,7 @@ class Link:
         ):  # those that wait for their time count too
             self.dropped_count += 1
         else:
+            self._line.free_s = max(passed_s, self._line.free_s)
             self._delayed_bytes += len(payload)
             self._loop.call_later(delay_ms / 1000.0, self._enqueue_delayed, payload, self._loop.time())
 

@@ -19,7 +19,7 @@ from kvnode.config import (
     LOOPBACK_HOSTS,
     MAINTENANCE_TASKS,
 )
-from kvnode.faults import DELAY_MS_MAX, DISTRIBUTIONS
+from kvnode.faults import BYTES_PER_S_MAX, DELAY_MS_MAX, DISTRIBUTIONS
 from kvnode.operations import MODES
 
 Schema = dict[str, Any]
@@ -125,6 +125,7 @@ _RULE = {
         "delay_ms": _DELAY_MS,
         "jitter_ms": _DELAY_MS,
         "loss": {"type": "number", "minimum": 0, "maximum": 1},
+        "bytes_per_s": {"type": "number", "minimum": 0, "maximum": BYTES_PER_S_MAX},
         "cut": {"type": "boolean"},
         "distribution": _string(enum=list(DISTRIBUTIONS)),
     },

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable
 from hashlib import blake2b
 
-from kvnode.faults import NO_FAULT, LinkRule
+from kvnode.faults import NO_FAULT, Line, LinkRule
 from kvnode.messages import UNDECODABLE, Message, decode, encode
 from kvnode.sim.gate import Gate
 
@@ -56,6 +56,7 @@ class SimNetwork:
         self._loop = asyncio.get_running_loop()
         self._receivers: dict[str, tuple[Gate, OnMessage]] = {}
         self.rules: dict[tuple[str, str], LinkRule] = {}
+        self._lines: dict[tuple[str, str], Line] = {}
         self.on_send: Callable[[str, str, Message], None] = lambda sender, receiver, message: None
         self.lost_count = 0
         self.doubled_count = 0
@@ -79,11 +80,16 @@ class SimNetwork:
 
     def send(self, sender: str, receiver: str, message: Message) -> None:
         """Send under the rule of this link."""
-        delay_ms = self.rules.get((sender, receiver), NO_FAULT).delay_of_next(self._chance)
+        rule = self.rules.get((sender, receiver), NO_FAULT)
+        delay_ms = rule.delay_of_next(self._chance)
         if delay_ms is None:
             self.lost_count += 1
             return
         payload = encode(message)
+        if rule.bytes_per_s:
+            line, now_s = self._lines.setdefault((sender, receiver), Line()), self._loop.time()
+            line.free_s = line.passed_s(now_s, len(payload), rule.bytes_per_s)
+            delay_ms += (line.free_s - now_s) * 1000.0
         copies = 1 + (self._chance.random() < _DOUBLED_SHARE)
         self.doubled_count += copies - 1
         for _ in range(copies):

@@ -6,8 +6,10 @@ import random
 from statistics import mean, median
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kvnode.faults import DELAY_MS_MAX, NO_FAULT, Distribution, LinkRule
+from kvnode.faults import DELAY_MS_MAX, NO_FAULT, Distribution, Line, LinkRule
 
 
 def delays(rule: LinkRule, count: int = 2000) -> list[float | None]:
@@ -82,9 +84,42 @@ def test_a_fixed_delay_draws_nothing_so_that_older_seeds_stay_what_they_were() -
         (LinkRule(jitter_ms=1e6), "jitter_ms=1000000.0: expected 0 to 10000"),
         (LinkRule(loss=1.01), "loss=1.01: expected 0 to 1"),
         (LinkRule(delay_ms=float("nan")), "delay_ms=nan"),
+        (LinkRule(bytes_per_s=-1.0), "bytes_per_s=-1.0: expected 0 .no limit., or 1 to 1000000000"),
+        (LinkRule(bytes_per_s=0.5), "bytes_per_s=0.5"),
+        (LinkRule(bytes_per_s=float("nan")), "bytes_per_s=nan"),
         (LinkRule(distribution="normal"), "distribution=normal: expected fixed, exponential, long-tailed"),  # type: ignore[arg-type]
     ],
 )
 def test_a_rule_out_of_bounds_says_which_figure(rule: LinkRule, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         rule.check()
+
+
+def test_a_message_behind_others_passes_when_all_of_them_have() -> None:
+    """n bytes behind m bytes take (m + n) / rate; after a pause the line is free, and nothing was saved up."""
+    line = Line()
+    line.free_s = line.passed_s(10.0, 3000, 1000.0)
+    assert line.free_s == 13.0
+    assert line.passed_s(10.0, 500, 1000.0) == 10.0 + (3000 + 500) / 1000.0
+    assert line.passed_s(12.0, 500, 1000.0) == 13.5
+    assert line.passed_s(20.0, 500, 1000.0) == 20.5
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 10_000)), max_size=30), st.floats(1.0, 1e6))
+def test_no_span_carries_more_than_its_rate_and_none_overtakes(
+    sends: list[tuple[float, int]], rate: float
+) -> None:
+    line, now_s, passed = Line(), 0.0, [0.0]
+    for pause_s, size in sends:
+        now_s += pause_s
+        line.free_s = line.passed_s(now_s, size, rate)
+        assert line.free_s >= max(now_s, passed[-1]) + size / rate * (1 - 1e-9)
+        passed.append(line.free_s)
+    assert line.free_s * rate >= sum(size for _, size in sends) * (1 - 1e-9)
+
+
+def test_a_bandwidth_draws_nothing() -> None:
+    chance = random.Random(7)
+    before = chance.getstate()
+    assert LinkRule(bytes_per_s=1000.0).delay_of_next(chance) == 0.0
+    assert chance.getstate() == before

@@ -5,9 +5,9 @@ those of a recording at their times. Not here: the supervisor (nodes/supervisor.
 
 Two kinds of events are in a recording. *Seen* are those that nodes show to anybody who asks them: one that is dead,
 or suspect. *Done* are their causes, and only those can be repeated: kill, wipe, pause, resume, restart, cut,
-cut-one-way, heal, reconnect, delay, skew, slow-disk. A node that died by itself was killed, for all that the traffic
-knows; a node that was killed and restarted between two looks was restarted. A file may come from anybody: what it
-says is taken for one of these actions or for nothing, never for a command.
+cut-one-way, heal, reconnect, delay, bandwidth, skew, slow-disk. A node that died by itself was killed, for all that
+the traffic knows; a node that was killed and restarted between two looks was restarted. A file may come from anybody:
+what it says is taken for one of these actions or for nothing, never for a command.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ from typing import Any
 
 import msgspec
 
-from kvnode.cluster.contract import Command, command_from
+from kvnode.cluster.contract import OF_LINKS, Command, command_from
 from kvnode.cluster.errors import BadCommand
 from traffic.clock import Clock, monotonic
 from traffic.nodes.supervisor import NodeState, Refused, State, Supervisor
 from traffic.runs.recording import Fault
 
 OF_PROCESSES = ("kill", "wipe", "pause", "resume", "restart")
-OF_LINKS = ("cut", "cut-one-way", "heal", "reconnect", "delay")
+OF_CUTS = ("cut", "cut-one-way", "heal", "reconnect")
 OF_NODES = ("skew", "slow-disk")
-FAULT_ACTIONS = (*OF_PROCESSES, *OF_LINKS, *OF_NODES)
-_IN_COMMANDS = {"delay_ms": "ms"}
-"""Figures of a link that a command calls otherwise."""
+FAULT_ACTIONS = (*OF_PROCESSES, *OF_CUTS, *OF_LINKS, *OF_NODES)
 _DOWN = ("dead", "failed")
 
 Link = tuple[str, str]
@@ -54,7 +52,7 @@ def fault_actions(before: State | None, now: State, *, at_s: float) -> list[Faul
         if node.disk_delay_ms != was.disk_delay_ms:
             did("slow-disk", node.name, ms=node.disk_delay_ms)
     cuts_before, cuts = _cuts(before), _cuts(now)
-    slow_before, slow = _delays(before), _delays(now)
+    slow_before, slow = _slow(before), _slow(now)
     if cuts_before - cuts:
         did("reconnect" if slow else "heal")
         cuts_before = set()
@@ -63,9 +61,10 @@ def fault_actions(before: State | None, now: State, *, at_s: float) -> list[Faul
             did("cut-one-way", sender, receiver)
         elif sender < receiver:
             did("cut", sender, receiver)
-    for pair in sorted(slow_before.keys() | slow.keys()):
-        if slow.get(pair) != slow_before.get(pair):
-            did("delay", *pair, **slow.get(pair, {"delay_ms": 0.0}))
+    for key in sorted(slow_before.keys() | slow.keys()):
+        what, one, other = key
+        if slow.get(key) != slow_before.get(key):
+            did(what, one, other, **slow.get(key, {next(iter(OF_LINKS[what])): 0.0}))
     return found
 
 
@@ -94,9 +93,10 @@ def command_of(fault: Fault) -> Command | None:
     elif fault.what in ("heal", "reconnect"):
         # Recordings name each delay that went as an action of its own, and older ones call both of these "heal".
         words = {"command": "reconnect"}
-    elif fault.what == "delay" and len(nodes) == 2:
-        words = {"command": "delay", "ms": 0.0, "nodes": nodes}
-        words |= {_IN_COMMANDS.get(name, name): value for name, value in figures.items()}
+    elif fault.what in OF_LINKS and len(nodes) == 2:
+        fields = OF_LINKS[fault.what]
+        words = {"command": fault.what, next(iter(fields.values())): 0.0, "nodes": nodes}
+        words |= {fields.get(name, name): value for name, value in figures.items()}
     elif fault.what in OF_NODES and len(nodes) == 1:
         words = {"command": fault.what, "node": nodes[0], "ms": figures.get("ms", 0.0)}
     try:
@@ -161,12 +161,13 @@ def _cuts(state: State | None) -> set[Link]:
     return {(node.name, peer) for node in nodes for peer, rule in node.rules.items() if rule.get("cut")}
 
 
-def _delays(state: State | None) -> dict[Link, Figures]:
-    """By pair: the supervisor delays both ways alike."""
-    found: dict[Link, Figures] = {}
+def _slow(state: State | None) -> dict[tuple[str, str, str], Figures]:
+    """By command and pair: the supervisor delays and narrows both ways alike."""
+    found: dict[tuple[str, str, str], Figures] = {}
     for node in state.nodes if state else []:
         for peer, rule in node.rules.items():
-            figures: Figures = {name: value for name, value in rule.items() if name != "cut"}
-            if figures:
-                found[min(node.name, peer), max(node.name, peer)] = figures
+            for what, parts in OF_LINKS.items():
+                figures: Figures = {name: value for name, value in rule.items() if name in parts}
+                if figures:
+                    found[what, min(node.name, peer), max(node.name, peer)] = figures
     return found

@@ -56,6 +56,12 @@ class Delay(Struct, tag_field="action", tag="delay", forbid_unknown_fields=True)
     jitter_ms: float = 0.0
 
 
+class Bandwidth(Struct, tag_field="action", tag="bandwidth", forbid_unknown_fields=True):
+    """Every link carries so many bytes/s each way; 0 undoes it."""
+
+    bytes_per_s: float
+
+
 class Topology(Struct, tag_field="action", tag="topology", forbid_unknown_fields=True):
     """Put the nodes into regions of the world: links as slow as published round trips, times a factor."""
 
@@ -67,7 +73,7 @@ class Reset(Struct, tag_field="action", tag="reset", forbid_unknown_fields=True)
     """Everybody running, no faults."""
 
 
-Failure = Kill | Pause | Resume | Restart | Isolate | Partition | Heal | Delay | Topology | Reset
+Failure = Kill | Pause | Resume | Restart | Isolate | Partition | Heal | Delay | Bandwidth | Topology | Reset
 ACTIONS = tuple(one.__struct_config__.tag for one in Failure.__args__)
 
 
@@ -179,6 +185,8 @@ def _words(rule: Mapping[str, float | bool | str]) -> str:
         parts.append(f"give or take {jitter:g} ms")
     if loss := rule.get("loss"):
         parts.append(f"{float(loss):.0%} of the messages lost")
+    if rate := rule.get("bytes_per_s"):
+        parts.append(f"{rate:g} bytes/s each way")
     return ", ".join(parts)
 
 

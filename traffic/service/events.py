@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from kvnode.cluster.contract import OF_LINKS
 from traffic.nodes.supervisor import State
 from traffic.runs.faults import fault_actions, seen
 from traffic.runs.recording import Fault
@@ -65,7 +66,7 @@ class Events:
         told: dict[tuple[int, str], Fault] = {}
         for event in reversed(self._events):
             # A delay of all links is one event for people, though each pair of nodes has its own.
-            together = "delay" if event.fault.what == "delay" else repr(event.fault)
+            together = event.fault.what if event.fault.what in OF_LINKS else repr(event.fault)
             known = told.get((event.at_ms, together))
             if known is None and len(told) == SHOWN:
                 break
@@ -110,4 +111,7 @@ def sentence(fault: Fault) -> str:
     if fault.what == "delay":
         delay_ms = float(fault.figures.get("delay_ms", 0))
         return f"links of {nodes}: {f'{delay_ms:g} ms slower each way' if delay_ms else 'as fast as ever'}"
-    return f"{nodes}: {fault.what} {float(fault.figures.get('ms', 0)):g} ms"
+    figures = ", ".join(
+        f"{value:g} {name}" for name, value in fault.figures.items() if not isinstance(value, str)
+    )
+    return f"{nodes}: {fault.what} {figures or '0 ms'}"

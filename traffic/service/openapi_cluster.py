@@ -46,6 +46,7 @@ FAULT_ACTIONS = [
     _fault_action("partition", groups=list_of(list_of(TEXT))),
     _fault_action("heal"),
     _fault_action("delay", delay_ms={"type": "number", "minimum": 0}),
+    _fault_action("bandwidth", bytes_per_s={"type": "number", "minimum": 0}),
     _fault_action("topology", name={"type": "string", "examples": ["three-regions"]}),
     _fault_action("reset"),
 ]

@@ -1,7 +1,7 @@
 """What is wrong with a cluster: which links are cut or slow, whose clock is off and whose disk slow; what each is told.
 
 Pure values: a command makes a new plan from the old one (`CHANGES`). A plan is a set of *things* that are wrong, each
-by itself: one direction of a link cut, one slowed, one node's clock, one node's disk. A node only knows its own
+by itself: one direction of a link cut, slowed or narrowed, one node's clock, one node's disk. A node only knows its own
 outgoing rules, so a cut that works both ways is two things. Cuts and delays are kept apart: a partition leaves the
 delays as they were. *Healing* undoes every fault of the network; *reconnecting* undoes the cuts alone.
 Not here: telling the nodes (sync.py), and obeying (the node).
@@ -29,7 +29,7 @@ Thing = tuple[str, Any]
 Told = Mapping[str, Any]
 """The parts of a rule, or of the body of POST /faults, that make a thing so."""
 
-OF_LINKS = ("cut", "delay")
+OF_LINKS = ("cut", "delay", "bandwidth")
 OF_NODES = ("clock", "disk")
 
 
@@ -130,6 +130,10 @@ class FaultPlan:
         """Make all links, or both directions between a pair, this slow; earlier cuts stay. 0 is no delay."""
         return self._without("topology")._with("delay", self._links_of(delay.nodes), delay.told())
 
+    def limited(self, bandwidth: contract.Bandwidth) -> FaultPlan:
+        """Let all links, or both directions between a pair, carry so many bytes/s; 0 is no limit. All else stays."""
+        return self._with("bandwidth", self._links_of(bandwidth.nodes), bandwidth.told())
+
     def spread(self, topology: Topology) -> FaultPlan:
         """Delay every link as far as its nodes' regions lie apart; replaces all delays. Earlier cuts stay."""
         plan = self._without("delay")
@@ -201,6 +205,7 @@ CHANGES: dict[type[Command], Callable[[FaultPlan, Any], FaultPlan]] = {
     contract.Heal: lambda plan, it: plan.healed(it.node),
     contract.Reconnect: lambda plan, it: plan.reconnected(it.node),
     contract.Delay: lambda plan, it: plan.delayed(it),
+    contract.Bandwidth: lambda plan, it: plan.limited(it),
     contract.Spread: lambda plan, it: plan.spread(Topology(it.name, it.factor)),
     contract.Skew: lambda plan, it: plan.skewed(it.node, it.ms),
     contract.SlowDisk: lambda plan, it: plan.slow_disk(it.node, it.ms),

@@ -13,7 +13,7 @@ from kvnode.chaos import run as chaos_module
 from kvnode.chaos.convergence import Roots
 from kvnode.chaos.run import Chaos
 from kvnode.chaos.schedule import ScheduledFault
-from kvnode.cluster.contract import Command, Delay, Kill, Pause, Restart, Resume, Wipe, name_of
+from kvnode.cluster.contract import Bandwidth, Command, Delay, Kill, Pause, Restart, Resume, Wipe, name_of
 from kvnode.cluster.errors import NodeFailed
 from kvnode.cluster.local import LocalCluster
 
@@ -56,7 +56,9 @@ class Stand:
         """Noted as the method of LocalCluster would be: what is as usual is left out."""
         fields = structs.asdict(command)
         nodes = (
-            fields.pop("nodes", None) if isinstance(command, Kill | Pause | Resume | Restart | Wipe) else ()
+            fields.pop("nodes", None)
+            if isinstance(command, Kill | Pause | Resume | Restart | Wipe | Bandwidth)
+            else ()
         )
         usual = {field.name: field.default for field in structs.fields(command)}
         options = {name: value for name, value in fields.items() if value != usual[name]}
@@ -110,6 +112,7 @@ def test_troubles_overlap_and_each_is_undone_in_its_time(clock: Clock) -> None:
         [
             ScheduledFault(3, "kill", ("node-2",), 4.0),
             ScheduledFault(6, "delay", (), 1.5, Delay(20, distribution="exponential")),
+            ScheduledFault(8, "bandwidth", ("node-1", "node-3"), 0.5, Bandwidth(50_000)),
             ScheduledFault(9, "partition", ("node-1",), 9.0),
         ],
     )
@@ -118,10 +121,15 @@ def test_troubles_overlap_and_each_is_undone_in_its_time(clock: Clock) -> None:
         (6.0, "delay(ms=20, distribution=exponential)"),
         (7.0, "restart(node-2)"),
         (7.5, "delay(ms=0.0)"),
+        (8.0, "bandwidth(node-1, node-3, bytes_per_s=50000)"),
+        (8.5, "bandwidth(bytes_per_s=0.0)"),
         (9.0, "partition(groups=[['node-1']])"),
         (12.0, "reset()"),
     ]
-    assert (dict(chaos.counts), chaos.violations) == ({"kill": 1, "delay": 1, "partition": 1}, [])
+    assert (dict(chaos.counts), chaos.violations) == (
+        {"kill": 1, "delay": 1, "bandwidth": 1, "partition": 1},
+        [],
+    )
 
 
 def test_a_disk_is_lost_only_in_peace_and_the_plan_waits_for_it(clock: Clock) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.chaos.schedule import ANY_ORDER, LASTS_S, WEIGHTS, ScheduledFault, make_schedule
+from kvnode.cluster.contract import Bandwidth
 
 NODES = ("node-1", "node-2", "node-3")
 
@@ -27,7 +28,12 @@ def test_no_node_has_two_faults_at_once_and_cuts_and_delays_follow_each_other(
         if fault.kind == "lost disk":
             busy.clear()
             continue
-        places = {"partition": ("cuts",), "one-way cut": ("cuts",), "delay": ("delays",)}
+        places = {
+            "partition": ("cuts",),
+            "one-way cut": ("cuts",),
+            "delay": ("delays",),
+            "bandwidth": ("rates",),
+        }
         for place in places.get(fault.kind, fault.nodes):
             assert busy.get(place, 0.0) <= fault.at_s
             busy[place] = fault.at_s + fault.lasts_s
@@ -55,6 +61,7 @@ def test_a_fault_each_three_seconds_and_every_kind_in_two_minutes_of_most_seeds(
         ),
         (ScheduledFault(3, "one-way cut", ("node-1", "node-3"), 2), "cut node-1 --> node-3 for 2.0 s"),
         (ScheduledFault(3, "delay", (), 2), "delay all links by 0 ms (fixed) for 2.0 s"),
+        (ScheduledFault(3, "bandwidth", (), 2, Bandwidth(50_000)), "all links: 50000 bytes/s for 2.0 s"),
         (ScheduledFault(3, "lost disk", ("node-1",)), "lost disk: node-1"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from kvnode.cluster import LocalCluster, commandline
 from kvnode.cluster.contract import (
+    Bandwidth,
     Command,
     Cut,
     Delay,
@@ -29,7 +30,7 @@ from kvnode.cluster.errors import NotRunning
 
 COMMANDS = (
     *("start", "status", "list", "stop", "kill", "pause", "resume", "restart", "wipe"),
-    *("partition", "isolate", "cut", "heal", "reconnect", "delay", "topology", "reset"),
+    *("partition", "isolate", "cut", "heal", "reconnect", "delay", "bandwidth", "topology", "reset"),
 )
 
 
@@ -86,6 +87,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             "delay 50 1 2 --jitter 5 --loss 0.1 --distribution exponential",
             Delay(50.0, 5.0, 0.1, "exponential", ("node-1", "node-2")),
         ),
+        ("bandwidth 50000", Bandwidth(50_000.0, None)),
+        ("bandwidth 50000 1 2", Bandwidth(50_000.0, ("node-1", "node-2"))),
         ("skew 2 -5000", Skew("node-2", -5000.0)),
         ("slow-disk 3 100", SlowDisk("node-3", 100.0)),
         ("topology three-regions", Spread("three-regions", 1.0)),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kvnode.cluster.contract import Delay, LeaseInfo, NodeInfo, NodeState
+from kvnode.cluster.contract import Bandwidth, Delay, LeaseInfo, NodeInfo, NodeState
 from kvnode.cluster.faults.rules import FaultPlan
 from kvnode.cluster.faults.topologies import Topology
 from kvnode.cluster.table import faults_lines, lease_lines, status_table, topology_lines
@@ -55,6 +55,11 @@ def test_a_link_that_is_cut_and_slow_says_both() -> None:
     assert faults_lines(slow.cut("node-1", "node-2").all_rules()) == [
         "node-1 <-> node-2: cut, 50 ms each way on average (exponential)"
     ]
+
+
+def test_a_narrow_link_says_its_rate() -> None:
+    narrow = FaultPlan(NODES).limited(Bandwidth(50_000, nodes=("node-1", "node-2")))
+    assert faults_lines(narrow.all_rules()) == ["node-1 <-> node-2: 50000 bytes/s each way"]
 
 
 def test_a_topology_says_where_each_node_lies() -> None:

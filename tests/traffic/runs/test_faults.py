@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kvnode.cluster.contract import Command, Cut, Delay, Kill, Skew, name_of
+from kvnode.cluster.contract import Bandwidth, Command, Cut, Delay, Kill, Skew, name_of
 from traffic.nodes.supervisor import NodeState, Refused, State, Supervisor
 from traffic.runs.faults import FAULT_ACTIONS, Repeating, command_of, fault_actions
 from traffic.runs.recording import Fault
@@ -98,6 +98,21 @@ def test_a_delay_is_told_with_its_figures_and_beside_cuts() -> None:
     assert (gone.what, gone.figures) == ("delay", {"delay_ms": 0.0})
 
 
+def test_a_bandwidth_is_an_action_of_its_own_beside_a_delay_and_is_done_again() -> None:
+    rule = {"delay_ms": 50.0, "bytes_per_s": 2000.0}
+    narrow = state(node_1={"rules": {"node-2": rule}}, node_2={"rules": {"node-1": rule}})
+    limited, slowed = fault_actions(state(), narrow, at_s=2.0)
+    assert (limited.what, limited.nodes, limited.figures) == (
+        "bandwidth",
+        ["node-1", "node-2"],
+        {"bytes_per_s": 2000.0},
+    )
+    assert (slowed.what, slowed.figures) == ("delay", {"delay_ms": 50.0})
+    assert command_of(limited) == Bandwidth(2000.0, ("node-1", "node-2"))
+    gone = fault_actions(narrow, state(node_1={"rules": {"node-2": {"delay_ms": 50.0}}}), at_s=3.0)
+    assert [command_of(fault) for fault in gone] == [Bandwidth(0.0, ("node-1", "node-2"))]
+
+
 def test_at_the_first_look_everything_that_is_wrong_was_done_before() -> None:
     assert done(None, state(node_1={"restarts": 3}, node_2={"state": "paused"})) == [("pause", "node-2")]
 
@@ -117,6 +132,7 @@ def test_every_deed_has_its_command() -> None:
         "heal": command("heal"),
         "reconnect": command("reconnect"),
         "delay": command("delay", "node-1", "node-2", delay_ms=50.0),
+        "bandwidth": command("bandwidth", "node-1", "node-2", bytes_per_s=2000.0),
         "skew": command("skew", "node-2", ms=-5.0),
         "slow-disk": command("slow-disk", "node-2", ms=20.0),
     }

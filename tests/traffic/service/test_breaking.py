@@ -40,6 +40,10 @@ COMMANDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"command": "delay", "ms": 50.0, "jitter_ms": 0.0, "loss": 0.0, "distribution": "fixed", "nodes": None},
     ),
     (
+        {"action": "bandwidth", "bytes_per_s": 2000},
+        {"command": "bandwidth", "bytes_per_s": 2000.0, "nodes": None},
+    ),
+    (
         {"action": "topology", "name": "three-regions", "factor": 0.5},
         {"command": "topology", "name": "three-regions", "factor": 0.5},
     ),

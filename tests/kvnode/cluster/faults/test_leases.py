@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvnode.cluster.contract import Delay
+from kvnode.cluster.contract import Bandwidth, Delay
 from kvnode.cluster.faults.leases import Layers, Lease
 from kvnode.cluster.faults.rules import FaultPlan
 from kvnode.cluster.faults.topologies import Topology
@@ -84,6 +84,8 @@ CHANGES = st.sampled_from(
         lambda plan: plan.partitioned([["node-1"]]),
         lambda plan: plan.isolated("node-2"),
         lambda plan: plan.cut("node-3", "node-1", both_ways=False),
+        lambda plan: plan.limited(Bandwidth(5000)),
+        lambda plan: plan.limited(Bandwidth(900, nodes=("node-1", "node-3"))),
         lambda plan: plan.healed(),
         lambda plan: plan.healed("node-1"),
         lambda plan: plan.reconnected(),

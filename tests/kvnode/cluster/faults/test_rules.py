@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.cluster.contract import Delay, groups_of
+from kvnode.cluster.contract import Bandwidth, Delay, groups_of
 from kvnode.cluster.errors import BadCommand
 from kvnode.cluster.faults.rules import FaultPlan
 from kvnode.cluster.faults.topologies import Topology
@@ -101,6 +101,25 @@ def test_a_distribution_is_told_only_where_there_is_a_delay(plan: FaultPlan) -> 
     assert plan.delayed(Delay(0, distribution="exponential")).all_rules() == {}
     with pytest.raises(BadCommand, match="distribution 'normal': expected fixed, exponential, long-tailed"):
         plan.delayed(Delay(5, distribution="normal"))  # type: ignore[arg-type]
+
+
+def test_a_bandwidth_stands_beside_delays_and_cuts_and_is_undone_by_0_and_by_healing(plan: FaultPlan) -> None:
+    pair = ("node-1", "node-2")
+    narrow = plan.delayed(Delay(20)).limited(Bandwidth(5000, nodes=pair)).cut(*pair, both_ways=False)
+    assert narrow.rules_of("node-1")["node-2"] == {"delay_ms": 20, "bytes_per_s": 5000, "cut": True}
+    assert narrow.rules_of("node-2")["node-1"] == {"delay_ms": 20, "bytes_per_s": 5000}
+    assert narrow.reconnected().delayed(Delay(0)) == plan.limited(Bandwidth(5000, nodes=pair))
+    assert narrow.limited(Bandwidth(0)) == plan.delayed(Delay(20)).cut(*pair, both_ways=False)
+    assert narrow.healed() == plan
+    assert narrow.spread(Topology("three-regions")).rules_of("node-2")["node-1"]["bytes_per_s"] == 5000
+
+
+@pytest.mark.parametrize("bytes_per_s", [-1, 0.5, 1e12, float("nan")])
+def test_a_bandwidth_beyond_its_bounds_is_refused(plan: FaultPlan, bytes_per_s: float) -> None:
+    with pytest.raises(BadCommand, match=r"bytes_per_s=.*: expected 0 \(no limit\), or 1 to 1000000000"):
+        plan.limited(Bandwidth(bytes_per_s))
+    with pytest.raises(BadCommand, match="bandwidth: expected no node or a pair, got 3"):
+        Bandwidth(1000, nodes=(1, 2, 3))  # type: ignore[arg-type]
 
 
 def test_a_topology_replaces_delays_and_leaves_cuts(plan: FaultPlan) -> None:
