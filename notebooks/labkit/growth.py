@@ -25,7 +25,7 @@ from labkit import extra_nodes
 from labkit.errors import LabError
 from labkit.launch.service import TrafficService
 from labkit.ringside import Lists, lists_of, newest_ring
-from labkit.samples import number
+from labkit.samples import Load, load_of
 from labkit.waiting import wait_until
 
 SLOW_MS = 30.0
@@ -214,9 +214,9 @@ class Growth:
         self.changes.append(
             Change(
                 under_way.what, under_way.node, seconds, under_way.before, after,
-                acknowledged=now["operations_total"] - was["operations_total"],
-                failed=now["errors_total"] - was["errors_total"],
-                gap_before_ms=1000.0 * was["longest_gap_s"], gap_ms=1000.0 * now["longest_gap_s"], problem=problem,
+                acknowledged=now.operations_total - was.operations_total,
+                failed=now.errors_total - was.errors_total,
+                gap_before_ms=1000.0 * was.longest_gap_s, gap_ms=1000.0 * now.longest_gap_s, problem=problem,
             )
         )  # fmt: skip
         with contextlib.suppress(ClusterError, OSError):
@@ -231,12 +231,11 @@ class Growth:
         except KvError as error:
             raise LabError("No node tells who holds what.", why=str(error)) from error
 
-    def _counts(self) -> Mapping[str, float]:
-        names = ("operations_total", "errors_total", "longest_gap_s")
-        load: Mapping[str, Any] = {}
+    def _counts(self) -> Load:
+        told: Mapping[str, Any] = {}
         with contextlib.suppress(LabError):
-            load = self._lab.traffic.stats().get("workloads", {}).get(WORLD, {})
-        return {name: number(load.get(name)) for name in names}
+            told = self._lab.traffic.stats().get("workloads", {}).get(WORLD, {})
+        return load_of(told)
 
     def _last(self, what: str, node: str) -> Change:
         for change in reversed(self.changes):
@@ -259,9 +258,7 @@ class Growth:
 class _UnderWay:
     """A change that goes on. counts: of the traffic when it began."""
 
-    def __init__(
-        self, what: str, node: str, before: Lists, counts: Mapping[str, float], began_s: float
-    ) -> None:
+    def __init__(self, what: str, node: str, before: Lists, counts: Load, began_s: float) -> None:
         self.what, self.node, self.before, self.counts, self.began_s = what, node, before, counts, began_s
         self.over = threading.Event()
 
