@@ -24,6 +24,7 @@ from kvnode.cluster.contract import ClusterState
 from labkit.course.course import Course
 from labkit.course.teaching import Teaching
 from labkit.errors import LabError, Timeout
+from labkit.growth import Growth
 from labkit.lab import NodeFacts
 from labkit.launch import opening
 from labkit.launch.service import TrafficService
@@ -32,9 +33,12 @@ from labkit.live.page import page
 from labkit.live.ticker import Ticker
 from labkit.observe import joining_node, link_delay_ms, moments, node_facts
 from labkit.panels import Cockpit, PostTweet, ReplicaView
+from labkit.panels.faults import Faults
+from labkit.panels.freeze import Freeze
 from labkit.panels.made import Made
 from labkit.panels.pulse import BEAT_EVERY_S, pulse
-from labkit.panels.steering import Steering
+from labkit.panels.ring import RingPanel
+from labkit.panels.world import World
 from labkit.samples import History, Measured, measured_between, sample_from_stats
 from labkit.tables import in_one_sentence, node_table
 from labkit.verdicts import meaning
@@ -56,7 +60,7 @@ def _leave(refreshers: list[Callable[[], None]], refresh: Callable[[], None]) ->
         refreshers.remove(refresh)
 
 
-class Session(Teaching, Steering):
+class Session(Teaching):
     """Cluster, traffic, measurements and panels of one notebook; `Session.open()` makes or finds it."""
 
     _current: Session | None = None
@@ -81,6 +85,7 @@ class Session(Teaching, Steering):
         self._panels: dict[str, Any] = {}
         self.made = Made()
         self._worker = Worker()
+        self._growth: Growth | None = None
         self.course = Course(self)
         self._tick()
         self.ticker = Ticker(self._tick).start()
@@ -391,3 +396,26 @@ class Session(Teaching, Steering):
         """The same key on every replica."""
         view: ReplicaView = self.course.cells.here()(lambda: ReplicaView(self, key))
         return view
+
+    @property
+    def growth(self) -> Growth:
+        """The joins and leaves of this session, and the records of those that are over."""
+        if self._growth is None:
+            self._growth = Growth(self)
+        return self._growth
+
+    def ring(self, *mine: str) -> RingPanel:
+        """Who holds what, with buttons by which nodes join and leave. mine: keys that it points at."""
+        return self.panel("ring", lambda: RingPanel(self, self.cluster, self.growth, mine=mine))
+
+    def faults(self) -> Faults:
+        """Everything that can be broken, under one lease: undone when the panel is closed, or the kernel ends."""
+        return self.panel("faults", lambda: Faults(self, self.cluster))
+
+    def world(self, name: str) -> World:
+        """One world of the traffic by hand: "twitter", "collab" or "inventory"."""
+        return self.panel(f"world {name}", lambda: World(self, self.traffic, name))
+
+    def freeze(self) -> Freeze:
+        """A button that freezes everything on the page; measuring goes on."""
+        return self.panel("freeze", Freeze)
