@@ -7,7 +7,7 @@ import time
 from course_experiments.experiment import Experiment, Found
 from labkit import Session
 from labkit.course import copies, ex00, scenes
-from labkit.course.trials_start import WAITS, time_reads, write_with_two_dead
+from labkit.course.trials import WAITS, time_reads, write_with_two_dead
 
 VICTIM = "node-2"
 DEAD_FOR_S = 5.0

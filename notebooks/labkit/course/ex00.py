@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labkit.causality import Version, relation
-from labkit.course import trials_start
+from labkit.course import trials
 from labkit.course.exercise import Exercise, Judgement
 from labkit.course.questions import Choice, Number
 from labkit.course.scene import Scene
 from labkit.course.scenes import nobody_to_ask
-from labkit.course.trials_start import Refused, Waits
+from labkit.course.trials import Refused, Waits
 
 # --- 00.1 -----------------------------------------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ def _is_near(guess: float, *, to_ms: float) -> bool:
 
 
 def _time_reads(course: Any, given: Mapping[str, Any]) -> Waits:
-    return trials_start.time_reads(course.session)
+    return trials.time_reads(course.session)
 
 
 # --- 00.2 -----------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def judge_refused(given: Mapping[str, Any], refused: Refused) -> Judgement:
 
 
 def _write_with_two_dead(course: Any, given: Mapping[str, Any]) -> Refused:
-    return trials_start.write_with_two_dead(course.session.cluster)
+    return trials.write_with_two_dead(course.session.cluster)
 
 
 EXERCISES = {

@@ -12,7 +12,7 @@ import pytest
 from labkit.course import copies, ex00
 from labkit.course.exercise import Judgement
 from labkit.course.operations import Operation
-from labkit.course.trials_start import Refused, Waits
+from labkit.course.trials import Refused, Waits
 from labkit.errors import LabError
 
 # --- 00.1 -----------------------------------------------------------------------------------------------------
