@@ -27,6 +27,9 @@ from kvnode.runtime import Row, Runtime
 from kvnode.storage import SqliteDisk, StorageError
 
 if TYPE_CHECKING:
+    import socket
+
+    from kvnode.net.peers import PeerNetwork
     from kvnode.node import Node
 
 EXIT_CONFIG, EXIT_PORT, EXIT_DATA, EXIT_FAULT = 2, 3, 4, 70
@@ -77,7 +80,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     from kvnode.net.http import Api
     from kvnode.net.loop_watch import LoopWatch
     from kvnode.net.peers import PeerNetwork
-    from kvnode.net.server import HttpServer, bind, connections_max
+    from kvnode.net.server import HttpServer, connections_max
     from kvnode.net.views import Views
     from kvnode.node import Node
 
@@ -92,20 +95,8 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
         os.execv(sys.executable, sys.orig_argv)
 
     disk = SqliteDisk(data_dir, delay_ms=lambda: disk_delay_ms, on_damage=begin_anew)
-    try:
-        log = JsonLog(data_dir / "log.jsonl", address.name)
-    except OSError as error:
-        raise StorageError(f"cannot write to {data_dir / 'log.jsonl'}: {error.strerror}") from error
-    if disk.no_room:
-        log.write("disk_full", level="error", why=disk.no_room)
-        print(f"kvnode: the disk of {data_dir} is full: reads are served, writes refused", file=sys.stderr)
-    if disk.damage is not None:
-        why, kept = disk.damage
-        log.write("data_file_set_aside", level="error", why=why, kept=kept.name)
-    for what in disk.dropped:
-        log.write("row_dropped", level="error", what=what)
-    clock = WallClock()
-    chance = random.Random()
+    log = _begin_log(disk, data_dir, address.name)
+    clock, chance = WallClock(), random.Random()
     network = PeerNetwork(config, address.name, chance, log.write)
     runtime = Runtime(clock, network, disk, chance, _spawner(log), log.write, disk.give_up)
     node = Node(runtime, config, address.name)
@@ -116,22 +107,11 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
         nonlocal disk_delay_ms
         network.set_rules(faults.rules)
         clock.skew_ms, disk_delay_ms = faults.clock_skew_ms, faults.disk_delay_ms
-        log.write(
-            "faults", rules=sorted(faults.rules), clock_skew_ms=clock.skew_ms, disk_delay_ms=disk_delay_ms
-        )
-        return {
-            "node": address.name,
-            "rules": faults.rules,
-            "clock_skew_ms": clock.skew_ms,
-            "disk_delay_ms": disk_delay_ms,
-        }
+        of_node: dict[str, Any] = {"clock_skew_ms": clock.skew_ms, "disk_delay_ms": disk_delay_ms}
+        log.write("faults", rules=sorted(faults.rules), **of_node)
+        return {"node": address.name, "rules": faults.rules, **of_node}
 
-    try:
-        listener = bind(address.host, address.http_port)
-        await network.start(address.host, address.peer_port)
-    except OSError as error:
-        ports = f"{address.http_port} or {address.peer_port}"
-        raise Stop(EXIT_PORT, f"port {ports} of {address.host} cannot be used: {error.strerror}") from error
+    listener = await _listen(network, address)
     await open_node(node, disk)
     views, watch = Views(node, network), LoopWatch()
     server = HttpServer(Api(node, views, set_faults).answer, listener, count_max=connections_max())
@@ -144,10 +124,8 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     log.write("ready", pid=os.getpid(), store=node.dots.store)
-    print(
-        f"ready {address.name} http={address.host}:{address.http_port} peer={address.host}:{address.peer_port}",
-        flush=True,
-    )
+    ports = f"http={address.host}:{address.http_port} peer={address.host}:{address.peer_port}"
+    print(f"ready {address.name} {ports}", flush=True)
     await stop.wait()
     watch.stop()
     await server.stop()
@@ -157,6 +135,36 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
     await disk.close()
     log.write("stopped")
     return 0
+
+
+def _begin_log(disk: SqliteDisk, data_dir: Path, name: str) -> JsonLog:
+    """The node's log, with what was found when the disk was opened."""
+    try:
+        log = JsonLog(data_dir / "log.jsonl", name)
+    except OSError as error:
+        raise StorageError(f"cannot write to {data_dir / 'log.jsonl'}: {error.strerror}") from error
+    if disk.no_room:
+        log.write("disk_full", level="error", why=disk.no_room)
+        print(f"kvnode: the disk of {data_dir} is full: reads are served, writes refused", file=sys.stderr)
+    if disk.damage is not None:
+        why, kept = disk.damage
+        log.write("data_file_set_aside", level="error", why=why, kept=kept.name)
+    for what in disk.dropped:
+        log.write("row_dropped", level="error", what=what)
+    return log
+
+
+async def _listen(network: PeerNetwork, address: NodeAddress) -> socket.socket:
+    """Listen to peers; the socket for clients, who are not served yet. Stop: a port is taken."""
+    from kvnode.net.server import bind
+
+    try:
+        listener = bind(address.host, address.http_port)
+        await network.start(address.host, address.peer_port)
+    except OSError as error:
+        ports = f"{address.http_port} or {address.peer_port}"
+        raise Stop(EXIT_PORT, f"port {ports} of {address.host} cannot be used: {error.strerror}") from error
+    return listener
 
 
 async def open_node(node: Node, disk: SqliteDisk) -> None:

@@ -49,14 +49,13 @@ class Link:
         *,
         handshake: Handshake,
         log: Log = lambda event, **facts: None,
-        is_kept: bool = True,
         delay_s_max: float = float("inf"),
     ) -> None:
         self._delay_s_max = delay_s_max
         self._outgoing: _Outgoing | None = None
         self._address = address
         self.where = (address.host, address.peer_port)
-        self.is_kept = is_kept
+        self.is_kept = True
         self._hello = hello
         self._handshake = handshake
         self._log = log

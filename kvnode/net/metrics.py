@@ -15,81 +15,88 @@ class _StatsCollector(Collector):
         self._stats = stats
 
     def collect(self) -> Iterator[Metric]:
-        stats = self._stats
-        yield _counter("kvnode_operations", "Requests coordinated here", "operation", stats["operations"])
-        yield _counter("kvnode_repairs", "Records and rounds of repair", "kind", _totals(stats["repairs"]))
-        yield _counter("kvnode_hints", "Hints by what became of them", "outcome", _totals(stats["hints"]))
-        yield _gauge("kvnode_hints_pending", "Hints waiting for a peer", "peer", stats["hints"]["pending"])
-        yield GaugeMetricFamily("kvnode_keys", "Records held by this replica", value=stats["keys"])
+        yield from _requests(self._stats)
+        yield from _background(self._stats)
+        yield from _peers(self._stats)
+        yield from _storage(self._stats)
+
+
+def _requests(stats: dict[str, Any]) -> Iterator[Metric]:
+    yield _counter("kvnode_operations", "Requests coordinated here", "operation", stats["operations"])
+    yield _counter("kvnode_repairs", "Records and rounds of repair", "kind", _totals(stats["repairs"]))
+    yield _counter("kvnode_hints", "Hints by what became of them", "outcome", _totals(stats["hints"]))
+    yield _gauge("kvnode_hints_pending", "Hints waiting for a peer", "peer", stats["hints"]["pending"])
+    yield GaugeMetricFamily("kvnode_keys", "Records held by this replica", value=stats["keys"])
+    yield GaugeMetricFamily(
+        "kvnode_requests_in_flight", "Rounds on their way", value=stats["requests_in_flight"]
+    )
+    yield GaugeMetricFamily("kvnode_uptime_seconds", "Seconds since the start", value=stats["uptime_s"])
+    corrupt = stats["corrupt_records_total"]
+    yield CounterMetricFamily("kvnode_corrupt_records", "Records refused for their checksum", value=corrupt)
+
+
+def _background(stats: dict[str, Any]) -> Iterator[Metric]:
+    yield from _upkeep(stats["upkeep"])
+    tombstones = stats["tombstones"]
+    yield CounterMetricFamily(
+        "kvnode_tombstones_swept",
+        "Tombstones that this node had all owners drop",
+        value=tombstones["swept_total"],
+    )
+    yield GaugeMetricFamily(
+        "kvnode_tombstones_remaining",
+        "Tombstones that the last sweep of this node's partitions left",
+        value=tombstones["remaining"],
+    )
+    yield CounterMetricFamily(
+        "kvnode_messages_refused",
+        "Messages of peers refused for their age",
+        value=stats["messages_refused_total"],
+    )
+    yield _counter(
+        "kvnode_messages_implausible",
+        "Messages of peers refused for a number that cannot be",
+        "what",
+        stats["messages_implausible_total"],
+    )
+
+
+def _peers(stats: dict[str, Any]) -> Iterator[Metric]:
+    lags = {
+        peer: lag["p95_ms"] / 1000.0
+        for peer, lag in stats["replication_lag"].items()
+        if lag["p95_ms"] is not None
+    }
+    yield _gauge("kvnode_replication_lag_p95_seconds", "From sending a write to its ack, 10 s", "peer", lags)
+    links = stats["links"]
+    yield _gauge("kvnode_link_connected", "1 if the link stands", "peer", _each(links, "connected"))
+    yield _counter("kvnode_link_messages_sent", "Messages sent", "peer", _each(links, "sent_total"))
+    yield _counter("kvnode_link_sent_bytes", "Bytes sent", "peer", _each(links, "bytes_sent_total"))
+    yield _counter("kvnode_link_messages_dropped", "Messages dropped", "peer", _each(links, "dropped_total"))
+    trips = {
+        peer: link["round_trip_ms"]["p95"] / 1000.0
+        for peer, link in links.items()
+        if link["round_trip_ms"] is not None
+    }
+    yield _gauge(
+        "kvnode_link_round_trip_p95_seconds", "Round trips achieved, as probes measure", "peer", trips
+    )
+
+
+def _storage(stats: dict[str, Any]) -> Iterator[Metric]:
+    yield GaugeMetricFamily("kvnode_ring_epoch", "Epoch of the ring obeyed here", value=stats["epoch"])
+    storage = stats["storage"]
+    if storage.get("sync_ms", {}).get("p95") is not None:
         yield GaugeMetricFamily(
-            "kvnode_requests_in_flight", "Rounds on their way", value=stats["requests_in_flight"]
+            "kvnode_storage_sync_p95_seconds",
+            "How long a sync of the log takes",
+            value=storage["sync_ms"]["p95"] / 1000.0,
         )
-        yield GaugeMetricFamily("kvnode_uptime_seconds", "Seconds since the start", value=stats["uptime_s"])
-        corrupt = stats["corrupt_records_total"]
-        yield CounterMetricFamily(
-            "kvnode_corrupt_records", "Records refused for their checksum", value=corrupt
-        )
-        yield from _upkeep(stats["upkeep"])
-        tombstones = stats["tombstones"]
-        yield CounterMetricFamily(
-            "kvnode_tombstones_swept",
-            "Tombstones that this node had all owners drop",
-            value=tombstones["swept_total"],
-        )
-        yield GaugeMetricFamily(
-            "kvnode_tombstones_remaining",
-            "Tombstones that the last sweep of this node's partitions left",
-            value=tombstones["remaining"],
-        )
-        yield CounterMetricFamily(
-            "kvnode_messages_refused",
-            "Messages of peers refused for their age",
-            value=stats["messages_refused_total"],
-        )
-        yield _counter(
-            "kvnode_messages_implausible",
-            "Messages of peers refused for a number that cannot be",
-            "what",
-            stats["messages_implausible_total"],
-        )
-        lags = {
-            peer: lag["p95_ms"] / 1000.0
-            for peer, lag in stats["replication_lag"].items()
-            if lag["p95_ms"] is not None
-        }
-        yield _gauge(
-            "kvnode_replication_lag_p95_seconds", "From sending a write to its ack, 10 s", "peer", lags
-        )
-        links = stats["links"]
-        yield _gauge("kvnode_link_connected", "1 if the link stands", "peer", _each(links, "connected"))
-        yield _counter("kvnode_link_messages_sent", "Messages sent", "peer", _each(links, "sent_total"))
-        yield _counter("kvnode_link_sent_bytes", "Bytes sent", "peer", _each(links, "bytes_sent_total"))
-        yield _counter(
-            "kvnode_link_messages_dropped", "Messages dropped", "peer", _each(links, "dropped_total")
-        )
-        trips = {
-            peer: link["round_trip_ms"]["p95"] / 1000.0
-            for peer, link in links.items()
-            if link["round_trip_ms"] is not None
-        }
-        yield _gauge(
-            "kvnode_link_round_trip_p95_seconds", "Round trips achieved, as probes measure", "peer", trips
-        )
-        yield GaugeMetricFamily("kvnode_ring_epoch", "Epoch of the ring obeyed here", value=stats["epoch"])
-        storage = stats["storage"]
-        if storage.get("sync_ms", {}).get("p95") is not None:
-            yield GaugeMetricFamily(
-                "kvnode_storage_sync_p95_seconds",
-                "How long a sync of the log takes",
-                value=storage["sync_ms"]["p95"] / 1000.0,
-            )
-        yield from _process(stats)
-        yield CounterMetricFamily(
-            "kvnode_storage_commits", "Group commits", value=storage.get("commits_total", 0)
-        )
-        yield CounterMetricFamily(
-            "kvnode_storage_records", "Rows written", value=storage.get("records_total", 0)
-        )
+    yield from _process(stats)
+    yield CounterMetricFamily(
+        "kvnode_storage_commits", "Group commits", value=storage.get("commits_total", 0)
+    )
+    yield CounterMetricFamily("kvnode_storage_records", "Rows written", value=storage.get("records_total", 0))
 
 
 def _process(stats: dict[str, Any]) -> Iterator[Metric]:

@@ -234,10 +234,9 @@ class PeerNetwork:
             self._random,
             handshake=self._handshake(dialer=self._node, listener=name),
             log=self.log,
-            is_kept=is_kept,
             delay_s_max=self.stream_age_ms_max / 1000.0,
         )
-        link.rule = self._rules.get(name, NO_FAULT)
+        link.is_kept, link.rule = is_kept, self._rules.get(name, NO_FAULT)
         task = loop.create_task(link.run(), name=f"link {name}")
         self.links[name], self._tasks[name] = link, task
 

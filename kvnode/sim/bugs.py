@@ -50,76 +50,6 @@ HINTS_ALONE = frozenset({"forget-hints", "age-by-date"})
 """Bugs that other repairs would cover up: they are looked for in runs where hints are the only repair."""
 
 
-@contextlib.contextmanager
-def planted(bug: str | None, world: World) -> Iterator[None]:
-    """The world with this bug in it; None for none."""
-    if bug is None:
-        yield
-    elif bug == "acknowledge-early":
-        world.acknowledges_early = True
-        yield
-    elif bug == "forget-hints":
-        with mock.patch.object(Hints, "add", lambda *_: False):
-            yield
-    elif bug == "age-by-date":
-        with mock.patch.object(Uptime, "now_ms", property(lambda self: self._runtime.clock.wall_ms())):
-            yield
-    elif bug == "merge-clocks-wrongly":
-        with (
-            mock.patch.object(VersionVector, "merge", _minimum),
-            mock.patch.object(
-                VersionVector, "with_event", lambda self, store, counter: VersionVector(((store, counter),))
-            ),
-        ):
-            yield
-    elif bug == "reissue-dots":
-        with (
-            mock.patch.object(DotSource, "_reserve", _reserve_in_memory),
-            mock.patch.object(DotSource, "_name_to_keep", _keep_the_name),
-        ):
-            yield
-    elif bug == "adopt-blindly":
-        with mock.patch.object(records, "merge_records", lambda kind, one, other: other):
-            yield
-    elif bug == "sweep-early":
-        with mock.patch.object(TombstoneReaper, "_sweep", _sweep_unasked):
-            yield
-    elif bug == "believe-anything":
-        with (
-            mock.patch.object(RingState, "may_follow", lambda self, known: True),
-            mock.patch.object(members, "is_jump", lambda *_: False),
-            mock.patch.object(dissemination, "is_jump", lambda *_: False),
-            mock.patch.object(voting, "is_jump", lambda *_: False),
-        ):
-            yield
-    elif bug == "prune-unproven":
-        with (
-            mock.patch.object(TombstoneReaper, "_of_past_stores", _past_for_all_it_knows),
-            mock.patch.object(TombstoneReaper, "_sweep", _prune_unasked),
-        ):
-            yield
-    elif bug == "move-nothing":
-        with (
-            mock.patch.object(Changes, "_is_ready", lambda *_: True),
-            mock.patch.object(Exchange, "give_to", _pretend_to_give),
-        ):
-            yield
-    elif bug == "count-replaced":
-        with mock.patch.object(Incomplete, "__bool__", lambda self: False):
-            yield
-    elif bug == "fill-from-replaced":
-        with mock.patch.object(Incomplete, "among", lambda self, partitions: []):
-            yield
-    elif bug == "let-go-unoffered":
-        with mock.patch.object(Exchange, "give_to", _pretend_to_give):
-            yield
-    elif bug == "forget-generations":
-        with mock.patch.object(Starts, "on_began", _confirm_all):
-            yield
-    else:
-        raise ValueError(f"unknown bug {bug!r}; known: {', '.join(BUGS)}")
-
-
 def _minimum(self: VersionVector, other: VersionVector) -> VersionVector:
     theirs = dict(other.entries)
     return VersionVector.of({store: min(count, theirs.get(store, 0)) for store, count in self.entries})
@@ -160,6 +90,48 @@ async def _reserve_in_memory(self: Any) -> None:
     self._runtime.disk.commit([Row("meta", 0, "store-id", self.store.encode())])
     self._reserved += 10**9
     self._reserving = False
+
+
+_PATCHES: dict[str, tuple[tuple[Any, str, Any], ...]] = {
+    "forget-hints": ((Hints, "add", lambda *_: False),),
+    "age-by-date": ((Uptime, "now_ms", property(lambda self: self._runtime.clock.wall_ms())),),
+    "merge-clocks-wrongly": (
+        (VersionVector, "merge", _minimum),
+        (VersionVector, "with_event", lambda self, store, counter: VersionVector(((store, counter),))),
+    ),
+    "reissue-dots": (
+        (DotSource, "_reserve", _reserve_in_memory),
+        (DotSource, "_name_to_keep", _keep_the_name),
+    ),
+    "adopt-blindly": ((records, "merge_records", lambda kind, one, other: other),),
+    "sweep-early": ((TombstoneReaper, "_sweep", _sweep_unasked),),
+    "believe-anything": (
+        (RingState, "may_follow", lambda self, known: True),
+        *((module, "is_jump", lambda *_: False) for module in (members, dissemination, voting)),
+    ),
+    "prune-unproven": (
+        (TombstoneReaper, "_of_past_stores", _past_for_all_it_knows),
+        (TombstoneReaper, "_sweep", _prune_unasked),
+    ),
+    "move-nothing": ((Changes, "_is_ready", lambda *_: True), (Exchange, "give_to", _pretend_to_give)),
+    "count-replaced": ((Incomplete, "__bool__", lambda self: False),),
+    "fill-from-replaced": ((Incomplete, "among", lambda self, partitions: []),),
+    "let-go-unoffered": ((Exchange, "give_to", _pretend_to_give),),
+    "forget-generations": ((Starts, "on_began", _confirm_all),),
+}
+"""What each bug puts in place of what: (of whom, its name, what is there instead)."""
+
+
+@contextlib.contextmanager
+def planted(bug: str | None, world: World) -> Iterator[None]:
+    """The world with this bug in it; None for none."""
+    if bug is not None and bug not in BUGS:
+        raise ValueError(f"unknown bug {bug!r}; known: {', '.join(BUGS)}")
+    world.acknowledges_early = bug == "acknowledge-early"
+    with contextlib.ExitStack() as patches:
+        for target, name, instead in _PATCHES.get(bug or "", ()):
+            patches.enter_context(mock.patch.object(target, name, instead))
+        yield
 
 
 def only_hints(node: Node) -> None:

@@ -80,7 +80,9 @@ async def storm(seed: int, bug: str | None = None) -> Report:
         return await moving_storm(seed, bug)
     if bug in OF_LEAVES:
         return await last_holder_leaves(seed, bug)
-    return await _storm(seed, bug, node_count=5 if seed % 3 == 0 else 3, moving=3 if seed % 3 == 0 else 0)
+    return await _storm(
+        seed, bug, _Storm(node_count=5 if seed % 3 == 0 else 3, moving=3 if seed % 3 == 0 else 0)
+    )
 
 
 async def moving_storm(seed: int, bug: str | None = None) -> Report:
@@ -88,7 +90,7 @@ async def moving_storm(seed: int, bug: str | None = None) -> Report:
 
     Where hints are the only repair, what a new owner holds has come by the hand-over alone.
     """
-    return await _storm(seed, bug, node_count=4 + seed % 2, moving=6)
+    return await _storm(seed, bug, _Storm(node_count=4 + seed % 2, moving=6))
 
 
 async def sloppy_storm(seed: int, bug: str | None = None) -> Report:
@@ -96,7 +98,7 @@ async def sloppy_storm(seed: int, bug: str | None = None) -> Report:
 
     No disk is lost, as the hints of stand-ins would be lost with it. Then everything must be there in the end.
     """
-    return await _storm(seed, bug, node_count=5, moving=0, sloppy_share=0.7)
+    return await _storm(seed, bug, _Storm(node_count=5, moving=0, sloppy_share=0.7))
 
 
 async def wide_storm(seed: int, bug: str | None = None) -> Report:
@@ -105,20 +107,25 @@ async def wide_storm(seed: int, bug: str | None = None) -> Report:
     Five nodes, or (in a third of the seeds) six that come and go.
     """
     moving = seed % 3 == 0
-    return await _storm(seed, bug, node_count=6 if moving else 5, moving=3 * moving, replicas=5, quorum=3)
+    return await _storm(
+        seed, bug, _Storm(node_count=6 if moving else 5, moving=3 * moving, replicas=5, quorum=3)
+    )
 
 
-async def _storm(
-    seed: int,
-    bug: str | None,
-    *,
-    node_count: int,
-    moving: int,
-    sloppy_share: float = 0.0,
-    replicas: int = 3,
-    quorum: int | None = None,
-) -> Report:
-    world = _watched(World(seed, node_count=node_count, replicas=replicas))
+@dataclass(frozen=True)
+class _Storm:
+    """What a storm rages over. moving: how many nodes come and go; quorum: the r and w of most requests (None: any)."""
+
+    node_count: int
+    moving: int
+    sloppy_share: float = 0.0
+    replicas: int = 3
+    quorum: int | None = None
+
+
+async def _storm(seed: int, bug: str | None, storm: _Storm) -> Report:
+    moving, sloppy_share, quorum = storm.moving, storm.sloppy_share, storm.quorum
+    world = _watched(World(seed, node_count=storm.node_count, replicas=storm.replicas))
     client = Client(world, sloppy_share=sloppy_share, quorum=quorum)
     nemesis = Nemesis(world, losses_max=1 if quorum is None else quorum - 1)
     if seed % 4 == 3:
