@@ -74,11 +74,11 @@ async def _past_for_all_it_knows(self: Any, overgrown: Any) -> list[Any]:
     return of_others(overgrown, {self._store()})
 
 
-_reaper = TombstoneReaper._reaper
+_reap = TombstoneReaper._reap
 
 
 async def _prune_unasked(self: Any, batch: list[Any]) -> int:
-    return await (_reaper if is_tombstone_of(batch[0]) else _sweep_unasked)(self, batch)
+    return await (_reap if is_tombstone_of(batch[0]) else _sweep_unasked)(self, batch)
 
 
 def _keep_the_name(self: Any) -> str | None:
@@ -104,14 +104,14 @@ _PATCHES: dict[str, tuple[tuple[Any, str, Any], ...]] = {
         (DotSource, "_name_to_keep", _keep_the_name),
     ),
     "adopt-blindly": ((records, "merge_records", lambda kind, one, other: other),),
-    "sweep-early": ((TombstoneReaper, "_sweep", _sweep_unasked),),
+    "sweep-early": ((TombstoneReaper, "_reap", _sweep_unasked),),
     "believe-anything": (
         (RingState, "may_follow", lambda self, known: True),
         *((module, "is_jump", lambda *_: False) for module in (members, dissemination, voting)),
     ),
     "prune-unproven": (
         (TombstoneReaper, "_of_past_stores", _past_for_all_it_knows),
-        (TombstoneReaper, "_sweep", _prune_unasked),
+        (TombstoneReaper, "_reap", _prune_unasked),
     ),
     "move-nothing": ((Changes, "_is_ready", lambda *_: True), (Exchange, "give_to", _pretend_to_give)),
     "count-replaced": ((Incomplete, "__bool__", lambda self: False),),

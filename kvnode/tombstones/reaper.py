@@ -146,12 +146,12 @@ class TombstoneReaper:
 
     async def _try(self, batch: list[Reapable]) -> int:
         try:
-            return await self._reaper(batch)
+            return await self._reap(batch)
         except _NotNow as error:
             self._leave(len(batch), str(error))
             return 0
 
-    async def _reaper(self, batch: list[Reapable]) -> int:
+    async def _reap(self, batch: list[Reapable]) -> int:
         """Ask, wait, ask again and drop, as the rule above has it; how many went."""
         agreed = await self._survey(batch)
         held = self._without(agreed.held, agreed, 0.0)
