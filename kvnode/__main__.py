@@ -94,7 +94,7 @@ async def _run(config: ClusterConfig, address: NodeAddress, data_dir: Path, exit
             log.write("data_file_unusable", level="error", why=why)
         os.execv(sys.executable, sys.orig_argv)
 
-    disk = SqliteDisk(data_dir, delay_ms=lambda: disk_delay_ms, on_damage=begin_anew)
+    disk = SqliteDisk(data_dir, delay_ms=lambda: disk_delay_ms, on_corruption=begin_anew)
     log = _begin_log(disk, data_dir, address.name)
     clock, chance = WallClock(), random.Random()
     network = PeerNetwork(config, address.name, chance, log.write)
@@ -146,8 +146,8 @@ def _begin_log(disk: SqliteDisk, data_dir: Path, name: str) -> JsonLog:
     if disk.no_room:
         log.write("disk_full", level="error", why=disk.no_room)
         print(f"kvnode: the disk of {data_dir} is full: reads are served, writes refused", file=sys.stderr)
-    if disk.damage is not None:
-        why, kept = disk.damage
+    if disk.corruption is not None:
+        why, kept = disk.corruption
         log.write("data_file_set_aside", level="error", why=why, kept=kept.name)
     for what in disk.dropped:
         log.write("row_dropped", level="error", what=what)

@@ -4,18 +4,19 @@ One append and one sync a group of commits, however many tables and pages its ro
 write cheap (Gray and Reuter, "Transaction Processing", 1993, chapter 9; Cassandra and every LSM tree have one). The
 tables follow later, many rows at a time (sqlite.py).
 
-Two files take turns as *segments*. While the rows of one are moved into the tables, the other takes what comes. Once
-they are moved, the segment is emptied, durably: read back later, it would put old rows over newer ones. Then it is
-begun anew from its first byte, so that a sync overwrites blocks that the file has already. Each beginning is a *turn*,
-counted over all lives, and draws a salt that every commit of it carries, which tells them from what an earlier turn has
-left.
+Two files alternate as *segments*. While the rows of one are flushed into the tables, the other takes what comes. Once
+they are flushed, the segment is emptied, durably: read back later, it would put old rows over newer ones. Then it is
+begun again from its first byte, so that a sync overwrites blocks that the file has already. Each beginning is a
+*generation*, counted over all lives; it draws a salt that every commit of it carries, which tells them from what an
+earlier generation has left.
 
-A crash may leave one unfinished commit, at the end of the newest turn: each is synced before the next is appended.
-Anything else that is not whole was damaged later, and read_log says so, with one exception that cannot be told from
-such an end: damage that reaches from some commit to the end of the newest turn takes those commits with it, unnoticed.
-(What a node may forget that way is forgiven: after a crash it goes on under a fresh store id, and others mend it.)
+A crash may leave one unfinished commit, at the end of the newest generation: each is synced before the next is
+appended. Anything else that is not whole was corrupted later, and read_log says so, with one exception that cannot be
+told from such an end: corruption from some commit to the end of the newest generation takes those commits with it,
+unnoticed. (What a node may forget that way is forgiven: after a crash it goes on under a fresh store id, and the other
+replicas mend it.)
 
-Not here: what the rows mean, and when a segment may be begun anew.
+Must not live here: what the rows mean, and when a segment may be begun anew.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from kvnode.storage.rows import are_rows
 LOG_SIDES = ("-log0", "-log1")
 _SALT_BYTES = 8
 _EMPTIED = bytes(_SALT_BYTES)  # in place of a salt
-_HEAD = Struct(">8sQQ8sI")  # magic, turn, where the turn before ends in the other file, salt, CRC-32 of these
+_HEAD = Struct(
+    ">8sQQ8sI"
+)  # magic, generation, where the one before ends in the other file, salt, CRC-32 of these
 _COMMIT = Struct(">8sII")  # salt, length of the payload, CRC-32 of the payload
 _READ_BYTES_MAX = 2**30
 _MAGIC = b"kvlog\x00\x00\x01"
@@ -45,15 +48,16 @@ _decode = msgspec.msgpack.Decoder(list[Row]).decode
 
 
 class Log(NamedTuple):
-    """What was found on disk. commits: in the order in which they were made. last_turn: the greatest that was begun.
+    """What was found on disk. commits: in the order in which they were made.
 
-    moved_turn: up to this turn everything had been moved into the tables. damage: what is wrong, if anything.
+    last_generation: the greatest that was begun. flushed_generation: up to this one everything is in the tables.
+    corruption: what is wrong, if anything.
     """
 
     commits: list[list[Row]]
-    last_turn: int = 0
-    moved_turn: int = 0
-    damage: str | None = None
+    last_generation: int = 0
+    flushed_generation: int = 0
+    corruption: str | None = None
 
 
 class _Segment(NamedTuple):
@@ -66,25 +70,25 @@ class _Segment(NamedTuple):
 
 
 class CommitLog:
-    """The log beside the data file `path`. OSError from any method: the disk would not.
+    """The log beside the data file `path`. OSError from any method: the disk refused.
 
-    last_turn: everything up to it is durable in the tables; both files are emptied, the older one first.
+    last_generation: everything up to it is durable in the tables; both files are emptied, the older one first.
     written_bytes: of the segment in use. Invariant: what was appended stands whole in front of whatever follows it.
     """
 
-    def __init__(self, path: Path, *, last_turn: int, sync: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, *, last_generation: int, sync: Callable[[int], None]) -> None:
         self._files = [os.open(f"{path}{side}", os.O_RDWR | os.O_CREAT, 0o600) for side in LOG_SIDES]
         self._sync = sync
-        self._generation = last_turn
+        self._generation = last_generation
         self._salt = b""
         self.written_bytes = 0
-        for generation in (last_turn - 1, last_turn):
+        for generation in (last_generation - 1, last_generation):
             self._empty(generation)
         self.begin()
 
     @property
     def generation(self) -> int:
-        """Which turn the segment in use is."""
+        """Which generation the segment in use is."""
         return self._generation
 
     @property
@@ -115,7 +119,7 @@ class CommitLog:
         self._sync(file)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for file in self._files:
             os.close(file)
 
@@ -131,7 +135,7 @@ def _write_all(file: int, data: bytes, at: int) -> None:
         data, at = data[written:], at + written
 
 
-class _Damaged(Exception):
+class _Corrupt(Exception):
     """A segment is not what was written."""
 
 
@@ -144,33 +148,35 @@ def read_log(path: Path) -> Log:
         )
         live = [segment for segment in segments if not segment.is_emptied]
         if live and len(segments) < 2:
-            raise _Damaged(f"{live[0].name} stands alone; both files have a head before either is used")
+            raise _Corrupt(f"{live[0].name} stands alone; both files have a head before either is used")
         if len(live) == 2 and live[1].commits and live[0].end != live[1].end_before:
-            raise _Damaged(f"{live[0].name} lacks a commit before those of {live[1].name}")
-    except _Damaged as error:
-        return Log([], damage=str(error))
+            raise _Corrupt(f"{live[0].name} lacks a commit before those of {live[1].name}")
+    except _Corrupt as error:
+        return Log([], corruption=str(error))
     last = max((segment.generation for segment in segments), default=0)
-    # Before a turn is begun in a file, the turn that stood there, two before, was moved.
-    moved = max((each.generation if each.is_emptied else each.generation - 2 for each in segments), default=0)
-    return Log([commit for segment in live for commit in segment.commits], last, max(moved, 0))
+    # Before a generation is begun in a file, the one that stood there, two before, was flushed.
+    flushed = max(
+        (each.generation if each.is_emptied else each.generation - 2 for each in segments), default=0
+    )
+    return Log([commit for segment in live for commit in segment.commits], last, max(flushed, 0))
 
 
 def _read_segment(file: Path) -> _Segment | None:
     if (trouble := trouble_with_file(file)) is not None:
-        raise _Damaged(trouble)
+        raise _Corrupt(trouble)
     try:
         if file.stat().st_size > _READ_BYTES_MAX:
-            raise _Damaged(f"{file.name} is longer than a log ever gets")
+            raise _Corrupt(f"{file.name} is longer than a log ever gets")
         data = file.read_bytes()
     except FileNotFoundError:
         return None
     if not data.strip(b"\x00"):
         return None  # the file was made, and nothing in it was synced yet
     if len(data) < _HEAD.size:
-        raise _Damaged(f"{file.name} has no whole head")
+        raise _Corrupt(f"{file.name} has no whole head")
     magic, generation, end_before, salt, check = _HEAD.unpack_from(data)
     if magic != _MAGIC or zlib.crc32(_HEAD.pack(magic, generation, end_before, salt, 0)) != check:
-        raise _Damaged(f"the head of {file.name} is not what was written")
+        raise _Corrupt(f"the head of {file.name} is not what was written")
     commits: list[list[Row]] = []
     at = _HEAD.size
     if salt == _EMPTIED:
@@ -178,10 +184,10 @@ def _read_segment(file: Path) -> _Segment | None:
     while (commit := _commit_at(data, at, salt)) is not None:
         rows, at = commit
         if not are_rows(rows):
-            raise _Damaged(f"{file.name} holds a commit of rows that are none")
+            raise _Corrupt(f"{file.name} holds a commit of rows that are none")
         commits.append(rows)
     if data.find(salt, at + 1) >= 0:
-        raise _Damaged(f"{file.name} holds a commit after a damaged one")
+        raise _Corrupt(f"{file.name} holds a commit after a damaged one")
     return _Segment(file.name, generation, end_before, False, commits, at)
 
 

@@ -1,4 +1,4 @@
-"""A disk in memory, for tests of the rooms: a commit is durable when the event loop next turns."""
+"""A disk in memory, for tests of components: a commit is durable when the event loop next turns."""
 
 from __future__ import annotations
 
@@ -97,6 +97,6 @@ class MemoryDisk(Tables):
 
 
 def _end(future: asyncio.Future[None]) -> None:
-    """Who waited for it may have been cancelled."""
+    """Whoever waited for it may have been cancelled."""
     if not future.done():
         future.set_result(None)

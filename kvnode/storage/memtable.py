@@ -21,7 +21,7 @@ Place = tuple[str, int]
 class Memtable:
     """The newest row of each key; a row without a record says that the key was deleted.
 
-    row_count: how many rows were put, those that were replaced since too.
+    row_count: how many rows were put, also those that were replaced since.
     """
 
     __slots__ = ("_places", "row_count")
@@ -58,7 +58,7 @@ class Memtable:
         return chain.from_iterable(keys.values() for keys in self._places.values())
 
     def in_order(self) -> Iterator[tuple[str, list[Row]]]:
-        """(table, some rows in key order) of each place in turn: the order in which tables keep them.
+        """(table, some rows in key order) of each place, one after the other: the order in which tables keep them.
 
         Some: at most STEP_ROWS, and no more than STEP_BYTES and one row.
         """

@@ -5,7 +5,7 @@ On a disk without room that fails; but what stands there can be read all the sam
 of shared memory (SQLite's "unix-excl", which keeps it on the heap and the file to this process), the rows of the log
 stay in memory, and the log stays as it is for the next start, or for the moment when there is room again.
 
-Not here: the modes of the disk (sqlite.py).
+Must not live here: the modes of the disk (sqlite.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kvnode.runtime import Row
-from kvnode.storage.corruption import damage_of
+from kvnode.storage.corruption import corruption_of
 from kvnode.storage.log import LOG_SIDES, read_log
 from kvnode.storage.memtable import Memtable, with_checksums
 from kvnode.storage.tables import Tables
@@ -48,7 +48,7 @@ def free_bytes(directory: Path) -> int:
 
 
 def has_room_again(path: Path) -> bool:
-    """Whether the rows in the log of the data file `path` can be moved, and some writes be taken after that."""
+    """Whether the rows in the log of the data file `path` can be flushed, and some writes be taken after that."""
     log_bytes = sum(
         Path(f"{path}{side}").stat().st_size for side in LOG_SIDES if Path(f"{path}{side}").exists()
     )
@@ -58,13 +58,13 @@ def has_room_again(path: Path) -> bool:
 def tables_to_read(path: Path, error: Exception) -> tuple[Tables, Memtable]:
     """The tables of a store on a full disk, and the rows that only its log holds.
 
-    error: what the disk said; raised again where there is no store yet. OSError: there is damage, too.
+    error: what the disk said; raised again where there is no store yet. OSError: the files are corrupt, too.
     """
     if not path.exists() or not path.stat().st_size:
         raise error
     log = read_log(path)
-    if (damage := damage_of(path, log, without_room=True)) is not None:
-        raise OSError(f"the disk is full, and {damage}") from error
+    if (corruption := corruption_of(path, log, without_room=True)) is not None:
+        raise OSError(f"the disk is full, and {corruption}") from error
     rows = Memtable()
     for commit in log.commits:
         rows.put(with_checksums(commit))

@@ -1,9 +1,9 @@
 """All that was committed, as readers see it: rows in memory, newest first, over the tables.
 
-A move may end on its thread at any moment. So the rows in memory are looked at first: what has reached the tables
+A flush may end on its thread at any moment. So the rows in memory are looked at first: what has reached the tables
 meanwhile stands there as well, until the event loop hears of the end.
 
-Not here: when rows go from one layer to the next (sqlite.py).
+Must not live here: when rows go from one layer to the next (sqlite.py).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from kvnode.storage.tables import Tables
 
 
 class ReadView:
-    """waiting: not in the log yet. fresh: in the segment in use. frozen: in the other segment, and being moved."""
+    """unlogged: not in the log yet. active: in the segment in use. immutable: in the other one, and being flushed."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self.unlogged = Memtable()
         self.active = Memtable()
-        self.frozen = Memtable()
+        self.immutable = Memtable()
 
     def get(self, table: str, partition: int, key: str) -> tuple[bytes, int] | None:
         """(record, checksum) or None."""
         place = (table, partition)
-        for newer in (self.unlogged, self.active, self.frozen):
+        for newer in (self.unlogged, self.active, self.immutable):
             row = newer.get(place, key)
             if row is not None:
                 return None if row.record is None else (row.record, row.checksum)
@@ -79,7 +79,7 @@ class ReadView:
         return count
 
     def _places(self, table: str) -> set[int]:
-        return {p for each in (self.unlogged, self.active, self.frozen) for p in each.places(table)}
+        return {p for each in (self.unlogged, self.active, self.immutable) for p in each.places(table)}
 
     def _newer(self, place: Place) -> dict[str, Row]:
-        return {**self.frozen.at(place), **self.active.at(place), **self.unlogged.at(place)}
+        return {**self.immutable.at(place), **self.active.at(place), **self.unlogged.at(place)}

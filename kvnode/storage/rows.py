@@ -2,9 +2,9 @@
 
 SQLite keeps what the bytes of a page say, whatever a column was declared as: one flipped bit turns an integer into a
 float or a text into a blob, and its integrity check calls that sound. A checksum cannot tell, if it is the checksum
-that was hit. So whoever reads a file asks here first; what is no row is dropped, and counts as forgotten.
+that was hit. So whoever reads a file asks here first; what is not a row is deleted, and counts as forgotten.
 
-Not here: whether a row's record is the one that was written (its checksum says that, to the rooms).
+Must not live here: whether a row's record is the one that was written (components check that, by its checksum).
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def are_rows(rows: Iterable[Row]) -> bool:
 
 
 def drop_what_is_no_row(database: Connection) -> list[str]:
-    """Delete from records and hints whatever is no row; what that was, in words, a few of each table.
+    """Delete from records and hints whatever is not a row. Returns what that was, in words, a few of each table.
 
-    In the same transaction the row ROWS_DROPPED of `meta` says so: it is for the rooms to draw conclusions from.
+    In the same transaction the row ROWS_DROPPED of `meta` says so, for the components to draw conclusions from.
     """
     database.create_function("is_utf8", 1, _is_utf8, deterministic=True)
     told: list[str] = []
@@ -55,7 +55,7 @@ def drop_what_is_no_row(database: Connection) -> list[str]:
             f" limit {_SHOWN_MAX}"
         ).fetchall()
         if found:
-            if table == "records":  # who lacks a hint lacks nothing of its own
+            if table == "records":  # a store that lacks a hint lacks nothing of its own
                 places = database.execute(f"select distinct {_PARTITION} from {table} where {_NO_ROW}")
                 partitions = {partition for (partition,) in places}
             database.execute(f"delete from {table} where {_NO_ROW}")

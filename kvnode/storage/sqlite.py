@@ -2,26 +2,26 @@
 
 A commit is acknowledged when it stands in the log (log.py) and that is synced. The commits of one turn of the event
 loop, and those that arrive while a sync runs, share one append and one sync. Their rows stay in memory (memtable.py),
-where readers see them at once, until some thousand have come together; then these are moved into the tables (tables.py)
-a few at a time between other work (flusher.py), and their segment of the log is begun anew. So a write costs one append
-and no look at a page, and a key that is written often is moved once.
+where readers see them at once, until some thousand have come together; then these are flushed into the tables
+(tables.py), a few at a time between other work (flusher.py), and their segment of the log is begun again. So a write
+costs one append and no look at a page, and a key that is written often is flushed once.
 
 The sync is fdatasync, or F_FULLFSYNC on macOS, where fsync does not reach the platter. On a fast disk it is done at
 once, since handing it to another thread takes longer than the sync. When the running mean exceeds INLINE_SYNC_MS_MAX
 the next ones run on a thread of their own, so that a slow disk delays acknowledgements but never probes and reads. The
-end of a move, which syncs the tables, always runs on another thread.
+end of a flush, which syncs the tables, always runs on another thread.
 
 A sync of the log that fails ends the node: what the kernel has dropped once it will not report again ("fsyncgate",
 2018). A full disk is an ordinary error: those writes fail, reads go on.
 
-On a disk that is full at the start a store opens too (no_room.py): it serves what it holds, refuses all writes, and
+A store also opens on a disk that is full at the start (no_room.py): it serves what it holds, refuses all writes, and
 takes them again once there is room.
 
-A file that is damaged when the disk is opened is set aside (corruption.py); one that turns out to be while it is in use
-ends the process, and is set aside at the next start.
+A file that is corrupt when the disk is opened goes into quarantine (corruption.py); one that turns out to be corrupt
+while it is in use ends the process, and goes there at the next start.
 
 A student may open the file while the node runs: `pandas.read_sql("select * from records", ...)`. It says what had been
-moved; POST /upkeep {"work": ["checkpoint"]} moves the rest.
+flushed; POST /upkeep {"work": ["checkpoint"]} flushes the rest.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from typing import Any
 from kvnode.observe import Samples
 from kvnode.runtime import ANY, LowBits, Row
 from kvnode.storage.corruption import (
-    damage_of,
-    is_damage,
+    corruption_of,
+    is_corruption,
     is_trouble_of_the_computer,
-    mark_damaged,
+    mark_corrupt,
     set_aside,
     set_aside_files,
 )
@@ -61,16 +61,15 @@ _PATIENCE_TURNS = 4
 _MEAN_SHARE = 0.1  # one slow sync (a busy computer) does not make a slow disk
 _ROOM_EVERY_S = 1.0
 _LOG_BYTES_MAX = 32_000_000
-"""Of one segment: beyond that, writes wait until rows were moved, or are refused if the tables take none."""
+"""Of one segment: beyond that, writes wait until rows were flushed, or are refused if the tables take none."""
 
 
 class SqliteDisk:
     """runtime.Disk on `directory`/data.sqlite and its log. One process at a time: a second one is refused.
 
-    damage: why the file that was found was set aside just now, and under which name. dropped: what it held that is no
-    row (rows.py); it counts as forgotten. on_damage: called when a file
-    turns out to be damaged while it is in use; it must not return. no_room: why this store takes no writes since its
-    start; empty if it does.
+    corruption: why the file that was found went into quarantine just now, and under which name. dropped: what it held
+    that is not a row (rows.py); it counts as forgotten. on_corruption: called when a file turns out to be corrupt while
+    it is in use; it must not return. no_room: why this store takes no writes since its start; empty if it does.
     Invariant: every acknowledged row is in the tables, durably, or in a segment that is read back after a crash.
     """
 
@@ -79,15 +78,15 @@ class SqliteDisk:
         directory: Path,
         *,
         delay_ms: Callable[[], float] = lambda: 0.0,
-        on_damage: Callable[[str], None] = lambda why: None,
+        on_corruption: Callable[[str], None] = lambda why: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._path = directory / "data.sqlite"
         self._delay_ms = delay_ms
-        self._on_damage = on_damage
+        self._on_corruption = on_corruption
         self._lock = lock(directory)
         self._sync_file = sync_function()
-        self.damage: tuple[str, Path] | None = None
+        self.corruption: tuple[str, Path] | None = None
         self.dropped: list[str] = []
         self.no_room = ""
         self._left_in_log = Memtable()
@@ -116,15 +115,17 @@ class SqliteDisk:
 
     def _open_files(self) -> None:
         self._open_tables()
-        self._log = CommitLog(self._path, last_turn=self._tables.moved_turn, sync=self._sync_now)
+        self._log = CommitLog(
+            self._path, last_generation=self._tables.flushed_generation, sync=self._sync_now
+        )
         sync_directory(self._path.parent)  # the names are durable before the first commit is
 
     def _begin_to_serve(self) -> None:
         """What stands over the files."""
         self._tables.hold()
         self._read_view = ReadView(self._tables)
-        self._read_view.frozen = self._left_in_log
-        self._flusher = Flusher(self._path, self._log, self._tables, self._read_view, self._refuse_if_damaged)
+        self._read_view.immutable = self._left_in_log
+        self._flusher = Flusher(self._path, self._log, self._tables, self._read_view, self._refuse_if_corrupt)
 
     def _open_without_room(self, error: Exception) -> None:
         """The disk is full: read what there is, refuse every write, and look again and again (no_room.py)."""
@@ -144,9 +145,11 @@ class SqliteDisk:
         try:
             self._tables = Tables(self._path)
             self._read_log_back(read_log(self._path))
-            self._log = CommitLog(self._path, last_turn=self._tables.moved_turn, sync=self._sync_now)
+            self._log = CommitLog(
+                self._path, last_generation=self._tables.flushed_generation, sync=self._sync_now
+            )
         except (sqlite3.Error, OSError) as error:
-            self._refuse_if_damaged(error)
+            self._refuse_if_corrupt(error)
             self._close_tables()
             self._tables = Tables(self._path, without_room=True)
         else:
@@ -163,7 +166,7 @@ class SqliteDisk:
     def _open_tables(self) -> None:
         """Whatever the files hold, there are tables afterwards: of what is whole, or empty ones."""
         log = read_log(self._path)
-        why = damage_of(self._path, log)
+        why = corruption_of(self._path, log)
         if why is None:
             try:
                 self._tables = Tables(self._path)
@@ -176,7 +179,7 @@ class SqliteDisk:
                 why = str(error)
                 if hasattr(self, "_tables"):
                     self._tables.close()
-        self.damage = (why, set_aside(self._path))
+        self.corruption = (why, set_aside(self._path))
         self._tables = Tables(self._path)
         self._read_log_back(Log([]))
 
@@ -187,20 +190,20 @@ class SqliteDisk:
             rows.put(commit)
         for table, some in rows.in_order():
             self._tables.put(table, some)
-        self._tables.commit(max(log.last_turn, self._tables.moved_turn))
+        self._tables.commit(max(log.last_generation, self._tables.flushed_generation))
         self._tables.shorten_log()
 
-    def _refuse_if_damaged(self, error: Exception) -> None:
-        """If the file turns out to be damaged, nothing that it says can be relied on any more: do not return."""
-        if not isinstance(error, sqlite3.Error) or not is_damage(error):
+    def _refuse_if_corrupt(self, error: Exception) -> None:
+        """If the file turns out to be corrupt, nothing that it says can be relied on any more: do not return."""
+        if not isinstance(error, sqlite3.Error) or not is_corruption(error):
             return
         self.give_up(str(error))
 
     def give_up(self, why: str) -> None:
-        """Nothing that the files say can be relied on: the next start sets them aside. Does not return."""
-        mark_damaged(self._path, why)
+        """Nothing that the files say can be relied on: the next start puts them into quarantine. Does not return."""
+        mark_corrupt(self._path, why)
         why = f"{self._path} is damaged: {why}"
-        self._on_damage(why)
+        self._on_corruption(why)
         print(f"kvnode: {why}; stopping: the next start sets it aside", file=sys.stderr, flush=True)
         os._exit(70)
 
@@ -211,7 +214,7 @@ class SqliteDisk:
         try:
             return self._read_view.get(table, partition, key)
         except sqlite3.DatabaseError as error:
-            self._refuse_if_damaged(error)
+            self._refuse_if_corrupt(error)
             raise
 
     def scan(self, table: str, partition: int, *, after: str = "", limit: int = 1000) -> Sequence[Row]:
@@ -240,7 +243,7 @@ class SqliteDisk:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            self._refuse_if_damaged(error)
+            self._refuse_if_corrupt(error)
             raise
 
     # --- writing ------------------------------------------------------------------------------------------
@@ -332,14 +335,14 @@ class SqliteDisk:
         while (work := self._work.get()) is not None:
             work()
 
-    # --- upkeep -------------------------------------------------------------------------------------------
+    # --- maintenance -------------------------------------------------------------------------------------------
 
     async def checkpoint(self) -> dict[str, Any]:
         """See runtime.Disk."""
-        before = self._flusher.moved_count
-        await self._flusher.move_everything()
+        before = self._flusher.flushed_count
+        await self._flusher.flush_everything()
         return {
-            "rows_moved": self._flusher.moved_count - before,
+            "rows_moved": self._flusher.flushed_count - before,
             "log_bytes": self._log.written_bytes,
             **self._tables.sizes(),
         }
@@ -353,14 +356,14 @@ class SqliteDisk:
             "batch_mean": round(self.record_count / self.commit_count, 2) if self.commit_count else None,
             "sync_ms": {"p50": sync["p50_ms"], "p95": sync["p95_ms"], "max": sync["max_ms"]},
             "log_bytes": self._log.written_bytes,
-            "rows_moved_total": self._flusher.moved_count,
+            "rows_moved_total": self._flusher.flushed_count,
             "no_room": self.no_room,
             "set_aside": self._set_aside,
             "dropped": self.dropped,
         }
 
     async def close(self) -> None:
-        """Sync what is waiting, move it into the tables and let go of the files."""
+        """Sync what is waiting, flush it into the tables and close the files."""
         if self.no_room:
             self._look_for_room.cancel()
         self._flusher.in_haste = True
@@ -368,14 +371,14 @@ class SqliteDisk:
             await self.commit([])
         self._work.put(None)
         self._thread.join()
-        moved = False
+        flushed = False
         with contextlib.suppress(OSError):
-            await self._flusher.move_everything()
-            moved = True
+            await self._flusher.flush_everything()
+            flushed = True
         self._flusher.stop()
         self._log.close()
         self._tables.close()
-        if moved and not self.no_room:
+        if flushed and not self.no_room:
             remove_log(self._path)
         os.close(self._lock)
 

@@ -1,13 +1,13 @@
-"""The tables: one SQLite file that many rows at a time are moved into from the log, and read from.
+"""The tables: one SQLite file into which rows are flushed from the log, many at a time, and from which they are read.
 
-Two connections, in write-ahead mode: what one is still putting is not seen by the other, which reads. A move is one
-transaction, made durable by SQLite at its end. That takes long and lets go of the interpreter, so it may run on a
+Two connections, in write-ahead mode: what one is still putting is not seen by the other, which reads. A flush is one
+transaction, made durable by SQLite at its end. That takes long and releases the interpreter, so it may run on a
 thread of its own; everything else is called by the event loop. sqlite3.Error from any method: sqlite.py decides.
 
 Reads share one snapshot, since to begin and end one costs more than to find a row: hold() begins it, let_go() ends it.
-While one is held, what SQLite has logged since cannot be moved into the file (shorten_log).
+While one is held, what SQLite has logged since cannot go into the file (shorten_log).
 
-Not here: what is in the log only, and when rows are moved.
+Must not live here: what is in the log only, and when rows are flushed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CACHE_KB = 16_384  # of each connection
 
 
 class Tables:
-    """The rows in the file `path`, as of the last move that was committed."""
+    """The rows in the file `path`, as of the last flush that was committed."""
 
     def __init__(self, path: Path, *, without_room: bool = False) -> None:
         """without_room: the disk is full, so nothing is made and nothing may be put (no_room.py)."""
@@ -51,12 +51,12 @@ class Tables:
         for database in (self._writer, self._reader):
             database.execute(
                 "pragma busy_timeout=0"
-            )  # who looks into the file may hold it: never wait on the loop
+            )  # whoever looks into the file may hold it: never wait on the loop
 
     @property
-    def moved_turn(self) -> int:
-        """Up to which turn of the log everything has been moved here; 0 if nothing was."""
-        return moved_turn_of(self._reader)
+    def flushed_generation(self) -> int:
+        """Up to which generation of the log everything has been flushed here; 0 if nothing was."""
+        return flushed_generation_of(self._reader)
 
     def drop_what_is_no_row(self) -> list[str]:
         """See rows.py."""
@@ -122,7 +122,7 @@ class Tables:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
-        """What is read within it is of one moment, though a move may end meanwhile."""
+        """What is read within it is of one moment, though a flush may end meanwhile."""
         was_held = self._reader.in_transaction
         self.hold()
         try:
@@ -131,10 +131,10 @@ class Tables:
             if not was_held:
                 self.let_go()
 
-    # --- moving -------------------------------------------------------------------------------------------
+    # --- flushing -------------------------------------------------------------------------------------------
 
     def put(self, table: str, rows: Sequence[Row]) -> None:
-        """Put (or, without a record, delete) these rows, in the move under way or in a new one."""
+        """Put (or, without a record, delete) these rows, in the flush under way or in a new one."""
         if not self._writer.in_transaction:
             self._writer.execute("begin")
         puts = [(row.partition, row.key, row.record, row.checksum) for row in rows if row.record is not None]
@@ -144,19 +144,19 @@ class Tables:
         if gone:
             self._writer.executemany(f"delete from {table} where partition=? and key=?", gone)
 
-    def commit(self, moved_turn: int) -> None:
-        """End the move: all of it is durable, and with it up to which turn of the log everything has been moved."""
+    def commit(self, flushed_generation: int) -> None:
+        """End the flush: all of it is durable, and with it up to which generation of the log that is everything."""
         if not self._writer.in_transaction:
             self._writer.execute("begin")
-        self._writer.execute(f"pragma user_version={moved_turn}")
+        self._writer.execute(f"pragma user_version={flushed_generation}")
         self._writer.execute("commit")
 
     def shorten_log(self) -> None:
-        """Move as much of SQLite's own log as can be into the file."""
+        """Put as much of SQLite's own log into the file as can be."""
         self._writer.execute("pragma wal_checkpoint(passive)").fetchone()
 
     def rollback(self) -> None:
-        """Give the move up."""
+        """Give the flush up."""
         with contextlib.suppress(sqlite3.Error):
             self._writer.execute("rollback")
 
@@ -168,13 +168,13 @@ class Tables:
         return {"file_bytes": pages * _PAGE_BYTES, "free_bytes": free * _PAGE_BYTES}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._reader.close()
         self._writer.close()
 
 
-def moved_turn_of(database: sqlite3.Connection) -> int:
-    """See Tables.moved_turn."""
+def flushed_generation_of(database: sqlite3.Connection) -> int:
+    """See Tables.flushed_generation."""
     return int(database.execute("pragma user_version").fetchone()[0])
 
 

@@ -57,7 +57,7 @@ class Life:
 
         self.errors: list[BaseException] = []
         self.tasks: set[asyncio.Task[None]] = set()
-        self.disk = SqliteDisk(directory, on_damage=begin_anew)
+        self.disk = SqliteDisk(directory, on_corruption=begin_anew)
         log = JsonLog(directory / "log.jsonl", "node-1")
         clock = WallClock()
         self.runtime = Runtime(clock, self, self.disk, random.Random(), self._spawn, log.write)
@@ -167,7 +167,7 @@ async def start(folder: Path) -> tuple[Life, int]:
 async def live_through(folder: Path, written: dict[str, set[bytes | None]]) -> str:
     """Start, look at everything, write, stop in order, and once more. What became of the files, in a word."""
     life, starts = await start(folder)
-    became = "set aside" if life.disk.damage is not None else "kept"
+    became = "set aside" if life.disk.corruption is not None else "kept"
     if life.disk.dropped:
         became = "rows dropped"
     elif life.node.records.corrupt_count:
@@ -185,7 +185,7 @@ async def live_through(folder: Path, written: dict[str, set[bytes | None]]) -> s
     await life.close()
     again, second_starts = await start(folder)
     assert second_starts == 1
-    assert again.disk.damage is None
+    assert again.disk.corruption is None
     assert again.disk.dropped == []
     assert records_of(again) == expected
     assert again.errors == []
@@ -278,7 +278,7 @@ def test_a_float_in_place_of_a_checksum_costs_that_row_alone(
 
     async def scenario() -> None:
         life, starts = await start(folder)
-        assert (starts, life.disk.damage, len(life.disk.dropped)) == (1, None, 1)
+        assert (starts, life.disk.corruption, len(life.disk.dropped)) == (1, None, 1)
         assert len(life.node.incomplete.held) == 1, "it is refilled"
         assert life.node.dots.store.encode() not in stopped_id, "it may have forgotten a write of its own"
         await life.close()

@@ -15,7 +15,7 @@ import pytest
 from kvnode.records.checksum import checksum
 from kvnode.runtime import Row
 from kvnode.storage import SqliteDisk, StorageError, files
-from kvnode.storage.corruption import damage_of, set_aside_files
+from kvnode.storage.corruption import corruption_of, set_aside_files
 from kvnode.storage.log import read_log
 from kvnode.storage.rows import TABLES
 
@@ -136,8 +136,8 @@ def test_a_damaged_file_is_set_aside_as_it_is_and_the_store_is_empty(
     damaged = whole_file.read_bytes()
 
     async def look_at_it(disk: SqliteDisk) -> None:
-        assert disk.damage is not None
-        why, kept = disk.damage
+        assert disk.corruption is not None
+        why, kept = disk.corruption
         assert why and "\n" not in why
         assert kept.read_bytes() == damaged
         assert disk.describe()["set_aside"] == [kept.name]
@@ -149,7 +149,7 @@ def test_a_damaged_file_is_set_aside_as_it_is_and_the_store_is_empty(
 
 def test_a_whole_file_is_kept_and_one_without_tables_too(whole_file: Path, tmp_path: Path) -> None:
     async def look_at_it(disk: SqliteDisk) -> None:
-        assert disk.damage is None
+        assert disk.corruption is None
         assert len(list(disk.checksums("records"))) == ROW_COUNT
 
     with_disk(whole_file.parent, look_at_it)
@@ -158,7 +158,7 @@ def test_a_whole_file_is_kept_and_one_without_tables_too(whole_file: Path, tmp_p
     with sqlite3.connect(early) as database:
         database.execute(TABLES["records"])
     database.close()
-    assert damage_of(early, read_log(early)) is None
+    assert corruption_of(early, read_log(early)) is None
 
 
 def test_a_file_that_may_not_be_read_is_no_damaged_file(
@@ -193,7 +193,7 @@ def test_damage_that_shows_only_in_use_ends_the_process_and_the_next_start_sets_
     heard: list[str] = []
 
     async def read_everything(disk: SqliteDisk) -> None:
-        assert disk.damage is None
+        assert disk.corruption is None
 
         class Ended(Exception):
             pass
@@ -202,7 +202,7 @@ def test_damage_that_shows_only_in_use_ends_the_process_and_the_next_start_sets_
             heard.append(why)
             raise Ended
 
-        disk._on_damage = end
+        disk._on_corruption = end
         overwrite(whole_file, place_of(whole_file, b"kv/key/002000") + 12, b"\xff")  # no UTF-8 any more
         with pytest.raises(Ended):
             list(disk.checksums("records"))
@@ -211,8 +211,8 @@ def test_damage_that_shows_only_in_use_ends_the_process_and_the_next_start_sets_
     assert "UTF-8" in heard[0]
 
     async def look_at_it(disk: SqliteDisk) -> None:
-        assert disk.damage is not None
-        assert "UTF-8" in disk.damage[0]
+        assert disk.corruption is not None
+        assert "UTF-8" in disk.corruption[0]
 
     with_disk(whole_file.parent, look_at_it)
     with_disk(whole_file.parent, look)
@@ -262,7 +262,7 @@ def test_a_file_that_may_not_be_read_is_made_readable_or_set_aside(
         assert files.trouble_with_file(whole_file) == "data.sqlite may not be read and written"
 
         async def look_at_it(disk: SqliteDisk) -> None:
-            assert disk.damage is not None
-            assert disk.damage[0] == "data.sqlite may not be read and written"
+            assert disk.corruption is not None
+            assert disk.corruption[0] == "data.sqlite may not be read and written"
 
         with_disk(whole_file.parent, look_at_it)

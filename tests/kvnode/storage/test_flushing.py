@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-import kvnode.storage.flusher as mover_module
+import kvnode.storage.flusher as flusher_module
 from kvnode.runtime import Row
 from kvnode.storage import MemoryDisk, SqliteDisk, StorageError
 from kvnode.storage.log import LOG_SIDES
@@ -44,7 +44,7 @@ def segment_bytes(directory: Path) -> int:
 def test_the_log_stays_bounded_under_writes_that_never_pause_and_moves_hot_keys_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mover_module, "_MOVE_AT_ROWS", 300)
+    monkeypatch.setattr(flusher_module, "_FLUSH_AT_ROWS", 300)
 
     async def scenario(disk: SqliteDisk) -> None:
         sizes = []
@@ -55,7 +55,7 @@ def test_the_log_stays_bounded_under_writes_that_never_pause_and_moves_hot_keys_
             if number % 500 == 0:
                 sizes.append(segment_bytes(tmp_path))
         assert max(sizes) < 4_000_000, sizes
-        assert 0 < disk._flusher.moved_count < 5_000
+        assert 0 < disk._flusher.flushed_count < 5_000
 
     on_disk(tmp_path, scenario)
 
@@ -123,12 +123,12 @@ def test_readers_see_the_same_whichever_rows_are_moved(tmp_path: Path) -> None:
     on_disk(tmp_path, scenario)
 
 
-CRASH_WHILE_MOVING = """
+CRASH_WHILE_FLUSHING = """
 import asyncio, os, pathlib, sys
 import kvnode.storage.flusher as mover
 import kvnode.storage.sqlite as sqlite
 from kvnode.runtime import Row
-mover._MOVE_AT_ROWS = int(sys.argv[2])
+mover._FLUSH_AT_ROWS = int(sys.argv[2])
 async def main():
     disk = sqlite.SqliteDisk(pathlib.Path(sys.argv[1]))
     for number in range(int(sys.argv[3])):
@@ -148,7 +148,7 @@ def test_every_acknowledged_row_is_there_after_a_crash_at_any_point_of_a_move(
     for life, move_at in enumerate((20, 33, 57)):
         count_now = count + 13 * life
         subprocess.run(
-            [sys.executable, "-c", CRASH_WHILE_MOVING, str(tmp_path), str(move_at), str(count_now)],
+            [sys.executable, "-c", CRASH_WHILE_FLUSHING, str(tmp_path), str(move_at), str(count_now)],
             check=False,
             timeout=20,
         )
@@ -161,7 +161,7 @@ def test_every_acknowledged_row_is_there_after_a_crash_at_any_point_of_a_move(
             for each in disk.scan("records", partition)
         }
         assert found == expected
-        assert disk.damage is None
+        assert disk.corruption is None
 
     on_disk(tmp_path, read)
 
@@ -170,7 +170,7 @@ def test_somebody_who_locks_the_file_holds_up_moves_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite waits five seconds for a lock by itself, and the event loop would have stood still that long."""
-    monkeypatch.setattr(mover_module, "_RETRY_S", 0.02)
+    monkeypatch.setattr(flusher_module, "_RETRY_S", 0.02)
 
     async def scenario(disk: SqliteDisk) -> None:
         await disk.commit([row("k", b"text")])
@@ -182,9 +182,9 @@ def test_somebody_who_locks_the_file_holds_up_moves_and_nothing_else(
         await disk.commit([row("other")])
         other.execute("rollback")
         other.close()
-        assert disk._flusher._move is not None
+        assert disk._flusher._flush is not None
         with contextlib.suppress(StorageError):
-            await disk._flusher._move
+            await disk._flusher._flush
         await disk.checkpoint()
         assert disk._tables.count("records") == 2
 
@@ -194,7 +194,7 @@ def test_somebody_who_locks_the_file_holds_up_moves_and_nothing_else(
 def test_what_fails_after_the_rows_were_moved_does_not_move_them_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mover_module, "_RETRY_S", 0.01)
+    monkeypatch.setattr(flusher_module, "_RETRY_S", 0.01)
 
     async def scenario(disk: SqliteDisk) -> None:
         await disk.commit([row(f"k{number}") for number in range(100)])
@@ -212,7 +212,7 @@ def test_what_fails_after_the_rows_were_moved_does_not_move_them_again(
             with contextlib.suppress(StorageError):
                 await disk.checkpoint()
         await disk.checkpoint()
-        assert disk._flusher.moved_count == 100
+        assert disk._flusher.flushed_count == 100
 
     on_disk(tmp_path, scenario)
 

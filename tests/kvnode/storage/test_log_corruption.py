@@ -14,7 +14,7 @@ import pytest
 
 from kvnode.records.checksum import checksum
 from kvnode.storage import SqliteDisk
-from kvnode.storage.corruption import mark_damaged, set_aside_files
+from kvnode.storage.corruption import mark_corrupt, set_aside_files
 from kvnode.storage.log import LOG_SIDES
 
 
@@ -60,7 +60,7 @@ def crashed(tmp_path: Path) -> Path:
 
 def test_the_log_of_a_crash_is_no_damage(crashed: Path) -> None:
     async def look_at_it(disk: SqliteDisk) -> None:
-        assert disk.damage is None
+        assert disk.corruption is None
         assert disk.get("meta", 0, "dots-reserved") == (b"77824", checksum("dots-reserved", b"77824"))
 
     with_disk(crashed.parent, look_at_it)
@@ -103,8 +103,8 @@ def test_a_log_that_lost_a_commit_in_its_middle_is_damage(crashed: Path, place: 
     overwrite(log, places[place], b"\xaa\xbb\xcc")
 
     async def look_at_it(disk: SqliteDisk) -> None:
-        assert disk.damage is not None
-        assert "commit" in disk.damage[0] or "head" in disk.damage[0]
+        assert disk.corruption is not None
+        assert "commit" in disk.corruption[0] or "head" in disk.corruption[0]
         assert disk.get("meta", 0, "dots-reserved") is None
 
     with_disk(crashed.parent, look_at_it)
@@ -112,7 +112,7 @@ def test_a_log_that_lost_a_commit_in_its_middle_is_damage(crashed: Path, place: 
     assert Path(f"{kept}{log.name.removeprefix(crashed.name)}").exists(), "the log was set aside with it"
 
 
-CRASH_DURING_A_MOVE = """
+CRASH_DURING_A_FLUSH = """
 import asyncio, os, pathlib, sys, time
 from kvnode.runtime import Row
 from kvnode.storage import SqliteDisk
@@ -130,20 +130,20 @@ asyncio.run(main())
 """
 
 
-def crash_during_a_move(directory: Path) -> None:
-    subprocess.run([sys.executable, "-c", CRASH_DURING_A_MOVE, str(directory)], check=False, timeout=20)
+def crash_during_a_flush(directory: Path) -> None:
+    subprocess.run([sys.executable, "-c", CRASH_DURING_A_FLUSH, str(directory)], check=False, timeout=20)
 
 
 def test_the_end_of_the_older_segment_cannot_be_torn_once_the_newer_holds_a_commit(tmp_path: Path) -> None:
     """1. The last commits of the older segment are damaged. 2. They passed for a torn end, though newer ones stood."""
-    crash_during_a_move(tmp_path)
+    crash_during_a_flush(tmp_path)
     older = tmp_path / f"data.sqlite{LOG_SIDES[1]}"
     assert b"older 19" in older.read_bytes()
     overwrite(older, older.stat().st_size - 10, bytes(8))
 
     async def look_at_it(disk: SqliteDisk) -> None:
-        assert disk.damage is not None
-        assert "lacks a commit" in disk.damage[0]
+        assert disk.corruption is not None
+        assert "lacks a commit" in disk.corruption[0]
 
     with_disk(tmp_path, look_at_it)
 
@@ -160,7 +160,7 @@ def test_a_commit_of_which_only_the_mark_was_stored_is_an_unfinished_one(crashed
         file.write(salt + bytes(600))
 
     async def look_at_it(disk: SqliteDisk) -> None:
-        assert disk.damage is None
+        assert disk.corruption is None
         assert disk.get("meta", 0, "dots-reserved") is not None
 
     with_disk(crashed.parent, look_at_it)
@@ -168,7 +168,7 @@ def test_a_commit_of_which_only_the_mark_was_stored_is_an_unfinished_one(crashed
 
 @pytest.mark.parametrize("how", ["deleted", "emptied", "half set aside", "log deleted"])
 def test_half_of_a_store_is_damage(tmp_path: Path, how: str) -> None:
-    crash_during_a_move(tmp_path)
+    crash_during_a_flush(tmp_path)
     for side in ("", "-wal", "-shm") if how != "log deleted" else (LOG_SIDES[0],):
         path = tmp_path / f"data.sqlite{side}"
         if how == "emptied":
@@ -176,10 +176,10 @@ def test_half_of_a_store_is_damage(tmp_path: Path, how: str) -> None:
         else:
             path.unlink()
     if how == "half set aside":
-        mark_damaged(tmp_path / "data.sqlite", "")
+        mark_corrupt(tmp_path / "data.sqlite", "")
 
     async def look_at_it(disk: SqliteDisk) -> None:
-        assert disk.damage is not None
+        assert disk.corruption is not None
         assert list(disk.checksums("records")) == []
 
     with_disk(tmp_path, look_at_it)
@@ -211,7 +211,7 @@ asyncio.run(main())
     overwrite(log, int(log.stat().st_size * share), b"\xaa\xbb\xcc")
 
     async def look_at_it(disk: SqliteDisk) -> None:
-        assert disk.damage is not None
-        assert "commit" in disk.damage[0]
+        assert disk.corruption is not None
+        assert "commit" in disk.corruption[0]
 
     with_disk(tmp_path, look_at_it)

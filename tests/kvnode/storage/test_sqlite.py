@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-import kvnode.storage.flusher as mover_module
+import kvnode.storage.flusher as flusher_module
 import kvnode.storage.sqlite as sqlite_module
 from kvnode.runtime import Row
 from kvnode.storage import MemoryDisk, SqliteDisk, StorageError
@@ -180,7 +180,7 @@ def test_a_full_disk_fails_the_whole_group_keeps_what_was_and_serves_again_when_
 def test_tables_that_take_no_rows_lose_nothing_and_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mover_module, "_RETRY_S", 0.01)
+    monkeypatch.setattr(flusher_module, "_RETRY_S", 0.01)
 
     async def scenario(disk: SqliteDisk) -> None:
         pages = disk._tables._writer.execute("pragma page_count").fetchone()[0]
@@ -191,8 +191,8 @@ def test_tables_that_take_no_rows_lose_nothing_and_are_tried_again(
         await disk.commit([row("other")])
         assert [each.key for each in disk.scan("records", 0)] == ["large", "other"]
         disk._tables._writer.execute("pragma max_page_count=1000000")
-        assert disk._flusher._move is not None
-        await disk._flusher._move
+        assert disk._flusher._flush is not None
+        await disk._flusher._flush
         assert disk._tables.get("records", 0, "large") == (b"x" * 100_000, 100_000)
         assert (await disk.checkpoint())["rows_moved"] == 1
 
@@ -203,7 +203,7 @@ def test_a_log_that_cannot_be_emptied_for_long_refuses_what_is_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_module, "_LOG_BYTES_MAX", 1000)
-    monkeypatch.setattr(mover_module, "_RETRY_S", 0.01)
+    monkeypatch.setattr(flusher_module, "_RETRY_S", 0.01)
 
     async def scenario(disk: SqliteDisk) -> None:
         await disk.commit([row("k", b"x" * 2000)])
@@ -238,7 +238,7 @@ def test_writes_wait_while_the_log_is_full_and_the_tables_are_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_module, "_LOG_BYTES_MAX", 100_000)
-    monkeypatch.setattr(mover_module, "_MOVE_AT_ROWS", 10)
+    monkeypatch.setattr(flusher_module, "_FLUSH_AT_ROWS", 10)
 
     async def scenario(disk: SqliteDisk) -> None:
         commit = disk._tables.commit
