@@ -43,14 +43,14 @@ FORWARD_TIMEOUT_MS = 2_500.0
 FORWARD_PAUSE_MS = 500.0  # then a read that was forwarded is asked of one more replica
 HINT_REPLAY_PERIOD_MS = 250.0
 HINT_AGE_MS_MAX = 3 * 3600 * 1000.0  # of time in which this node ran (replication/uptime.py)
-LIVED_REMEMBERED_MS = 60_000.0
+UPTIME_REMEMBERED_MS = 60_000.0
 EXCHANGE_PERIOD_MS = 1_000.0
 EXCHANGE_SOON_MS = 200.0  # after one that mended something, or when a peer is back
 LOOP_LOOK_MS = 20.0  # how often the event loop is looked at: for how long was it held?
 STEP_MS = 10.0  # of a work in the background, before it rests
 REST_MS_MIN, REST_MS_MAX = 2.0, 1_000.0
 SWEEP_POLL_MS = 200.0
-STILLNESS_PERIOD_MS = 250.0
+QUIESCENCE_PERIOD_MS = 250.0
 STANDSTILL_MS = 1_000.0  # who has not run for so long has stood still
 MAINTENANCE_ANSWER_MS = 1_500.0  # POST /upkeep waits no longer for the works that it began
 JOINER_TIMEOUT_MS = 700.0
@@ -113,7 +113,7 @@ TRACE_TIMEOUT_MS = 500.0
 TRACE_COUNT_MAX = 32_768  # events of all requests together; a write makes up to nine at one node
 TRACE_STORIES_MAX = 4_096  # filed under their requests, for who asks
 TRACE_EVENTS_MAX = 64  # told of one request
-RECENT_BYTES_MAX = 16 * 1024 * 1024  # durable records kept in memory as well
+CACHE_BYTES_MAX = 16 * 1024 * 1024  # durable records kept in memory as well
 
 # --- the cluster --------------------------------------------------------------------------------------------
 MAINTENANCE_S_MIN, MAINTENANCE_S_MAX = 0.5, 30 * 86_400.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kvnode.config import RECENT_BYTES_MAX
+from kvnode.config import CACHE_BYTES_MAX
 
 _OVERHEAD_BYTES = 400  # of an entry beyond its record, about
 
@@ -26,7 +26,7 @@ class Known(NamedTuple):
 
 
 class RecordCache:
-    """Durable records by disk key. Invariant: each generation takes at most RECENT_BYTES_MAX / 2 and one record."""
+    """Durable records by disk key. Invariant: each generation takes at most CACHE_BYTES_MAX / 2 and one record."""
 
     __slots__ = ("_old", "_young", "_young_bytes")
 
@@ -48,7 +48,7 @@ class RecordCache:
         """This is durable now."""
         self._young[disk_key] = known
         self._young_bytes += len(known.record) + _OVERHEAD_BYTES
-        if self._young_bytes > RECENT_BYTES_MAX // 2:
+        if self._young_bytes > CACHE_BYTES_MAX // 2:
             self._old, self._young, self._young_bytes = self._young, {}, 0
 
     def discard(self, disk_key: str) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import isfinite
 
-from kvnode.config import LIVED_REMEMBERED_MS, STANDSTILL_MS, STILLNESS_PERIOD_MS
+from kvnode.config import QUIESCENCE_PERIOD_MS, STANDSTILL_MS, UPTIME_REMEMBERED_MS
 from kvnode.runtime import Row, Runtime
 
 _META, _KEY = "meta", "lived-ms"
@@ -42,7 +42,7 @@ class Uptime:
     async def run(self, *, is_needed: Callable[[], bool]) -> None:
         """Count, for ever; written down only while it is needed."""
         while True:
-            await self._runtime.clock.sleep_ms(STILLNESS_PERIOD_MS)
+            await self._runtime.clock.sleep_ms(QUIESCENCE_PERIOD_MS)
             self.tick()
             if is_needed():
                 self.remember()
@@ -54,7 +54,7 @@ class Uptime:
 
     def remember(self) -> None:
         """Write it down, if a minute of it would be lost by a crash."""
-        if self._counted_ms - self._remembered_ms >= LIVED_REMEMBERED_MS:
+        if self._counted_ms - self._remembered_ms >= UPTIME_REMEMBERED_MS:
             self._remembered_ms = self._counted_ms
             self._runtime.disk.commit([Row(_META, 0, _KEY, f"{self._counted_ms:.0f}".encode())])
 

@@ -218,7 +218,7 @@ class World:
     def put_back(self, name: str, older: Tables) -> None:
         """A dead node's folder is replaced by an older copy of it."""
         assert name not in self.lives, f"{name} is running"
-        self._take_new_platter(name)
+        self._take_new_disk(name)
         self.durable_states[name].tables = older.copy()
         self.counts["folder put back"] += 1
         self.tell(f"{name} finds an older folder")
@@ -226,7 +226,7 @@ class World:
     def wipe(self, name: str) -> None:
         """A dead node's disk is lost."""
         assert name not in self.lives, f"{name} is running"
-        self._take_new_platter(name)
+        self._take_new_disk(name)
         self.counts["lost disk"] += 1
         self.tell(f"{name} loses its disk")
 
@@ -352,7 +352,7 @@ class World:
         for observer in self.observers:
             observer.durable(name, rows)
 
-    def _take_new_platter(self, name: str) -> None:
+    def _take_new_disk(self, name: str) -> None:
         for observer in self.observers:
             observer.lost(name)
         self.durable_states[name] = DurableState()
@@ -366,7 +366,7 @@ class World:
         def again() -> None:
             if name in self.lives:
                 self.crash(name)
-                self._take_new_platter(name)
+                self._take_new_disk(name)
                 self.loop.create_task(self.start(name), name=f"{name} begins anew")
 
         return begin_anew

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvnode.config import STANDSTILL_MS, STILLNESS_PERIOD_MS
+from kvnode.config import QUIESCENCE_PERIOD_MS, STANDSTILL_MS
 from kvnode.runtime import Clock
 
 
@@ -48,7 +48,7 @@ class Quiescence:
     async def run(self) -> None:
         """Notice when this node has stood still, for ever."""
         while True:
-            await self._clock.sleep_ms(STILLNESS_PERIOD_MS)
+            await self._clock.sleep_ms(QUIESCENCE_PERIOD_MS)
             now_ms = self._clock.now_ms()
             if now_ms - self._looked_ms > STANDSTILL_MS:
                 self.disturb_all()

@@ -37,12 +37,13 @@ PACKAGES = {
     "tests": "tests",
 }
 
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "kvnode Client.put": "what people type in notebooks: each option of a PUT by its name, all but two with a default",
+}
 """function -> why it breaks the rule and is better so: at most EXCEPTIONS_MAX."""
 EXCEPTIONS_MAX = 10
 
 PENDING = {
-    "kvnode Client.put",
     "kvnode Coordinator.__init__",
     "kvnode Coordinator._write",
     "kvnode Inspection.__init__",

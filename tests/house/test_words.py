@@ -62,6 +62,31 @@ WORDS = {
         "tether": "parent-death watchdog",
         "leash": "parent-death watchdog",
     },
+    "kvnode": {
+        "audience": "replica plan",
+        "audiences": "replica plans",
+        "sweeps": "tombstone reaper",
+        "stillness": "quiescence",
+        "pace": "throttle",
+        "slowly": "throttle, or background share",
+        "chore": "maintenance task",
+        "chores": "maintenance tasks",
+        "pull": "bootstrap",
+        "mover": "flusher, or membership nemesis",
+        "movers": "membership nemesis",
+        "platter": "durable state",
+        "platters": "durable states",
+        "crowd": "SWIM cluster",
+        "inquiry": "inspection",
+        "inquiries": "inspection",
+        "cause": "trace_id",
+        "lived": "uptime",
+        "story": "summary, scenario, trace or log: say which",
+        "rooms": "components",
+        "doors": "interfaces",
+        "electors": "acceptors",
+        "books": "write ledger",
+    },
     "kvnode/cluster": {
         "keeper": "process manager",
         "places": "paths",
@@ -88,6 +113,9 @@ MODULES = {
 """What a module may not be called; elsewhere these words mean something else."""
 
 KEPT = {
+    "kvnode/client/": {"cause"},  # a field of the answers' JSON
+    "kvnode/operations.py": {"cause"},
+    "kvnode/net/parse.py": {"cause"},
     "traffic/workloads/inventory/": {"books"},  # a warehouse's accounts
     "traffic/service/routing.py": {"child"},  # Starlette's word: child_scope
     "traffic/service/serve.py": {"watch"},  # reads standard input until its end
@@ -148,6 +176,9 @@ def test_names_use_the_words_of_the_field(root: Path) -> None:
         ("notebooks/labkit/panels/ring.py", "def story(): ..."),
         ("notebooks/labkit/live/stillness.py", ""),
         ("kvnode/cluster/upkeep.py", ""),
+        ("kvnode/tombstones/stillness.py", ""),
+        ("kvnode/replication/read.py", "class Audience: ..."),
+        ("kvnode/replication/write.py", "def put(*, cause): ..."),
         ("kvnode/cluster/processes/manager.py", "class LeaseKeeper: ..."),
         ("kvnode/chaos/run.py", "def work(troubles): ..."),
     ],
@@ -164,7 +195,8 @@ def test_a_planted_private_word_is_caught(tmp_path: Path, file: str, text: str) 
     [
         ("traffic/workloads/inventory/reserved.py", "books = 1"),
         ("traffic/load/driver.py", "tapered = watched = frontier = 1"),
-        ("kvnode/node.py", "children = 1"),
+        ("kvnode/node.py", "children = because = 1"),
+        ("kvnode/operations.py", "class Answer:\n    cause: str"),
         ("notebooks/labkit/pictures.py", "def slow_picture(): ..."),
         ("notebooks/labkit/course/scenes.py", "def slow_watch(): ..."),
     ],
