@@ -22,7 +22,7 @@ In doubt an error is indefinite.
     ├── GatewayTimeout        504  the replica that was asked to coordinate did not answer in time
     └── Unreachable             0  (clients only) no node took the connection
 
-Not here: how errors travel (net/http.py) and what clients do with them (client/client.py).
+Must not live here: how errors travel (net/http.py) and what clients do with them (client/client.py).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Upkeep: what a node does for its data from time to time, and at once when asked: repair, sweep, checkpoint, scrub.
+"""Maintenance: what a node does for its data from time to time, and when asked: repair, sweep, checkpoint, scrub.
 
-Each work has a task of its own and a period. Rounds begin at random times about a period apart, or as far apart as the
-last one took, so that nodes do not all work at the same time, and none all the time. Besides, a work that looks at all
-rows goes slowly (throttle.py), unless it was asked for. What became of the last round is kept for /stats.
+Each task has a period. Rounds begin at random times about a period apart, or as far apart as the last one took, so
+that nodes do not all work at the same time, and none all the time. Besides, a task that looks at all rows is throttled
+(throttle.py), unless it was asked for. What became of the last round is kept for /stats.
 
-Not here: what the works do (anti_entropy/exchange.py, tombstones/reaper.py, records/scrub.py, storage/).
+Must not live here: what the tasks do (anti_entropy/exchange.py, tombstones/reaper.py, records/scrub.py, storage/).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Work = Callable[[Share], Awaitable[dict[str, Any]]]
 
 
 class MaintenanceTask:
-    """One work and its rounds. result: what the last round answered; error: why it failed, or nothing."""
+    """One task and its rounds. result: what the last round answered; error: why it failed, or nothing."""
 
     def __init__(self, runtime: Runtime, work: Work, *, period_s: float, at_start: bool = False) -> None:
         self._runtime = runtime
@@ -99,7 +99,7 @@ class MaintenanceTask:
 
 
 class Maintenance:
-    """The chores of one node, by name."""
+    """The maintenance tasks of one node, by name."""
 
     def __init__(self, runtime: Runtime, tasks: Mapping[str, MaintenanceTask]) -> None:
         self._runtime = runtime
@@ -111,7 +111,7 @@ class Maintenance:
             self._runtime.spawn(task.run(), f"upkeep: {name}")
 
     async def begin(self, works: tuple[str, ...], *, patience_ms: float) -> dict[str, Any]:
-        """Begin these works now, and wait for their end, but not for longer than this; how they stand then."""
+        """Begin these tasks now, and wait for their end, but not for longer than this; how they stand then."""
         endings = [asyncio.ensure_future(self.tasks[name].begin().wait()) for name in works]
         over = asyncio.get_running_loop().create_future()
         timer = self._runtime.clock.call_later_ms(patience_ms, lambda: _resolve(over))
@@ -125,7 +125,7 @@ class Maintenance:
         return self.describe(works)
 
     def describe(self, works: tuple[str, ...] = ()) -> dict[str, Any]:
-        """For /stats: how these works stand, or all."""
+        """For /stats: how these tasks stand, or all."""
         return {name: self.tasks[name].describe() for name in works or self.tasks}
 
 

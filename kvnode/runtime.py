@@ -1,4 +1,4 @@
-"""The doors to the world: everything a node does to time, peers, disks and chance goes through one Runtime.
+"""The runtime: everything that a node does to time, peers, disks and chance goes through it.
 
 The components of a node (membership, replication, ...) are written against these protocols only. net/ and storage/ plug
 in sockets and SQLite; sim/ plugs in a virtual clock, a simulated network and a disk that forgets what was not
@@ -123,7 +123,7 @@ def _no_other_disk(why: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The four doors, and how to start work of one's own.
+    """Clock, network, disk and chance, and how to start work of one's own.
 
     spawn: runs a coroutine in the background under a name. An exception in it is a broken invariant: it ends the
     node loudly (the real world) or fails the run (simulation), it is never swallowed.

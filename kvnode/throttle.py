@@ -1,6 +1,6 @@
-"""How a work in the background goes slowly: a short step, then a rest that is in proportion to the time it took.
+"""Throttling maintenance: a short step, then a rest that is in proportion to the time that the step took.
 
-So it takes no more than a share of one core, on any computer and under any load: where requests wait for the
+So a task takes no more than a share of one core, on any computer and under any load: where requests wait for the
 processor, a step takes longer, and so does the rest after it. A step is some rows, or fewer if these take long: nobody
 waits for the event loop much longer than STEP_MS.
 """
@@ -13,16 +13,16 @@ from kvnode.config import BACKGROUND_SHARE, REST_MS_MAX, REST_MS_MIN, STEP_MS
 from kvnode.runtime import Clock
 
 Share = Callable[[], float]
-"""How much of one core a work may take, as things are now: above 0, at most 1."""
+"""How much of one core a task may take, as things are now: above 0, at most 1."""
 
 
 def background_share() -> float:
-    """The share of a work that nobody waits for."""
+    """The share of a task that nobody waits for."""
     return BACKGROUND_SHARE
 
 
 class Throttle:
-    """The pace of one round of a work. It lowers `room` by what it has looked at, and rests when there is none left.
+    """Throttles one round of a task: the task lowers `room` by what it has looked at, and rests when none is left.
 
     rows: how much room a step has at most.
     """

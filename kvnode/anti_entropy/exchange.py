@@ -11,7 +11,7 @@ What neither knows is more than one record, and is looked for further down; unde
 (Eppstein et al., "What's the Difference?", 2011, section 3.1, decode a difference in the same way, cell by cell.)
 
 Both must know the same ring, durably: who has answered in an epoch takes no write of an earlier one any more, not
-even after a crash. A hand-over builds on that (handoff/bootstrap.py).
+even after a crash. A handoff builds on that (handoff/bootstrap.py).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Taken(NamedTuple):
 
 
 class TooLate(Exception):
-    """This node is no member, and what it holds may be older than a tombstone that was swept since it was one."""
+    """This node is not a member, and what it holds may be older than a tombstone that was reaped since it was one."""
 
 
 class Exchange:
@@ -105,7 +105,7 @@ class Exchange:
         return (await self._exchange(peer, shared, wants_records=True))[0]
 
     async def take_from(self, peer: str, partitions: Iterable[int]) -> Taken:
-        """Get all that the peer holds of these partitions, and hear how far it has swept tombstones.
+        """Get all that the peer holds of these partitions, and hear how far it has reaped tombstones.
 
         It is durable with the next commit, unless `failed_count` grows. The peer is asked before and after whether it
         is complete: it may have been replaced, or refilled, in between.

@@ -5,7 +5,7 @@
 - A peer that was dead and is back comes next, soon.
 - Whoever is just being mended by a peer lets it finish: what it brings need not be fetched twice.
 
-Not here: what an exchange is (exchange.py).
+Must not live here: what an exchange is (exchange.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The ledger: keeps every acknowledged write and, at the end, asks whether the database still has it.
 
-Not here: sending and reading. Whoever writes tells the ledger what was answered, and brings the final
+Must not live here: sending and reading. Whoever writes tells the ledger what was answered, and brings the final
 quorum reads; the ledger only judges. It is not thread-safe: writers in several threads share a lock.
 
 An acknowledged put is lost if the final quorum read neither holds its dot nor a version whose *past* (the
@@ -16,7 +16,7 @@ cannot judge so makes its verdict unknown; it does not guess. That happens only 
 itself never answered, and its key has outlived a dozen crashes since.
 
 An acknowledged delete is lost if something is there again that it had seen: its tombstone itself may have
-been swept. So may that of a delete that is at risk, or whose outcome is not known; where there was one, a put
+been reaped. So may that of a delete that is at risk, or whose outcome is not known; where there was one, a put
 that is missing may have been deleted by it, and is not held against the database.
 
 So that memory is bounded by the keys and not by the writes, a dot is forgotten as soon as another
@@ -171,7 +171,7 @@ class Ledger:
     ) -> None:
         """A PUT or DELETE was answered with 200, as this version, by w of n replicas.
 
-        sloppy: stand-ins may be among them, so the promise does not extend to it.
+        sloppy: fallbacks may be among them, so the promise does not extend to it.
         """
         self.acknowledged_puts += 1
         own = Dot.parse(version.dot)
@@ -304,12 +304,12 @@ class Ledger:
             if dot in held or any(_covers(past, dot) for past in held.values()):
                 continue
             if put.deleted and not any(_covers(put.past, other) for other in held):
-                continue  # the tombstone was swept; what it said still holds
+                continue  # the tombstone was reaped; what it said still holds
             if key in self._maybe_deleted:
                 continue
             deletes = [
                 other.past for other in puts.values() if other.deleted
-            ]  # their tombstones may be swept
+            ]  # their tombstones may be reaped
             if any(_may_have_covered(past, dot) for past in (*held.values(), *deletes)):
                 findings.unjudged += 1
                 findings.evidence.append(

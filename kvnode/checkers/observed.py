@@ -1,6 +1,6 @@
 """What the checkers of reads are told: acknowledged writes, and what a read returned. Kept as versions, not as values.
 
-Not here: judging (staleness.py, sessions.py), and the final reads (ledger.py).
+Must not live here: judging (staleness.py, sessions.py), and the final reads (ledger.py).
 
 A counter fits in the same frame: an actor's running totals only grow, so `(actor, increments + decrements)` names one
 update as a dot does, and a counter that was read is a version vector.

@@ -15,7 +15,7 @@ Three figures (Bailis et al., "Probabilistically Bounded Staleness for Practical
 With r + w > n a read meets every acknowledged write, so a single miss breaks the promise. With less, staleness is not
 an error but a measurement: at risk.
 
-Not here: predicting staleness (traffic/pbs/model.py), and writes that are gone for good (ledger.py).
+Must not live here: predicting staleness (traffic/pbs/model.py), and writes that are gone for good (ledger.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What every checker answers: a claim, how it stands, and the shortest evidence.
 
-Not here: how a verdict is reached.
+Must not live here: how a verdict is reached.
 """
 
 from __future__ import annotations

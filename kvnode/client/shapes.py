@@ -1,7 +1,7 @@
 """The shapes of the answers that kvnode.client gives: plain dictionaries with known keys.
 
 They are dictionaries so that `pandas.DataFrame(answers)` and printing in a notebook just work.
-Not here: how nodes make them (kvnode/operations.py), and errors (errors.py).
+Must not live here: how nodes make them (kvnode/operations.py), and errors (errors.py).
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ class MembersAnswer(TypedDict):
 
 
 class Work(TypedDict):
-    """One work of upkeep. last_began: wall clock in ms. result: what its last round came to; error: why it failed."""
+    """One maintenance task. last_began: wall clock in ms. result: what its last round came to; error: why it failed."""
 
     running: bool
     rounds_total: int
@@ -274,7 +274,7 @@ class TraceEvent(TypedDict):
 
 
 class TraceAnswer(TypedDict):
-    """The story of one request, from all nodes that answered. began: wall clock in ms; None if nothing is known."""
+    """The trace of one request, from all nodes that answered. began: wall clock in ms; None if nothing is known."""
 
     cause: str
     began: float | None

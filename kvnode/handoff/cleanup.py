@@ -1,9 +1,9 @@
-"""A former owner lets go of the partitions that it holds no more: slowly, and only what all the new owners have.
+"""Cleanup: a former owner deletes what it does not own any more, throttled, and only what all the new owners have.
 
-What is left over is first offered to every owner (so that even a write that reached nobody else arrives), then
-deleted record by record, each only as it was when the offering began. An owner that has swept tombstones since
+What is orphaned is first offered to every owner (so that even a write that reached nobody else arrives), then
+deleted record by record, each only as it was when the offering began. An owner that has reaped tombstones since
 this node was a member does not listen to it any more (tombstones/reaper.py): what came from here might be older than
-they. The other owners are asked all the same. What was acknowledged has reached them all before, by the hand-over
+they. The other owners are asked all the same. What was acknowledged has reached them all before, by the handoff
 (bootstrap.py).
 """
 
@@ -60,7 +60,7 @@ class Cleanup:
                         break  # somebody is away, or the ring changed: later
 
     async def _let_go(self, partition: int, *, at_once: int) -> bool:
-        """Offer one partition, and delete it; False: not all of it. at_once: so many share the pace of deleting."""
+        """Offer one partition, and delete it; False: not all of it. at_once: so many share the throttle of deleting."""
         epoch, owners = self._ring.epoch, self._ring.preference_lists[partition]
         if not all(self._members.is_alive(owner) for owner in owners):
             return False

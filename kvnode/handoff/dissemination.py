@@ -1,4 +1,4 @@
-"""How a ring that was decided becomes known: adopted, remembered on disk, told to who is behind, asked of who is ahead.
+"""Dissemination: a decided ring is adopted, remembered on disk, told to nodes behind, and asked of nodes ahead.
 
 Every probe and every message about data carries its sender's epoch, so two nodes that talk at all find out which of
 them is behind. Adopting takes effect at once; *settled* is what survives a crash, together with all writes that were

@@ -1,4 +1,4 @@
-"""Deciding what follows an epoch: Paxos among its members, with promises that are on disk before they are told.
+"""Deciding what follows an epoch: Paxos among its members, with promises that are on disk before they are sent.
 
 One instance an epoch. Ballots are named by store ids, so that a node whose disk was wiped never reuses one of its
 earlier life; and a proposer promises its own ballot first, so that after a crash it begins a greater one.

@@ -1,7 +1,7 @@
 """What nodes say to each other: small typed structs, framed msgpack on the wire (net/peers.py, sim/network.py).
 
-A question carries an `id` that its answer repeats; ids are the asker's own. `cause` names the client request (or the
-background round) that a message belongs to, so that the story of one request can be told across nodes.
+A question carries an `id` that its answer repeats; ids are the asker's own. `trace_id` names the client request (or
+the background round) that a message belongs to: one request has one trace, across nodes.
 
 Questions about data carry the `epoch` of the ring by which their receivers were chosen. A receiver that knows a newer
 ring refuses with Stale; one that knows an older ring asks for the sender's (AskRing).

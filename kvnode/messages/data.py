@@ -14,7 +14,7 @@ COUNTER = "counter"
 
 
 class StoreRecord(msgspec.Struct, frozen=True, array_like=True, tag="store"):
-    """Merge this record into yours and make the result durable; answered by Stored. made_from: see Records.merge_in."""
+    """Merge this record into yours and make it durable; answered by Stored. base_checksum: see Records.merge_in."""
 
     id: Id
     trace_id: int
@@ -61,7 +61,7 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
 
 
 TOO_LATE = "tombstones were swept since you were a member"
-"""Refused.why to who offers what it kept from an earlier membership: it may be older than what was swept."""
+"""Refused.why to a node that offers what it kept from an earlier membership: it may be older than what was reaped."""
 NOT_YET = "this store is being refilled, and cannot tell yet what was swept; offer it again"
 """Refused.why to the same from a store that replaces a lost one."""
 
@@ -116,7 +116,7 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True, tag="forwarded"):
 
 
 class AskTrace(msgspec.Struct, frozen=True, array_like=True, tag="ask-trace"):
-    """What is your part in the story of this request? Answered by Trace."""
+    """What is your part in the trace of this request? Answered by Trace."""
 
     id: Id
     trace_id: int

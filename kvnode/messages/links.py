@@ -10,7 +10,7 @@ from kvnode.versions.bounds import DurationMs, Port
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     """First on every connection: who calls, from which cluster, and where it listens. A stranger is refused.
 
-    A node of the cluster that is no member may call: it is to join, or must be told that it was removed.
+    A node of the cluster that is not a member may call: it is to join, or must be told that it was removed.
     challenge: fresh bytes; then Welcome and Proof follow (net/handshake.py).
     """
 

@@ -1,6 +1,6 @@
 """Many checksums, or many partitions, in few bytes of a message: 8 bytes a checksum, one bit a partition.
 
-Not here: what they mean (anti_entropy/exchange.py). What a peer sent may be anything: it is read as far
+Must not live here: what they mean (anti_entropy/exchange.py). What a peer sent may be anything: it is read as far
 as it makes sense.
 """
 

@@ -1,4 +1,4 @@
-"""The HTTP API of a node: from a request to its room, and from what comes back to a response. No framework: two tables.
+"""The HTTP API of a node: from a request to its component, and from the answer to a response; two tables.
 
 Guards first: a request whose Host is not a loopback name is refused, a body must be application/json, and what a web
 page of another site asks for (Origin, Sec-Fetch-Site) is refused, but for a link that a person follows. So a page in

@@ -6,12 +6,12 @@ The first frame of a connection says who calls (Hello); a stranger, or a node of
 prove that they know the cluster's secret before a message passes (handshake.py). Until then a caller is a stranger: it
 has little time and little room, and strangers together have no more.
 
-No message is delivered that was sent long ago (it lay in the socket of a node that stood still, for one): the listener
+No message is delivered that was sent long ago (it may have lain in the socket of a node that stood still): the listener
 tells the dialer its own clock, over and over, and the dialer sends the last it heard ahead of its messages. What
 follows was sent after that moment, so its age is known without comparing two computers' clocks.
 
-Links come and go with the ring's members. A node of the cluster that is no member (it is to join, or does not know yet
-that it was removed) is answered over a link that lasts as long as its connection.
+Links come and go with the ring's members. A node of the cluster that is not a member (it is to join, or does not know
+yet that it was removed) is answered over a link that lasts as long as its connection.
 """
 
 from __future__ import annotations

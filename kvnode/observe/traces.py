@@ -1,9 +1,9 @@
-"""The story of single requests: who did what, when; kept for the last few thousand of them.
+"""Traces of single requests: which node did what, and when; kept for the last few thousand of them.
 
-Each node notes its own part under the request's cause id; GET /trace/{id} puts the parts together. Times are wall
-clocks: on one computer they agree to well below a millisecond, unless a fault skews one (then the story shows it).
+Each node notes its own part under the request's trace id; GET /trace/{id} puts the parts together. Times are wall
+clocks: on one computer they agree to well below a millisecond, unless a fault skews one (then the trace shows it).
 
-Noting happens a dozen times a write and asking hardly ever, so a note is one append to a line; whoever asks files the
+A write is noted a dozen times and hardly ever asked for, so a note is one append to a line; whoever asks files the
 line under the requests first. A question costs what was noted since the last one, and not a look at all that is kept.
 """
 
@@ -19,7 +19,7 @@ Event = tuple[float, str, str]
 
 
 class Traces:
-    """Notes by cause id. Invariant: at most TRACE_COUNT_MAX events in the line, and TRACE_STORIES_MAX stories filed.
+    """Notes by trace id. Invariant: at most TRACE_COUNT_MAX events in the line, and TRACE_STORIES_MAX stories filed.
 
     The newest are kept, and of each story its first TRACE_EVENTS_MAX events.
     """

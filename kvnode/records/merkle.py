@@ -14,7 +14,7 @@ Paradigm for Collision-free Hashing", 1997, on XHASH). By chance it happens to o
 A tree's first state after a start is worked out when asked: nothing is read for trees until the first exchange wants
 to compare them.
 
-Not here: who compares trees with whom, and when (anti_entropy/exchange.py, anti_entropy/schedule.py).
+Must not live here: who compares trees with whom, and when (anti_entropy/exchange.py, anti_entropy/schedule.py).
 """
 
 from __future__ import annotations

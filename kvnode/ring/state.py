@@ -3,8 +3,9 @@
     stable e ──join, leave──> moving e+1 ──all data is there──> stable e+2 with the next members
                                    └──── an owner-to-be died ──> stable e+2 with the old members (called off)
 
-Each arrow is one decision of the old members (handoff/). Pure values. Not here: which node holds what (ring.py,
-placement.py), and how the members decide (handoff/paxos.py).
+Each arrow is one decision of the old members (handoff/). Pure values.
+
+Must not live here: which node holds what (ring.py, placement.py), and how the members decide (handoff/paxos.py).
 """
 
 from __future__ import annotations

@@ -33,5 +33,5 @@ def held_as_owner(world: World, name: str) -> set[str]:
 
 
 def held_by_others(world: World, name: str) -> set[str]:
-    """The keys of the records that any other owner holds: the rest was swept."""
+    """The keys of the records that any other owner holds: the rest was reaped."""
     return set().union(*(held_as_owner(world, other) for other in world.members if other != name))

@@ -5,7 +5,7 @@ actor, and changes without one, up and down; reads. Each with the usual quorum o
 refused or not answered is now and then sent again through another node, as clients do.
 
 Most keys are written all the time. A few live briefly: they are written, deleted and left alone, so that their
-tombstones can be swept; then they are read, and now and then written again under a context from before. Now and then
+tombstones can be reaped; then they are read, and now and then written again under a context from before. Now and then
 many new keys are loaded at once, sometimes large ones.
 
 Must not live here: what answers must say (known.py, oracle/).
@@ -150,7 +150,7 @@ class Client:
         self._contexts[key] = answer["context"]
 
     async def _load(self, worker: int, session: str) -> None:
-        """Many new keys at once, through one node: hints, exchanges and hand-overs get long."""
+        """Many new keys at once, through one node: hints, exchanges and handoffs get long."""
         count, size = self._world.chance.choice(_LOADS)
         self._load_count += 1
         name, node = f"load-{worker}-{self._load_count}", self._world.chance.choice(self._world.names)

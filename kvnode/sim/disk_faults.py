@@ -287,7 +287,7 @@ class DiskFaults:
         return False
 
     async def _rebuilt(self, name: str, held: set[str]) -> bool:
-        """Wait until a wiped node holds again the keys that it held, but for those that were swept meanwhile."""
+        """Wait until a wiped node holds again the keys that it held, but for those that were reaped meanwhile."""
         end_s = self._world.loop.time() + _REBUILD_S_MAX
         while self._world.loop.time() < end_s:
             missing = held - held_as_owner(self._world, name)

@@ -123,8 +123,8 @@ class Known:
     def _look_for_gaps(self, key: str, acknowledged: list[str], siblings: list[Mapping[str, Any]]) -> None:
         """With r + w > N a read meets each write that was acknowledged before it began, or what replaced it.
 
-        But for a tombstone, which may have been swept: what it said must hold (_look_for_revenants). And but for what
-        a delete of unknown outcome may have removed, before its tombstone was swept.
+        But for a tombstone, which may have been reaped: what it said must hold (_look_for_revenants). And but for what
+        a delete of unknown outcome may have removed, before its tombstone was reaped.
         """
         if key in self._maybe_deleted:
             return

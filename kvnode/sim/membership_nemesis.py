@@ -1,4 +1,4 @@
-"""Nodes that come and go: joins, leaves and removals by force, with crashes in the middle of the hand-over.
+"""Nodes that come and go: joins, leaves and removals by force, with crashes in the middle of the handoff.
 
 Every outcome is allowed but one: after peace the ring must be stable, and everybody must know it.
 """

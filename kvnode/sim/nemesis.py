@@ -72,7 +72,7 @@ class Nemesis:
         return self.disks.violations
 
     def move(self, weight: int, *, crashes: bool) -> None:
-        """Let nodes come and go too, with this weight each; crashes: some in the middle of a hand-over."""
+        """Let nodes come and go too, with this weight each; crashes: some in the middle of a handoff."""
         membership_nemesis = self._membership_nemesis = MembershipNemesis(
             self._world, self.losses, crashes=crashes
         )

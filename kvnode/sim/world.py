@@ -100,7 +100,7 @@ class World:
         return () if self.ring is None else self.ring.nodes
 
     def add(self) -> str:
-        """One more node, not started yet, that is no member; returns its name."""
+        """One more node, not started yet, that is not a member; returns its name."""
         name = f"node-{len(self.names) + 1}"
         self._latecomers += (name,)
         nodes = (
@@ -121,7 +121,7 @@ class World:
         return self.lives[name].node
 
     def tell(self, what: str) -> None:
-        """Put one event into the story."""
+        """Put one event into the log."""
         self.trace.tell(self.loop.time(), what)
 
     # --- nodes --------------------------------------------------------------------------------------------

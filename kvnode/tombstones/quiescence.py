@@ -1,11 +1,11 @@
-"""For how long nothing here could have brought back an older value of a partition.
+"""Quiescence: for how long nothing here could have brought back an older value of a partition.
 
 Older values hide in hints, in what a former owner has not handed over yet, and in requests that began long ago: in the
 memory of a node that stood still (paused, starved, the computer asleep) they wake up with it. Whatever could let one
-out disturbs the stillness of its partition, or of all; then the time is counted anew. So is it after a start, as a
-node cannot know what its earlier life had sent.
+out disturbs the quiescence of its partition, or of all; then the time is counted from 0 again. The same happens at a
+start, as a node cannot know what its earlier life had sent.
 
-Not here: what the time is needed for (reaper.py).
+Must not live here: what the time is needed for (reaper.py).
 """
 
 from __future__ import annotations

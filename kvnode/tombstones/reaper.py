@@ -14,16 +14,16 @@ in a request or a message that is still under way. A tombstone goes when:
 
 Then the older values are extinct, and for good. So the last step needs no agreement: each owner is told to drop the
 tombstone, if it still is as it was. One that misses this gives it back to the others by the next exchange, and all
-drop it at the next sweep. No older value can come back meanwhile: there is none.
+drop it in the next round. No older value can come back meanwhile: there is none.
 
 Time is measured by each node on its own clock, as the length of a silence; clocks need not agree. A node that was no
-member when this was asked may come back with older values: what it offers is refused if something was swept since it
+member when this was asked may come back with older values: what it offers is refused if something was reaped since it
 left (epochs.py).
 
 By the same proof contexts are relieved of stores that are nobody's any more (pruning.py). For them 2. is: every owner
 holds, durably, no version of that store, and one that covers all that the store wrote. So none can come back there.
 
-(Riak calls such a sweep "reaping" and leaves its safety to the operator; Cassandra's gc_grace_seconds assumes that a
+(Riak calls this "reaping" and leaves its safety to the operator; Cassandra's gc_grace_seconds assumes that a
 repair has been run in time. Almeida et al. 2018, "Scalable and accurate causality tracking for eventually consistent
 stores", section 5, strips in the same cases.)
 """
@@ -61,7 +61,7 @@ class _NotNow(Exception):
 
 
 class TombstoneReaper:
-    """Both sides of one node: it sweeps the partitions of which it is the first owner, and answers who sweeps others.
+    """Both sides of one node: it reaps in the partitions of which it is the first owner, and answers the others.
 
     store: tells the store id that this node writes under.
     swept_count: tombstones that went from all owners by this node's word; dropped_count: records dropped here.
@@ -97,7 +97,7 @@ class TombstoneReaper:
         """Which messages are for it."""
         return {AskReapable: self.on_ask, DropTombstones: self.on_drop}
 
-    # --- the side that sweeps -----------------------------------------------------------------------------
+    # --- the side that reaps ------------------------------------------------------------------------------
 
     async def once(self, share: Share = background_share) -> dict[str, Any]:
         """One round over the partitions of which this node is the first owner: what became of their tombstones."""
@@ -114,7 +114,7 @@ class TombstoneReaper:
         return result | ({"contexts_pruned": pruned} if prunable else {})
 
     async def _find(self, share: Share) -> tuple[list[Reapable], list[Prunable]]:
-        """The tombstones of the partitions that this node sweeps, and what speaks of too many stores."""
+        """The tombstones of the partitions in which this node reaps, and what speaks of too many stores."""
         found: list[Reapable] = []
         overgrown: list[Prunable] = []
         throttle = Throttle(self._runtime.clock, SWEEP_ROWS, share)
@@ -323,7 +323,7 @@ class TombstoneReaper:
         return is_prunable(each) and self._pruning.may_go(each[1], each[2])
 
     async def _let_go(self, batch: tuple[Reapable, ...]) -> None:
-        """Forget these, each only as it was. That something was swept in this epoch is remembered no later."""
+        """Forget these, each only as it was. That something was reaped in this epoch is remembered no later."""
         self._epochs.heard_reaped(self._ring.epoch)
         tombstones, prunable = parted(batch)
         if prunable:

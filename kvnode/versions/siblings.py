@@ -13,7 +13,7 @@ Last-writer-wins (`mode=lww`) fits in the same frame: a past has a second part, 
 (timestamp, dot) among the last-writer-wins versions seen; it makes every lww version at or below it obsolete,
 whoever wrote it. This is what a skewed clock breaks.
 
-Not here: who issues dots, and where states are stored or sent.
+Must not live here: who issues dots, and where states are stored or sent.
 """
 
 from __future__ import annotations

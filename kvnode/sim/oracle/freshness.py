@@ -72,9 +72,9 @@ class Freshness(Judge):
     def _judge_revenants(
         self, operation: Operation, versions: list[Made], replacing: list[Fact], r: int
     ) -> None:
-        """Nothing is shown that an acknowledged write has replaced which this read meets, or which was swept.
+        """Nothing is shown that an acknowledged write has replaced which this read meets, or which was reaped.
 
-        Not so by its stamp alone (mode=lww) where a tombstone was swept: the key has begun anew since.
+        Not so by its stamp alone (mode=lww) where a tombstone was reaped: the key has begun anew since.
         """
         known = self._history.versions[operation.request.key]
         known_anew = any(made.deleted and made.dot in self._history.swept for made in known.values())

@@ -205,7 +205,7 @@ class History:
     def is_answered_for(self, key: str, made: Made, by: Collection[Dot]) -> bool:
         """Whether one of these versions is this one, or makes it obsolete: itself, or one in between has.
 
-        A tombstone that was swept answers for what it had seen, though it is not there any more.
+        A tombstone that was reaped answers for what it had seen, though it is not there any more.
         """
         if made.dot in by or made.dot in self.swept:
             return True

@@ -27,7 +27,7 @@ class Judge:
 
 
 def told(operation: Operation) -> str:
-    """An operation in words, to find it in the story of the run."""
+    """An operation in words, to find it in the log of the run."""
     request = operation.request
     return (
         f"{operation.answered_s:.3f} s, {type(request).__name__} {request.key} "

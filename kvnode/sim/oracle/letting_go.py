@@ -174,7 +174,7 @@ class LettingGo(Judge):
         }
         since_s = self._world.loop.time() - self._world.network.message_age_s_max
         for sent_s, sender, dots in self._carried[key]:
-            # Who is no member any more is told that it comes too late (tombstones/reaper.py): nobody waits for it.
+            # Who is not a member any more is told that it comes too late (tombstones/reaper.py): nobody waits for it.
             is_waited_for = sent_s > since_s and sender in one.ring.nodes
             if is_waited_for and older & dots and tombstone.dot not in dots:
                 hints.add(f"a message sent at {sent_s:.3f} s")

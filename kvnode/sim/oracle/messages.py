@@ -125,7 +125,7 @@ class Messages(Judge):
         return row is not None and told == _ballots_in(row)
 
     def _judge_fetched(self, sender: str, receiver: str, message: Fetched) -> None:
-        """A replica shows what it has made durable; a stand-in, what it keeps as a hint."""
+        """A replica shows what it has made durable; a fallback, what it keeps as a hint."""
         asked = self._asked_for.get((receiver, message.id))
         if asked is None or message.record is None:
             return
