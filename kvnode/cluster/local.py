@@ -31,7 +31,7 @@ from kvnode.cluster.contract import (
 from kvnode.cluster.errors import AlreadyRunning, BadCommand, ClusterError, NotRunning
 from kvnode.cluster.paths import DEFAULT_NAME, Paths
 from kvnode.cluster.processes import starting
-from kvnode.cluster.processes.starting import StartOptions, StartWords, StateDir
+from kvnode.cluster.processes.starting import NODE_COMMAND, StartOptions, StartWords, StateDir
 from kvnode.cluster.progress import Progress, see_change_through, see_start_through
 from kvnode.cluster.state import ClusterFile
 
@@ -68,7 +68,14 @@ class LocalCluster(FaultVerbs):
         nodes: int | None = None,
         *,
         state_dir: StateDir = None,
-        **options: Unpack[StartWords],
+        replicas: int | None = None,
+        base_port: int | None = None,
+        detach: bool = False,
+        fresh: bool = False,
+        node_command: Sequence[str] = NODE_COMMAND,
+        host: str | None = None,
+        upkeep: Mapping[str, float] | None = None,
+        token: bool = False,
     ) -> LocalCluster:
         """Start a cluster and wait until all its nodes are ready.
 
@@ -85,8 +92,19 @@ class LocalCluster(FaultVerbs):
 
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """
-        paths, asked = Paths.of(name, state_dir), StartOptions(nodes=nodes, **options)
-        return cls(paths, owned=True, detached=asked.detach, notes=starting.start_supervisor(paths, asked))
+        paths = Paths.of(name, state_dir)
+        options = StartOptions(
+            nodes=nodes,
+            replicas=replicas,
+            base_port=base_port,
+            detach=detach,
+            fresh=fresh,
+            node_command=node_command,
+            host=host,
+            upkeep=upkeep,
+            token=token,
+        )
+        return cls(paths, owned=True, detached=detach, notes=starting.start_supervisor(paths, options))
 
     @classmethod
     def attach(cls, name: str = DEFAULT_NAME, state_dir: StateDir = None) -> LocalCluster:
@@ -105,7 +123,7 @@ class LocalCluster(FaultVerbs):
         state_dir: StateDir = None,
         **options: Unpack[StartWords],
     ) -> LocalCluster:
-        """Find a running cluster, or `start` one; `owned` says which. Safe when several do it at once."""
+        """Find a running cluster, or `start` one with these options; `owned` says which. Safe when several do it at once."""
         deadline = time.monotonic() + ATTACH_WAIT_S
         while True:
             with contextlib.suppress(NotRunning):

@@ -15,7 +15,7 @@ from kvnode.ring import STABLE
 from kvnode.sim.losses import Losses
 from kvnode.sim.world import World
 
-NODE_COUNT_MAX = 7
+MEMBER_COUNT_MAX = 7
 _PATIENCE_S = 6.0
 
 
@@ -33,7 +33,7 @@ class MembershipNemesis:
         idle = [name for name in world.running if name not in world.members]
         if idle and chance.random() < 0.5:
             name = chance.choice(idle)
-        elif len(world.names) < NODE_COUNT_MAX:
+        elif len(world.names) < MEMBER_COUNT_MAX:
             name = world.add()
             await world.start(name)
         else:
