@@ -87,7 +87,7 @@ HELLO_BYTES_MAX = 4096
 STRANGERS_MAX = 64  # connections at a peer port that have not proved yet that they may call
 REQUESTS_IN_FLIGHT_MAX = 10_000
 ONCE_COUNT_MAX = (
-    50_000  # forwarded requests remembered, so that none is coordinated twice (replication/once.py)
+    50_000  # forwarded requests remembered, so that none is coordinated twice (replication/routing.py)
 )
 BATCH_RECORDS_MAX = 512  # records in one message of hints or of an exchange
 BATCH_BYTES_MAX = 2 * 1024 * 1024  # their bytes; one record alone may be larger

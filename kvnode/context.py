@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kvnode.membership import Members
-from kvnode.observe import Traces
+from kvnode.observe import RequestObserver
 from kvnode.records.incomplete import Incomplete
 from kvnode.records.records import Records
 from kvnode.ring import Placement
@@ -58,5 +58,5 @@ class NodeContext:
     members: Members
     incomplete: Incomplete
     records: Records
-    traces: Traces
+    observer: RequestObserver
     epochs: EpochGuard

@@ -20,34 +20,30 @@ from kvnode.handoff.voting import Voting
 from kvnode.maintenance import Maintenance, MaintenanceTask
 from kvnode.membership import Member, Members, Swim
 from kvnode.messages import (
-    AskTrace,
-    Fetch,
-    FetchHinted,
-    Forward,
     Hello,
     Message,
     Moment,
     Proof,
     Stale,
-    StoreHint,
-    StoreMany,
-    StoreRecord,
     Welcome,
 )
-from kvnode.observe import Traces
+from kvnode.observe import RequestObserver
 from kvnode.records.incomplete import Incomplete
 from kvnode.records.records import Records
 from kvnode.records.scrub import Scrub
 from kvnode.replication.context_tokens import ContextTokens
-from kvnode.replication.coordinator import Coordinator
+from kvnode.replication.counters import Counters
 from kvnode.replication.dots import DotSource
 from kvnode.replication.fallback import Fallback
-from kvnode.replication.forwarding import Serving
 from kvnode.replication.hints import Hints
 from kvnode.replication.inspection import Inspection
+from kvnode.replication.read import Reader
 from kvnode.replication.replica import Replica
 from kvnode.replication.replica_plan import ReplicaPlans
+from kvnode.replication.routing import RequestRouter
 from kvnode.replication.starts import Starts
+from kvnode.replication.values import Values
+from kvnode.replication.write import Writer
 from kvnode.ring import Placement, RingState
 from kvnode.rpc import Rpc
 from kvnode.runtime import Handlers, Runtime
@@ -81,7 +77,7 @@ class Node:
         self.ring.subscribe(lambda: self.members.follow(node.name for node in self.ring.state.everybody))
         self.swim = Swim(runtime, name, self.members, lambda: self.ring.epoch, self.dissemination.heard_epoch)
         self.rpc = Rpc(runtime)
-        self.traces = Traces(wall_ms)
+        self.observer = RequestObserver(now_ms=runtime.clock.now_ms, wall_ms=wall_ms)
         self.incomplete = Incomplete(runtime, name, self.ring)
         self.records = Records(runtime, self.ring, self.incomplete.lose, before_write=self.incomplete.settle)
         self.epochs = Epochs(runtime, self.ring, self.incomplete, self.dissemination.refuse_other_epoch)
@@ -93,7 +89,7 @@ class Node:
             members=self.members,
             incomplete=self.incomplete,
             records=self.records,
-            traces=self.traces,
+            observer=self.observer,
             epochs=self.epochs,
         )
         self.quiescence = Quiescence(runtime.clock)
@@ -134,60 +130,27 @@ class Node:
             },
         )
         self.contexts = ContextTokens(config.secret, config.cluster_id)
-        is_alive, is_dead = self.members.is_alive, self.members.is_dead
-        plans = ReplicaPlans(self.ring, name, is_dead=is_dead, is_alive=is_alive)
-        self.members.subscribe(lambda before, after: plans.forget())
-        self.coordinator = Coordinator(
-            runtime,
-            name,
-            self.contexts,
-            self.ring,
-            self.rpc,
-            self.records,
-            self.incomplete,
-            self.dots,
-            self.hints,
-            self.traces,
-            plans,
-        )
-        self.coordinator.strip = self.pruning.strip
-        refuses, late = self.epochs.refuses, self.epochs.why_too_late
-        self.replica = Replica(runtime, self.ring, self.records, self.incomplete, self.traces, refuses, late)
-        self.fallback = Fallback(runtime, self.ring, self.hints, self.traces, refuses, late)
-        self.inspection = Inspection(
-            runtime,
-            name,
-            self.ring,
-            self.rpc,
-            self.records,
-            self.incomplete,
-            self.traces,
-            is_dead,
-        )
-        self.serving = Serving(
-            runtime,
-            name,
-            self.ring,
-            self.rpc,
-            self.coordinator,
-            self.traces,
-            self.incomplete,
-            may_be_complete=self.refill.may_be_complete,
-            is_alive=is_alive,
-            is_dead=is_dead,
-            refuse_other_epoch=refuses,
-            holds_something=lambda: self.records.row_count > 0,
+        plans = ReplicaPlans(context)
+        values = Values(context, self.dots, self.contexts, self.pruning.strip)
+        counters = Counters(context, self.dots)
+        self.reader = Reader(context, plans, values, self.hints)
+        self.writer = Writer(context, plans, self.reader, values, counters, self.hints)
+        self.replica = Replica(context)
+        self.fallback = Fallback(context, self.hints)
+        self.inspection = Inspection(context, self.replica)
+        self.router = RequestRouter(
+            context,
+            self.writer,
+            self.reader,
+            self.refill.may_be_complete,
             message_age_ms_max=message_age_ms_max,
         )
-        self.serve = self.serving.serve
+        self.serve = self.router.serve
         self._handlers: Handlers = {
-            StoreRecord: self.replica.on_store,
-            StoreMany: self.replica.on_store_many,
-            Fetch: self.replica.on_fetch,
-            StoreHint: self.fallback.on_store,
-            FetchHinted: self.fallback.on_fetch,
-            Forward: self.serving.on_forward,
-            AskTrace: self.inspection.on_ask_trace,
+            **self.router.handlers(),
+            **self.replica.handlers(),
+            **self.fallback.handlers(),
+            **self.inspection.handlers(),
             Stale: self._on_stale,
             **self.swim.handlers(),
             **self.dissemination.handlers(),

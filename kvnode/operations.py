@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from kvnode.versions import Context, Siblings, Version
+from kvnode.errors import NotFound
+from kvnode.versions import Context, PnCounter, Siblings, Version, VersionVector
 
 MODES = ("replace", "siblings", "lww")
 
@@ -88,6 +89,41 @@ class SiblingView(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
+SLOPPY_NOTE = "sloppy: stand-ins count for owners, so r + w > N promises nothing until they have handed over"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a request came to its answer, which tells so.
+
+    node: who coordinated it. need: its w or r; counted: whose answers counted. fallbacks: of a sloppy request alone,
+    {who stood in: for which owner}. refilling: who answered too and did not count, as it may lack something.
+    """
+
+    node: str
+    trace_id: int
+    need: int
+    counted: list[str]
+    fallbacks: dict[str, str] | None = None
+    refilling: list[str] = []
+
+    @property
+    def cause(self) -> str:
+        """The trace as clients name it."""
+        return f"{self.trace_id:016x}"
+
+    @property
+    def stand_ins(self) -> dict[str, str] | None:
+        """Of a sloppy request, who of those that counted stood in for whom."""
+        if self.fallbacks is None:
+            return None
+        return {node: owner for node, owner in self.fallbacks.items() if node in self.counted}
+
+    @property
+    def note(self) -> str | None:
+        """What a client should know of a sloppy request."""
+        return None if self.fallbacks is None else SLOPPY_NOTE
+
+
 class PutAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A write was acknowledged by w replicas. `context` covers it: pass it to the next PUT.
 
@@ -109,6 +145,34 @@ class PutAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     stand_ins: dict[str, str] | None = None
     note: str | None = None
 
+    @classmethod
+    def of(
+        cls,
+        key: str,
+        version: Version,
+        issued_under: Context,
+        clock: VersionVector,
+        context: str,
+        outcome: Outcome,
+    ) -> PutAnswer:
+        """The answer to the write of `version`. context: the token of what its writer has seen now."""
+        return cls(
+            key=key,
+            dot=str(version.dot),
+            node=outcome.node,
+            context=context,
+            issued_under=issued_under.vector.as_dict(),
+            issued_under_dots=[str(dot) for dot in issued_under.dots],
+            vector_clock=clock.as_dict(),
+            timestamp=version.timestamp,
+            w=outcome.need,
+            acknowledged_by=outcome.counted,
+            cause=outcome.cause,
+            sloppy=outcome.fallbacks is not None,
+            stand_ins=outcome.stand_ins,
+            note=outcome.note,
+        )
+
 
 class GetAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What r replicas hold together. `value` is the sibling with the greatest stamp, for display only."""
@@ -128,6 +192,28 @@ class GetAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     stand_ins: dict[str, str] | None = None
     note: str | None = None
 
+    @classmethod
+    def of(
+        cls, key: str, siblings: Siblings, shown: Version, seen: Context, context: str, outcome: Outcome
+    ) -> GetAnswer:
+        """The answer that shows all siblings. seen: their context; context: its token."""
+        return cls(
+            key=key,
+            value=msgspec.Raw(shown.value),
+            conflict=len(siblings.versions) > 1,
+            siblings=[SiblingView.of(version) for version in siblings.versions],
+            vector_clock=seen.vector.as_dict(),
+            context=context,
+            node=outcome.node,
+            r=outcome.need,
+            answered_by=outcome.counted,
+            cause=outcome.cause,
+            refilling=outcome.refilling,
+            sloppy=outcome.fallbacks is not None,
+            stand_ins=outcome.stand_ins,
+            note=outcome.note,
+        )
+
 
 class AddAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A counter's totals were acknowledged by w replicas. `value` is what the coordinator knows."""
@@ -144,6 +230,25 @@ class AddAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     idempotent: bool
     note: str | None = None
 
+    @classmethod
+    def of(cls, request: Add, actor: str, counter: PnCounter, outcome: Outcome) -> AddAnswer:
+        """The answer to a request after which `counter` holds these totals of `actor`."""
+        increments, decrements = counter.totals(actor)
+        is_idempotent = request.actor is not None
+        return cls(
+            key=request.key,
+            value=counter.value,
+            actor=actor,
+            increments=increments,
+            decrements=decrements,
+            node=outcome.node,
+            w=outcome.need,
+            acknowledged_by=outcome.counted,
+            cause=outcome.cause,
+            idempotent=is_idempotent,
+            note=None if is_idempotent else "a retry of this request may count twice",
+        )
+
 
 class CountAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A counter as r replicas know it together."""
@@ -157,23 +262,39 @@ class CountAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     cause: str
     refilling: list[str] = []
 
+    @classmethod
+    def of(cls, key: str, counter: PnCounter, outcome: Outcome) -> CountAnswer:
+        """The answer that shows every actor's totals."""
+        return cls(
+            key=key,
+            value=counter.value,
+            actors={
+                actor: {"increments": increments, "decrements": decrements}
+                for actor, increments, decrements in counter.entries
+            },
+            node=outcome.node,
+            r=outcome.need,
+            answered_by=outcome.counted,
+            cause=outcome.cause,
+            refilling=outcome.refilling,
+        )
+
 
 Answer = PutAnswer | GetAnswer | AddAnswer | CountAnswer
 
 
-SLOPPY_NOTE = "sloppy: stand-ins count for owners, so r + w > N promises nothing until they have handed over"
-
-
-def sloppy_extra(stand_ins: dict[str, str], counted: list[str]) -> dict[str, Any]:
-    """What the answer to a sloppy request says of it: who of those that counted stood in for whom."""
-    named = {node: owner for node, owner in stand_ins.items() if node in counted}
-    return {"sloppy": True, "stand_ins": named, "note": SLOPPY_NOTE}
-
-
-def deleted_extra(siblings: Siblings, context: str) -> dict[str, Any]:
-    """What a 404 after a DELETE still tells: the tombstones, and the context that supersedes them."""
-    return {
-        "context": context,
-        "vector_clock": siblings.context.vector.as_dict(),
-        "siblings": [SiblingView.of(version) for version in siblings.versions],
-    }
+def no_value(key: str, siblings: Siblings, context: str, outcome: Outcome) -> NotFound:
+    """The answer to a GET that finds nothing, or nothing but tombstones: then their context is handed out."""
+    told: dict[str, Any] = {}
+    if siblings.versions:
+        told = {
+            "context": context,
+            "vector_clock": siblings.context.vector.as_dict(),
+            "siblings": [SiblingView.of(version) for version in siblings.versions],
+        }
+    if outcome.fallbacks is not None:
+        told |= {"sloppy": True, "stand_ins": outcome.stand_ins, "note": outcome.note}
+    if outcome.refilling:
+        told["refilling"] = outcome.refilling
+    told |= {"node": outcome.node, "r": outcome.need, "answered_by": outcome.counted}
+    return NotFound(f"no value under {key!r}" + (" (deleted)" if siblings.versions else ""), **told)

@@ -108,6 +108,13 @@ class Rpc:
         """The rounds on their way, oldest first."""
         return self._rounds.values()
 
+    def oldest_ms(self, kind: type[Round], peer: str) -> float:
+        """How long the oldest round of this kind has been waiting for `peer`; 0 if none is."""
+        for round_ in self._rounds.values():
+            if isinstance(round_, kind) and peer in round_.waiting_for:
+                return self._runtime.clock.now_ms() - round_.started_ms
+        return 0.0
+
     def begin(self, round_: Round, timeout_ms: float = REQUEST_TIMEOUT_MS) -> int:
         """Enter a round; returns the id that its questions must carry. Nothing is sent here."""
         self._last_id += 1

@@ -6,7 +6,7 @@ lost.
 The set of what is incomplete is durable (records/incomplete.py), so a crash in the middle begins again with the
 rest; whom this store has heard is remembered for one epoch, and until a row of the partition turns out to be damaged.
 
-Must not live here: who counts towards a quorum meanwhile (replication/coordinator.py).
+Must not live here: who counts towards a quorum meanwhile (replication/read.py).
 """
 
 from __future__ import annotations

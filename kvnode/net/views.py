@@ -93,7 +93,7 @@ class Views:
     def stats(self) -> dict[str, Any]:
         """GET /stats."""
         node, clock = self._node, self._node.runtime.clock
-        counts, hints = node.serving.counts, node.hints
+        counts, hints = node.router.counts, node.hints
         pending = hints.pending()
         links = self._network.describe()
         for peer, link in links.items():
@@ -153,7 +153,7 @@ class Views:
                 "dropped_total": hints.dropped_count,
             },
             "repairs": {
-                "read_repair_total": node.coordinator.read_repair_count,
+                "read_repair_total": node.observer.read_repair_count,
                 "exchange_rounds_total": node.exchange.round_count,
                 "exchange_records_sent_total": node.exchange.sent_count + node.exchange.responder.sent_count,
                 "exchange_records_received_total": node.exchange.received_count,
@@ -165,9 +165,9 @@ class Views:
         }
 
     def _lag(self, peer: str) -> dict[str, Any]:
-        coordinator, now_ms = self._node.coordinator, self._node.runtime.clock.now_ms()
-        oldest_ms = max(coordinator.oldest_unacknowledged_ms(peer), self._node.hints.oldest_ms(peer))
-        return coordinator.lag_of(peer).summary(now_ms) | {"oldest_unacknowledged_ms": round(oldest_ms, 3)}
+        node, now_ms = self._node, self._node.runtime.clock.now_ms()
+        oldest_ms = max(node.writer.oldest_unacknowledged_ms(peer), node.hints.oldest_ms(peer))
+        return node.observer.lag_of(peer).summary(now_ms) | {"oldest_unacknowledged_ms": round(oldest_ms, 3)}
 
     async def trace(self, trace_id: int) -> dict[str, Any]:
         """GET /trace/{id}: who did what, in the order of the nodes' wall clocks; ms since the first event."""

@@ -1,6 +1,7 @@
 """What a node tells about itself: samples of recent durations, and stories of single requests. Knows no room."""
 
+from kvnode.observe.requests import RequestObserver
 from kvnode.observe.samples import Samples
 from kvnode.observe.traces import Event, Traces
 
-__all__ = ["Event", "Samples", "Traces"]
+__all__ = ["Event", "RequestObserver", "Samples", "Traces"]

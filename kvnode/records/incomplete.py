@@ -56,6 +56,10 @@ class Incomplete:
     def __bool__(self) -> bool:
         return bool(self._partitions)
 
+    def counts(self, key: str) -> bool:
+        """Whether what is held here of a key, or that nothing is, counts: nothing that was acknowledged is missing."""
+        return not self or self._ring.partition_of(key) not in self._partitions
+
     def open(self, *, is_replacement: bool) -> None:
         """Read what is incomplete; is_replacement: this store is new, and others have not forgotten what it lacks."""
         known = self._runtime.disk.get(_META, 0, _KEY)

@@ -6,7 +6,7 @@ Not here: where records stand, and who has them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import msgspec
 
@@ -38,6 +38,20 @@ KVS = Kind(KV, Siblings())
 COUNTERS = Kind(COUNTER, PnCounter())
 KINDS: dict[str, Kind[Siblings] | Kind[PnCounter]] = {KV: KVS, COUNTER: COUNTERS}
 encode_state = msgspec.msgpack.Encoder().encode
+
+
+class Mutation(msgspec.Struct, frozen=True):
+    """A new state of one key, to be stored and sent. base: the record that it was made from; None: there was none."""
+
+    kind: str
+    key: str
+    record: bytes
+    base: bytes | None
+
+    @property
+    def merged(self) -> Self:
+        """The same where this state is held already, or more than `base` may be: it can only be merged in."""
+        return msgspec.structs.replace(self, base=self.record)
 
 
 def _merge(one: State, other: State) -> State:

@@ -19,7 +19,7 @@ from kvnode.messages import KV
 from kvnode.records.cache import Known, RecordCache
 from kvnode.records.checksum import checksum
 from kvnode.records.kinds import COUNTERS as COUNTERS
-from kvnode.records.kinds import KINDS, is_shown, is_whole
+from kvnode.records.kinds import KINDS, Mutation, is_shown, is_whole
 from kvnode.records.kinds import KVS as KVS
 from kvnode.records.kinds import encode_state as encode_state
 from kvnode.records.kinds import merge_records as merge_records
@@ -292,13 +292,17 @@ class Records:
         else:
             unsynced.writes.append((disk_key, b"", 0, on_durable))  # wait for the sync that is on its way
 
-    def write(self, kind: str, key: str, record: bytes, on_durable: OnDurable, *, known: bytes | None) -> int:
-        """Make `record` the latest state, where `known` was; `then` is called when it is durable.
+    def write(self, mutation: Mutation, on_durable: OnDurable) -> int:
+        """Make its record the latest state, where its base was; `on_durable` is called when it is durable.
 
-        Returns the checksum of `known`; 0 if there was none.
+        Returns the checksum of the base; 0 if there was none, or if the record was merged in.
         """
+        kind, key, record, base = mutation.kind, mutation.key, mutation.record, mutation.base
+        if record == base:
+            self.merge_in(kind, key, record, on_durable)
+            return 0
         disk_key = f"{kind}/{key}"
-        return self._write(key, disk_key, record, on_durable, known, self._unsynced.get(disk_key))
+        return self._write(key, disk_key, record, on_durable, base, self._unsynced.get(disk_key))
 
     def _write(
         self,

@@ -12,8 +12,11 @@ it was the last one (starts.py): an older folder that was put back ended in orde
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kvnode.config import DOT_BLOCK
 from kvnode.context import NodeContext
+from kvnode.errors import KvError
 from kvnode.runtime import ROWS_DROPPED, Row
 from kvnode.versions import Dot, StoreId
 
@@ -115,6 +118,26 @@ class DotSource:
         self._last += 1
         self._used = True
         return Dot(self.store, self._last)
+
+    async def next_for(
+        self,
+        kind: str,
+        key: str,
+        latest: Callable[[str, str], bytes | None],
+        refusal: Callable[[str], KvError],
+    ) -> tuple[Dot, bytes | None]:
+        """A dot for a write of `key`, and what is held of it, of which this store has forgotten nothing that it wrote.
+
+        latest: what is held of (kind, key). Raises the refusal, given the reason, if there are no dots.
+        """
+        try:
+            while True:
+                dot = await self.next()
+                base = latest(kind, key)  # may find a damaged row: then the store is another one
+                if dot.store == self.store:
+                    return dot, base
+        except NoDots as error:
+            raise refusal(str(error)) from error
 
     async def _reserve(self) -> None:
         store, bound = self.store, max(self._reserved, self._last) + DOT_BLOCK

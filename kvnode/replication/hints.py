@@ -141,6 +141,12 @@ class Hints:
                 merged = hint.record if merged is None else merge_records(kind, merged, hint.record)
         return merged
 
+    async def durable(self, kind: str, key: str) -> bytes | None:
+        """The same, once all of it survives a crash. OSError if that cannot be."""
+        kept = self.kept(kind, key)
+        await self._runtime.disk.commit([])
+        return kept
+
     def follow_ring(self) -> None:
         """The ring has changed: aim the hints for former owners at the present ones.
 

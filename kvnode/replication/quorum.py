@@ -1,12 +1,18 @@
-"""Counting answers: how many are needed, how many came, and whether it can still be enough.
+"""Counting answers: how many are needed, how many came, whether it can still be enough; and who waits for that.
 
-A pure accumulator (Riak's get core is built the same way): it sends nothing and knows no time.
+A quorum is a pure accumulator (Riak's get core is built the same way): it sends nothing and knows no time.
 Paper: Ongaro, "Consensus: Bridging Theory and Practice", 2014, section 4.3, for the joint quorum.
+Must not live here: who is asked (replica_plan.py), and what an answer says (write.py, read.py).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+
+from kvnode.config import REQUEST_TIMEOUT_MS
+from kvnode.errors import QuorumUnmet
+from kvnode.rpc import Round
 
 
 class Quorum:
@@ -103,3 +109,59 @@ class JointQuorum(Quorum):
 def next_need(need: int, n: int) -> int:
     """How many of the n next owners must answer a read of which `need` owners must."""
     return min(need, n // 2 + 1)
+
+
+class RingChanged(Exception):
+    """A replica knows a newer ring (and this node does by now): the request goes to its owners instead."""
+
+
+class QuorumRound(Round):
+    """A round of which a client waits for the first `need` answers.
+
+    `future` resolves, or raises QuorumUnmet, or RingChanged. refilling: replicas that answered and do not count.
+    """
+
+    __slots__ = ("future", "letter", "quorum", "refilling")
+
+    def __init__(self, letter: str, quorum: Quorum, peers: list[str], started_ms: float) -> None:
+        super().__init__(peers, started_ms)
+        self.letter = letter
+        self.quorum = quorum
+        self.refilling: list[str] = []
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def count(self, replica: str) -> None:
+        self.quorum.add(replica)
+        if self.quorum.met and not self.future.done():
+            self.future.set_result(None)
+
+    def ring_changed(self) -> None:
+        """Stop here: whoever waits begins again with the new ring."""
+        if not self.future.done():
+            self.future.set_exception(RingChanged())
+
+    def fail(self, why: str, peers: list[str]) -> None:
+        """These will not answer as hoped. (An asked peer is an owner or a pending one.)"""
+        self.quorum.miss(peers)
+        if any(peer in self.quorum.pending for peer in peers):
+            must = "must have it too" if self.letter == "W" else "counts too, while the ring changes"
+            why += f"; a node that takes the partition over {must}"
+        if self.quorum.lost and not self.future.done():
+            quorum = self.quorum
+            if others := [each for each in self.refilling if each not in why]:
+                why += f"; {', '.join(others)} being refilled"
+            self.future.set_exception(
+                QuorumUnmet(
+                    self.letter,
+                    need=quorum.need,
+                    got=len(quorum.got),
+                    n=quorum.n,
+                    definite=self.letter == "R",
+                    why=why,
+                )
+            )
+
+    def ended(self, missing: list[str]) -> None:
+        """See Round."""
+        if missing:
+            self.fail(f"no answer from {', '.join(missing)} within {REQUEST_TIMEOUT_MS:.0f} ms", missing)

@@ -1,6 +1,9 @@
 """Whom a request concerns: the owners of its key, which of them are worth asking, and who will own it soon.
 
-Not here: asking them (coordinator.py) and counting their answers (quorum.py).
+While the ring changes, a write needs w of the owners and all pending ones; a read needs r of the owners and r, or a
+majority, of the next owners: one of them knows if the change is over.
+
+Must not live here: asking them (write.py, read.py), counting their answers (quorum.py), who stands in (fallback.py).
 """
 
 from __future__ import annotations
@@ -8,62 +11,75 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kvnode.errors import BadRequest, QuorumUnmet
+from kvnode.config import REQUESTS_IN_FLIGHT_MAX, RING_CHANGES_MAX
+from kvnode.context import NodeContext
+from kvnode.errors import BadRequest, QuorumUnmet, TooBusy
+from kvnode.membership import Member
+from kvnode.replication.fallback import fallbacks_of
 from kvnode.replication.quorum import JointQuorum, Quorum, next_need
-from kvnode.ring import Placement
 
 
 class ReplicaPlan(NamedTuple):
-    """The audience of one request in one epoch.
+    """The replicas of one request in one epoch, as one node sees them.
 
-    need of n replicas must answer. here: this node is one of them. live: the others that are worth asking; dead: the
-    others that are not. pending: who takes the partition over, and must acknowledge a write too; of a read they are
-    among the live and the dead. next_owners: of a read, who will own the partition, if that is anybody new.
-    stand_ins: of a sloppy request, {who stands in: for which owner}; this node may be one of them.
+    need of n replicas must answer. here: this node is one of them, or a pending owner. asked: the others that are worth
+    asking, and the fallbacks; unreachable: owners that are dead, and nobody stands in. pending: who takes the partition
+    over, and must acknowledge a write too; of a read they are among the asked and the unreachable. next_owners: of a
+    read, who will own the partition, if that is anybody new. fallbacks: of a sloppy request, {who stands in: for which
+    owner}; this node may be one of them.
     """
 
     epoch: int
     need: int
     n: int
     here: bool
-    live: list[str]
-    dead: list[str]
+    asked: list[str]
+    unreachable: list[str]
     pending: tuple[str, ...]
     fallbacks: dict[str, str]
     next_owners: tuple[str, ...] = ()
+
+    def write_quorum(self) -> Quorum:
+        """Who must acknowledge a write, those that are not asked already missed."""
+        quorum = Quorum(self.need, self.n, self.pending)
+        quorum.fail(len(self.unreachable))
+        return quorum
 
     def read_quorum(self) -> Quorum:
         """Who must answer a read, those that are not asked already missed."""
         quorum = Quorum(self.need, self.n)
         if self.next_owners:
             quorum = JointQuorum(self.need, self.n, self.pending, self.next_owners)
-        quorum.miss([each for each in self.dead if each not in self.fallbacks.values()])
+        quorum.miss(self.unreachable)
         return quorum
+
+    def unsent(self, why: str) -> QuorumUnmet:
+        """The refusal of a write of which nothing was sent."""
+        return QuorumUnmet("W", need=self.need, got=0, n=self.n, definite=True, why=why)
+
+    def restless(self, letter: str) -> QuorumUnmet:
+        """The refusal of a request during which the ring changed again and again."""
+        why = f"the ring changed {RING_CHANGES_MAX} times meanwhile"
+        return QuorumUnmet(letter, need=self.need, got=0, n=self.n, definite=letter == "R", why=why)
 
 
 class ReplicaPlans:
-    """Finds the audience of each request of `node`.
+    """Finds the plan of each request of one node.
 
     That of an ordinary request is the same for all keys of a partition until a member's state or the ring changes, so
     it is remembered until then.
     """
 
-    def __init__(
-        self,
-        ring: Placement,
-        node: str,
-        *,
-        is_dead: Callable[[str], bool],
-        is_alive: Callable[[str], bool],
-    ) -> None:
-        self._ring = ring
-        self._node = node
-        self._is_dead = is_dead
-        self._is_alive = is_alive
+    def __init__(self, node: NodeContext) -> None:
+        self._ring = node.ring
+        self._node = node.name
+        self._rpc = node.rpc
+        self._is_dead = node.members.is_dead
+        self._is_alive = node.members.is_alive
         self._known: dict[tuple[str, int, int | None], ReplicaPlan] = {}
+        node.members.subscribe(self._member_changed)
 
-    def forget(self) -> None:
-        """Somebody is alive, suspect or dead who was not before."""
+    def _member_changed(self, before: Member, after: Member) -> None:
         self._known.clear()
 
     def find(
@@ -72,14 +88,16 @@ class ReplicaPlans:
         """Whom to ask about `key`, to read (letter R) or to write (W) at `asked` replicas.
 
         sloppy: others stand in for the owners that are not alive. Raises QuorumUnmet at once if that cannot succeed:
-        definitely, unless it was `begun` in an older ring.
+        definitely, unless it was `begun` in an older ring; BadRequest; TooBusy.
         """
+        if len(self._rpc) >= REQUESTS_IN_FLIGHT_MAX and not begun:
+            raise TooBusy(f"{REQUESTS_IN_FLIGHT_MAX} requests are on their way; try again later")
+        if sloppy:
+            return self._find(letter, key, asked, begun, self._is_alive)
         place = (letter, self._ring.partition_of(key), asked)
-        known = None if sloppy else self._known.get(place)
+        known = self._known.get(place)
         if known is None or known.epoch != self._ring.epoch:
-            known = self._find(letter, key, asked, begun, self._is_alive if sloppy else None)
-            if not sloppy:
-                self._known[place] = known
+            known = self._known[place] = self._find(letter, key, asked, begun, None)
         return known
 
     def _find(
@@ -92,24 +110,10 @@ class ReplicaPlans:
         if not 1 <= need <= n:
             raise BadRequest(f"{letter.lower()}={need}: expected 1 to {n}, the number of replicas")
         here = node in replicas
-        fallbacks: dict[str, str] = {}
-        if is_alive is not None:
-            if len(ring.nodes) <= n:
-                raise BadRequest(
-                    f"sloppy=true needs more than N={n} nodes, so that others can stand in for owners; "
-                    f"this cluster has {len(ring.nodes)}"
-                )
-            away = [replica for replica in replicas if replica != node and not is_alive(replica)]
-            pending_now = ring.pending(key)
-            others = [
-                other
-                for other in ring.walk(key)[n:]
-                if (other == node or is_alive(other)) and other not in pending_now
-            ]
-            fallbacks = dict(zip(others, away, strict=False))
+        fallbacks = {} if is_alive is None else fallbacks_of(ring, key, node, is_alive)
         gone = fallbacks.values()
-        live = [r for r in replicas if r != node and r not in gone and not is_dead(r)]
-        dead = [replica for replica in replicas if replica != node and replica not in live]
+        live = [each for each in replicas if each != node and each not in gone and not is_dead(each)]
+        dead = [each for each in replicas if each != node and each not in live]
         is_sloppy_read = letter == "R" and is_alive is not None  # it promises nothing
         pending = () if is_sloppy_read else ring.pending(key)
         gone_next = [each for each in pending if each != node and is_dead(each)]
@@ -125,7 +129,10 @@ class ReplicaPlans:
             why = f"{', '.join(lost)} known to be dead, and the next owners count too: {ring.state.change}"
         if why:
             raise QuorumUnmet(letter, need=need, got=0, n=n, definite=not begun, why=why)
-        if next_owners:
-            live += [each for each in pending if each != node and each not in gone_next]
-            dead += gone_next
-        return ReplicaPlan(ring.epoch, need, n, here, live, dead, pending, fallbacks, next_owners)
+        live_next = [each for each in pending if each != node and each not in gone_next]
+        asked_peers = [*live, *live_next, *(each for each in fallbacks if each != node)]
+        unreachable = [each for each in (*dead, *gone_next) if each not in gone]
+        here = here or node in pending
+        return ReplicaPlan(
+            ring.epoch, need, n, here, asked_peers, unreachable, pending, fallbacks, next_owners
+        )

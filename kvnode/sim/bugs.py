@@ -152,4 +152,4 @@ def only_hints(node: Node) -> None:
     node.reaper._find = nothing_found  # type: ignore[method-assign]
     node.exchange.run = nothing  # type: ignore[method-assign]
     node.exchange.with_peer = none_differed  # type: ignore[method-assign]
-    node.coordinator.repair = lambda *_: None  # type: ignore[method-assign]
+    node.reader.repair = lambda *_: None  # type: ignore[method-assign]

@@ -275,12 +275,12 @@ def _report(seed: int, world: World, client: Client, violations: list[str]) -> R
     for name in world.running:
         node = world.node(name)
         counts["hint delivered"] += node.hints.delivered_count
-        counts["read repair"] += node.coordinator.read_repair_count
-        counts["request forwarded"] += node.serving.forwarded_count
+        counts["read repair"] += node.observer.read_repair_count
+        counts["request forwarded"] += node.router.forwarded_count
         counts["record let go"] += node.cleanup.dropped_count
         counts["context entry pruned"] += node.pruning.pruned_count
         counts["partition refilled"] += node.incomplete.refilled_count
-        counts["forwarded request doubled"] += node.serving.once.doubled_count
+        counts["forwarded request doubled"] += node.router.duplicates.doubled_count
     counts["ring of another epoch"] = 0 if world.ring is None else world.ring.epoch - 1
     return Report(
         seed=seed,

@@ -26,7 +26,7 @@ from typing import TypeGuard
 from kvnode.config import PAST_STORES_KEPT, PRUNED_KEYS_MAX, PRUNED_STORES_MAX
 from kvnode.messages import KV
 from kvnode.messages.tombstones import Events, Prunable, Reapable, Tombstone
-from kvnode.records.kinds import KVS, encode_state, is_whole
+from kvnode.records.kinds import KVS, Mutation, encode_state, is_whole
 from kvnode.records.records import Records
 from kvnode.runtime import Row
 from kvnode.versions import Context, StoreId
@@ -85,7 +85,7 @@ class Pruning:
             pruned = held.without(dict(events))
             if pruned != held:
                 self.pruned_count += held.context.entry_count - pruned.context.entry_count
-                self._records.write(KV, key, encode_state(pruned), lambda ok: None, known=latest)
+                self._records.write(Mutation(KV, key, encode_state(pruned), latest), lambda ok: None)
         await self._records.synced()
 
     def strip(self, key: str, context: Context) -> Context:

@@ -12,6 +12,9 @@ import pytest
 LINES_MAX = 2400
 IDEAS = ("quorum.py", "write.py", "read.py", "replica.py", "hints.py", "merkle.py", "swim.py", "paxos.py")
 """Files that an afternoon cannot do without."""
+ALGORITHMS = ("replication/write.py", "replication/read.py")
+"""The whole of a quorum write and of a quorum read, each in one place."""
+ALGORITHM_LINES_MAX = 150
 SECTION = re.compile(r"^## The afternoon\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\s*(?:[-*|]|\d+\.)\s*(?:\[[^\]]*\]\(([\w/.]+)\)|`([\w/.]+)`)", re.MULTILINE)
 
@@ -44,6 +47,19 @@ def test_the_ideas_can_be_read_in_an_afternoon(root: Path, capsys: pytest.Captur
     lines = lines_of(readme.parent, afternoon(readme.read_text()))
     with capsys.disabled():
         print(f"\nThe afternoon: {len(lines)} files, {sum(lines.values())} lines (at most {LINES_MAX})")
+
+
+def too_long(lines: dict[str, int]) -> list[str]:
+    return [f"{file}: {count} lines" for file, count in lines.items() if count > ALGORITHM_LINES_MAX]
+
+
+def test_a_quorum_write_and_a_quorum_read_are_read_from_top_to_bottom(root: Path) -> None:
+    assert too_long(lines_of(root / "kvnode", list(ALGORITHMS))) == []
+
+
+def test_a_longer_algorithm_is_caught(planted: Path) -> None:
+    (planted / "write.py").write_text("x = 1\n" * 151)
+    assert too_long(lines_of(planted, ["write.py", "read.py"])) == ["write.py: 151 lines"]
 
 
 @pytest.fixture

@@ -45,15 +45,8 @@ EXCEPTIONS: dict[str, str] = {
 EXCEPTIONS_MAX = 10
 
 PENDING = {
-    "kvnode Coordinator.__init__",
-    "kvnode Coordinator._write",
-    "kvnode Inspection.__init__",
     "kvnode Node.__init__",
-    "kvnode ReadRound.__init__",
-    "kvnode Replica.__init__",
-    "kvnode Serving.__init__",
     "kvnode Views.stats",
-    "kvnode WriteRound.__init__",
     "traffic ClosedLoop.__init__",
     "traffic Driver.__init__",
     "traffic Executor.__init__",

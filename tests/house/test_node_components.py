@@ -50,7 +50,6 @@ def late_bound(node: ast.ClassDef) -> Iterator[str]:
         }
 
 
-@pytest.mark.xfail(strict=True, reason="the components of a node do not share a context yet")
 def test_no_component_is_known_before_it_exists(root: Path) -> None:
     assert list(hidden_circles((root / "kvnode" / "node.py").read_text())) == []
 

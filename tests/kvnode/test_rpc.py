@@ -141,7 +141,7 @@ def test_peers_are_asked_in_turn_until_one_has_answered() -> None:
 
 
 def test_two_lives_of_a_node_use_different_ids() -> None:
-    """See replication/test_coordinator.py: an answer to an earlier life must fit no question of this one."""
+    """See replication/test_write.py: an answer to an earlier life must fit no question of this one."""
 
     async def scenario() -> None:
         first = {calls_with(Network(), 1).begin(Recorded("node-2")) for _ in range(3)}

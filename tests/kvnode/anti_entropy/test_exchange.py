@@ -10,6 +10,7 @@ from kvnode.config import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FRAME_BYTES_MAX
 from kvnode.messages import COUNTER, KV, Refused, StoreMany, encode
 from kvnode.messages.anti_entropy import CompareLeaves, CompareRoots, LeafAnswer, SingleDiffsAnswer
 from kvnode.operations import Get, Put
+from kvnode.records.kinds import Mutation
 from kvnode.records.records import encode_state
 from kvnode.runtime import Row
 from kvnode.versions import Context, Dot, PnCounter, Siblings
@@ -147,7 +148,7 @@ def test_a_corrupt_row_is_never_sent_to_a_peer(play: Play) -> None:
 def test_a_peers_record_that_cannot_be_decoded_ends_that_exchange_only(play: Play) -> None:
     async def scenario(components: Any) -> None:
         put_at(components, "node-1", "k", b"1")
-        components.nodes["node-2"].records.write(KV, "k", b"\xff\xff", lambda ok: None, known=None)
+        components.nodes["node-2"].records.write(Mutation(KV, "k", b"\xff\xff", None), lambda ok: None)
         await components.nodes["node-1"].exchange.with_peer("node-2")
         assert [facts for name, event, facts in components.events if event == "exchange_refused"]
 

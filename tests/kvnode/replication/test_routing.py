@@ -1,12 +1,12 @@
-"""A request that was forwarded is coordinated once, though the network may double it."""
+"""Routing through whole nodes: a request that was forwarded is coordinated once, though the network may double it."""
 
 import asyncio
 
 import pytest
 
 from kvnode.operations import Add, Count
-from kvnode.replication import once
-from kvnode.replication.once import Once
+from kvnode.replication import routing
+from kvnode.replication.routing import DuplicateFilter
 from kvnode.sim import network
 from kvnode.sim.loop import run
 from kvnode.sim.world import World
@@ -24,7 +24,7 @@ class _Clock:
 
 def test_a_question_is_first_once_for_as_long_as_a_message_may_be_on_its_way() -> None:
     clock = _Clock()
-    seen = Once(clock, age_ms_max=100.0)  # type: ignore[arg-type]
+    seen = DuplicateFilter(clock, age_ms_max=100.0)  # type: ignore[arg-type]
     assert seen.is_first("node-1", 7)
     assert seen.is_first("node-2", 7)
     for clock.ms in (0.0, 99.0, 100.0, 101.0, 150.0):
@@ -33,8 +33,8 @@ def test_a_question_is_first_once_for_as_long_as_a_message_may_be_on_its_way() -
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(once, "ONCE_COUNT_MAX", 10)
-    seen = Once(_Clock(), age_ms_max=100.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(routing, "ONCE_COUNT_MAX", 10)
+    seen = DuplicateFilter(_Clock(), age_ms_max=100.0)  # type: ignore[arg-type]
     assert all(seen.is_first("node-1", id_) for id_ in range(25))
     assert len(seen) <= 20
     assert not seen.is_first("node-1", 24)

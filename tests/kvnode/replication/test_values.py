@@ -1,18 +1,104 @@
-"""Contexts through whole nodes: what one that is ahead, or one that claims too much, does to a write."""
+"""Values through whole nodes: siblings, and what contexts that are ahead, or claim too much, do to a write."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from kvnode.config import SIBLING_COUNT_MAX
 from kvnode.messages import KV, StoreMany, StoreRecord
 from kvnode.operations import Get, Put
 from kvnode.records.records import encode_state
 from kvnode.versions import Context, Dot, Siblings, VersionVector
 
 Play = Callable[..., None]
+
+
+def test_concurrent_writes_through_two_coordinators_become_siblings_and_a_context_resolves_them(
+    play: Play,
+) -> None:
+    async def scenario(components: Any) -> None:
+        await asyncio.gather(
+            components.ask("node-1", Put("k", b'"a"')), components.ask("node-2", Put("k", b'"b"'))
+        )
+        _, got = await components.ask("node-3", Get("k", r=3))
+        assert got["conflict"] is True
+        assert {sibling["value"] for sibling in got["siblings"]} == {"a", "b"}
+        await components.ask("node-3", Put("k", b'"c"', components.contexts.read("k", got["context"])))
+        _, got = await components.ask("node-1", Get("k", r=3))
+        assert (got["value"], got["conflict"]) == ("c", False)
+
+    play(scenario)
+
+
+def test_more_than_32_siblings_are_refused_until_they_are_resolved(play: Play) -> None:
+    async def scenario(components: Any) -> None:
+        for number in range(SIBLING_COUNT_MAX):
+            assert (await components.ask("node-1", Put("k", str(number).encode(), mode="siblings")))[0] == 200
+        status, problem = await components.ask("node-1", Put("k", b"33", mode="siblings"))
+        assert (status, problem["definite"]) == (409, True)
+        assert "resolve them" in problem["detail"]
+        assert (await components.ask("node-1", Put("k", b"1")))[0] == 200
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("node", ["node-1", "node-5"])
+def test_a_context_from_the_future_is_refused_and_ends_no_node(play: Play, node: str) -> None:
+    """1. A client made up a context that covers dots which the coordinator has not issued yet.
+
+    2. `Siblings.write` raised ValueError for a reused dot. 3. At the coordinator it became a 500; when the request had
+    been forwarded, the exception ended background work, and with it the whole node.
+    """
+
+    async def scenario(components: Any) -> None:
+        key = components.key_of("node-1", without="node-5")
+        store = components.nodes["node-1"].dots.store
+        made_up = Context(VersionVector.of({store: 10**9}))
+        status, problem = await components.ask(node, Put(key, b"1", made_up))
+        assert status == 400
+        assert "context" in problem["detail"]
+        assert (await components.ask(node, Put(key, b"2")))[0] == 200
+
+    play(scenario, 5)
+
+
+def test_a_key_poisoned_by_a_made_up_context_is_refused_without_a_fault(play: Play) -> None:
+    """1. A made-up context covers node-1's future dots, and node-2 cannot know that.
+
+    2. Every plain PUT through node-1 then met its own future dots and failed with 500. Now it is told that the key
+    holds such a version: 409.
+    """
+
+    async def scenario(components: Any) -> None:
+        store = components.nodes["node-1"].dots.store
+        assert (
+            await components.ask("node-2", Put("k", b"1", Context(VersionVector.of({store: 10**9})), w=3))
+        )[0] == 200
+        status, problem = await components.ask("node-1", Put("k", b"2"))
+        assert status == 409
+        assert "not issued" in problem["detail"]
+        assert (await components.ask("node-2", Put("k", b"2")))[0] == 200
+
+    play(scenario)
+
+
+def test_a_context_answered_by_a_blind_put_does_not_drop_a_sibling_that_was_not_shown(play: Play) -> None:
+    """See tests/kvnode/versions/test_siblings.py: the same through a whole node."""
+
+    async def scenario(components: Any) -> None:
+        await components.ask("node-1", Put("k", b'"of b"', mode="siblings"))
+        _, mine = await components.ask("node-1", Put("k", b'"of a"', mode="siblings"))
+        seen = components.contexts.read("k", mine["context"])
+        await components.ask("node-1", Put("k", b'"of a, newer"', seen))
+        _, got = await components.ask("node-2", Get("k", r=3))
+        assert {sibling["value"] for sibling in got["siblings"]} == {"of b", "of a, newer"}
+        assert components.contexts.issue("k", seen) == mine["context"]
+
+    play(scenario)
 
 
 @pytest.mark.parametrize("mode", ["replace", "siblings", "lww"])
