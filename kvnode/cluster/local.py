@@ -123,7 +123,10 @@ class LocalCluster(FaultVerbs):
         state_dir: StateDir = None,
         **options: Unpack[StartWords],
     ) -> LocalCluster:
-        """Find a running cluster, or `start` one with these options; `owned` says which. Safe when several do it at once."""
+        """Find a running cluster, or `start` one with these options; `owned` says which.
+
+        Safe when several do it at once.
+        """
         deadline = time.monotonic() + ATTACH_WAIT_S
         while True:
             with contextlib.suppress(NotRunning):
