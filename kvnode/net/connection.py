@@ -12,7 +12,7 @@ stops behind the head, since it cannot know what follows. We do not upgrade, so 
 head is given to a fresh parser once more, without that wish.
 
 Why not an ASGI server: between the parser and the application it puts a scope, a cycle, an event and two messages,
-about as much work as a whole quorum read needs besides (ARCHITECTURE has the figures).
+about as much work as a whole quorum read needs besides (kvnode/README.md has the figures).
 """
 
 from __future__ import annotations

@@ -1,11 +1,15 @@
-"""What README.md and ARCHITECTURE.md tell people to type, open or look at is there, and what they claim is so."""
+"""What the documents tell people to type, open or look at is there, and what they claim is so."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "notebooks/README.md", "notebooks/INSTRUCTOR.md")
+DOCUMENTS = (
+    *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "kvnode/README.md", "traffic/README.md"),
+    *("notebooks/README.md", "notebooks/INSTRUCTOR.md"),
+)
+MAP_BYTES_MAX = 12 * 1024
 FENCE = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -49,6 +53,11 @@ def test_every_link_leads_somewhere(root: Path) -> None:
         if not re.match(r"https?://", target) and not (document.parent / target).exists()
     ]
     assert len(documents) >= 6 and broken == []
+
+
+def test_the_architecture_is_a_map(root: Path) -> None:
+    """It grew to 48 kB once: reasons belong to the README of the package that they are about."""
+    assert (root / "ARCHITECTURE.md").stat().st_size <= MAP_BYTES_MAX
 
 
 def test_every_script_is_in_the_readme(root: Path) -> None:

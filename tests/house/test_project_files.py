@@ -11,6 +11,7 @@ TOP_LEVEL = {
     ".gitignore",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "README.md",
     "environment.yml",
