@@ -1,8 +1,9 @@
 """Convergence: once faults have stopped and some time has passed, do all replicas hold the same?
 
 As Maelstrom ends a run (its documentation, "Workloads": final reads after the nemesis has stopped and the network has
-had time to settle): faults stop, wait, then read every replica of every key by itself. Here: judging those reads. Not
-here: stopping faults, waiting and reading (whoever runs the cluster).
+had time to settle): faults stop, wait, then read every replica of every key by itself. Those reads are judged here.
+
+Must not live here: stopping faults, waiting and reading (whoever runs the cluster).
 """
 
 from __future__ import annotations

@@ -362,7 +362,7 @@ def _past(dot: Dot, version: Version) -> _Past:
 
 
 def _seen_by_others(past: _Past, other: _Past) -> _Past:
-    """The past of who has seen a write of that other past."""
+    """The past of somebody who has seen a write of that other past."""
     news = {
         store: max(count, past.by_others.get(store, 0))
         for seen in (other.vector, other.by_others)

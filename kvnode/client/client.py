@@ -7,7 +7,9 @@
 A call without `node` goes to the node that served last. If that refuses the connection, nothing can have
 happened there, so the next one is asked. A read also goes on after silence. A write never does: a node that
 took the request and fell silent may have applied it, so the error says `definite=False` and the caller
-decides. Safe in several threads. Must not live here: load (a thread does a few hundred calls a second); see traffic/
+decides. Safe in several threads.
+
+Must not live here: load (a thread does a few hundred calls a second); see traffic/
 for that.
 """
 

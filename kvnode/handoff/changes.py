@@ -225,7 +225,7 @@ class Changes:
     # --- what it looks like -------------------------------------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
-        """The ring's state for GET /ring and for who asked for a change."""
+        """The ring's state for GET /ring and for whoever asked for a change."""
         state, ring = self._ring.state, self._ring
         pending = {}
         for name, slots in ring.pending_slots().items():

@@ -300,7 +300,7 @@ class Connection(asyncio.Protocol):
             return
         status, content_type, body, more, ends = response
         self._ends = self._ends or ends or self.says_last or not request.keeps
-        line_end = b"" if body.endswith(b"\n") else b"\n"  # for who reads it in a terminal
+        line_end = b"" if body.endswith(b"\n") else b"\n"  # for whoever reads it in a terminal
         transport.write(
             b"%b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b%b"
             % (

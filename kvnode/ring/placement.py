@@ -1,7 +1,9 @@
 """Placement: who holds what now, as this node knows it. All components of a node look at the same one.
 
 While a change is under way each partition has its owners, who are read from, and *pending* owners, who will hold it
-afterwards and are written to already. Must not live here: how the change comes about (handoff/).
+afterwards and are written to already.
+
+Must not live here: how the change comes about (handoff/).
 """
 
 from __future__ import annotations

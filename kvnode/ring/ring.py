@@ -1,4 +1,4 @@
-"""Placement: 256 partitions, each with a preference list of N distinct nodes.
+"""The ring: 256 partitions, each with a preference list of N distinct nodes.
 
 A node's claim on a partition is a hash of both names, and the N greatest claims win: rendezvous hashing (Thaler and
 Ravishankar, 1998), the form of consistent hashing that needs no virtual nodes. Chance alone would leave the fullest

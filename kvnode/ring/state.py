@@ -85,7 +85,7 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
 
     def may_follow(self, known: RingState) -> bool:
         """Whether the cluster can have come from `known` to this: members come and go one at a time, in two epochs
-        each. Who believed more of one message could be told that the ring is nobody's, in an epoch without end."""
+        each. A node that believed more of one message could be told of nobody's ring, in an epoch without end."""
         epochs = self.epoch - known.epoch
         changed = set(self.names) ^ set(known.names)
         return 0 < epochs <= EPOCH_JUMP_MAX and len(changed) <= (epochs + 1) // 2

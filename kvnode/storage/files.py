@@ -49,7 +49,7 @@ def sync_directory(directory: Path) -> None:
 
 
 _FILE_BYTES_MAX = 2**36
-"""A file that is longer is none of ours: it could not even be looked through."""
+"""A file that is longer is not one of ours: it could not even be looked through."""
 
 
 def trouble_with_file(path: Path) -> str | None:

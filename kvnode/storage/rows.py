@@ -81,7 +81,7 @@ def trouble_in_meta(database: Connection) -> str | None:
 
 
 def trouble_in_definitions(database: Connection) -> str | None:
-    """What the file has besides our tables, or has in another form: a trigger, say, would run at our writes."""
+    """What the file has besides our tables, or has in another form: a trigger, for one, would run at our writes."""
     found = database.execute("select type, name, tbl_name, sql from sqlite_master order by name")
     for kind, name, table, statement in found:
         ours = TABLES.get(str(name), "").partition("(")[2]

@@ -25,7 +25,7 @@ HttpStatus = Annotated[int, Meta(ge=100, le=599)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 EPOCH_JUMP_MAX = 10_000
-"""A change of the ring takes a second or more. Who really was away for so many starts from a newer cluster file."""
+"""A change of the ring takes a second or more. A node that was away for so many starts from a newer cluster file."""
 INCARNATION_JUMP_MAX = 2**24
 """Half a year of refuting a suspicion every second, unheard."""
 ROUND_JUMP_MAX = 2**20

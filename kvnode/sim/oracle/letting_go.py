@@ -26,7 +26,7 @@ from kvnode.sim.world import World
 
 _CARRIED_MAX = 32
 _GRACE_S = 10.0
-"""Who has lost its store so lately may have had it before."""
+"""A node that has lost its store so lately may have had it before."""
 _hint_of = msgspec.msgpack.Decoder(Hint).decode
 
 
