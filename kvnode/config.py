@@ -1,6 +1,6 @@
 """What a cluster and a node are told when they start, validated; every bound of the database has its name here.
 
-Not here: ports that are chosen and processes that are started (cluster/), and what changes at run time
+Must not live here: ports that are chosen and processes that are started (cluster/), and what changes at run time
 (the ring's epoch, link faults).
 """
 
@@ -59,7 +59,7 @@ PROBE_TIMEOUT_MS = 120.0
 PROBE_WAIT_MS = 450.0  # no sign of life for so long after a ping: suspected
 SUSPICION_PERIODS = 3.0  # times log10(n + 9): just under a second for a small cluster
 STAT_WINDOW_MS = 10_000.0
-RING_PERIOD_MS = 400.0  # how often a hand-over is looked after
+RING_PERIOD_MS = 400.0  # how often a handoff is looked after
 START_WAIT_MS = 300.0  # a start waits so long for the members to confirm it, and then takes a fresh store id
 START_ASK_MS = 60.0
 START_TELL_PERIOD_MS = 1_000.0
@@ -165,7 +165,7 @@ class NodeAddress(msgspec.Struct, frozen=True):
 
 
 class MaintenanceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often each work of upkeep begins, in seconds on average, and how old a message between nodes may be.
+    """How often each maintenance task begins, in seconds on average, and how old a message between nodes may be.
 
     message_age_s_max: an older one is refused. Half of it is for the delays of link faults: a longer one loses the
     message. A tombstone stays for at least so long.
@@ -195,7 +195,7 @@ class ClusterConfig(msgspec.Struct, frozen=True):
     Members come and go while the cluster runs, and a node remembers them on its own disk. So the file is only a place
     to begin: a node takes the newer of the two, and learns the rest from whom it reaches.
 
-    nodes: everybody. joining: those of them that are no members (yet): such a node starts, serves /health, refuses
+    nodes: everybody. joining: those of them that are not members (yet): such a node starts, serves /health, refuses
     data and waits for POST /cluster/join at a member. epoch: the ring's epoch in which the others are the members.
     founded: all members have run before, so one that finds its data directory empty has lost its disk (and what it
     had promised as a voter with it). A file for a new cluster leaves out all three.

@@ -16,13 +16,13 @@ from kvnode.records.records import COUNTERS, KVS
 
 
 class Views:
-    """Reads of one node's rooms; changes nothing."""
+    """Reads of one node's components; changes nothing."""
 
     def __init__(self, node: Node, network: PeerNetwork) -> None:
         self._node = node
         self._network = network
         self.more: dict[str, Callable[[], dict[str, Any]]] = {}
-        """What else /stats tells, by name: of the parts of the process that are no rooms."""
+        """What else /stats tells, by name: of the parts of the process that are not components."""
         self._started_ms = node.runtime.clock.now_ms()
         self._started_wall_ms = node.runtime.clock.wall_ms()
 

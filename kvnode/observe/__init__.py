@@ -1,4 +1,4 @@
-"""What a node tells about itself: samples of recent durations, and stories of single requests. Knows no room."""
+"""What a node tells about itself: samples of recent durations, and traces of single requests. Knows no component."""
 
 from kvnode.observe.requests import RequestObserver
 from kvnode.observe.samples import Samples

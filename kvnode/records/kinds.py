@@ -1,6 +1,6 @@
 """The kinds of data: how their states are encoded in records, merged, and told from what is no record.
 
-Not here: where records stand, and who has them.
+Must not live here: where records stand, and who has them.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A record is the canonical encoding of one key's state (versions/). Two states of
 into which everything that arrived has been merged, and the *durable*, which survives a crash. Writes build on the
 latest; readers are shown only the durable (DESIGN: a read sees only what is durable at the replica that answers).
 
-Not here: quorums and peers.
+Must not live here: quorums and peers.
 """
 
 from __future__ import annotations
@@ -265,10 +265,10 @@ class Records:
     def merge_in(
         self, kind: str, key: str, record: bytes, on_durable: OnDurable, *, base_checksum: int = 0
     ) -> None:
-        """Merge a record that a peer sent; `then` is called when the merged state is durable.
+        """Merge a record that a peer sent; `on_durable` is called when the merged state is durable.
 
-        made_from: the checksum of the record that the peer made this one from, 0 if it does not say. If that is what
-        is held here too, nothing needs merging: the peer has done it.
+        base_checksum: the checksum of the record that the peer made this one from, 0 if it does not say. If that is
+        what is held here too, nothing needs merging: the peer has done it.
         Raises msgspec.MsgspecError if the record is not one of this kind.
         """
         if kind not in KINDS:

@@ -43,7 +43,7 @@ BUGS = {
     "forget-generations": "a member confirms every start, also that of a folder that has gone back in time",
 }
 OF_MOVES = frozenset({"move-nothing"})
-"""Bugs of the hand-over: they are looked for in runs where nodes come and go."""
+"""Bugs of the handoff: they are looked for in runs where nodes come and go."""
 OF_LEAVES = frozenset({"fill-from-replaced", "let-go-unoffered"})
 """Bugs that one story shows: the last holder of some writes leaves, and a late one reaches it afterwards."""
 HINTS_ALONE = frozenset({"forget-hints", "age-by-date"})

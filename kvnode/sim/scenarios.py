@@ -88,15 +88,15 @@ async def storm(seed: int, bug: str | None = None) -> Report:
 async def moving_storm(seed: int, bug: str | None = None) -> Report:
     """The same, with nodes that come and go all the time: four or five to begin with, up to seven.
 
-    Where hints are the only repair, what a new owner holds has come by the hand-over alone.
+    Where hints are the only repair, what a new owner holds has come by the handoff alone.
     """
     return await _storm(seed, bug, _Storm(node_count=4 + seed % 2, moving=6))
 
 
 async def sloppy_storm(seed: int, bug: str | None = None) -> Report:
-    """Five nodes with N=3, and most requests sloppy: stand-ins acknowledge for owners that cannot be reached.
+    """Five nodes with N=3, and most requests sloppy: fallbacks acknowledge for owners that cannot be reached.
 
-    No disk is lost, as the hints of stand-ins would be lost with it. Then everything must be there in the end.
+    No disk is lost, as the hints of fallbacks would be lost with it. Then everything must be there in the end.
     """
     return await _storm(seed, bug, _Storm(node_count=5, moving=0, sloppy_share=0.7))
 

@@ -2,7 +2,7 @@
 
 Each crash of a node gives it a fresh store id (replication/dots.py), and what is written then has seen the stores
 before it. An entry of a version's past matters only as long as an older write of that store, of this key, can still
-turn up: then it says that the write is obsolete. That none can is what a sweep proves before it drops a tombstone
+turn up: then it says that the write is obsolete. That none can is what the reaper proves before it drops a tombstone
 (reaper.py). For a store it is this: every owner holds what makes each of its writes obsolete, and no hint, no former
 owner, no request and no message under way has any. So they are extinct, and for good: none is written any more.
 
@@ -114,7 +114,7 @@ def is_prunable(each: Reapable) -> TypeGuard[Prunable]:
 
 
 def parted(batch: Sequence[Reapable]) -> tuple[tuple[Tombstone, ...], tuple[Prunable, ...]]:
-    """The two kinds of what can be swept, as messages carry them."""
+    """The two kinds of what can be reaped, as messages carry them."""
     return tuple(filter(is_tombstone_of, batch)), tuple(filter(is_prunable, batch))
 
 
