@@ -18,12 +18,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
 from typing import Any, NamedTuple
 
 Clock = Callable[[], float]
 """Seconds since some fixed moment."""
 
 monotonic: Clock = time.monotonic
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Randomness and time as a driver is given them. clock: what it measures by. wall: what its people go by."""
+
+    random: Random
+    clock: Clock = monotonic
+    wall: Clock = time.time
+
 
 DAY_S = 86_400.0
 WEEK_S = 7 * DAY_S

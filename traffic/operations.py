@@ -78,3 +78,4 @@ class Maintain(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
 
 
 Operation = Put | Get | Add | Count | Maintain
+WRITES = (Put, Add)

@@ -38,8 +38,8 @@ KVNODE: Floors = (
 TRAFFIC: Floors = (
     ("clock", "operations", "process", "discovery"),
     ("stores",),
-    ("workloads", "nodes", "pbs"),
     ("measure",),
+    ("workloads", "nodes", "pbs"),
     ("verify",),
     ("load",),
     ("control",),

@@ -125,21 +125,18 @@ def test_people_are_served_in_their_region(live_cluster: StartCluster) -> None:
 async def _served(cluster: LocalCluster) -> list[tuple[str | None, str | None]]:
     """The region of who asked, and the node that answered, of every operation of a short run."""
 
-    class Listener:
-        def __init__(self) -> None:
-            self.heard: list[tuple[str | None, str | None]] = []
+    heard: list[tuple[str | None, str | None]] = []
 
-        def operation(self, ended: Ended) -> None:
-            self.heard.append((ended.operation.region, ended.node))
+    def listen(ended: Ended) -> None:
+        heard.append((ended.operation.region, ended.node))
 
-    listener = Listener()
     store = await connect([Address(url) for url in cluster.urls])
     generator = Generator(store, settings=Settings(rate=100), seed=2)
     try:
         await generator.begin()
-        generator.set_listener(listener)
+        generator.set_listener(listen)
         generator.start("twitter")
         await asyncio.sleep(4)
-        return listener.heard
+        return heard
     finally:
         await generator.close()

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from traffic.load.driver import Driver, Settings
+from traffic.clock import Runtime
+from traffic.load.driver import Driver, Limits, Schedule, Settings
+from traffic.load.executor import Target
 from traffic.nodes.convergence import Convergence
 from traffic.nodes.health import HealthPoller
 from traffic.nodes.table import NodeTable
@@ -134,7 +136,8 @@ class Bench:
         *,
         rate: float = 100,
         actor: str = "traffic-test",
-        **bounds: Any,
+        schedule: Schedule | None = None,
+        **bounds: int,
     ) -> None:
         clock = asyncio.get_running_loop().time
         self.store = store
@@ -142,18 +145,14 @@ class Bench:
         self.nodes = NodeTable(store.nodes, random=Random(1), has_room=store.has_room)
         self.totals = RunningTotals(actor)
         self.write_ledger = WriteLedger(store, self.nodes, self.totals)
+        convergence = Convergence(store, self.nodes, random=Random(2), clock=clock)
         self.driver = Driver(
             workload,
-            store,
-            nodes=self.nodes,
-            totals=self.totals,
-            write_ledger=self.write_ledger,
-            convergence=Convergence(store, self.nodes, random=Random(2), clock=clock),
-            random=Random(3),
+            Target(store, self.nodes, self.totals, (self.write_ledger, self.totals, convergence, self.nodes)),
             settings=Settings(rate=rate, pattern="even"),
-            clock=clock,
-            wall=lambda: WALL_S + clock(),
-            **bounds,
+            runtime=Runtime(Random(3), clock, lambda: WALL_S + clock()),
+            limits=Limits(**bounds),
+            schedule=schedule,
         )
         self.recorder = self.driver.recorder
         self._tasks: list[asyncio.Task[None]] = []

@@ -3,8 +3,7 @@
 Here: putting the parts together, starting and stopping them, one snapshot of their state. Not here: HTTP
 service and command line, which both stand on this class.
 
-One process and one event loop for now. Several generator processes would each run this class with an
-actor of its own; their counts add up, their histograms merge, and their ledgers are checked one by one.
+Where several processes send, each runs this class with an actor of its own (fleet/).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from kvnode.checkers import Verdict
-from traffic.clock import WEEKDAYS, SimulatedClock, monotonic
+from traffic.clock import WEEKDAYS, Runtime, SimulatedClock, monotonic
 from traffic.load.driver import Driver, Settings
+from traffic.load.executor import Executor, Target
 from traffic.load.registry import STARTED_BY_DEFAULT, WORKLOADS, RegisteredWorkload, checked_bug
 from traffic.load.retirement import Retirement
-from traffic.measure.events import Listener, Together
+from traffic.measure.events import Ended, Events
 from traffic.measure.histograms import summary_of_values
 from traffic.nodes.convergence import Convergence
 from traffic.nodes.health import HealthPoller
@@ -66,10 +66,9 @@ class Generator:
         self.nodes = NodeTable(store.nodes, random=self._random("nodes"), has_room=store.has_room)
         self.totals = RunningTotals()
         self.journal = JournalKeeping(journals, self.totals.actor)
-        self.write_ledger = WriteLedger(store, self.nodes, self.totals, journal=self.journal)
-        self.recovery = JournalRecovery(journals, self.write_ledger.reads) if journals and successor else None
         self.convergence = Convergence(store, self.nodes, random=self._random("convergence"))
-        self.read_checks = ReadChecks(store.replicas)
+        self._begin_records()
+        self.recovery = JournalRecovery(journals, self.write_ledger.reads) if journals and successor else None
         self._retirement = Retirement()
         self._health_poller = HealthPoller(store, self.nodes)
         now = datetime.now()
@@ -86,10 +85,8 @@ class Generator:
                 for name, world in worlds.items()
             }
         )
-        self._counting_since_ms = int(time.time() * 1000)
         self._somebody_died = asyncio.Event()
-        self._listener: Listener | None = None
-        self.set_listener(None)
+        self._listener: Callable[[Ended], None] | None = None
         self._driving: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -105,15 +102,35 @@ class Generator:
             workload.hour_of_day = self.clock.hour
         return Driver(
             workload,
-            self.store,
-            nodes=self.nodes,
-            totals=self.totals,
-            write_ledger=self.write_ledger,
-            convergence=self.convergence,
-            random=self._random("arrivals" if name in STARTED_BY_DEFAULT else f"arrivals of {name}"),
+            self._target,
             settings=settings,
+            runtime=Runtime(
+                self._random("arrivals" if name in STARTED_BY_DEFAULT else f"arrivals of {name}")
+            ),
             schedule=world.schedule() if world.schedule else None,
         )
+
+    def _begin_records(self) -> None:
+        """A ledger and checks that have heard of nothing yet, and who sends what people write by hand."""
+        self.write_ledger = WriteLedger(self.store, self.nodes, self.totals)
+        self.read_checks = ReadChecks(self.store.replicas)
+        judges = (
+            self.write_ledger,
+            self.journal,
+            self.totals,
+            self.convergence,
+            self.nodes,
+            self.read_checks,
+        )
+        self._target = Target(self.store, self.nodes, self.totals, judges)
+        self.by_hand = Executor(
+            "by hand",
+            self._target,
+            Events(*judges),
+            runtime=Runtime(self._random("by hand")),
+            quorums=lambda: (self.drivers["twitter"].settings.r, self.drivers["twitter"].settings.w),
+        )
+        self._counting_since_ms = int(time.time() * 1000)
 
     def _random(self, purpose: str) -> Random:
         """One seed, and a stream of its own for each purpose: more node choices do not change the tweets."""
@@ -184,11 +201,14 @@ class Generator:
         world = self.drivers[workload].workload
         world.bugs = frozenset() if bug is None else frozenset((checked_bug(world, bug),))
 
-    def set_listener(self, listener: Listener | None) -> None:
-        """Tell `listener` of every operation that ends, in all worlds; None: nobody but those who judge reads."""
-        self._listener = listener
+    def set_listener(self, listener: Callable[[Ended], None] | None) -> None:
+        """Call `listener` for every operation that ends, in all worlds, in place of the one before."""
         for driver in self.drivers.values():
-            driver.listener = self.read_checks if listener is None else Together(self.read_checks, listener)
+            if self._listener is not None:
+                driver.events.unsubscribe(Ended, self._listener)
+            if listener is not None:
+                driver.events.subscribe(Ended, listener)
+        self._listener = listener
 
     def reset(self) -> None:
         """A new class: every count, record and ledger begins anew, in new worlds without known mistakes; rates,
@@ -200,10 +220,8 @@ class Generator:
         for task in self._driving:
             task.cancel()
         self._retirement.take([driver for _, driver in before])
-        self.write_ledger = WriteLedger(self.store, self.nodes, self.totals, journal=self.journal)
-        self.read_checks = ReadChecks(self.store.replicas)
+        self._begin_records()
         self.drivers = self._new_drivers({name: driver.settings for name, driver in before})
-        self._counting_since_ms = int(time.time() * 1000)
         self.set_listener(self._listener)
         if self._driving:
             self._drive()

@@ -19,9 +19,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from random import Random
 
-from traffic.clock import Clock
+from traffic.clock import Runtime
 from traffic.load.arrivals import Arrivals, Pattern
 from traffic.load.rates import Rate, Scaled
 
@@ -52,18 +51,17 @@ class ClosedLoop:
         workers: int,
         rate: Rate,
         pattern: Pattern,
-        random: Random,
-        clock: Clock,
+        runtime: Runtime,
         shed: Callable[[int], None],
     ) -> None:
         """rate: of all workers together. shed: hears how many operations were given up."""
         self._act = act
         self._shed = shed
-        self._clock = clock
-        now_s = clock()
+        self._clock = runtime.clock
+        now_s = self._clock()
         share = Scaled(rate, 1 / workers)
         self._schedules = [
-            Arrivals(share, random=random, start_s=now_s, pattern=pattern) for _ in range(workers)
+            Arrivals(share, random=runtime.random, start_s=now_s, pattern=pattern) for _ in range(workers)
         ]
         self._late: list[deque[float]] = [deque() for _ in range(workers)]
         self._tasks: list[asyncio.Task[None]] = []

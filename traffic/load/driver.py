@@ -20,31 +20,22 @@ closed loop lets the workers go on where the pacer was; what is out still comes 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from random import Random
 from typing import Any, Literal, Protocol, get_args
 
-from traffic.clock import Clock, monotonic
+from traffic.clock import Runtime
 from traffic.load.arrivals import Arrivals, Pattern
 from traffic.load.closed_loop import WORKERS_DEFAULT, ClosedLoop, checked_workers
-from traffic.load.executor import Executor
+from traffic.load.executor import Executor, Target
 from traffic.load.rates import Constant, Rate, checked_rate, rate_now
-from traffic.measure.events import Listener
+from traffic.load.retries import RetryQueue
+from traffic.measure.events import Ended, Events
 from traffic.measure.recorder import Recorder
-from traffic.nodes.convergence import Convergence
-from traffic.nodes.table import NodeTable
 from traffic.operations import Operation
-from traffic.stores.base import Store
-from traffic.verify.totals import RunningTotals
-from traffic.verify.write_ledger import WriteLedger
 from traffic.workloads.base import Workload
 
-IN_FLIGHT_MAX = 512
-QUEUE_MAX = 5_000
-RESENDING_MAX = 50_000
 IDLE_S = 0.05
 TICK_S_MIN = 0.001  # uvloop rounds a shorter sleep to none, and the pacer would spin
 
@@ -89,6 +80,15 @@ class Settings:
         }
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Of operations that are out, that wait for a free place, and of additions that wait for an answer."""
+
+    in_flight_max: int = 512
+    queue_max: int = 5_000
+    resending_max: int = 50_000
+
+
 class Schedule(Protocol):
     """When operations fall due; arrivals.Arrivals, or the times of a recorded run."""
 
@@ -108,54 +108,43 @@ class Driver:
     def __init__(
         self,
         workload: Workload,
-        store: Store,
+        target: Target,
         *,
-        nodes: NodeTable,
-        totals: RunningTotals,
-        write_ledger: WriteLedger,
-        convergence: Convergence,
-        random: Random,
         settings: Settings,
-        in_flight_max: int = IN_FLIGHT_MAX,
-        queue_max: int = QUEUE_MAX,
-        resending_max: int = RESENDING_MAX,
-        clock: Clock = monotonic,
-        wall: Callable[[], float] = time.time,
+        runtime: Runtime,
+        limits: Limits = Limits(),
         schedule: Schedule | None = None,
     ) -> None:
         """schedule: instead of arrivals at the rate of the settings."""
-        self._clock = clock
-        self._wall = wall
+        store = target.store
+        self._runtime = runtime
+        self._clock = runtime.clock
+        self._wall = runtime.wall
         self._store = store
-        self._in_flight_max = in_flight_max
-        self._queue_max = queue_max
-        self._resending_max = resending_max
+        self._limits = limits
         self.workload = workload
         self.settings = replace(
             settings, r=min(settings.r, store.replicas), w=min(settings.w, store.replicas)
         )
         self.running = False
         self.recorder = Recorder(workload.kinds, store.nodes, self._clock())
-        self._random = random
         self._rate = settings.whole_rate().anchored(self._clock())
         self._arrivals: Schedule = schedule or Arrivals(
-            self._rate, random=random, start_s=self._clock(), pattern=settings.pattern
+            self._rate, random=runtime.random, start_s=self._clock(), pattern=settings.pattern
         )
         self._workers: ClosedLoop | None = None
         self._retired: list[ClosedLoop] = []  # stopped, with operations still out
+        self.events = Events(*target.listeners, self.recorder)
         self._executor = Executor(
-            workload,
-            store,
-            nodes=nodes,
-            totals=totals,
-            write_ledger=write_ledger,
-            convergence=convergence,
-            recorder=self.recorder,
-            random=random,
+            workload.name,
+            target,
+            self.events,
+            runtime=runtime,
             quorums=lambda: (self.settings.r, self.settings.w),
-            clock=clock,
-            wall=wall,
         )
+        self._retries = RetryQueue(self._executor, target.nodes, runtime)
+        self._retries.listen(self.events)
+        self.events.subscribe(Ended, self._tell_workload)
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue: deque[tuple[Operation, float]] = deque()
         self._minding = False
@@ -175,16 +164,7 @@ class Driver:
     @property
     def resending(self) -> int:
         """Additions that wait for an answer."""
-        return self._executor.resending
-
-    @property
-    def listener(self) -> Listener | None:
-        """Who is told of every operation that has ended; None by default."""
-        return self._executor.listener
-
-    @listener.setter
-    def listener(self, listener: Listener | None) -> None:
-        self._executor.listener = listener
+        return self._retries.count
 
     def target_rate(self, now_s: float | None = None) -> float:
         """What the rate is now, in operations/s; 0 while stopped."""
@@ -307,7 +287,7 @@ class Driver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for loop in self._retired:
             await loop.close()
-        await self._executor.close()
+        await self._retries.close()
 
     def _mind_the_gap(self, now_s: float) -> None:
         """Silence counts as a gap only while something should be sent."""
@@ -329,8 +309,7 @@ class Driver:
             workers=self.settings.workers,
             rate=self._rate,
             pattern=self.settings.pattern,
-            random=self._random,
-            clock=self._clock,
+            runtime=self._runtime,
             shed=self._shed,
         )
         self._workers.start(self._worker_ended)
@@ -359,18 +338,18 @@ class Driver:
 
     @property
     def _too_many_unanswered(self) -> bool:
-        return self.resending >= self._resending_max
+        return self.resending >= self._limits.resending_max
 
     def _arrive_all(self, now_s: float) -> None:
         for intended_s in self._arrivals.due(now_s):
             self._arrive(intended_s)
 
     def _arrive(self, intended_s: float) -> None:
-        if len(self._tasks) < self._in_flight_max and not self._queue:
+        if len(self._tasks) < self._limits.in_flight_max and not self._queue:
             if not self._too_many_unanswered:
                 self._begin(self.workload.next_operation(self._wall()), intended_s)
                 return
-        elif len(self._queue) < self._queue_max:
+        elif len(self._queue) < self._limits.queue_max:
             self.recorder.queued += 1
             self._queue.append((self.workload.next_operation(self._wall()), intended_s))
             return
@@ -381,6 +360,12 @@ class Driver:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
+    def _tell_workload(self, ended: Ended) -> None:
+        if ended.outcome == "ok":
+            self.workload.answered(ended.operation, ended.reply, self._wall())
+        else:
+            self.workload.failed(ended.operation, definite=ended.outcome == "definite", now_s=self._wall())
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
@@ -390,7 +375,7 @@ class Driver:
             self._broken = error
         elif self._queue and self._too_many_unanswered:
             self._shed_queue()
-        elif self._queue and len(self._tasks) < self._in_flight_max:
+        elif self._queue and len(self._tasks) < self._limits.in_flight_max:
             self._begin(*self._queue.popleft())
 
     def _shed_queue(self) -> None:

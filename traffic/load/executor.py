@@ -1,309 +1,182 @@
-"""Carries out one operation: from the first attempt to its end, of which everybody is told.
+"""Carries out operations: through one node after another, each attempt and each end an event.
 
-Here: attempts through one node after another, and what recorder, write ledger, convergence, workload and listener
-hear of how it ended. Not here: when (driver.py), through which node (nodes/table.py), the wire (stores/), additions
-that need to be sent again (retries.py, which also states the whole retry policy).
-
-How it works. Each kind of operation is a short loop over nodes. Every operation ends in exactly one of two
-places, `_succeeded` and `_failed`.
+Here: one attempt at one operation, and how often it is attempted at once. Must not live here: when (driver.py), through
+which node (nodes/table.py), the wire (stores/), what follows from how it went (whoever listens: measure/events.py),
+additions that are sent again (retries.py, which also states the whole retry policy).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from random import Random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
-from traffic.clock import Clock
-from traffic.load.retries import RetryQueue, Unanswered, doubt, refused
-from traffic.measure.events import Ended, Listener, Outcome
-from traffic.measure.recorder import Recorder
-from traffic.nodes.convergence import Convergence
+from msgspec.structs import replace
+
+from traffic.clock import Runtime
+from traffic.measure.events import (
+    Acknowledged,
+    AttemptFailed,
+    AttemptStarted,
+    Ended,
+    Events,
+    Listener,
+    Outcome,
+    Request,
+    Unanswered,
+)
 from traffic.nodes.table import NodeTable
-from traffic.operations import Add, Count, Get, Maintain, Operation, Put
-from traffic.stores.base import CounterReply, NotFound, Reply, Store, StoreError
+from traffic.operations import WRITES, Add, Count, Get, Maintain, Operation, Put
+from traffic.stores.base import CounterReply, NotFound, PutReply, Reply, Store, StoreError
 from traffic.verify.totals import RunningTotals
-from traffic.verify.write_ledger import WriteLedger
-from traffic.workloads.base import Workload
 
 ATTEMPTS_MAX = 3
+_READS = (Get, Count)
+_STORED = (PutReply, CounterReply)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the drivers of one process share: the database, what is known of its nodes, the running totals, and who
+    listens to all that is sent there, in the order in which they are told."""
+
+    store: Store
+    nodes: NodeTable
+    totals: RunningTotals
+    listeners: Sequence[Listener] = ()
 
 
 class Executor:
-    """Carries out the operations of one workload. `listener` may be set at any time."""
+    """Carries out the operations of one workload, and emits what happens to them."""
 
     def __init__(
         self,
-        workload: Workload,
-        store: Store,
+        workload: str,
+        target: Target,
+        events: Events,
         *,
-        nodes: NodeTable,
-        totals: RunningTotals,
-        write_ledger: WriteLedger,
-        convergence: Convergence,
-        recorder: Recorder,
-        random: Random,
+        runtime: Runtime,
         quorums: Callable[[], tuple[int, int]],
-        clock: Clock,
-        wall: Callable[[], float],
     ) -> None:
-        """quorums: answers (r, w) of this moment. clock: monotonic. wall: what the workload goes by."""
+        """quorums: answers (r, w) of this moment."""
         self._workload = workload
-        self._store = store
-        self._nodes = nodes
-        self._totals = totals
-        self._write_ledger = write_ledger
-        self._convergence = convergence
-        self._recorder = recorder
+        self._store = target.store
+        self._nodes = target.nodes
+        self._totals = target.totals
+        self._emit = events.emit
+        self._clock = runtime.clock
+        self._wall = runtime.wall
         self._quorums = quorums
-        self._clock = clock
-        self._wall = wall
-        self.listener: Listener | None = None
-        self._retries = RetryQueue(
-            store,
-            nodes,
-            write_ledger,
-            recorder,
-            random=random,
-            clock=clock,
-            wall=wall,
-            w=lambda: self._quorums()[1],
-            settled=self._retry_settled,
-            given_up=self._retry_given_up,
-        )
-
-    @property
-    def resending(self) -> int:
-        """Additions that wait for an answer."""
-        return self._retries.count
-
-    async def close(self) -> None:
-        await self._retries.close()
 
     async def execute(self, operation: Operation, intended_s: float) -> None:
-        """Try until it has ended, or (an addition) is the retry queue's business."""
-        r, _ = self._quorums()
-        if isinstance(operation, Add):
-            await self._add(operation, intended_s)
-        elif isinstance(operation, Put):
-            await self._put(operation, intended_s)
-        elif isinstance(operation, Get):
-            await self._read(operation, intended_s, r, lambda node: self._store.get(node, operation.key, r=r))
-        elif isinstance(operation, Count):
-            await self._read(
-                operation, intended_s, r, lambda node: self._store.counter(node, operation.key, r=r)
-            )
-        else:
-            await self._maintain(operation, intended_s)
-
-    # --- the kinds of operation ---------------------------------------------------------------------------
-
-    async def _put(self, operation: Put, intended_s: float) -> None:
-        _, w = self._quorums()
+        """Try until it has ended or, an addition, is unanswered."""
+        request = self.request(operation, intended_s)
         tried: list[str] = []
-        sent_s = self._clock()
-        while (node := self._next_node(operation, tried)) is not None:
-            sent_s = self._clock()
-            self._convergence.touched(operation.key, sent_s, counter=False)
-            try:
-                reply = await self._store.put(
-                    node,
-                    operation.key,
-                    operation.value,
-                    w=w,
-                    context=operation.context,
-                    mode=operation.mode,
-                )
-            except StoreError as error:
-                self._note(operation, node, error)
-                if not error.definite:
-                    self._write_ledger.indefinite_put(operation.key)
-                    self._failed(operation, node, definite=False, intended_s=intended_s, sent_s=sent_s)
-                    return
-                if refused(error):
-                    break
-                continue
-            self._write_ledger.acknowledged_put(reply, w=w, mode=operation.mode)
-            self._convergence.touched(operation.key, self._clock(), counter=False)
-            self._succeeded(operation, node, reply, intended_s=intended_s, sent_s=sent_s)
-            return
-        self._failed(
-            operation, tried[-1] if tried else None, definite=True, intended_s=intended_s, sent_s=sent_s
-        )
-
-    async def _read(
-        self,
-        operation: Get | Count,
-        intended_s: float,
-        r: int,
-        read: Callable[[str], Awaitable[Reply]],
-    ) -> None:
-        tried: list[str] = []
-        definite = True
-        sent_s = self._clock()
-        while (node := self._next_node(operation, tried)) is not None:
-            sent_s = self._clock()
-            try:
-                reply = await read(node)
-            except NotFound:
-                reply = None  # an answer, if a disappointing one
-            except StoreError as error:
-                self._note(operation, node, error)
-                definite = definite and error.definite
-                if refused(error):
-                    break
-                continue
-            self._succeeded(operation, node, reply, intended_s=intended_s, sent_s=sent_s, r=r)
-            return
-        self._failed(
-            operation, tried[-1] if tried else None, definite=definite, intended_s=intended_s, sent_s=sent_s
-        )
-
-    async def _add(self, operation: Add, intended_s: float) -> None:
-        counter = self._totals.of(operation.key)
-        totals = counter.add(operation.amount)
-        _, w = self._quorums()
-        tried: list[str] = []
-        first_sent_s = self._clock()
-        while (node := self._next_node(operation, tried)) is not None:
-            sent_s = self._clock()
-            self._convergence.touched(operation.key, sent_s, counter=True)
-            self._write_ledger.sending(counter)
-            try:
-                reply = await self._store.add(
-                    node,
-                    operation.key,
-                    actor=counter.actor,
-                    increments=totals.increments,
-                    decrements=totals.decrements,
-                    w=w,
-                )
-            except StoreError as error:
-                self._note(operation, node, error)
-                if refused(error):
-                    self._write_ledger.unanswered_counter(counter, totals)
-                    self._failed(operation, node, definite=True, intended_s=intended_s, sent_s=sent_s)
-                    return
-                if not error.definite:
-                    break
-                continue
-            self._write_ledger.acknowledged_counter(counter, totals, w=w)
-            counter.acknowledge(totals)
-            self._convergence.touched(operation.key, self._clock(), counter=True)
-            self._succeeded(operation, node, reply, intended_s=intended_s, sent_s=sent_s)
-            if self._retries.count:
-                self._retries.settle(counter, node, reply)
-            return
-        self._write_ledger.unanswered_counter(counter, totals)
-        self._retries.take(counter, Unanswered(operation, totals, intended_s, first_sent_s))
-
-    async def _maintain(self, operation: Maintain, intended_s: float) -> None:
-        """Tried once: whoever asks for night work asks again the next night."""
-        node = self._nodes.choose(region=operation.region) or self._store.nodes[0]
-        sent_s = self._clock()
-        try:
-            if operation.task == "repair":
-                await self._store.repair(node)
-            else:
-                await self._store.sweep(node)
-        except StoreError as error:
-            self._note(operation, node, error)
-            self._failed(operation, node, definite=error.definite, intended_s=intended_s, sent_s=sent_s)
-        else:
-            self._succeeded(operation, node, None, intended_s=intended_s, sent_s=sent_s)
-
-    # --- attempts -----------------------------------------------------------------------------------------
-
-    def _next_node(self, operation: Operation, tried: list[str]) -> str | None:
-        """The node for the next attempt, noted as tried; None when it is enough."""
-        if len(tried) >= ATTEMPTS_MAX:
-            return None
-        node = self._nodes.choose(tried, region=operation.region)
-        if node is not None:
-            if tried:
-                self._recorder.resent += 1
+        definite, refused = True, False
+        sent_s = first_s = self._clock()
+        while len(tried) < ATTEMPTS_MAX:
+            node = self._nodes.choose(tried, region=operation.region)
+            if node is None:
+                break
+            is_again = bool(tried)
+            if is_again:
+                sent_s = self._clock()
             tried.append(node)
-        return node
+            try:
+                reply = await self.attempt(request, node, sent_s, is_again=is_again)
+            except StoreError as error:
+                definite = definite and error.definite
+                refused = error.refused
+                if (
+                    refused
+                    or isinstance(operation, Maintain)
+                    or not (definite or isinstance(operation, _READS))
+                ):
+                    break
+            else:
+                self.end(request, node, "ok", reply, sent_s=sent_s)
+                return
+        if isinstance(operation, Add) and not refused:
+            self._emit(Unanswered(request, first_s))
+        else:
+            outcome: Outcome = "definite" if definite else "indefinite"
+            last = tried[-1] if tried else None
+            self.end(request, last, outcome, None, sent_s=sent_s)
 
-    def _note(self, operation: Operation, node: str, error: StoreError) -> None:
-        at_ms = int(self._wall() * 1000)
-        self._recorder.attempt_failed(node, error.detail, kind=operation.kind, at_ms=at_ms)
-        doubt(self._nodes, node, error, self._clock())
+    def request(self, operation: Operation, intended_s: float) -> Request:
+        """With the quorums of this moment. An addition grows the running totals of its counter."""
+        r, w = self._quorums()
+        if isinstance(operation, Add):
+            counter = self._totals.of(operation.key)
+            return Request(
+                operation, intended_s, r, w, self._store.replicas, counter, counter.add(operation.amount)
+            )
+        return Request(operation, intended_s, r, w, self._store.replicas)
 
-    # --- ends ---------------------------------------------------------------------------------------------
+    def newest(self, request: Request) -> Request:
+        """The same addition with the newest totals of its counter, which acknowledge all below them, and with the
+        quorums of this moment."""
+        assert request.counter is not None
+        r, w = self._quorums()
+        return replace(request, r=r, w=w, n=self._store.replicas, totals=request.counter.sent)
 
-    def _succeeded(
+    async def attempt(self, request: Request, node: str, sent_s: float, *, is_again: bool = False) -> Reply:
+        """One try through one node, at this moment. StoreError: it failed."""
+        self._emit(AttemptStarted(request, node, sent_s, is_again))
+        try:
+            reply = await self._sent(request, node)
+        except StoreError as error:
+            if isinstance(error, NotFound) and isinstance(request.operation, _READS):
+                return None  # an answer, if a disappointing one
+            self._emit(AttemptFailed(request, node, error, self._clock(), int(self._wall() * 1000)))
+            raise
+        if isinstance(request.operation, WRITES) and isinstance(reply, _STORED):
+            self._emit(Acknowledged(request, node, reply, self._clock()))
+        return reply
+
+    def end(
         self,
-        operation: Operation,
-        node: str,
-        reply: Reply,
-        *,
-        intended_s: float,
-        sent_s: float,
-        r: int | None = None,
-    ) -> None:
-        done_s = self._clock()
-        self._recorder.note(
-            operation.kind,
-            node,
-            operation.region,
-            "ok",
-            intended_s=intended_s,
-            sent_s=sent_s,
-            done_s=done_s,
-        )
-        if self.listener is not None:
-            self._tell(self.listener, operation, node, "ok", reply, (intended_s, sent_s, done_s), r)
-        self._workload.answered(operation, reply, self._wall())
-
-    def _failed(
-        self, operation: Operation, node: str | None, *, definite: bool, intended_s: float, sent_s: float
-    ) -> None:
-        outcome: Outcome = "definite" if definite else "indefinite"
-        done_s = self._clock()
-        self._recorder.note(
-            operation.kind,
-            node,
-            operation.region,
-            outcome,
-            intended_s=intended_s,
-            sent_s=sent_s,
-            done_s=done_s,
-        )
-        if self.listener is not None:
-            self._tell(self.listener, operation, node, outcome, None, (intended_s, sent_s, done_s))
-        self._workload.failed(operation, definite=definite, now_s=self._wall())
-
-    def _tell(
-        self,
-        listener: Listener,
-        operation: Operation,
+        request: Request,
         node: str | None,
         outcome: Outcome,
         reply: Reply,
-        times_s: tuple[float, float, float],
-        r: int | None = None,
+        *,
+        sent_s: float,
+        done_s: float | None = None,
     ) -> None:
-        intended_s, sent_s, done_s = times_s
-        listener.operation(
+        """This operation is not tried any more. done_s: None is now."""
+        operation = request.operation
+        self._emit(
             Ended(
-                workload=self._workload.name,
+                workload=self._workload,
                 operation=operation,
                 node=node,
                 outcome=outcome,
                 reply=reply,
-                intended_s=intended_s,
+                intended_s=request.intended_s,
                 sent_s=sent_s,
-                done_s=done_s,
-                r=r,
+                done_s=self._clock() if done_s is None else done_s,
+                r=request.r if isinstance(operation, _READS) else None,
             )
         )
 
-    def _retry_settled(self, unanswered: Unanswered, node: str, reply: CounterReply) -> None:
-        operation, times = unanswered.operation, (unanswered.intended_s, unanswered.sent_s)
-        self._convergence.touched(operation.key, self._clock(), counter=True)
-        self._succeeded(operation, node, reply, intended_s=times[0], sent_s=times[1])
-
-    def _retry_given_up(self, unanswered: Unanswered, node: str) -> None:
-        """Indefinite: an earlier attempt, of which nobody knows, may have been applied."""
-        operation, times = unanswered.operation, (unanswered.intended_s, unanswered.sent_s)
-        self._failed(operation, node, definite=False, intended_s=times[0], sent_s=times[1])
+    def _sent(self, request: Request, node: str) -> Awaitable[Reply]:
+        store, operation = self._store, request.operation
+        if isinstance(operation, Add):
+            assert request.counter is not None
+            increments, decrements = request.totals
+            return store.add(
+                node,
+                operation.key,
+                actor=request.counter.actor,
+                increments=increments,
+                decrements=decrements,
+                w=request.w,
+            )
+        if isinstance(operation, Put):
+            context, mode = operation.context, operation.mode
+            return store.put(node, operation.key, operation.value, w=request.w, context=context, mode=mode)
+        if isinstance(operation, Get):
+            return store.get(node, operation.key, r=request.r)
+        if isinstance(operation, Count):
+            return store.counter(node, operation.key, r=request.r)
+        return store.repair(node) if operation.task == "repair" else store.sweep(node)

@@ -1,7 +1,7 @@
 """Sends unanswered increments again until they are answered.
 
 Here: the additions that failed, one task for each counter that has any. Not here: first attempts
-(driver.py).
+(executor.py).
 
 The policy, in full. A put or a read that fails definitely is tried through the other nodes, at most three
 attempts; an indefinite put is not tried again (it may be there already) and counts as an error. An
@@ -17,68 +17,45 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from random import Random
 
-from msgspec import Struct
-
-from traffic.clock import Clock
-from traffic.measure.recorder import Recorder
+from traffic.clock import Runtime
+from traffic.load.executor import Executor
+from traffic.measure.events import Acknowledged, Events, Unanswered
 from traffic.nodes.table import NodeTable
-from traffic.operations import Add
-from traffic.stores.base import CounterReply, NotAMember, Store, StoreError
-from traffic.verify.totals import CounterTotals, Totals
-from traffic.verify.write_ledger import WriteLedger
+from traffic.stores.base import StoreError
+from traffic.stores.totals import CounterTotals
 
 PAUSE_S_MIN = 0.05
 PAUSE_S_MAX = 1.0
-
-
-class Unanswered(Struct, frozen=True):
-    """One increment that waits for an answer."""
-
-    operation: Add
-    totals: Totals
-    intended_s: float
-    sent_s: float
 
 
 class RetryQueue:
     """Invariant: `_waiting` has a key exactly as long as a task works on it; `count` is the length of all
     queues."""
 
-    def __init__(
-        self,
-        store: Store,
-        nodes: NodeTable,
-        write_ledger: WriteLedger,
-        recorder: Recorder,
-        *,
-        random: Random,
-        clock: Clock,
-        wall: Callable[[], float],
-        w: Callable[[], int],
-        settled: Callable[[Unanswered, str, CounterReply], None],
-        given_up: Callable[[Unanswered, str], None],
-    ) -> None:
-        """settled: called for each increment, with the node and the answer that settled it. given_up: for
-        each one that was refused, with the node that refused it."""
-        self._store = store
+    def __init__(self, executor: Executor, nodes: NodeTable, runtime: Runtime) -> None:
+        self._executor = executor
         self._nodes = nodes
-        self._write_ledger = write_ledger
-        self._recorder = recorder
-        self._random = random
-        self._clock = clock
-        self._wall = wall
-        self._w = w
-        self._settled = settled
-        self._given_up = given_up
+        self._random = runtime.random
+        self._clock = runtime.clock
         self._waiting: dict[str, deque[Unanswered]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.count = 0
 
-    def take(self, counter: CounterTotals, unanswered: Unanswered) -> None:
+    def listen(self, events: Events) -> None:
+        events.subscribe(Unanswered, self._take)
+        events.subscribe(Acknowledged, self._settle)
+
+    async def close(self) -> None:
+        """Give up what is still unanswered; the write ledger knows it as sent."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _take(self, unanswered: Unanswered) -> None:
         """From now on this increment is ours."""
+        counter = unanswered.request.counter
+        assert counter is not None
         self.count += 1
         queue = self._waiting.get(counter.key)
         if queue is not None:
@@ -89,24 +66,21 @@ class RetryQueue:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def settle(self, counter: CounterTotals, node: str, reply: CounterReply) -> None:
-        """Totals of `counter` were acknowledged: so is everything that waits at or below them."""
-        queue = self._waiting.get(counter.key)
-        if queue is None:
+    def _settle(self, event: Acknowledged) -> None:
+        """Totals of a counter were acknowledged: so is everything that waits at or below them."""
+        counter = event.request.counter
+        if not self.count or counter is None or (queue := self._waiting.get(counter.key)) is None:
             return
-        settled = [one for one in queue if one.totals <= counter.acknowledged]
-        still_waiting = [one for one in queue if one.totals > counter.acknowledged]
+        upto = max(counter.acknowledged, event.request.totals)
+        settled = [one for one in queue if one.request.totals <= upto]
+        still_waiting = [one for one in queue if one.request.totals > upto]
         self.count -= len(settled)
         queue.clear()
         queue.extend(still_waiting)
         for one in settled:
-            self._settled(one, node, reply)
-
-    async def close(self) -> None:
-        """Give up what is still unanswered; the write ledger knows it as sent."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._executor.end(
+                one.request, event.node, "ok", event.reply, sent_s=one.sent_s, done_s=event.at_s
+            )
 
     async def _retry(self, counter: CounterTotals) -> None:
         queue = self._waiting[counter.key]
@@ -117,44 +91,18 @@ class RetryQueue:
                 if not queue:
                     return
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
-                first = queue[0].operation
-                node = self._nodes.choose(region=first.region) or self._store.nodes[0]
-                totals, w = counter.sent, self._w()
-                self._recorder.resent += 1
-                try:
-                    reply = await self._store.add(
-                        node,
-                        counter.key,
-                        actor=counter.actor,
-                        increments=totals.increments,
-                        decrements=totals.decrements,
-                        w=w,
-                    )
-                except StoreError as error:
-                    at_ms = int(self._wall() * 1000)
-                    self._recorder.attempt_failed(node, error.detail, kind=first.kind, at_ms=at_ms)
-                    doubt(self._nodes, node, error, self._clock())
-                    if refused(error):
-                        for one in queue:
-                            self._given_up(one, node)
-                        return
+                request = self._executor.newest(queue[0].request)
+                node = self._nodes.choose(region=request.operation.region)
+                if node is None:
                     continue
-                self._write_ledger.acknowledged_counter(counter, totals, w=w)
-                counter.acknowledge(totals)
-                self.settle(counter, node, reply)
+                try:
+                    await self._executor.attempt(request, node, self._clock(), is_again=True)
+                except StoreError as error:
+                    if error.refused:
+                        # Indefinite: an earlier attempt, of which nobody knows, may have been applied.
+                        for one in queue:
+                            self._executor.end(one.request, node, "indefinite", None, sent_s=one.sent_s)
+                        return
         finally:
             self.count -= len(queue)
             del self._waiting[counter.key]
-
-
-def refused(error: StoreError) -> bool:
-    """The request itself was refused: the same request will be refused again, everywhere."""
-    return 400 <= error.status < 500 and error.status != 429
-
-
-def doubt(nodes: NodeTable, node: str, error: StoreError, now_s: float) -> None:
-    """What a failure tells about the node, whatever it tells about the operation."""
-    if isinstance(error, NotAMember):
-        nodes.not_a_member(node, now_s)
-    elif not error.status:  # no answer at all
-        nodes.no_answer(node, now_s)

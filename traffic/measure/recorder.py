@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traffic.measure.attempts import FailedAttempts
-from traffic.measure.events import Outcome
+from traffic.measure.events import AttemptFailed, AttemptStarted, Ended, Events, Outcome
 from traffic.measure.histograms import (
     LatencyTable,
     Microseconds,
@@ -99,31 +99,31 @@ class Recorder:
 
     # --- what happened ------------------------------------------------------------------------------------
 
-    def note(
-        self,
-        kind: str,
-        node: str | None,
-        region: str | None,
-        outcome: Outcome,
-        *,
-        intended_s: float,
-        sent_s: float,
-        done_s: float,
-    ) -> None:
-        """An operation has ended: acknowledged (or a read answered) through `node`, or failed for good."""
-        cell: Cell = (kind, node or "", region or "", outcome)
+    def listen(self, events: Events) -> None:
+        events.subscribe(AttemptStarted, self._attempt_started)
+        events.subscribe(AttemptFailed, self._attempt_failed)
+        events.subscribe(Ended, self.operation)
+
+    def operation(self, ended: Ended) -> None:
+        """One more has ended."""
+        operation = ended.operation
+        cell: Cell = (operation.kind, ended.node or "", operation.region or "", ended.outcome)
         row = self._rows.get(cell)
         if row is None:
             row = self._new_row(cell)
         pending = self._pending
-        pending.extend((row, intended_s, sent_s, done_s))
+        pending.extend((row, ended.intended_s, ended.sent_s, ended.done_s))
         if len(pending) > 4 * PENDING_MAX:
             self._read()
 
-    def attempt_failed(self, node: str, message: str = "", *, kind: str = "", at_ms: int = 0) -> None:
-        """One try through `node` failed; the operation may still succeed through another one. at_ms: wall clock."""
+    def _attempt_started(self, event: AttemptStarted) -> None:
+        if event.is_again:
+            self.resent += 1
+
+    def _attempt_failed(self, event: AttemptFailed) -> None:
+        node, kind = event.node, event.request.operation.kind
         self._attempts_failed[node] = self._attempts_failed.get(node, 0) + 1
-        self.failed_attempts.note(message, kind=kind, node=node, at_ms=at_ms)
+        self.failed_attempts.note(event.error.detail, kind=kind, node=node, at_ms=event.wall_ms)
 
     def began(self, now_s: float) -> None:
         """Something is to be sent: from now on, time without a success is a gap."""

@@ -19,7 +19,9 @@ from typing import Any
 
 from kvnode.checkers import Digests, Verdict, agree, check_convergence, known_to_differ
 from traffic.clock import Clock, monotonic
+from traffic.measure.events import Acknowledged, AttemptStarted, Events
 from traffic.nodes.table import NodeTable
+from traffic.operations import WRITES
 from traffic.stores.base import Observer, StoreError
 
 QUIET_S = 2.0
@@ -50,15 +52,22 @@ class Convergence:
         self._agreeing = 0
         self._checked_s: float | None = None
 
-    def touched(self, key: str, now_s: float, *, counter: bool) -> None:
-        """`key` is being written, or its write was just answered."""
+    def listen(self, events: Events) -> None:
+        events.subscribe(AttemptStarted, self._touched)
+        events.subscribe(Acknowledged, self._touched)
+
+    def _touched(self, event: AttemptStarted | Acknowledged) -> None:
+        """A key is being written, or its write was just answered."""
+        operation = event.request.operation
+        if not isinstance(operation, WRITES):
+            return
         written = self._written
-        entry = (key, counter)
+        entry = (operation.key, event.request.counter is not None)
         if entry in written:
             written.move_to_end(entry)
         elif len(written) >= REMEMBERED_MAX:
             written.popitem(last=False)
-        written[entry] = now_s
+        written[entry] = event.at_s
 
     async def run(self) -> None:
         """A round a second, until cancelled."""

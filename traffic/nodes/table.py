@@ -19,6 +19,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from traffic.measure.events import AttemptFailed, Events
+from traffic.stores.base import NotAMember
+
 HEALTH_AGE_S_MAX = 1.0
 _RANK = {"alive": 0, "suspect": 1, "dead": 2}
 
@@ -80,10 +83,15 @@ class NodeTable:
         if name in self._believed:
             self.refresh(now_s)
 
-    def not_a_member(self, name: str, now_s: float) -> None:
-        """`name` has refused an operation, since it is no member of the cluster."""
-        self.no_answer(name, now_s)
-        self.not_a_member_seen()
+    def listen(self, events: Events) -> None:
+        events.subscribe(AttemptFailed, self._attempt_failed)
+
+    def _attempt_failed(self, event: AttemptFailed) -> None:
+        """What a failure tells about the node, whatever it tells about the operation."""
+        if not event.error.status or isinstance(event.error, NotAMember):
+            self.no_answer(event.node, event.at_s)
+        if isinstance(event.error, NotAMember):
+            self.not_a_member_seen()
 
     # --- who there is -------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from traffic.measure.events import Outcome
+from traffic.measure.events import Ended, Outcome
 from traffic.measure.recorder import SERIES_EVERY_S, Recorder
 from traffic.measure.series import Row, labelled
 from traffic.operations import Operation
@@ -69,6 +69,19 @@ class Done(Struct, frozen=True, kw_only=True, tag="operation", omit_defaults=Tru
     operation: Operation
     node: str | None = None
     outcome: Outcome = "ok"
+
+    def ended(self) -> Ended:
+        """As it was told of live, but for the reply."""
+        return Ended(
+            workload=self.workload,
+            operation=self.operation,
+            node=self.node,
+            outcome=self.outcome,
+            reply=None,
+            intended_s=self.due_s,
+            sent_s=self.sent_s,
+            done_s=self.done_s,
+        )
 
 
 class SeriesRow(Struct, frozen=True, kw_only=True, tag="row"):
@@ -164,16 +177,7 @@ class Recording(Struct, kw_only=True):
             while done.done_s >= next_row_s:
                 write_row(next_row_s)
                 next_row_s += SERIES_EVERY_S
-            operation = done.operation
-            recorder.note(
-                operation.kind,
-                done.node,
-                operation.region,
-                done.outcome,
-                intended_s=done.due_s,
-                sent_s=done.sent_s,
-                done_s=done.done_s,
-            )
+            recorder.operation(done.ended())
         if operations:
             write_row(max(operations[-1].done_s, next_row_s - SERIES_EVERY_S + 1e-3))
         return recorder

@@ -175,7 +175,7 @@ async def run_course(course: Course, over: Callable[[float], bool]) -> int:
     course.began_s = monotonic()
     if course.plan.record is not None:
         course.writer = _opened(course.plan.record, header, course.began_s)
-        generator.set_listener(course.writer)
+        generator.set_listener(course.writer.operation)
     began_cpu_s = _cpu_s()
     for name, driver in course.drivers.items():
         driver.recorder.begin_series(course.began_s)

@@ -49,7 +49,6 @@ class RecordingWriter:
     # --- what happens (on the event loop) -----------------------------------------------------------------
 
     def operation(self, ended: Ended) -> None:
-        """Called by the drivers, as a Listener."""
         self._write(ended)
 
     def row(self, workload: str, row: Row) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from traffic.clock import monotonic
 from traffic.control.generator import Generator
-from traffic.stores.base import NotFound, StoreError
+from traffic.operations import Put
+from traffic.stores.base import NotFound, PutReply, StoreError
 
 
 async def write_through_every_node(generator: Generator) -> dict[str, Any]:
@@ -24,14 +25,14 @@ async def write_through_every_node(generator: Generator) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     for node in generator.store.nodes:
         began_s = monotonic()
-        value = f"written through {node}"
+        put = Put(kind="probe", persona="you", key=key, value=f"written through {node}", context=context)
         try:
-            reply = await generator.store.put(node, key, value, w=w, context=context)
+            reply = await generator.by_hand.attempt(generator.by_hand.request(put, began_s), node, began_s)
         except StoreError as error:
             results.append({"node": node, **_failed(error), "latency_ms": _since_ms(began_s)})
             continue
+        assert isinstance(reply, PutReply)
         context = reply.context
-        generator.write_ledger.acknowledged_put(reply, w=w)
         results.append(
             {
                 "node": node,

@@ -20,6 +20,7 @@ import msgspec
 
 from traffic.clock import monotonic
 from traffic.control.generator import Generator
+from traffic.operations import Put
 from traffic.service.listing import reading_quorum
 from traffic.service.reading import through_any
 from traffic.stores.base import NotFound, PutReply, ReplicaSeen, Sibling, StoreError
@@ -57,24 +58,22 @@ async def post(generator: Generator, text: str, author: str) -> dict[str, Any]:
 
 async def _written(generator: Generator, key: str, value: str) -> PutReply:
     """Through another node after a definite failure; an indefinite one may be there already, so that ends it."""
-    w = generator.drivers["twitter"].settings.w
+    put = Put(kind="tweet", persona="you", key=key, value=value)
+    request = generator.by_hand.request(put, monotonic())
     tried: list[str] = []
     while True:
         node = generator.nodes.choose(tried)
         if node is None:
             raise StoreError("every node", "no node is known", definite=True)
         tried.append(node)
-        generator.convergence.touched(key, monotonic(), counter=False)
         try:
-            reply = await generator.store.put(node, key, value, w=w)
+            reply = await generator.by_hand.attempt(request, node, monotonic())
         except StoreError as error:
-            if not error.definite:
-                generator.write_ledger.indefinite_put(key)
             if not error.definite or len(tried) == min(ATTEMPTS_MAX, len(generator.store.nodes)):
                 raise
-            continue
-        generator.write_ledger.acknowledged_put(reply, w=w)
-        return reply
+        else:
+            assert isinstance(reply, PutReply)
+            return reply
 
 
 async def follow(generator: Generator, tweet_id: str) -> dict[str, Any]:

@@ -29,6 +29,11 @@ class StoreError(Exception):
         self.definite = definite
         self.status = status
 
+    @property
+    def refused(self) -> bool:
+        """The request itself was refused: the same request will be refused again, everywhere."""
+        return 400 <= self.status < 500 and self.status != 429
+
 
 class NotAMember(StoreError):
     """The node is no member of the cluster (any more, or yet): another one will do. Nothing was written."""

@@ -40,7 +40,7 @@ from msgspec import Struct
 
 from kvnode.checkers import Ledger
 from traffic.stores.base import PutReply
-from traffic.verify.totals import CounterTotals, Totals
+from traffic.stores.totals import CounterTotals, Totals
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 JOURNALS_MAX = 64

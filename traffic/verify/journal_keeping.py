@@ -1,7 +1,7 @@
 """Keeping a journal where one can be kept, and saying so where none can.
 
-Here: a journal whose failure costs the journal and nothing else. Not here: the file (journal.py), when to write
-(write_ledger.py).
+Here: what goes into the journal, whose failure costs the journal and nothing else. Must not live here: the file
+(journal.py).
 
 The traffic needs no journal; its successor does. So a folder that cannot be written, or a disk that is full, is told
 once on stderr and for as long as it lasts in the state (`describe`), and traffic goes on. A journal that ends in the
@@ -14,13 +14,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from traffic.measure.events import Acknowledged, AttemptStarted, Events
+from traffic.operations import Put
 from traffic.stores.base import PutReply
 from traffic.verify.journal import Journal
-from traffic.verify.totals import CounterTotals, Totals
 
 MEANS = "after a kill -9 the next service cannot tell which counters are unanswered"
 
@@ -48,19 +48,10 @@ class JournalKeeping:
         """For people and JSON."""
         return {"kept": self.kept, "why_not": self.why_not}
 
-    # --- what happened, as a Journal takes it ---------------------------------------------------------------
-
-    def sending(self, counter: CounterTotals) -> None:
-        if self._journal is not None and self.kept:
-            self._noted(self._journal.sending, counter)
-
-    def acknowledged(self, counter: CounterTotals, totals: Totals, *, w: int, n: int) -> None:
-        if self._journal is not None and self.kept:
-            self._noted(self._journal.acknowledged, counter, totals, w=w, n=n)
-
-    def put(self, reply: PutReply, *, w: int, n: int) -> None:
-        if self._journal is not None and self.kept:
-            self._noted(self._journal.put, reply, w=w, n=n)
+    def listen(self, events: Events) -> None:
+        if self._journal is not None:
+            events.subscribe(AttemptStarted, self._started)
+            events.subscribe(Acknowledged, self._acknowledged)
 
     def belongs_to(self, cluster: str) -> None:
         if self._journal is not None:
@@ -73,16 +64,35 @@ class JournalKeeping:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _noted(self, note: Callable[..., object], *what: object, **more: object) -> None:
+    def _started(self, event: AttemptStarted) -> None:
+        """Before it is sent, so that the journal knows no less than the replicas do."""
+        counter = event.request.counter
+        if counter is not None and self._journal is not None and self.why_not is None:
+            try:
+                self._journal.sending(counter)
+            except OSError as error:
+                self._cannot(error)
+
+    def _acknowledged(self, event: Acknowledged) -> None:
+        request, reply = event.request, event.reply
+        if self._journal is None or self.why_not is not None:
+            return
         try:
-            note(*what, **more)
+            if request.counter is not None:
+                self._journal.acknowledged(request.counter, request.totals, w=request.w, n=request.n)
+            elif (
+                isinstance(request.operation, Put)
+                and isinstance(reply, PutReply)
+                and request.operation.mode != "lww"
+            ):
+                self._journal.put(reply, w=request.w, n=request.n)
         except OSError as error:
-            assert self._journal is not None
-            self._journal.give_up()
             self._cannot(error)
 
     def _cannot(self, error: OSError) -> None:
         assert self._folder is not None
+        if self._journal is not None:
+            self._journal.give_up()
         self.why_not = f"{why_unusable(self._folder) or self._folder}: {error.strerror or error}"
         print(f"traffic: no journal is kept: {self.why_not}; {MEANS}", file=sys.stderr)
 

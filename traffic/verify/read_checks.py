@@ -12,7 +12,7 @@ database deletes would be missed as stale; no workload deletes.
 from __future__ import annotations
 
 from kvnode.checkers import Acknowledged, Seen, Sessions, Staleness, Verdict, Visibility, Write
-from traffic.measure.events import Ended
+from traffic.measure.events import Ended, Events
 from traffic.operations import Add, Put
 from traffic.stores.base import CounterReply, GetReply, PutReply
 
@@ -36,7 +36,10 @@ class ReadChecks:
     def replicas(self, n: int) -> None:
         self._acknowledged.n = n
 
-    def operation(self, ended: Ended) -> None:
+    def listen(self, events: Events) -> None:
+        events.subscribe(Ended, self._operation)
+
+    def _operation(self, ended: Ended) -> None:
         if ended.outcome != "ok":
             return
         operation, reply = ended.operation, ended.reply

@@ -1,6 +1,6 @@
 """Running totals: what this process has added to each counter, and what of it is acknowledged.
 
-Here: the arithmetic of "as this actor, I have added 17 to this counter so far, and taken 3 away". Not here:
+Here: all counters of the process, bounded. Must not live here: the arithmetic of one counter (stores/totals.py),
 sending, waiting.
 
 Decision: several requests for one counter may be in flight at once. Each carries the running totals at its
@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import NamedTuple
+
+from traffic.measure.events import Acknowledged, Events
+from traffic.stores.totals import CounterTotals
 
 COUNTERS_MAX = 100_000
 
@@ -28,47 +30,6 @@ COUNTERS_MAX = 100_000
 def fresh_actor() -> str:
     """A name that no other process, before or after, will use."""
     return f"traffic-{secrets.token_hex(8)}"
-
-
-class Totals(NamedTuple):
-    """The running totals of one actor at one counter.
-
-    The totals that one actor sends grow in one part at a time, so of any two of them one is at least the
-    other in both parts; comparing them as tuples is therefore comparing both parts.
-    """
-
-    increments: int = 0
-    decrements: int = 0
-
-
-class CounterTotals:
-    """One counter as one actor knows it. Invariant: acknowledged <= sent."""
-
-    __slots__ = ("acknowledged", "actor", "key", "sent")
-
-    def __init__(self, key: str, actor: str) -> None:
-        self.key = key
-        self.actor = actor
-        self.sent = Totals()
-        self.acknowledged = Totals()
-
-    def add(self, amount: int) -> Totals:
-        """The new running totals, to be sent. A negative amount adds to the decrements."""
-        increments, decrements = self.sent
-        if amount < 0:
-            self.sent = Totals(increments, decrements - amount)
-        else:
-            self.sent = Totals(increments + amount, decrements)
-        return self.sent
-
-    def acknowledge(self, totals: Totals) -> None:
-        assert totals <= self.sent, f"{self.key}: {totals} acknowledged, only {self.sent} sent"
-        self.acknowledged = max(self.acknowledged, totals)
-
-    @property
-    def settled(self) -> bool:
-        """Everything that was sent is acknowledged."""
-        return self.acknowledged == self.sent
 
 
 class RunningTotals:
@@ -80,6 +41,9 @@ class RunningTotals:
         self._generation = 0
         self._counters: dict[str, CounterTotals] = {}  # the least lately used first
         self.forgetting: Callable[[CounterTotals], None] = lambda counter: None
+
+    def listen(self, events: Events) -> None:
+        events.subscribe(Acknowledged, self._acknowledged)
 
     @property
     def actor(self) -> str:
@@ -102,6 +66,10 @@ class RunningTotals:
     def known(self, key: str) -> CounterTotals | None:
         """The totals of `key`; None if it is new, or forgotten."""
         return self._counters.get(key)
+
+    def _acknowledged(self, event: Acknowledged) -> None:
+        if event.request.counter is not None:
+            event.request.counter.acknowledge(event.request.totals)
 
     def _forget_oldest_settled(self) -> None:
         """Half of what is settled goes, the least lately used first."""

@@ -23,12 +23,13 @@ import asyncio
 from collections.abc import Sequence
 
 from kvnode.checkers import CounterRead, Ledger, SiblingRead, Verdict, merged
+from traffic.measure.events import Acknowledged, AttemptFailed, Events
 from traffic.nodes.table import NodeTable
-from traffic.operations import Mode
+from traffic.operations import Put
 from traffic.stores.base import CounterReply, PutReply, Sibling, Store
+from traffic.stores.totals import CounterTotals, Totals
 from traffic.verify.final_reads import QuorumReads
-from traffic.verify.journal_keeping import JournalKeeping
-from traffic.verify.totals import CounterTotals, RunningTotals, Totals
+from traffic.verify.totals import RunningTotals
 from traffic.workloads.reading import READS_AT_ONCE, Unread, read_all
 
 __all__ = ["WriteLedger", "merged"]
@@ -48,10 +49,7 @@ class WriteLedger:
         totals: RunningTotals,
         *,
         keys_max: int = KEYS_MAX,
-        journal: JournalKeeping | None = None,
     ) -> None:
-        """journal: where it is written down for whoever comes after a kill -9; None: nowhere."""
-        self._journal = journal or JournalKeeping(None, totals.actor)
         self.reads = QuorumReads(store, nodes)
         self._totals = totals
         self._keys_max = keys_max
@@ -69,29 +67,32 @@ class WriteLedger:
 
     # --- what happened ------------------------------------------------------------------------------------
 
-    def acknowledged_put(self, reply: PutReply, *, w: int, mode: Mode | None = None) -> None:
-        if mode == "lww":
+    def listen(self, events: Events) -> None:
+        """Before the running totals do: what is acknowledged for the first time counts as one more key."""
+        events.subscribe(AttemptFailed, self._failed)
+        events.subscribe(Acknowledged, self._acknowledged)
+
+    def _failed(self, event: AttemptFailed) -> None:
+        request = event.request
+        if request.counter is not None:
+            self._current.unanswered_counter(request.counter.key, request.counter.actor, *request.totals)
+        elif isinstance(request.operation, Put) and not event.error.definite:
+            self._current.indefinite_put(request.operation.key)
+
+    def _acknowledged(self, event: Acknowledged) -> None:
+        request, reply = event.request, event.reply
+        counter = request.counter
+        if counter is not None:
+            if counter.acknowledged == Totals():
+                self._keys += 1
+            self._current.acknowledged_counter(
+                counter.key, counter.actor, *request.totals, w=request.w, n=request.n
+            )
+        elif isinstance(request.operation, Put) and request.operation.mode == "lww":
             self._current.indefinite_put(reply.key)
-            return
-        self._keys += 1
-        self._current.acknowledged_put(reply.key, reply, w=w, n=self.reads.replicas)
-        self._journal.put(reply, w=w, n=self.reads.replicas)
-
-    def indefinite_put(self, key: str) -> None:
-        self._current.indefinite_put(key)
-
-    def sending(self, counter: CounterTotals) -> None:
-        """The totals of `counter` go out now, for the first time or again."""
-        self._journal.sending(counter)
-
-    def acknowledged_counter(self, counter: CounterTotals, totals: Totals, *, w: int) -> None:
-        if counter.acknowledged == Totals():
+        elif isinstance(reply, PutReply):
             self._keys += 1
-        self._current.acknowledged_counter(counter.key, counter.actor, *totals, w=w, n=self.reads.replicas)
-        self._journal.acknowledged(counter, totals, w=w, n=self.reads.replicas)
-
-    def unanswered_counter(self, counter: CounterTotals, totals: Totals) -> None:
-        self._current.unanswered_counter(counter.key, counter.actor, *totals)
+            self._current.acknowledged_put(reply.key, reply, w=request.w, n=request.n)
 
     # --- the verdict --------------------------------------------------------------------------------------
 

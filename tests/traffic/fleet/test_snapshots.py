@@ -12,8 +12,23 @@ from traffic.clock import monotonic
 from traffic.control.generator import Generator
 from traffic.fleet.snapshots import merged, snapshot
 from traffic.load.driver import Settings
+from traffic.measure.events import Ended, Outcome
 from traffic.measure.histograms import microseconds, summary_of_values
+from traffic.operations import Add
 from traffic.stores.memory import MemoryStore
+
+
+def ended(node: str, outcome: Outcome, sent_s: float, done_s: float) -> Ended:
+    return Ended(
+        workload="twitter",
+        operation=Add(kind="like", persona="ada", key="k"),
+        node=node,
+        outcome=outcome,
+        reply=None,
+        intended_s=sent_s,
+        sent_s=sent_s,
+        done_s=done_s,
+    )
 
 
 def taken(latencies_ms: list[float], *, errors: int = 0, node: str = "node-1") -> dict[str, Any]:
@@ -24,9 +39,9 @@ def taken(latencies_ms: list[float], *, errors: int = 0, node: str = "node-1") -
         recorder, now_s = generator.drivers["twitter"].recorder, monotonic()
         for latency_ms in latencies_ms:
             began_s = now_s - latency_ms / 1000
-            recorder.note("like", node, None, "ok", intended_s=began_s, sent_s=began_s, done_s=now_s)
+            recorder.operation(ended(node, "ok", began_s, now_s))
         for _ in range(errors):
-            recorder.note("like", node, None, "definite", intended_s=now_s, sent_s=now_s, done_s=now_s)
+            recorder.operation(ended(node, "definite", now_s, now_s))
         found = snapshot(generator, now_s)
         await generator.close()
         return found

@@ -238,20 +238,14 @@ def test_a_bug_in_the_workload_ends_the_driver_loudly(in_virtual_time: Run, benc
     in_virtual_time(main)
 
 
-def test_a_tap_hears_of_every_end(in_virtual_time: Run, bench_of: BenchOf) -> None:
+def test_a_listener_hears_of_every_end(in_virtual_time: Run, bench_of: BenchOf) -> None:
     """1. Everybody answers. 2. Nobody does. 3. All are dead. Each operation is told once, with its outcome."""
 
-    class Listener:
-        def __init__(self) -> None:
-            self.heard: list[Ended] = []
-
-        def operation(self, ended: Ended) -> None:
-            self.heard.append(ended)
-
     async def main() -> None:
-        store, listener = MemoryStore(), Listener()
+        store = MemoryStore()
+        heard: list[Ended] = []
         async with bench_of("puts", store, rate=100) as bench:
-            bench.driver.listener = listener
+            bench.driver.events.subscribe(Ended, heard.append)
             await asyncio.sleep(1)
             store.silent = set(store.nodes)
             await asyncio.sleep(1)
@@ -259,12 +253,12 @@ def test_a_tap_hears_of_every_end(in_virtual_time: Run, bench_of: BenchOf) -> No
             await asyncio.sleep(1)
             bench.driver.stop()
             assert await bench.driver.drained(10)
-            outcomes = Counter(ended.outcome for ended in listener.heard)
+            outcomes = Counter(ended.outcome for ended in heard)
             assert outcomes["ok"] == bench.recorder.operations > 90
             assert outcomes["indefinite"] == bench.recorder.failed_indefinite > 90
             assert outcomes["definite"] == bench.recorder.failed_definite > 90
-            assert len({ended.operation.key for ended in listener.heard}) == bench.workload.issued
-            for ended in listener.heard:
+            assert len({ended.operation.key for ended in heard}) == bench.workload.issued
+            for ended in heard:
                 assert ended.intended_s <= ended.sent_s <= ended.done_s
                 assert (ended.reply is not None) == (ended.outcome == "ok")
 

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from traffic.measure.events import Outcome
+from traffic.measure.events import AttemptFailed, Ended, Events, Outcome, Request
 from traffic.measure.recorder import PENDING_MAX, Recorder
 from traffic.measure.series import CELL_COLUMNS, NODE_COLUMNS, ROW_COLUMNS, csv_of
+from traffic.operations import Add
+from traffic.stores.base import StoreError
 
 KINDS = ("like", "tweet")
 NODES = ("node-1", "node-2")
@@ -26,13 +28,17 @@ def ok(
     outcome: Outcome = "ok",
     at: tuple[str, str | None] = ("node-1", None),
 ) -> None:
-    recorder.note(
-        "like",
-        *at,
-        outcome,
-        intended_s=at_s - took_s - waited_s,
-        sent_s=at_s - took_s,
-        done_s=at_s,
+    recorder.operation(
+        Ended(
+            workload="twitter",
+            operation=Add(kind="like", persona="ada", key="k", region=at[1]),
+            node=at[0],
+            outcome=outcome,
+            reply=None,
+            intended_s=at_s - took_s - waited_s,
+            sent_s=at_s - took_s,
+            done_s=at_s,
+        )
     )
 
 
@@ -106,7 +112,9 @@ def test_nodes_are_counted_apart() -> None:
     recorder = Recorder(KINDS, NODES, 100.0)
     ok(recorder, 101.0, took_s=0.002)
     ok(recorder, 101.0, took_s=0.2, at=("node-2", None))
-    recorder.attempt_failed("node-2")
+    like = Request(Add(kind="like", persona="ada", key="k"), 100.0, 2, 2, 3)
+    refused = StoreError("node-2", "connection refused", definite=True)
+    Events(recorder).emit(AttemptFailed(like, "node-2", refused, 101.0, 101_000))
     assert recorder.node("node-1", 101.1)["latency_ms"]["max"] == pytest.approx(2, rel=0.02)
     second = recorder.node("node-2", 101.1)
     assert (second["operations_total"], second["errors_total"]) == (1, 1)

@@ -15,6 +15,7 @@ from traffic.clock import monotonic
 from traffic.control.generator import Generator
 from traffic.load.driver import Settings
 from traffic.load.registry import WORKLOADS, RegisteredWorkload
+from traffic.measure.events import Ended
 from traffic.operations import Get, Operation, Put
 from traffic.runs import recording
 from traffic.runs.recording import Done, Header
@@ -66,7 +67,7 @@ def test_a_recorded_run_asks_for_the_same_in_the_same_order(
         async with bench_of(Twitter(Random(5), tag="t"), first, rate=0) as bench:
             began_s = clock()
             writer = RecordingWriter(path, _header(), began_s=began_s)
-            bench.driver.listener = writer
+            bench.driver.events.subscribe(Ended, writer.operation)
             bench.driver.change(rate=200, pattern="poisson")
             await asyncio.sleep(10)
             bench.driver.stop()
@@ -108,7 +109,7 @@ def test_all_worlds_are_played_by_a_whole_generator(tmp_path: Path) -> None:
         generator = Generator(MemoryStore(), settings=Settings(rate=150), seed=3, worlds=worlds)
         await generator.begin()
         writer = RecordingWriter(path, _header(), began_s=monotonic())
-        generator.set_listener(writer)
+        generator.set_listener(writer.operation)
         for world in worlds:
             generator.start(world)
         for _ in range(200):

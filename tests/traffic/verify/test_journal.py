@@ -12,8 +12,8 @@ import pytest
 
 from kvnode.checkers import CounterRead, SiblingRead
 from traffic.stores.base import PutReply
+from traffic.stores.totals import CounterTotals
 from traffic.verify.journal import SUFFIX, DeadJournal, Journal, dead_journals
-from traffic.verify.totals import CounterTotals
 
 DOT = "node-1.3f2a91c205d8b7aa"
 
@@ -130,7 +130,7 @@ KILLED = """
 import sys, os, signal
 from pathlib import Path
 from traffic.verify.journal import Journal
-from traffic.verify.totals import CounterTotals
+from traffic.stores.totals import CounterTotals
 journal, counter = Journal(Path(sys.argv[1]), "traffic-1", cluster="c1"), CounterTotals("likes", "traffic-1")
 for number in range(1, 1001):
     totals = counter.add(1)

@@ -16,19 +16,30 @@ import pytest
 from kvnode.checkers import Verdict
 from traffic.control.generator import Generator
 from traffic.load.driver import Settings
-from traffic.stores.base import PutReply
+from traffic.measure.events import Acknowledged, AttemptStarted, Events, Request
+from traffic.operations import Add, Put
+from traffic.stores.base import CounterReply, PutReply
 from traffic.stores.memory import MemoryStore
+from traffic.stores.totals import CounterTotals
 from traffic.verify import journal as journals
 from traffic.verify.journal import SUFFIX, Journal, dead_journals
 from traffic.verify.journal_keeping import MEANS, JournalKeeping
 from traffic.verify.recovery import CLAIM
-from traffic.verify.totals import CounterTotals
 
 DOT = "node-1.3f2a91c205d8b7aa"
 
 
 def put_reply(number: int) -> PutReply:
     return PutReply(f"tweet/{number}", f"{DOT}:{number}", {DOT: number}, "node-1", 2, issued_under={})
+
+
+def added(keeping: JournalKeeping, counter: CounterTotals, amount: int) -> None:
+    """An addition goes out and is acknowledged."""
+    add = Add(kind="like", persona="ada", key=counter.key, amount=amount)
+    request = Request(add, 0.0, 2, 2, 3, counter, counter.add(amount))
+    events = Events(keeping)
+    events.emit(AttemptStarted(request, "node-1", 0.0, False))
+    events.emit(Acknowledged(request, "node-1", CounterReply(counter.key, amount, "node-1"), 0.0))
 
 
 def failing(error: int) -> Callable[..., Any]:
@@ -125,12 +136,12 @@ def test_one_that_cannot_go_on_is_given_up_and_what_it_held_accuses_nobody(
     keeping = JournalKeeping(tmp_path, "traffic-1")
     keeping.belongs_to("c1")
     likes = CounterTotals("likes", "traffic-1")
-    totals = likes.add(1)
-    keeping.sending(likes)
-    keeping.acknowledged(likes, totals, w=2, n=3)
+    added(keeping, likes, 1)
     monkeypatch.setattr(journals, "_fill", failing(errno.ENOSPC))
+    events = Events(keeping)
     for number in range(1, 200):
-        keeping.put(put_reply(number), w=2, n=3)
+        put = Put(kind="tweet", persona="ada", key="k", value="1")
+        events.emit(Acknowledged(Request(put, 0.0, 2, 2, 3), "node-1", put_reply(number), 0.0))
     assert not keeping.kept
     assert len(capsys.readouterr().err.splitlines()) == 1
     keeping.belongs_to("c2")  # it may become known late
@@ -172,9 +183,7 @@ def test_the_successor_of_one_that_gave_up_says_unknown(tmp_path: Path) -> None:
     keeping = JournalKeeping(tmp_path, "traffic-1")
     keeping.belongs_to("memory")
     likes = CounterTotals("likes", "traffic-1")
-    totals = likes.add(5)
-    keeping.sending(likes)
-    keeping.acknowledged(likes, totals, w=2, n=3)  # in the journal; the store below has never heard of it
+    added(keeping, likes, 5)  # in the journal; the store below has never heard of it
     assert keeping._journal is not None
     keeping._journal.give_up()
     keeping.close(keep=True)
@@ -193,9 +202,7 @@ def test_the_same_journal_not_given_up_is_a_violation(tmp_path: Path) -> None:
     keeping = JournalKeeping(tmp_path, "traffic-1")
     keeping.belongs_to("memory")
     likes = CounterTotals("likes", "traffic-1")
-    totals = likes.add(5)
-    keeping.sending(likes)
-    keeping.acknowledged(likes, totals, w=2, n=3)
+    added(keeping, likes, 5)
     keeping.close(keep=True)
     stats, [verdict] = heir_of(tmp_path)
     assert (verdict.status, stats["inherited"]["status"]) == ("violated", "violated")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from traffic.measure.events import Ended, Together
+from traffic.measure.events import Ended, Events
 from traffic.operations import Add, Count, Get, Mode, Operation, Put
 from traffic.stores.base import ActorTotals, CounterReply, GetReply, PutReply, Reply
 from traffic.stores.memory import MemoryStore
@@ -69,7 +69,7 @@ def run_of(
         read_checks = ReadChecks(store.replicas)
         async with bench_of(WritesAndReads(mode=mode), store, rate=200) as bench:
             bench.driver.change(r=quorum, w=quorum)
-            bench.driver.listener = read_checks
+            read_checks.listen(bench.driver.events)
             await asyncio.sleep(10)
         return read_checks.verdicts()
 
@@ -123,33 +123,31 @@ def ended(operation: Operation, reply: Any, *, at_s: float, r: int | None = None
 
 def test_a_read_that_finds_no_such_key_after_a_write_is_stale() -> None:
     read_checks = ReadChecks(3)
+    events = Events(read_checks)
     put = PutReply("k", "node-1.a:1", {"node-1.a": 1}, "node-1", 2, issued_under={})
-    read_checks.operation(ended(Put(kind="w", persona="ada", key="k", value="1"), put, at_s=1.0))
-    read_checks.operation(ended(Get(kind="r", persona="bob", key="k"), None, at_s=2.0, r=2))
+    events.emit(ended(Put(kind="w", persona="ada", key="k", value="1"), put, at_s=1.0))
+    events.emit(ended(Get(kind="r", persona="bob", key="k"), None, at_s=2.0, r=2))
     assert [verdict.status for verdict in read_checks.verdicts()] == ["violated"]
     assert sum(point.reads for point in read_checks.curve) == 1
 
 
 def test_a_session_is_what_the_operation_says_before_the_persona() -> None:
     read_checks = ReadChecks(3)
+    events = Events(read_checks)
     added = CounterReply("likes", 1, "node-1", {"x": ActorTotals(1, 0)}, 2)
-    read_checks.operation(ended(Add(kind="a", persona="ada", key="likes", session="s1"), added, at_s=1.0))
+    events.emit(ended(Add(kind="a", persona="ada", key="likes", session="s1"), added, at_s=1.0))
     nothing = CounterReply("likes", 0, "node-1", {})
-    read_checks.operation(
-        ended(Count(kind="c", persona="ada", key="likes", session="s2"), nothing, at_s=2.0, r=2)
-    )
+    events.emit(ended(Count(kind="c", persona="ada", key="likes", session="s2"), nothing, at_s=2.0, r=2))
     assert [verdict.status for verdict in read_checks.verdicts()] == ["violated"], "stale, but nobody's own"
-    read_checks.operation(
-        ended(Count(kind="c", persona="bob", key="likes", session="s1"), nothing, at_s=3.0, r=2)
-    )
+    events.emit(ended(Count(kind="c", persona="bob", key="likes", session="s1"), nothing, at_s=3.0, r=2))
     assert read_checks.verdicts()[1].status == "violated"
 
 
-def test_taps_together_are_all_told() -> None:
+def test_two_listeners_are_both_told() -> None:
     one, other = ReadChecks(3), ReadChecks(3)
     put = PutReply("k", "node-1.a:1", {"node-1.a": 1}, "node-1", 2, issued_under={})
-    together = Together(one, other)
-    together.operation(ended(Put(kind="w", persona="ada", key="k", value="1"), put, at_s=1.0))
-    together.operation(ended(Get(kind="r", persona="ada", key="k"), None, at_s=2.0, r=2))
+    events = Events(one, other)
+    events.emit(ended(Put(kind="w", persona="ada", key="k", value="1"), put, at_s=1.0))
+    events.emit(ended(Get(kind="r", persona="ada", key="k"), None, at_s=2.0, r=2))
     assert one.verdicts() == other.verdicts()
     assert one.verdicts()[0].status == "violated"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from traffic.verify.totals import CounterTotals, RunningTotals, Totals, fresh_actor
+from traffic.stores.totals import CounterTotals, Totals
+from traffic.verify.totals import RunningTotals, fresh_actor
 
 
 def test_two_processes_never_share_an_actor() -> None:

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from traffic.clock import Runtime
+from traffic.load.executor import Executor, Target
+from traffic.measure.events import Events, Request
 from traffic.nodes.table import NodeTable
+from traffic.operations import Add
 from traffic.stores.base import ActorTotals
 from traffic.stores.memory import MemoryStore
 from traffic.verify.totals import RunningTotals
@@ -179,18 +183,21 @@ class Additions:
         self.totals = RunningTotals("a", counters_max=counters_max)
         nodes = NodeTable(self.store.nodes, random=Random(1), has_room=self.store.has_room)
         self.write_ledger = WriteLedger(self.store, nodes, self.totals)
+        self.events = Events(self.write_ledger, self.totals)
+        self.executor = Executor(
+            "work",
+            Target(self.store, nodes, self.totals),
+            self.events,
+            runtime=Runtime(Random(2)),
+            quorums=lambda: (2, 2),
+        )
 
     async def add(self, *keys: str) -> None:
         for key in keys:
-            counter = self.totals.of(key)
-            totals = counter.add(1)
-            self.write_ledger.sending(counter)
-            actor, (increments, decrements) = counter.actor, totals
-            await self.store.add(
-                "node-1", key, actor=actor, increments=increments, decrements=decrements, w=2
-            )
-            counter.acknowledge(totals)
-            self.write_ledger.acknowledged_counter(counter, totals, w=2)
+            await self.executor.attempt(self.addition(key), "node-1", 0.0)
+
+    def addition(self, key: str) -> Request:
+        return self.executor.request(Add(kind="add", persona="ada", key=key), 0.0)
 
 
 @pytest.mark.parametrize("forgettings", [1, 2, 5])
@@ -247,13 +254,10 @@ def test_an_answer_that_comes_late_and_a_forgotten_counter_accuse_nobody(in_virt
     async def main() -> None:
         work = Additions(counters_max=4)
         await work.add("x")
-        counter = work.totals.of("tweets")
-        first, second = counter.add(1), counter.add(1)
-        await work.store.add("node-1", "tweets", actor="a", increments=2, w=2)
-        counter.acknowledge(second)
-        work.write_ledger.acknowledged_counter(counter, second, w=2)
+        first, second = work.addition("tweets"), work.addition("tweets")
+        await work.executor.attempt(second, "node-1", 0.0)
         assert (await work.write_ledger.check()).status == "ok"
-        work.write_ledger.acknowledged_counter(counter, first, w=2)
+        await work.executor.attempt(first, "node-1", 0.0)
         await work.add(*(f"other/{number}" for number in range(20)))
         assert work.totals.known("tweets") is None
         verdict = await work.write_ledger.check()
