@@ -22,10 +22,11 @@ from random import Random
 
 from kvnode.cluster import LocalCluster
 from kvnode.cluster.errors import ClusterError
-from traffic.pbs.measure import Measurement, PbsRun
+from traffic.pbs.measure import Measurement, PbsRun, Wish
 from traffic.stores.kvnode import KvnodeStore
 
 NODES = 3
+T_MS = [0.0, 1.0, 5.0, 20.0, 50.0]
 
 
 def main() -> int:
@@ -78,14 +79,8 @@ async def measure(cluster: LocalCluster, options: argparse.Namespace) -> Measure
     """Prepare on fast links, measure on slow ones."""
     names = [node.name for node in cluster.nodes]
     store = KvnodeStore(cluster.urls, names, replicas=NODES, connections_max=64)
-    run = PbsRun(
-        store,
-        writes=options.writes,
-        writes_per_s=options.rate,
-        r=options.r,
-        w=options.w,
-        random=Random(options.seed),
-    )
+    wish = Wish(options.r, options.w, T_MS, writes=options.writes, writes_per_s=options.rate)
+    run = PbsRun(store, wish, random=Random(options.seed))
     try:
         await run.prepare()
         await asyncio.to_thread(cluster.delay, options.mean_ms, distribution="exponential")

@@ -23,7 +23,7 @@ from traffic.runs import commandline
 from traffic.runs.recording import BadRecording
 from traffic.runs.run import CannotRun
 from traffic.service.access import link
-from traffic.service.serve import CannotServe, serve
+from traffic.service.serve import CannotServe, Service, serve
 from traffic.stores.kvnode import TOKEN
 
 NODES_DEFAULT = "http://127.0.0.1:9999,http://127.0.0.1:10000,http://127.0.0.1:10001"
@@ -52,15 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, BAD_ARGUMENTS)
     work: Coroutine[Any, Any, int]
     if options.command == "serve":
-        work = serve(
-            addresses,
-            settings,
-            port=options.port,
-            start=not options.no_start,
-            exit_with_stdin=options.exit_with_stdin,
-            seed=options.seed,
-            processes=options.processes,
+        service = Service(
+            options.port, not options.no_start, options.exit_with_stdin, options.seed, options.processes
         )
+        work = serve(addresses, settings, service)
     elif options.command == "run":
         work = commandline.run_of(options, addresses, settings)
     else:

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from kvnode.cluster import LocalCluster
-from traffic.pbs.measure import Measurement, PbsRun
+from traffic.pbs.measure import Measurement, PbsRun, Wish
 from traffic.pbs.model import OfWrite
 from traffic.stores.kvnode import KvnodeStore
 
@@ -33,7 +33,9 @@ def test_the_model_agrees_with_the_measurement_and_repair_stays_off(
 
     async def measure() -> Measurement:
         store = KvnodeStore(cluster.urls, [node.name for node in cluster.nodes], replicas=3)
-        run = PbsRun(store, writes=WRITES, writes_per_s=50.0, random=Random(1))
+        run = PbsRun(
+            store, Wish(t_ms=[0.0, 1.0, 5.0, 20.0, 50.0], writes=WRITES, writes_per_s=50.0), random=Random(1)
+        )
         try:
             await run.prepare()
             await asyncio.to_thread(cluster.delay, 20.0, distribution="exponential")

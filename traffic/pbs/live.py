@@ -17,10 +17,8 @@ from random import Random
 from statistics import median
 from typing import Any
 
-from msgspec import Struct, field
-
 from traffic.clock import monotonic
-from traffic.pbs.measure import PbsRun, Point
+from traffic.pbs.measure import PbsRun, Point, Wish
 from traffic.pbs.model import TRIALS
 from traffic.stores.base import TrafficStore
 
@@ -28,47 +26,6 @@ PREDICT_EVERY_S = 1.0
 Z95 = 1.959964
 TRIALS_MEANWHILE = 1_500
 CONNECTIONS_MAX = 48
-POINTS_MAX = 12
-T_MS_MAX = 1_000.0
-WRITES_PER_S_MAX = 200.0
-WRITES_MAX = 12_000
-SECONDS_MAX = 60.0
-
-
-class Wish(Struct, forbid_unknown_fields=True):
-    """What to measure: quorums, at which times after the acknowledgement, how many writes, and how fast.
-
-    Each write is read once at each time: `writes` is also the number of reads of each point. repair: reads mend the
-    replicas that they find behind, which the model does not know of.
-    """
-
-    r: int = 1
-    w: int = 1
-    t_ms: list[float] = field(default_factory=lambda: [0.0, 20.0, 50.0, 100.0])
-    writes: int = 600
-    writes_per_s: float = 60.0
-    repair: bool = False
-
-    def check(self, replicas: int, nodes: int) -> None:
-        """ValueError says what cannot be measured."""
-        if nodes < 2:
-            raise ValueError(
-                "reads go through another node than the write: expected at least two nodes, got one"
-            )
-        if not (1 <= self.r <= replicas and 1 <= self.w <= replicas):
-            raise ValueError(f"r={self.r}, w={self.w}: expected 1 to {replicas}, the number of replicas")
-        if not 1 <= len(self.t_ms) <= POINTS_MAX or not all(0 <= t <= T_MS_MAX for t in self.t_ms):
-            raise ValueError(f"t_ms: expected 1 to {POINTS_MAX} times from 0 to {T_MS_MAX:g} ms")
-        if len(set(self.t_ms)) < len(self.t_ms):
-            raise ValueError("t_ms: each time once")
-        if not 0 < self.writes_per_s <= WRITES_PER_S_MAX:
-            raise ValueError(
-                f"writes_per_s {self.writes_per_s:g}: expected more than 0 and at most {WRITES_PER_S_MAX:g}"
-            )
-        if not 1 <= self.writes <= WRITES_MAX or self.writes > self.writes_per_s * SECONDS_MAX:
-            raise ValueError(
-                f"writes {self.writes}: expected 1 to {WRITES_MAX}, and no more than fit into {SECONDS_MAX:g} s"
-            )
 
 
 class LiveMeasurement:
@@ -95,10 +52,7 @@ class LiveMeasurement:
             await self._end()
             self._wish, self._began_s, self._problem = wish, monotonic(), None
             store = self._store.apart(CONNECTIONS_MAX)
-            self._run = PbsRun(
-                store, writes=wish.writes, writes_per_s=wish.writes_per_s, r=wish.r, w=wish.w,
-                t_ms=sorted(wish.t_ms), random=Random(), prepares=True, repair=wish.repair,
-            )  # fmt: skip
+            self._run = PbsRun(store, wish, random=Random(), prepares=True)
             self._task = asyncio.create_task(self._measure(self._run, store))
 
     async def end(self) -> None:

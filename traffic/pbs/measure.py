@@ -19,14 +19,57 @@ from dataclasses import dataclass, field
 from random import Random
 from statistics import median
 
+from msgspec import Struct
+from msgspec import field as struct_field
+
 from traffic.clock import monotonic
 from traffic.pbs.model import TRIALS, OfRead, OfWrite, described, probability_fresh, read_of, write_of
 from traffic.stores.base import PutReply, StoreError, TrafficStore
 
-T_MS = (0.0, 1.0, 5.0, 20.0, 50.0)
+POINTS_MAX = 12
+T_MS_MAX = 1_000.0
+WRITES_PER_S_MAX = 200.0
+WRITES_MAX = 12_000
+SECONDS_MAX = 60.0
 PREPARED_AT_ONCE = 32
 TRACED_READS = 2  # of each write
 TRACES_AFTER_S = 1.0  # by then all messages of a request have arrived, and nodes have not forgotten it yet
+
+
+class Wish(Struct, forbid_unknown_fields=True):
+    """What to measure: quorums, at which times after the acknowledgement, how many writes, and how fast.
+
+    Each write is read once at each time: `writes` is also the number of reads of each point. repair: reads mend the
+    replicas that they find behind, which the model does not know of.
+    """
+
+    r: int = 1
+    w: int = 1
+    t_ms: list[float] = struct_field(default_factory=lambda: [0.0, 20.0, 50.0, 100.0])
+    writes: int = 600
+    writes_per_s: float = 60.0
+    repair: bool = False
+
+    def check(self, replicas: int, nodes: int) -> None:
+        """ValueError says what cannot be measured."""
+        if nodes < 2:
+            raise ValueError(
+                "reads go through another node than the write: expected at least two nodes, got one"
+            )
+        if not (1 <= self.r <= replicas and 1 <= self.w <= replicas):
+            raise ValueError(f"r={self.r}, w={self.w}: expected 1 to {replicas}, the number of replicas")
+        if not 1 <= len(self.t_ms) <= POINTS_MAX or not all(0 <= t <= T_MS_MAX for t in self.t_ms):
+            raise ValueError(f"t_ms: expected 1 to {POINTS_MAX} times from 0 to {T_MS_MAX:g} ms")
+        if len(set(self.t_ms)) < len(self.t_ms):
+            raise ValueError("t_ms: each time once")
+        if not 0 < self.writes_per_s <= WRITES_PER_S_MAX:
+            raise ValueError(
+                f"writes_per_s {self.writes_per_s:g}: expected more than 0 and at most {WRITES_PER_S_MAX:g}"
+            )
+        if not 1 <= self.writes <= WRITES_MAX or self.writes > self.writes_per_s * SECONDS_MAX:
+            raise ValueError(
+                f"writes {self.writes}: expected 1 to {WRITES_MAX}, and no more than fit into {SECONDS_MAX:g} s"
+            )
 
 
 class Moment:
@@ -104,7 +147,7 @@ class Measurement:
 
 
 class PbsRun:
-    """One measurement. r, w: quorums. repair: whether reads mend replicas that they find behind.
+    """One measurement, through two nodes or more.
 
     prepares: each key is stored at all replicas just before it is needed, instead of all of them by `prepare`.
     """
@@ -112,32 +155,21 @@ class PbsRun:
     def __init__(
         self,
         store: TrafficStore,
+        wish: Wish,
         *,
-        writes: int,
-        writes_per_s: float,
-        r: int = 1,
-        w: int = 1,
-        t_ms: Sequence[float] = T_MS,
         random: Random,
         prepares: bool = False,
-        repair: bool = False,
     ) -> None:
-        if len(store.nodes) < 2:
-            raise ValueError(
-                "reads go through another node than the write: expected at least two nodes, got one"
-            )
         self._store = store
-        self._writes = writes
-        self._writes_per_s = writes_per_s
+        self._wish = wish
         self._random = random
         self._prepares = prepares
-        self._repair = repair
         self._tag = f"pbs/{random.getrandbits(32):08x}"
-        self.measurement = Measurement(r, w, [Point(t) for t in t_ms])
+        self.measurement = Measurement(wish.r, wish.w, [Point(t) for t in sorted(wish.t_ms)])
 
     async def prepare(self) -> None:
         """Store every key at all replicas. To be done before links are made slow."""
-        left = iter(range(self._writes))
+        left = iter(range(self._wish.writes))
 
         async def worker(number: int) -> None:
             node = self._store.nodes[number % len(self._store.nodes)]
@@ -151,8 +183,8 @@ class PbsRun:
         tasks: list[asyncio.Task[None]] = []
         began_s = monotonic()
         try:
-            for number in range(self._writes):
-                await asyncio.sleep(max(0.0, began_s + number / self._writes_per_s - monotonic()))
+            for number in range(self._wish.writes):
+                await asyncio.sleep(max(0.0, began_s + number / self._wish.writes_per_s - monotonic()))
                 tasks.append(asyncio.create_task(self._sample(number)))
             await asyncio.gather(*tasks)
         except asyncio.CancelledError:
@@ -187,7 +219,7 @@ class PbsRun:
         if wait_s > 0:
             await asyncio.sleep(wait_s)
         sent = Moment()
-        got = await self._store.get(reader, key, r=self.measurement.r, repair=self._repair)
+        got = await self._store.get(reader, key, r=self.measurement.r, repair=self._wish.repair)
         point.waited_ms.append((sent.s - answered.s) * 1000.0)
         point.fresh += any(sibling.dot == put.dot for sibling in got.siblings)
         return point, got.trace_id, sent

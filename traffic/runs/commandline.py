@@ -21,7 +21,7 @@ from traffic.load.closed_loop import WORKERS_DEFAULT, WORKERS_MAX
 from traffic.load.driver import LOOPS, Settings
 from traffic.load.registry import WORKLOADS
 from traffic.runs import recording
-from traffic.runs.replay_run import replay
+from traffic.runs.replay_run import Playback, replay
 from traffic.runs.report import of_recording, write_report
 from traffic.runs.run import CannotRun, Plan, run_workloads
 
@@ -94,9 +94,8 @@ async def replay_of(options: argparse.Namespace, addresses: Sequence[Address]) -
             raise CannotRun(f"--{name} must be at least 1, got {getattr(options, name)}")
     plan = Plan(worlds=(), settings=Settings(), duration_s=float("inf"))
     plan = _with_outputs(plan, options)
-    return await replay(
-        addresses, options.file, plan, speed=options.speed, r=options.r, w=options.w, faults=options.faults
-    )
+    playback = Playback(options.file, options.speed, options.r, options.w, options.faults)
+    return await replay(addresses, playback, plan)
 
 
 def report_of(options: argparse.Namespace) -> int:

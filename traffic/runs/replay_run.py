@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from traffic.control.generator import Generator
@@ -22,18 +23,20 @@ from traffic.runs.run import CannotRun, Course, Plan, run_course, sensible
 from traffic.stores.kvnode import connect
 
 
-async def replay(
-    addresses: Sequence[Address],
-    path: Path,
-    plan: Plan,
-    *,
-    speed: float,
-    r: int | None,
-    w: int | None,
-    faults: bool = False,
-) -> int:
-    """Exit status as of a run. r, w: instead of the recorded ones. faults: do what was done to the nodes again.
-    BadRecording: the file is none."""
+@dataclass(frozen=True)
+class Playback:
+    """How a recording is played. r, w: instead of the recorded ones. faults: do what was done to the nodes again."""
+
+    path: Path
+    speed: float
+    r: int | None
+    w: int | None
+    faults: bool
+
+
+async def replay(addresses: Sequence[Address], playback: Playback, plan: Plan) -> int:
+    """Exit status as of a run. BadRecording: the file is none."""
+    path, speed, faults = playback.path, playback.speed, playback.faults
     recorded = load(path)
     if recorded.missing:
         print(f"traffic: {path}: {recorded.missing}", file=sys.stderr)
@@ -48,8 +51,8 @@ async def replay(
             sensible(
                 driver.change,
                 rate=worlds[name].rate,
-                r=r or min(was.get("r", 2), store.replicas),
-                w=w or min(was.get("w", 2), store.replicas),
+                r=playback.r or min(was.get("r", 2), store.replicas),
+                w=playback.w or min(was.get("w", 2), store.replicas),
             )
         await require_a_node(addresses)
         course = Course(generator, tuple(worlds), plan, f"replay of {path.name}")

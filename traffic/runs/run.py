@@ -157,20 +157,7 @@ async def run_course(course: Course, over: Callable[[float], bool]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    header = Header(
-        started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
-        seed=generator.seed,
-        settings={name: driver.settings.describe() for name, driver in course.drivers.items()},
-        nodes=list(generator.store.nodes),
-        replicas=generator.store.replicas,
-        environment=environment(),
-        asked_for={
-            "command": course.plan.command,
-            "preset": course.plan.preset,
-            "bug": course.plan.bug,
-            "clock": generator.clock.describe(),
-        },
-    )
+    header = _header(course)
     console.beginning(course.drivers, seed=generator.seed, duration_s=course.plan.duration_s)
     course.began_s = monotonic()
     if course.plan.record is not None:
@@ -212,6 +199,24 @@ async def run_course(course: Course, over: Callable[[float], bool]) -> int:
     return next(
         (EXIT_STATUS[status] for status in ("violated", "unknown") if status in statuses),
         0,
+    )
+
+
+def _header(course: Course) -> Header:
+    generator, plan = course.generator, course.plan
+    return Header(
+        started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
+        seed=generator.seed,
+        settings={name: driver.settings.describe() for name, driver in course.drivers.items()},
+        nodes=list(generator.store.nodes),
+        replicas=generator.store.replicas,
+        environment=environment(),
+        asked_for={
+            "command": plan.command,
+            "preset": plan.preset,
+            "bug": plan.bug,
+            "clock": generator.clock.describe(),
+        },
     )
 
 

@@ -45,14 +45,17 @@ _VERDICT = object_of(
         "evidence": list_of(TEXT),
     }
 )
+_PROBLEM = object_of(
+    {"success": YES, "type": TEXT, "title": TEXT, "status": {"type": "integer"}, "detail": TEXT}
+)
 
 
 def _stats(workloads: Sequence[str]) -> Schema:
     workload = object_of(
         {
             "running": YES,
-            "target_rate": {"type": "number"},
-            "achieved_rate": {"type": "number"},
+            "target_rate": NUMBER,
+            "achieved_rate": NUMBER,
             "operations_total": COUNT,
             "errors_total": COUNT,
             "shed_total": COUNT,
@@ -63,7 +66,7 @@ def _stats(workloads: Sequence[str]) -> Schema:
             "latency_ms": _LATENCY,
             "service_latency_ms": _LATENCY,
             "counts": {"type": "object", "additionalProperties": COUNT},
-            "longest_gap_s": {"type": "number"},
+            "longest_gap_s": NUMBER,
         }
     )
     node = object_of({"url": TEXT, "healthy": YES, "state": TEXT, "operations_total": COUNT})
@@ -94,121 +97,8 @@ def describe(
     names = list(workloads)
     bugs = sorted({bug for known in workloads.values() for bug in known})
     workload = {"type": "string", "enum": names}
-    choice = body_of(object_of({"workload": maybe(workload)}, closed=True), required=False)
-    change = object_of(
-        {
-            "rate": maybe(number(0, RATE_OPS_PER_S_MAX)),
-            "r": maybe(whole(1, n)),
-            "w": maybe(whole(1, n)),
-            "pattern": maybe({"type": "string", "enum": list(PATTERNS)}),
-            "loop": maybe({"type": "string", "enum": list(LOOPS)}),
-            "workers": maybe(whole(1, WORKERS_MAX)),
-            "personas": maybe(
-                {
-                    "type": "object",
-                    "additionalProperties": number(0, 1000),
-                    "description": "times as busy as usual",
-                }
-            ),
-            "read_share": maybe(number(0, 1)),
-            "bug": maybe({"type": "string", "enum": bugs}),
-            "preset": maybe({"type": "string", "enum": list(presets)}),
-        },
-        closed=True,
-    )
+    preset = {"type": "string", "enum": list(presets)}
     real = "/api/real"
-    paths: Schema = {
-        "/static/{name}": {
-            "parameters": [in_path("name", {"type": "string", "enum": parts()})],
-            "get": operation("A part of the status page", media_type="text/*", answer=TEXT, problems=(404,)),
-        },
-        "/": {"get": operation("The status page", media_type="text/html", answer=TEXT)},
-        f"{real}/traffic/stats": {"get": operation("Everything at this moment", answer=_stats(names))},
-        f"{real}/traffic/series": {
-            "get": operation(
-                "One row a second of the last minutes",
-                answer=object_of({"success": YES, "rows": list_of({"type": "object"})}),
-                problems=(404,),
-                parameters=[in_query("workload", workload, "of which workload; twitter without it")],
-            )
-        },
-        f"{real}/traffic/start": {
-            "post": operation("Start one workload, or all", answer=_RUNNING, problems=(404,), body=choice)
-        },
-        f"{real}/traffic/stop": {
-            "post": operation("Stop one workload, or all", answer=_RUNNING, problems=(404,), body=choice)
-        },
-        f"{real}/traffic/reset": {"post": operation("Begin every count and ledger anew", answer=_RUNNING)},
-        f"{real}/traffic/check": {
-            "post": operation(
-                "Read every acknowledged write back by quorum",
-                answer=object_of(
-                    {
-                        **_VERDICT["properties"],
-                        "success": YES,
-                        "acknowledged": COUNT,
-                        "lost": COUNT,
-                        "at_risk": COUNT,
-                        "counters_checked": COUNT,
-                        "counters_wrong": COUNT,
-                        "longest_gap_s": {"type": "number"},
-                        "verdicts": list_of(_VERDICT),
-                    }
-                ),
-            )
-        },
-        f"{real}/traffic/presets": {
-            "get": operation(
-                "The presets by name",
-                answer=object_of({"success": YES, "presets": list_of({"type": "object"})}),
-            )
-        },
-        f"{real}/traffic/presets/{{preset}}": {
-            "parameters": [in_path("preset", {"type": "string", "enum": list(presets)})],
-            "post": operation("All workloads as this preset says, and running", problems=(404,)),
-        },
-        f"{real}/traffic/clock": {
-            "put": operation(
-                "Another hour, day or speed for the people in the traffic",
-                body=body_of(
-                    object_of(
-                        {
-                            "hour": maybe({"type": "number", "minimum": 0, "exclusiveMaximum": 24}),
-                            "weekday": maybe({"type": "string", "enum": list(WEEKDAYS)}),
-                            "speed": maybe(number(0, SPEED_MAX)),
-                        },
-                        closed=True,
-                    )
-                ),
-            )
-        },
-        f"{real}/traffic/{{workload}}": {
-            "parameters": [in_path("workload", workload)],
-            "put": operation("Change settings while it runs", problems=(404,), body=body_of(change)),
-        },
-        **figures_paths(real),
-        **cluster_paths(real, list_max=list_max),
-        **pbs_paths(real, n=n),
-        f"{real}/stream": {
-            "get": operation(
-                "Server-sent events `stats`, two a second",
-                media_type="text/event-stream",
-                answer=TEXT,
-                problems=(429,),
-            )
-        },
-        "/metrics": {"get": operation("For Prometheus", media_type="text/plain", answer=TEXT)},
-        "/openapi.json": {"get": operation("This document")},
-    }
-    problem = object_of(
-        {
-            "success": YES,
-            "type": TEXT,
-            "title": TEXT,
-            "status": {"type": "integer"},
-            "detail": TEXT,
-        }
-    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -216,9 +106,25 @@ def describe(
             "version": "1",
             "description": "Real traffic on a real cluster: three worlds, steered and watched.",
         },
-        "paths": paths,
+        "paths": {
+            **_page_paths(),
+            f"{real}/traffic/stats": {"get": operation("Everything at this moment", answer=_stats(names))},
+            **_run_paths(f"{real}/traffic", workload),
+            **_steering_paths(f"{real}/traffic", workload, preset, _change(preset, bugs, n)),
+            **figures_paths(real),
+            **cluster_paths(real, list_max=list_max),
+            **pbs_paths(real, n=n),
+            f"{real}/stream": {
+                "get": operation(
+                    "Server-sent events `stats`, two a second",
+                    media_type="text/event-stream",
+                    answer=TEXT,
+                    problems=(429,),
+                )
+            },
+        },
         "components": {
-            "schemas": {"Problem": problem},
+            "schemas": {"Problem": _PROBLEM},
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -228,6 +134,111 @@ def describe(
             },
         },
     }
+
+
+def _page_paths() -> Schema:
+    """What is not JSON of the API: the page, its parts, figures for Prometheus, this document."""
+    return {
+        "/static/{name}": {
+            "parameters": [in_path("name", {"type": "string", "enum": parts()})],
+            "get": operation("A part of the status page", media_type="text/*", answer=TEXT, problems=(404,)),
+        },
+        "/": {"get": operation("The status page", media_type="text/html", answer=TEXT)},
+        "/metrics": {"get": operation("For Prometheus", media_type="text/plain", answer=TEXT)},
+        "/openapi.json": {"get": operation("This document")},
+    }
+
+
+def _run_paths(traffic: str, workload: Schema) -> Schema:
+    """Starting, stopping, beginning anew, and the verdicts."""
+    choice = body_of(object_of({"workload": maybe(workload)}, closed=True), required=False)
+    counts = ("acknowledged", "lost", "at_risk", "counters_checked", "counters_wrong")
+    return {
+        f"{traffic}/series": {
+            "get": operation(
+                "One row a second of the last minutes",
+                answer=object_of({"success": YES, "rows": list_of({"type": "object"})}),
+                problems=(404,),
+                parameters=[in_query("workload", workload, "of which workload; twitter without it")],
+            )
+        },
+        f"{traffic}/start": {
+            "post": operation("Start one workload, or all", answer=_RUNNING, problems=(404,), body=choice)
+        },
+        f"{traffic}/stop": {
+            "post": operation("Stop one workload, or all", answer=_RUNNING, problems=(404,), body=choice)
+        },
+        f"{traffic}/reset": {"post": operation("Begin every count and ledger anew", answer=_RUNNING)},
+        f"{traffic}/check": {
+            "post": operation(
+                "Read every acknowledged write back by quorum",
+                answer=object_of(
+                    {
+                        **_VERDICT["properties"],
+                        "success": YES,
+                        **dict.fromkeys(counts, COUNT),
+                        "longest_gap_s": NUMBER,
+                        "verdicts": list_of(_VERDICT),
+                    }
+                ),
+            )
+        },
+    }
+
+
+def _steering_paths(traffic: str, workload: Schema, preset: Schema, change: Schema) -> Schema:
+    """Presets, the clock of the people, and the settings of one workload."""
+    clock = {
+        "hour": maybe({"type": "number", "minimum": 0, "exclusiveMaximum": 24}),
+        "weekday": maybe({"type": "string", "enum": list(WEEKDAYS)}),
+        "speed": maybe(number(0, SPEED_MAX)),
+    }
+    return {
+        f"{traffic}/presets": {
+            "get": operation(
+                "The presets by name",
+                answer=object_of({"success": YES, "presets": list_of({"type": "object"})}),
+            )
+        },
+        f"{traffic}/presets/{{preset}}": {
+            "parameters": [in_path("preset", preset)],
+            "post": operation("All workloads as this preset says, and running", problems=(404,)),
+        },
+        f"{traffic}/clock": {
+            "put": operation(
+                "Another hour, day or speed for the people in the traffic",
+                body=body_of(object_of(clock, closed=True)),
+            )
+        },
+        f"{traffic}/{{workload}}": {
+            "parameters": [in_path("workload", workload)],
+            "put": operation("Change settings while it runs", problems=(404,), body=body_of(change)),
+        },
+    }
+
+
+def _change(preset: Schema, bugs: Sequence[str], n: int) -> Schema:
+    """The settings of one workload that somebody may change."""
+    personas = {
+        "type": "object",
+        "additionalProperties": number(0, 1000),
+        "description": "times as busy as usual",
+    }
+    return object_of(
+        {
+            "rate": maybe(number(0, RATE_OPS_PER_S_MAX)),
+            "r": maybe(whole(1, n)),
+            "w": maybe(whole(1, n)),
+            "pattern": maybe({"type": "string", "enum": list(PATTERNS)}),
+            "loop": maybe({"type": "string", "enum": list(LOOPS)}),
+            "workers": maybe(whole(1, WORKERS_MAX)),
+            "personas": maybe(personas),
+            "read_share": maybe(number(0, 1)),
+            "bug": maybe({"type": "string", "enum": list(bugs)}),
+            "preset": maybe(preset),
+        },
+        closed=True,
+    )
 
 
 def figures_paths(real: str) -> Schema:

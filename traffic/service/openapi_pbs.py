@@ -5,7 +5,7 @@ Must not live here: shapes (openapi_parts.py), any other path.
 
 from __future__ import annotations
 
-from traffic.pbs.live import POINTS_MAX, T_MS_MAX, WRITES_MAX, WRITES_PER_S_MAX
+from traffic.pbs.measure import POINTS_MAX, T_MS_MAX, WRITES_MAX, WRITES_PER_S_MAX
 from traffic.service.openapi_parts import (
     COUNT,
     NUMBER,

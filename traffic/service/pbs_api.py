@@ -8,7 +8,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from traffic.pbs.live import LiveMeasurement, Wish
+from traffic.pbs.live import LiveMeasurement
+from traffic.pbs.measure import Wish
 from traffic.service.answers import JSONResponse
 from traffic.service.bodies import body_of
 from traffic.service.problems import Problem

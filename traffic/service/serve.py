@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import uvicorn
 
@@ -55,21 +56,23 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(
-    addresses: Sequence[Address],
-    settings: Settings,
-    *,
-    port: int,
-    start: bool,
-    exit_with_stdin: bool,
-    seed: int | None,
-    processes: int = 1,
-) -> int:
-    """Serve until a signal or, if asked, the end of standard input; 0, or 1 if the generator broke.
-    processes: how many send; one sends in this process."""
+@dataclass(frozen=True)
+class Service:
+    """How it is served. processes: how many send; one sends in this process."""
+
+    port: int
+    start: bool
+    exit_with_stdin: bool
+    seed: int | None
+    processes: int = 1
+
+
+async def serve(addresses: Sequence[Address], settings: Settings, service: Service) -> int:
+    """Serve until a signal or, if asked, the end of standard input; 0, or 1 if the generator broke."""
+    port, processes = service.port, service.processes
     listener = bind(port)
     journals = state_folder() / JOURNALS
-    generator = Generator(await connect(addresses), settings=settings, seed=seed, journals=journals)
+    generator = Generator(await connect(addresses), settings=settings, seed=service.seed, journals=journals)
     engine: Engine = (
         InProcess(generator)
         if processes == 1
@@ -87,7 +90,7 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     generator.failed.add_done_callback(lambda _: stop())
-    if exit_with_stdin:
+    if service.exit_with_stdin:
         _stop_at_end_of_stdin(stop)
     try:
         await engine.begin()
@@ -95,7 +98,7 @@ async def serve(
         access.close()
         raise CannotServe(str(error), BROKEN) from None
     calm_collector()
-    if start:
+    if service.start:
         await engine.tell(Command("start"))
     looking = asyncio.create_task(api.keep_looking())
     looking.add_done_callback(lambda _: stop())  # it never ends by itself

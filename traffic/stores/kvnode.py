@@ -32,6 +32,7 @@ from traffic.stores.base import (
 )
 from traffic.stores.http import Answer, HttpError, Pool
 
+TIMEOUT_S = 3.0
 POLL_CONNECTIONS_MAX = 8
 POLL_TIMEOUT_S = 0.9
 FOLLOWERS_MAX = 4
@@ -57,7 +58,6 @@ class KvnodeStore:
         replicas: int | None = None,
         connections_max: int = 32,
         poll_connections_max: int = POLL_CONNECTIONS_MAX,
-        timeout_s: float = 3.0,
         token: str | None = None,
     ) -> None:
         if not urls:
@@ -69,7 +69,6 @@ class KvnodeStore:
         self._replicas = min(replicas or REPLICAS_DEFAULT, len(given))
         self._connections_max = connections_max
         self._poll_connections_max = poll_connections_max
-        self._timeout_s = timeout_s
         self._token = token or os.environ.get(TOKEN)
         self._pools: dict[str, Pool] = {}
         self._polls: dict[str, Pool] = {}
@@ -126,10 +125,10 @@ class KvnodeStore:
         url = url.rstrip("/")
         if self.urls.get(node) != url:
             for pools, connections_max, timeout_s in (
-                (self._pools, self._connections_max, self._timeout_s),
+                (self._pools, self._connections_max, TIMEOUT_S),
                 (self._polls, self._poll_connections_max, POLL_TIMEOUT_S),
                 (self._maintenance, 1, MAINTENANCE_TIMEOUT_S),
-                (self._following, FOLLOWERS_MAX, self._timeout_s),
+                (self._following, FOLLOWERS_MAX, TIMEOUT_S),
             ):
                 if node in pools:
                     self._replaced.append(pools[node])

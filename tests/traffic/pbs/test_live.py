@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from traffic.pbs.live import LiveMeasurement, Wish
+from traffic.pbs.live import LiveMeasurement
+from traffic.pbs.measure import Wish
 from traffic.stores.memory import MemoryStore
 
 
