@@ -10,13 +10,14 @@ import contextlib
 from kvnode.anti_entropy.exchange import Exchange
 from kvnode.config import ClusterConfig
 from kvnode.context import NodeContext
+from kvnode.handoff.acceptor import DurableAcceptor
 from kvnode.handoff.bootstrap import Bootstrap
 from kvnode.handoff.changes import Changes
 from kvnode.handoff.cleanup import Cleanup
 from kvnode.handoff.dissemination import Dissemination
 from kvnode.handoff.emptiness import EmptinessCheck
+from kvnode.handoff.proposer import RingProposer
 from kvnode.handoff.refill import Refill
-from kvnode.handoff.voting import Voting
 from kvnode.maintenance import Maintenance, MaintenanceTask
 from kvnode.membership import Member, Members, Swim
 from kvnode.messages import (
@@ -96,7 +97,10 @@ class Node:
         self.records.on_forgotten(self.quiescence.disturb_all)
         self.ring.subscribe(self.quiescence.disturb_all)
         self.dots = DotSource(context)
-        self.voting = Voting(context, self.dissemination, store=lambda: self.dots.store)
+        self.acceptor = DurableAcceptor(context)
+        self.proposer = RingProposer(
+            context, self.acceptor, self.dissemination, store=lambda: self.dots.store
+        )
         self.starts = Starts(context, self._replaces_another)
         self.scrub = Scrub(runtime, self.records, self.ring.partitions)
         self.hints = Hints(context, self.quiescence)
@@ -113,7 +117,9 @@ class Node:
             message_age_ms_max=message_age_ms_max,
         )
         self.emptiness = EmptinessCheck(context, lambda: sum(self.hints.pending().values()))
-        self.changes = Changes(context, self.dissemination, self.voting, self.bootstrap, self.emptiness)
+        self.changes = Changes(
+            context, self.dissemination, self.acceptor, self.proposer, self.bootstrap, self.emptiness
+        )
         self.maintenance = Maintenance(
             runtime,
             {
@@ -156,7 +162,7 @@ class Node:
             **self.dissemination.handlers(),
             **self.starts.handlers(),
             **self.exchange.responder.handlers(),
-            **self.voting.handlers(),
+            **self.acceptor.handlers(),
             **self.changes.handlers(),
             **self.emptiness.handlers(),
             **self.reaper.handlers(),
@@ -170,7 +176,7 @@ class Node:
         is_new = self.dots.look()
         self.epochs.open()
         self.incomplete.open(is_replacement=is_new and (self.config.founded or not self.ring.is_member))
-        await self.voting.open(lost_disk=self.config.founded and is_new)
+        await self.acceptor.open(lost_disk=self.config.founded and is_new)
         self.dissemination.open(self.config)
         await self.dots.open(is_confirmed=await self.starts.open(is_new=is_new))
         self.runtime.spawn(self.starts.run(), "starts")
@@ -210,7 +216,7 @@ class Node:
         if not self.config.founded and self.ring.is_member:
             self.runtime.log("replaces_a_lost_store", level="error")
             self.incomplete.lose_all()
-            self.runtime.spawn(self.voting.lose_right_for_good(), "right to vote")
+            self.runtime.spawn(self.acceptor.lose_right_for_good(), "right to vote")
 
     async def close(self) -> None:
         """The last thing of a life that ends in order, when nobody can ask any more."""

@@ -16,10 +16,11 @@ from typing import Any
 from kvnode.config import NODE_COUNT_MAX, RING_PERIOD_MS, NodeAddress
 from kvnode.context import NodeContext
 from kvnode.errors import Conflict, NotAMember, QuorumUnmet
+from kvnode.handoff.acceptor import DurableAcceptor
 from kvnode.handoff.bootstrap import Bootstrap
 from kvnode.handoff.dissemination import Dissemination
 from kvnode.handoff.emptiness import EmptinessCheck
-from kvnode.handoff.voting import Voting
+from kvnode.handoff.proposer import RingProposer
 from kvnode.messages import Progress
 from kvnode.ring import MOVING, RingState
 from kvnode.runtime import Handlers
@@ -32,7 +33,8 @@ class Changes:
         self,
         context: NodeContext,
         dissemination: Dissemination,
-        voting: Voting,
+        acceptor: DurableAcceptor,
+        proposer: RingProposer,
         bootstrap: Bootstrap,
         emptiness: EmptinessCheck,
     ) -> None:
@@ -41,7 +43,8 @@ class Changes:
         self._ring = context.ring
         self._state_of = context.members.state
         self._dissemination = dissemination
-        self._voting = voting
+        self._acceptor = acceptor
+        self._proposer = proposer
         self._bootstrap = bootstrap
         self._emptiness = emptiness
         self._progress: dict[str, Progress] = {}
@@ -64,7 +67,7 @@ class Changes:
                 raise self._under_way(f"{node.name} cannot join")
             self._check_joiner(node, state)
             await self._emptiness.check(node.name)
-            await self._voting.decide(state.join(node))
+            await self._proposer.decide(state.join(node))
             if node not in self._ring.state.everybody:
                 raise self._under_way(f"{node.name} was not admitted")
         return self.describe()
@@ -80,15 +83,15 @@ class Changes:
             raise Conflict(f"{name} is no member; members are {', '.join(state.names)}")
         is_in_the_way = state.phase == MOVING and name not in (state.joining, state.leaving)
         if force and is_in_the_way and self._state_of(name) == "dead":
-            await self._voting.decide(state.called_off(f"{name} is dead, and is to be removed"))
+            await self._proposer.decide(state.called_off(f"{name} is dead, and is to be removed"))
             state = self._present()
         if state.joining == name:
-            await self._voting.decide(state.called_off(f"{name} was told to leave"))
+            await self._proposer.decide(state.called_off(f"{name} was told to leave"))
         elif state.leaving != name:
             if state.phase == MOVING:
                 raise self._under_way(f"{name} cannot leave")
             self._check_leaver(name, state, force=force)
-            await self._voting.decide(state.leave(name, forced=force))
+            await self._proposer.decide(state.leave(name, forced=force))
             now = self._ring.state
             if name in now.names and now.leaving != name:
                 raise self._under_way(f"{name} was not let go")
@@ -149,13 +152,13 @@ class Changes:
             await self._runtime.clock.sleep_ms(RING_PERIOD_MS * (0.5 + self._runtime.random.random()))
             if self._ring.settled_epoch != self._ring.epoch:
                 self._dissemination.store()  # the disk took no writes a moment ago, perhaps
-            if not self._voting.knows_its_right:
+            if not self._acceptor.knows_its_right:
                 with contextlib.suppress(OSError):  # the disk is full: in a moment again
                     await self._learn_its_right()
             step = self._next_step()
             if step is not None:
                 try:
-                    await self._voting.decide(step)
+                    await self._proposer.decide(step)
                 except QuorumUnmet as error:
                     self._runtime.log("ring_undecided", epoch=step.epoch, why=str(error))
             self._report()
@@ -166,7 +169,7 @@ class Changes:
         if not ring.is_member:
             return None
         if state.phase != MOVING:
-            if self._voting.knows_its_right and not self._voting.may_vote:
+            if self._acceptor.knows_its_right and not self._acceptor.may_vote:
                 return state.renewed(f"{self._node} has lost its disk, and votes again")
             return None
         if next((name for name in state.names if self._state_of(name) == "alive"), None) != self._node:
@@ -210,17 +213,17 @@ class Changes:
         with contextlib.suppress(
             OSError
         ):  # the disk is full: then it learns its right as one that lost its disk
-            await self._voting.grant_from(epoch)
+            await self._acceptor.grant_from(epoch)
 
     async def _learn_its_right(self) -> None:
-        """With enough others heard, nobody can be further than one epoch beyond them (see voting.py)."""
+        """With enough others heard, nobody can be further than one epoch beyond them (see acceptor.py)."""
         n = len(self._ring.nodes)
         others = [name for name in self._ring.nodes if name != self._node]
         heard = [self._dissemination.heard[name] for name in others if name in self._dissemination.heard]
         if self._ring.is_member and len(heard) >= min(n - n // 2, n - 1):
             newest = max((*heard, self._ring.epoch))
             if newest == self._ring.epoch:
-                await self._voting.grant_from(newest + 2 if others else newest)
+                await self._acceptor.grant_from(newest + 2 if others else newest)
 
     # --- what it looks like -------------------------------------------------------------------------------
 

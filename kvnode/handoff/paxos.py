@@ -57,7 +57,7 @@ class Proposer:
 
     @property
     def majority(self) -> int:
-        """How many electors decide."""
+        """How many acceptors decide."""
         return len(self.acceptors) // 2 + 1
 
     @property
@@ -80,22 +80,22 @@ class Proposer:
         """A majority has accepted: the value is decided, for ever."""
         return len(self._acceptances) >= self.majority
 
-    def promised(self, elector: str, promised: Ballot, accepted: tuple[Ballot, RingState] | None) -> None:
+    def promised(self, acceptor: str, promised: Ballot, accepted: tuple[Ballot, RingState] | None) -> None:
         """An answer to Prepare. What comes after phase 2 began changes nothing."""
-        if self._take(elector, promised) and not self.may_propose:
-            self._promises[elector] = accepted
+        if self._take(acceptor, promised) and not self.may_propose:
+            self._promises[acceptor] = accepted
             if self.may_propose:
                 found = [each for each in self._promises.values() if each is not None]
                 if found:
                     self.value = max(found, key=lambda each: each[0])[1]
 
-    def accepted(self, elector: str, promised: Ballot) -> None:
+    def accepted(self, acceptor: str, promised: Ballot) -> None:
         """An answer to Accept."""
-        if self._take(elector, promised):
-            self._acceptances.add(elector)
+        if self._take(acceptor, promised):
+            self._acceptances.add(acceptor)
 
-    def _take(self, elector: str, promised: Ballot) -> bool:
-        if elector in self.acceptors and promised == self.ballot:
+    def _take(self, acceptor: str, promised: Ballot) -> bool:
+        if acceptor in self.acceptors and promised == self.ballot:
             return True
         if promised > self.ballot and (self.beaten_by is None or promised > self.beaten_by):
             self.beaten_by = promised

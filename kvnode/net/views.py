@@ -126,7 +126,7 @@ class Views:
                 "partitions": len(node.incomplete.owned),
                 "refilled_total": node.incomplete.refilled_count,
                 "waits_for": list(node.refill.waits_for),
-                "votes": node.voting.may_vote,
+                "votes": node.acceptor.may_vote,
             },
             "upkeep": node.maintenance.describe(),
             "tombstones": {
@@ -140,7 +140,7 @@ class Views:
             "messages_implausible_total": {
                 "epoch": node.dissemination.implausible_count,
                 "incarnation": node.members.implausible_count,
-                "ballot": node.voting.implausible_count,
+                "ballot": node.acceptor.implausible_count,
                 "unreadable": self._network.unreadable_count,
             },
             "requests_in_flight": len(node.rpc),

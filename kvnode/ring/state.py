@@ -160,7 +160,7 @@ class RingState(msgspec.Struct, frozen=True, array_like=True):
         return RingState(self.epoch + 1, self.members, before=self.before, note=note, departed=departed)
 
     def renewed(self, why: str) -> RingState:
-        """The same members in a new epoch, for a member that may not vote in this one (handoff/voting.py)."""
+        """The same members in a new epoch, for a member that may not vote in this one (handoff/acceptor.py)."""
         assert self.next is None
         return RingState(self.epoch + 1, self.members, before=self.before, note=why, departed=self.departed)
 

@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 from kvnode.anti_entropy.exchange import Exchange
-from kvnode.handoff import dissemination, voting
+from kvnode.handoff import acceptor, dissemination, proposer
 from kvnode.handoff.changes import Changes
 from kvnode.membership import members
 from kvnode.messages import BeganAnswer
@@ -107,7 +107,7 @@ _PATCHES: dict[str, tuple[tuple[Any, str, Any], ...]] = {
     "sweep-early": ((TombstoneReaper, "_reap", _sweep_unasked),),
     "believe-anything": (
         (RingState, "may_follow", lambda self, known: True),
-        *((module, "is_jump", lambda *_: False) for module in (members, dissemination, voting)),
+        *((module, "is_jump", lambda *_: False) for module in (members, dissemination, acceptor, proposer)),
     ),
     "prune-unproven": (
         (TombstoneReaper, "_of_past_stores", _past_for_all_it_knows),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kvnode.handoff.voting import Ballots
+from kvnode.handoff.acceptor import Ballots
 from kvnode.messages import (
     COUNTER,
     KV,

@@ -263,8 +263,8 @@ def test_a_node_that_lost_its_disk_votes_again_after_the_others_renew_the_ring()
         world.crash("node-3")
         world.wipe("node-3")
         await world.start("node-3")
-        assert not world.node("node-3").voting.may_vote
-        await until(lambda: world.node("node-3").voting.may_vote)
+        assert not world.node("node-3").acceptor.may_vote
+        await until(lambda: world.node("node-3").acceptor.may_vote)
         assert world.node("node-1").ring.state.note == "node-3 has lost its disk, and votes again"
         world.crash("node-2")
         await join(world, via="node-1")

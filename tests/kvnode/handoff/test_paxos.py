@@ -25,8 +25,8 @@ class Council:
     def __init__(self, size: int) -> None:
         self.names = [f"node-{n}" for n in range(1, size + 1)]
         self.acceptors = dict.fromkeys(self.names, Acceptor(1))
-        self.candidacies: list[Proposer] = []
-        self.in_flight: list[tuple[str, int, str]] = []  # (phase, candidacy, acceptor)
+        self.proposers: list[Proposer] = []
+        self.in_flight: list[tuple[str, int, str]] = []  # (phase, proposer, acceptor)
         self.decided: set[str] = set()
         self.rounds = 0
 
@@ -34,8 +34,8 @@ class Council:
         """A proposer begins a new ballot; its earlier ones are as good as dead, but their messages may still come."""
         self.rounds += 1
         ballot = (self.rounds if proposer % 2 else self.rounds // 2 + 1, f"store-{proposer}-{self.rounds}")
-        number = len(self.candidacies)
-        self.candidacies.append(Proposer(ballot, value(f"of {proposer} in {self.rounds}"), self.names))
+        number = len(self.proposers)
+        self.proposers.append(Proposer(ballot, value(f"of {proposer} in {self.rounds}"), self.names))
         self.in_flight += [("prepare", number, name) for name in self.names]
 
     def deliver(self, index: int, *, again: bool) -> None:
@@ -43,18 +43,18 @@ class Council:
         phase, number, name = self.in_flight[index]
         if not again:
             del self.in_flight[index]
-        candidacy, acceptor = self.candidacies[number], self.acceptors[name]
+        proposer, acceptor = self.proposers[number], self.acceptors[name]
         if phase == "prepare":
-            acceptor = self.acceptors[name] = acceptor.prepare(candidacy.ballot)
-            could = candidacy.may_propose
-            candidacy.promised(name, acceptor.promised, acceptor.accepted)
-            if candidacy.may_propose and not could:
+            acceptor = self.acceptors[name] = acceptor.prepare(proposer.ballot)
+            could = proposer.may_propose
+            proposer.promised(name, acceptor.promised, acceptor.accepted)
+            if proposer.may_propose and not could:
                 self.in_flight += [("accept", number, each) for each in self.names]
         else:
-            acceptor = self.acceptors[name] = acceptor.accept(candidacy.ballot, candidacy.value)
-            candidacy.accepted(name, acceptor.promised)
-            if candidacy.is_decided:
-                self.decided.add(candidacy.value.note)
+            acceptor = self.acceptors[name] = acceptor.accept(proposer.ballot, proposer.value)
+            proposer.accepted(name, acceptor.promised)
+            if proposer.is_decided:
+                self.decided.add(proposer.value.note)
 
 
 @settings(max_examples=300, deadline=None)
@@ -64,7 +64,7 @@ def test_any_interleaving_decides_at_most_one_value(size: int, data: Any) -> Non
     council.stand(0)
     for _ in range(data.draw(st.integers(1, 120))):
         step = data.draw(st.integers(0, 19))
-        if step < 2 and len(council.candidacies) < 6:
+        if step < 2 and len(council.proposers) < 6:
             council.stand(data.draw(st.integers(0, 2)))
         elif council.in_flight:
             index = data.draw(st.integers(0, len(council.in_flight) - 1))
@@ -100,16 +100,16 @@ def test_an_acceptor_keeps_its_promise_and_tells_what_beat_a_ballot() -> None:
     assert acceptor.prepare((1, "a")) == acceptor
     assert acceptor.accept((1, "a"), value("old")) == acceptor
     assert acceptor.accept((2, "b"), value("new")).accepted == ((2, "b"), value("new"))
-    candidacy = Proposer((1, "a"), value("old"), ["node-1"])
-    candidacy.promised("node-1", acceptor.promised, None)
-    assert (candidacy.may_propose, candidacy.beaten_by) == (False, (2, "b"))
+    proposer = Proposer((1, "a"), value("old"), ["node-1"])
+    proposer.promised("node-1", acceptor.promised, None)
+    assert (proposer.may_propose, proposer.beaten_by) == (False, (2, "b"))
 
 
 def test_votes_of_strangers_do_not_count() -> None:
-    candidacy = Proposer((1, "a"), value("mine"), ["node-1", "node-2", "node-3"])
+    proposer = Proposer((1, "a"), value("mine"), ["node-1", "node-2", "node-3"])
     for name in ("node-1", "node-4", "node-5", "node-1"):
-        candidacy.promised(name, (1, "a"), None)
-    assert not candidacy.may_propose
+        proposer.promised(name, (1, "a"), None)
+    assert not proposer.may_propose
 
 
 def test_the_check_notices_an_acceptor_that_forgets(monkeypatch: pytest.MonkeyPatch) -> None:

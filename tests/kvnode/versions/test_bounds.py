@@ -124,7 +124,7 @@ def test_a_message_that_says_what_cannot_be_is_counted_and_changes_nothing(play:
         counts = (
             node.dissemination.implausible_count,
             node.members.implausible_count,
-            node.voting.implausible_count,
+            node.acceptor.implausible_count,
         )
         assert sum(counts) > 0
         assert node.ring.epoch == 1
@@ -136,7 +136,7 @@ def test_a_message_that_says_what_cannot_be_is_counted_and_changes_nothing(play:
         await components.start("node-1")
         await asyncio.sleep(3.0)
         assert (await components.ask("node-1", Get("k", r=3)))[0] == 200
-        decided = await components.nodes["node-2"].voting.decide(
+        decided = await components.nodes["node-2"].proposer.decide(
             components.nodes["node-2"].ring.state.renewed("to see that it can be decided")
         )
         assert decided.epoch == 2
@@ -168,7 +168,7 @@ def test_a_node_starts_on_what_is_no_ring_and_no_promise(play: Play, key: str, r
         node = components.nodes["node-1"]
         assert node.ring.nodes == ("node-1", "node-2", "node-3")
         assert (await components.ask("node-1", Get("k", r=3)))[0] == 200
-        assert node.voting.may_vote == (key == "ring") or node.ring.epoch > 1
+        assert node.acceptor.may_vote == (key == "ring") or node.ring.epoch > 1
 
     play(scenario)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kvnode.config import NodeAddress
+from kvnode.handoff.acceptor import Ballots
 from kvnode.handoff.paxos import Acceptor
-from kvnode.handoff.voting import Ballots
 from kvnode.messages import KV, Fetch, Fetched, Stored, StoreRecord, Vote
 from kvnode.records.kinds import encode_state
 from kvnode.ring import RingState

@@ -1,4 +1,4 @@
-"""Votes on the ring: what a member has promised or accepted is on its disk before anybody hears of it."""
+"""A durable acceptor: what a member has promised or accepted is on its disk before anybody hears of it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,6 @@ JOINER = NodeAddress("node-4", "127.0.0.1", 1, 1)
 def votes(components: Any) -> list[Vote]:
     """All that were told so far."""
     return [message for _, _, message in components.wire.carried if isinstance(message, Vote)]
-
-
-def carried(components: Any, kind: type) -> int:
-    return sum(isinstance(message, kind) for _, _, message in components.wire.carried)
 
 
 def test_a_promise_and_an_acceptance_are_told_only_once_they_are_durable(play: Play) -> None:
@@ -68,31 +64,12 @@ def test_a_promise_survives_a_restart(play: Play) -> None:
     play(scenario)
 
 
-def test_a_proposer_asks_nobody_before_its_own_promise_and_acceptance_are_durable(play: Play) -> None:
-    """Else, after a crash, it could begin another proposal under the same ballot."""
-
-    async def scenario(components: Any) -> None:
-        node, disk = components.nodes["node-1"], components.disks["node-1"]
-        disk.held = True
-        components.begin(node.voting.decide(node.ring.state.join(JOINER)))
-        await asyncio.sleep(0.5)
-        assert (carried(components, Prepare), carried(components, Accept)) == (0, 0)
-        for expected in ((2, 0), (2, 2)):
-            disk.release()
-            disk.held = True
-            await asyncio.sleep(0.2)
-            assert (carried(components, Prepare), carried(components, Accept)) == expected
-        assert node.ring.state.joining == JOINER.name, "and then it was decided"
-
-    play(scenario)
-
-
 def test_a_store_that_has_lost_its_promises_gives_votes_that_do_not_count(play: Play) -> None:
     """1. node-2 promised, and lost its disk. 2. It voted again in the same epoch, for another ballot."""
 
     async def scenario(components: Any) -> None:
         node = components.nodes["node-2"]
-        await node.voting.lose_right()
+        await node.acceptor.lose_right()
         node.on_message("node-1", Prepare(7, 1, BALLOT))
         await asyncio.sleep(0.1)
         assert [vote.counts for vote in votes(components)] == [False]
