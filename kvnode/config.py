@@ -52,7 +52,7 @@ REST_MS_MIN, REST_MS_MAX = 2.0, 1_000.0
 SWEEP_POLL_MS = 200.0
 QUIESCENCE_PERIOD_MS = 250.0
 STANDSTILL_MS = 1_000.0  # who has not run for so long has stood still
-MAINTENANCE_ANSWER_MS = 1_500.0  # POST /upkeep waits no longer for the works that it began
+MAINTENANCE_ANSWER_MS = 1_500.0  # POST /maintenance waits no longer for the tasks that it began
 JOINER_TIMEOUT_MS = 700.0
 PROBE_PERIOD_MS = 300.0
 PROBE_TIMEOUT_MS = 120.0
@@ -182,7 +182,7 @@ class MaintenanceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         for name, seconds in msgspec.structs.asdict(self).items():
             if not MAINTENANCE_S_MIN <= seconds <= MAINTENANCE_S_MAX:
                 raise ConfigError(
-                    f"upkeep: {name}={seconds}: expected {MAINTENANCE_S_MIN} to {MAINTENANCE_S_MAX:.0f} seconds"
+                    f"maintenance: {name}={seconds}: expected {MAINTENANCE_S_MIN} to {MAINTENANCE_S_MAX:.0f} seconds"
                 )
 
 

@@ -108,7 +108,7 @@ class Maintenance:
     def open(self) -> None:
         """Begin the rounds."""
         for name, task in self.tasks.items():
-            self._runtime.spawn(task.run(), f"upkeep: {name}")
+            self._runtime.spawn(task.run(), f"maintenance: {name}")
 
     async def begin(self, works: tuple[str, ...], *, patience_ms: float) -> dict[str, Any]:
         """Begin these tasks now, and wait for their end, but not for longer than this; how they stand then."""

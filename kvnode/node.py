@@ -187,7 +187,7 @@ class Node:
         self.runtime.spawn(self.bootstrap.run(), "hand-over")
         self.runtime.spawn(self.refill.run(), "refill")
         self.runtime.spawn(self.cleanup.run(), "letting go")
-        self.runtime.spawn(self.quiescence.run(), "stillness")
+        self.runtime.spawn(self.quiescence.run(), "quiescence")
         self.maintenance.open()
 
     # --- peers --------------------------------------------------------------------------------------------

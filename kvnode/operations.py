@@ -89,7 +89,7 @@ class SiblingView(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
-SLOPPY_NOTE = "sloppy: stand-ins count for owners, so r + w > N promises nothing until they have handed over"
+SLOPPY_NOTE = "sloppy: fallbacks count for owners, so r + w > N promises nothing until they have handed over"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -107,12 +107,12 @@ class Outcome(msgspec.Struct, frozen=True):
     refilling: list[str] = []
 
     @property
-    def cause(self) -> str:
-        """The trace as clients name it."""
+    def trace(self) -> str:
+        """The trace id as clients know it, 16 hex digits."""
         return f"{self.trace_id:016x}"
 
     @property
-    def stand_ins(self) -> dict[str, str] | None:
+    def counted_fallbacks(self) -> dict[str, str] | None:
         """Of a sloppy request, who of those that counted stood in for whom."""
         if self.fallbacks is None:
             return None
@@ -127,7 +127,8 @@ class Outcome(msgspec.Struct, frozen=True):
 class PutAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A write was acknowledged by w replicas. `context` covers it: pass it to the next PUT.
 
-    stand_ins: of a sloppy request, who acknowledged in place of which owner; note: what that means.
+    trace_id: for GET /trace; cause: the same under its earlier name. fallbacks: of a sloppy request, who acknowledged
+    in place of which owner; note: what that means.
     """
 
     key: str
@@ -139,10 +140,11 @@ class PutAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     timestamp: float
     w: int
     acknowledged_by: list[str]
+    trace_id: str
     cause: str
     issued_under_dots: list[str] = []
     sloppy: bool = False
-    stand_ins: dict[str, str] | None = None
+    fallbacks: dict[str, str] | None = None
     note: str | None = None
 
     @classmethod
@@ -167,9 +169,10 @@ class PutAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
             timestamp=version.timestamp,
             w=outcome.need,
             acknowledged_by=outcome.counted,
-            cause=outcome.cause,
+            trace_id=outcome.trace,
+            cause=outcome.trace,
             sloppy=outcome.fallbacks is not None,
-            stand_ins=outcome.stand_ins,
+            fallbacks=outcome.counted_fallbacks,
             note=outcome.note,
         )
 
@@ -186,10 +189,11 @@ class GetAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str
     r: int
     answered_by: list[str]
+    trace_id: str
     cause: str
     refilling: list[str] = []
     sloppy: bool = False
-    stand_ins: dict[str, str] | None = None
+    fallbacks: dict[str, str] | None = None
     note: str | None = None
 
     @classmethod
@@ -207,10 +211,11 @@ class GetAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
             node=outcome.node,
             r=outcome.need,
             answered_by=outcome.counted,
-            cause=outcome.cause,
+            trace_id=outcome.trace,
+            cause=outcome.trace,
             refilling=outcome.refilling,
             sloppy=outcome.fallbacks is not None,
-            stand_ins=outcome.stand_ins,
+            fallbacks=outcome.counted_fallbacks,
             note=outcome.note,
         )
 
@@ -226,6 +231,7 @@ class AddAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str
     w: int
     acknowledged_by: list[str]
+    trace_id: str
     cause: str
     idempotent: bool
     note: str | None = None
@@ -244,7 +250,8 @@ class AddAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
             node=outcome.node,
             w=outcome.need,
             acknowledged_by=outcome.counted,
-            cause=outcome.cause,
+            trace_id=outcome.trace,
+            cause=outcome.trace,
             idempotent=is_idempotent,
             note=None if is_idempotent else "a retry of this request may count twice",
         )
@@ -259,6 +266,7 @@ class CountAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str
     r: int
     answered_by: list[str]
+    trace_id: str
     cause: str
     refilling: list[str] = []
 
@@ -275,7 +283,8 @@ class CountAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
             node=outcome.node,
             r=outcome.need,
             answered_by=outcome.counted,
-            cause=outcome.cause,
+            trace_id=outcome.trace,
+            cause=outcome.trace,
             refilling=outcome.refilling,
         )
 
@@ -293,7 +302,7 @@ def no_value(key: str, siblings: Siblings, context: str, outcome: Outcome) -> No
             "siblings": [SiblingView.of(version) for version in siblings.versions],
         }
     if outcome.fallbacks is not None:
-        told |= {"sloppy": True, "stand_ins": outcome.stand_ins, "note": outcome.note}
+        told |= {"sloppy": True, "fallbacks": outcome.counted_fallbacks, "note": outcome.note}
     if outcome.refilling:
         told["refilling"] = outcome.refilling
     told |= {"node": outcome.node, "r": outcome.need, "answered_by": outcome.counted}

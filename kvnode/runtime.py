@@ -36,8 +36,8 @@ class Clock(Protocol):
 class Network(Protocol):
     """Messages to peers. They may be lost, late, doubled or out of order, and nobody is told.
 
-    One thing is promised: what arrives was sent no longer than config.upkeep.message_age_s_max before. What is older
-    (it lay in the socket of a node that stood still, say) is refused.
+    One thing is promised: what arrives was sent no longer than config.maintenance.message_age_s_max before. What is
+    older (it lay in the socket of a node that stood still, say) is refused.
     """
 
     def send(self, peer: str, message: Message) -> None: ...

@@ -35,7 +35,7 @@ Node = int | str
 
 
 class Client:
-    """Talks to any of several nodes. The `.extra["cause"]` of an error names the failed request's trace.
+    """Talks to any of several nodes. The `.extra["trace_id"]` of an error names the failed request's trace.
 
     nodes: base URLs, or one. names: what the nodes are called, in the same order; by default node-1,
     node-2, … timeout_s: how long one node may be silent before the call gives up on it. token: what a
@@ -199,16 +199,16 @@ class Client:
         return self._call("GET", "/stats", node)
 
     def trace(self, trace_id: str, *, node: Node | None = None) -> shapes.TraceAnswer:
-        """What the nodes noted of one request, by the `cause` of its answer or of its error."""
+        """What the nodes noted of one request, by the `trace_id` of its answer or of its error."""
         return cast(shapes.TraceAnswer, self._call("GET", _path("trace", trace_id), node))
 
-    def upkeep(self, *work: str, node: Node | None = None) -> shapes.UpkeepAnswer:
+    def maintain(self, *work: str, node: Node | None = None) -> shapes.MaintenanceAnswer:
         """Begin works now at one node: repair, sweep, checkpoint, scrub; all of them if none is named.
 
-        Waits a moment for their end; `stats(node)["upkeep"]` tells how they go on.
+        Waits a moment for their end; `stats(node)["maintenance"]` tells how they go on.
         """
         body = {"work": list(work)} if work else None
-        return cast(shapes.UpkeepAnswer, self._call("POST", "/upkeep", node, body=body))
+        return cast(shapes.MaintenanceAnswer, self._call("POST", "/maintenance", node, body=body))
 
     def faults(self, node: Node, rules: Mapping[str, Mapping[str, Any]]) -> shapes.FaultsAnswer:
         """Replace a node's outgoing rules. A cluster's supervisor does this for you, and remembers it."""

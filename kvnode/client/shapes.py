@@ -28,7 +28,7 @@ class Sibling(TypedDict):
 class PutAnswer(TypedDict):
     """A PUT or DELETE that w replicas made durable. `context` covers this write: pass it to the next PUT.
 
-    stand_ins, of a sloppy request: {who acknowledged: the owner it stood in for}.
+    fallbacks, of a sloppy request: {who acknowledged: the owner it stood in for}.
     """
 
     key: str
@@ -41,9 +41,10 @@ class PutAnswer(TypedDict):
     timestamp: float
     w: int
     acknowledged_by: list[str]
+    trace_id: str
     cause: str
     sloppy: NotRequired[bool]
-    stand_ins: NotRequired[dict[str, str]]
+    fallbacks: NotRequired[dict[str, str]]
     note: NotRequired[str]
 
 
@@ -62,10 +63,11 @@ class GetAnswer(TypedDict):
     node: str
     r: int
     answered_by: list[str]
+    trace_id: str
     cause: str
     refilling: NotRequired[list[str]]
     sloppy: NotRequired[bool]
-    stand_ins: NotRequired[dict[str, str]]
+    fallbacks: NotRequired[dict[str, str]]
     note: NotRequired[str]
 
 
@@ -110,6 +112,7 @@ class IncrementAnswer(TypedDict):
     w: int
     acknowledged_by: list[str]
     node: str
+    trace_id: str
     cause: str
     idempotent: bool
     note: NotRequired[str]
@@ -124,6 +127,7 @@ class CounterAnswer(TypedDict):
     node: str
     r: int
     answered_by: list[str]
+    trace_id: str
     cause: str
     refilling: NotRequired[list[str]]
 
@@ -192,7 +196,7 @@ class Ring(TypedDict):
     """Who holds what. With a key: its partition, preference list and pending owners too.
 
     phase: stable, or moving while a change is under way; then `change` says which, `pending` who takes how much over,
-    and pending_lists which partitions. note: what happened last. moved: by this change, or the last one. left_over:
+    and pending_lists which partitions. note: what happened last. moved: by this change, or the last one. orphaned:
     the partitions that this node holds something of though they belong to others by now.
     """
 
@@ -209,7 +213,7 @@ class Ring(TypedDict):
     members: list[str]
     pending: dict[str, PendingOwner]
     moved: Moved | None
-    left_over: int
+    orphaned: int
     key: NotRequired[str]
     partition: NotRequired[int]
     preference_list: NotRequired[list[str]]
@@ -257,11 +261,11 @@ class Work(TypedDict):
     error: str
 
 
-class UpkeepAnswer(TypedDict):
+class MaintenanceAnswer(TypedDict):
     """How the works stand that were begun: over, or still running after a moment (a sweep waits for silence)."""
 
     node: str
-    upkeep: dict[str, Work]
+    maintenance: dict[str, Work]
 
 
 class TraceEvent(TypedDict):
@@ -276,6 +280,7 @@ class TraceEvent(TypedDict):
 class TraceAnswer(TypedDict):
     """The trace of one request, from all nodes that answered. began: wall clock in ms; None if nothing is known."""
 
+    trace_id: str
     cause: str
     began: float | None
     events: list[TraceEvent]

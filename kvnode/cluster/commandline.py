@@ -48,7 +48,7 @@ A NODE is a name or a number: node-2 or 2. Examples:
   python -m kvnode.cluster join                   one more node, which takes its share over
   python -m kvnode.cluster leave 4                node-4 hands its data over and goes
   python -m kvnode.cluster sweep                  forget deleted keys, where nothing older can be left
-  python -m kvnode.cluster upkeep repair          compare all replicas now, and mend what differs
+  python -m kvnode.cluster maintenance repair     compare all replicas now, and mend what differs
   python -m kvnode.cluster reset                  all faults gone, everybody running
 """
 
@@ -94,9 +94,9 @@ def parser() -> argparse.ArgumentParser:
         )
     subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    def add(name: str, run: Run, text: str, *earlier: str) -> argparse.ArgumentParser:
         command = subparsers.add_parser(
-            name, parents=[common], help=text, description=text, allow_abbrev=False
+            name, aliases=earlier, parents=[common], help=text, description=text, allow_abbrev=False
         )
         command.set_defaults(run=run)
         return command
@@ -110,11 +110,11 @@ def parser() -> argparse.ArgumentParser:
         _add_words(add(name_of(kind), partial(_tell, kind), _help_of(kind)), kind)
     add("join", _join, "start one more node and let it take its share over")
     _add_words(add("leave", _leave, _help_of(Leave)), Leave)
-    upkeep = add("upkeep", _upkeep, "do works of upkeep at every running node now")
-    upkeep.add_argument(
-        "works", nargs="*", metavar="WORK", help=f"{', '.join(MAINTENANCE_TASKS)} (default: all)"
+    maintenance = add("maintenance", _maintain, "do maintenance tasks at every running node now", "upkeep")
+    maintenance.add_argument(
+        "works", nargs="*", metavar="TASK", help=f"{', '.join(MAINTENANCE_TASKS)} (default: all)"
     )
-    sweep = add("sweep", _upkeep, "forget the tombstones of deleted keys that can go: upkeep sweep")
+    sweep = add("sweep", _maintain, "forget the tombstones of deleted keys that can go: maintenance sweep")
     sweep.set_defaults(works=["sweep"])
     return top
 
@@ -127,10 +127,11 @@ def _add_start(start: argparse.ArgumentParser) -> None:
         "--host", help="listen here, such as 0.0.0.0; makes a secret for nodes and a token for clients"
     )
     start.add_argument(
+        "--maintenance",
         "--upkeep",
         nargs="+",
         metavar="NAME=SECONDS",
-        help=f"how often each work begins, such as sweep_s=10; names: {', '.join(MAINTENANCE_NAMES)}",
+        help=f"how often each task begins, such as sweep_s=10; names: {', '.join(MAINTENANCE_NAMES)}",
     )
     start.add_argument("--token", action="store_true", help="demand a token of clients, on loopback too")
     start.add_argument("--detach", action="store_true", help="run in the background until `stop`")
@@ -206,7 +207,7 @@ def _start(options: argparse.Namespace) -> None:
             node_command=options.node_command,
             host=options.host,
             token=options.token,
-            upkeep=None if options.upkeep is None else _seconds(options.upkeep),
+            maintenance=None if options.maintenance is None else _seconds(options.maintenance),
         )
     except AlreadyRunning as error:
         _find_instead(options, error)
@@ -236,7 +237,7 @@ def _find_instead(options: argparse.Namespace, error: AlreadyRunning) -> None:
         None,
         running.replicas,
     )
-    if options.fresh or differs or options.host is not None or options.upkeep is not None:
+    if options.fresh or differs or options.host is not None or options.maintenance is not None:
         raise AlreadyRunning(f"{error}  (it is at {', '.join(running.urls)})") from None
     _show(running)
     print(f"it was running already and is left as it is; to stop it: {STOP}{_named(options.cluster)}")
@@ -306,11 +307,11 @@ def _leave(options: argparse.Namespace) -> None:
     _show(cluster)
 
 
-def _upkeep(options: argparse.Namespace) -> None:
+def _maintain(options: argparse.Namespace) -> None:
     from kvnode.cluster.maintenance import outcome_table
 
     cluster = LocalCluster.attach(options.cluster)
-    print(outcome_table(cluster.upkeep(*options.works)))
+    print(outcome_table(cluster.maintain(*options.works)))
 
 
 def _seconds(settings: list[str]) -> dict[str, float]:
@@ -321,7 +322,7 @@ def _seconds(settings: list[str]) -> dict[str, float]:
         try:
             seconds[name] = float(text)
         except ValueError:
-            raise BadCommand(f"upkeep: {setting!r}: expected NAME=SECONDS, such as sweep_s=10") from None
+            raise BadCommand(f"maintenance: {setting!r}: expected NAME=SECONDS, such as sweep_s=10") from None
     return seconds
 
 

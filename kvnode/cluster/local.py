@@ -74,7 +74,7 @@ class LocalCluster(FaultVerbs):
         fresh: bool = False,
         node_command: Sequence[str] = NODE_COMMAND,
         host: str | None = None,
-        upkeep: Mapping[str, float] | None = None,
+        maintenance: Mapping[str, float] | None = None,
         token: bool = False,
     ) -> LocalCluster:
         """Start a cluster and wait until all its nodes are ready.
@@ -88,7 +88,7 @@ class LocalCluster(FaultVerbs):
         token: they do so on loopback too, which other users of the computer share. It is made here, kept in
         cluster.json, and demanded from then on.
 
-        upkeep: how often each work of upkeep begins, such as {"sweep_s": 5}, as in kvnode.config.MaintenanceConfig.
+        maintenance: how often each task begins, such as {"sweep_s": 5}, as in kvnode.config.MaintenanceConfig.
 
         Raises AlreadyRunning, StartFailed (nothing is left running), BadCommand.
         """
@@ -101,7 +101,7 @@ class LocalCluster(FaultVerbs):
             fresh=fresh,
             node_command=node_command,
             host=host,
-            upkeep=upkeep,
+            maintenance=maintenance,
             token=token,
         )
         return cls(paths, owned=True, detached=detach, notes=starting.start_supervisor(paths, options))
@@ -238,8 +238,8 @@ class LocalCluster(FaultVerbs):
 
     # --- maintenance, faults, members -------------------------------------------------------------------
 
-    def upkeep(self, *works: str, timeout_s: float = 120.0) -> Outcome:
-        """Do works of upkeep at every running node now, all of them if none is named, and wait until they are over.
+    def maintain(self, *works: str, timeout_s: float = 120.0) -> Outcome:
+        """Do maintenance tasks at every running node now, all of them if none is named, and wait until they are over.
 
         {node: {work: how it went}}. Raises BadCommand, ClusterError (a node fell silent, or it takes too long).
         """

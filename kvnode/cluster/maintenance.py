@@ -27,18 +27,20 @@ def maintain(client: Client, works: Sequence[str], nodes: Sequence[str], timeout
             raise BadCommand(f"no work called {work!r}; there are {', '.join(MAINTENANCE_TASKS)}")
     wanted, deadline = tuple(works) or MAINTENANCE_TASKS, time.monotonic() + timeout_s
     try:
-        before = {node: client.stats(node)["upkeep"] for node in nodes}
+        before = {node: client.stats(node)["maintenance"] for node in nodes}
         for node in nodes:
-            client.upkeep(*wanted, node=node)
+            client.maintain(*wanted, node=node)
         outcome: Outcome = {}
         while len(outcome) < len(nodes):
             for node in nodes:
-                now = client.stats(node)["upkeep"]
+                now = client.stats(node)["maintenance"]
                 if all(now[work]["rounds_total"] > before[node][work]["rounds_total"] for work in wanted):
                     outcome[node] = {work: now[work] for work in wanted}
             if len(outcome) < len(nodes) and time.monotonic() > deadline:
                 waiting = ", ".join(node for node in nodes if node not in outcome)
-                raise ClusterError(f"upkeep goes on at {waiting}, but was not done within {timeout_s:.0f} s")
+                raise ClusterError(
+                    f"maintenance goes on at {waiting}, but was not done within {timeout_s:.0f} s"
+                )
             time.sleep(POLL_S * (len(outcome) < len(nodes)))
         return outcome
     except KvError as error:

@@ -161,7 +161,7 @@ class MembershipChanges:
         while asyncio.get_running_loop().time() < deadline and self._processes.child(name).alive:
             try:
                 view = await self._view(name)
-                if name not in view["nodes"] and not view["left_over"]:
+                if name not in view["nodes"] and not view["orphaned"]:
                     return
             except OSError:
                 pass  # it may be paused, or restarted

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from kvnode.cluster.errors import ClusterError
 from kvnode.config import NodeAddress
@@ -82,7 +82,7 @@ class ClusterFile(Struct, frozen=True):
     founded: bool = False
     secret: str | None = None
     token: str | None = None
-    upkeep: Mapping[str, float] = {}
+    maintenance: Mapping[str, float] = field(default={}, name="upkeep")  # its key in the file is older
 
     @classmethod
     def read(cls, path: Path) -> ClusterFile | None:

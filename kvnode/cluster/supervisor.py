@@ -226,7 +226,7 @@ def _plan_cluster(paths: Paths, options: StartOptions) -> ClusterFile:
                     f"cluster {paths.name} was created with {has} {what}, not {asked}; "
                     "--fresh deletes its data and creates it anew, --cluster NAME makes another one"
                 )
-        known = _with_upkeep(known, options.upkeep).with_secret()
+        known = _with_maintenance(known, options.maintenance).with_secret()
         return _open_to(known, options)
     count = NODES_DEFAULT if options.nodes is None else options.nodes
     if not 1 <= count <= NODE_COUNT_MAX:
@@ -240,7 +240,7 @@ def _plan_cluster(paths: Paths, options: StartOptions) -> ClusterFile:
         for index in range(count)
     )
     cluster = ClusterFile(paths.name, new_cluster_id(), replicas, nodes).with_secret()
-    cluster = _with_upkeep(cluster, options.upkeep)
+    cluster = _with_maintenance(cluster, options.maintenance)
     return _open_to(cluster, options)
 
 
@@ -250,15 +250,15 @@ def _open_to(cluster: ClusterFile, options: StartOptions) -> ClusterFile:
     return cluster if options.host is None else cluster.at(options.host)
 
 
-def _with_upkeep(cluster: ClusterFile, upkeep: Mapping[str, float] | None) -> ClusterFile:
-    if upkeep is None:
+def _with_maintenance(cluster: ClusterFile, maintenance: Mapping[str, float] | None) -> ClusterFile:
+    if maintenance is None:
         return cluster
     try:
-        seconds = {**cluster.upkeep, **upkeep}
+        seconds = {**cluster.maintenance, **maintenance}
         msgspec.convert(seconds, MaintenanceConfig).check()
     except (ValueError, TypeError, msgspec.ValidationError, ConfigError) as error:
-        raise BadCommand(f"upkeep: {str(error).removeprefix('upkeep: ')}") from error
-    return structs.replace(cluster, upkeep=seconds)
+        raise BadCommand(f"maintenance: {str(error).removeprefix('maintenance: ')}") from error
+    return structs.replace(cluster, maintenance=seconds)
 
 
 # --- talking to who started us --------------------------------------------------------------------------

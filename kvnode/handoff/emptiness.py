@@ -43,7 +43,7 @@ class EmptinessCheck:
                 held = f"{answer.records} records and {answer.hints} hints"
             raise Conflict(
                 f"{name} cannot join: it still holds {held} of an earlier membership; wait until it has let go of"
-                " them (GET /ring there: left_over), or wipe it"
+                " them (GET /ring there: orphaned), or wipe it"
             )
         raise Conflict(f"{name} cannot join: it does not answer {self._node}")
 

@@ -59,7 +59,7 @@ class Differing(msgspec.Struct, frozen=True, array_like=True, tag="differing"):
     hashes: bytes
 
 
-class CompareSingleDiffs(msgspec.Struct, frozen=True, array_like=True, tag="compare-singles"):
+class CompareSingleDiffs(msgspec.Struct, frozen=True, array_like=True, tag="compare-single-diffs"):
     """Some nodes of one partition's tree would differ by these records alone, if each differs by one alone.
 
     records: those that I hold; merge them into yours. others: the checksums, packed, of those that I do not hold.
@@ -75,7 +75,7 @@ class CompareSingleDiffs(msgspec.Struct, frozen=True, array_like=True, tag="comp
     epoch: Count
 
 
-class SingleDiffsAnswer(msgspec.Struct, frozen=True, array_like=True, tag="singles-answer"):
+class SingleDiffsAnswer(msgspec.Struct, frozen=True, array_like=True, tag="single-diffs-answer"):
     """Yours are merged and durable here. My records that you do not have, and which of the others I do not know either.
 
     unknown: packed. complete: the records are all that you do not have; else there was no room for more.

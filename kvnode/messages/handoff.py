@@ -54,13 +54,13 @@ class Vote(msgspec.Struct, frozen=True, array_like=True, tag="vote"):
     counts: bool
 
 
-class CheckEmptiness(msgspec.Struct, frozen=True, array_like=True, tag="ask-held"):
+class CheckEmptiness(msgspec.Struct, frozen=True, array_like=True, tag="check-emptiness"):
     """Do you still hold anything of an earlier membership? Answered by Held: who joins must begin with nothing."""
 
     id: Id
 
 
-class Emptiness(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+class Emptiness(msgspec.Struct, frozen=True, array_like=True, tag="emptiness"):
     """So many records and hints are here, durably."""
 
     id: Id

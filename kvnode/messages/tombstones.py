@@ -18,7 +18,7 @@ Prunable = tuple[Place, str, Events]
 Reapable = Tombstone | Prunable
 
 
-class AskReapable(msgspec.Struct, frozen=True, array_like=True, tag="ask-sweep"):
+class AskReapable(msgspec.Struct, frozen=True, array_like=True, tag="ask-reapable"):
     """May these tombstones go, for all that you know? And these entries of contexts?
 
     Answered by SweepAnswer, and only in the same settled epoch.
@@ -30,7 +30,7 @@ class AskReapable(msgspec.Struct, frozen=True, array_like=True, tag="ask-sweep")
     prunable: tuple[Prunable, ...] = ()
 
 
-class ReapableAnswer(msgspec.Struct, frozen=True, array_like=True, tag="sweep-answer"):
+class ReapableAnswer(msgspec.Struct, frozen=True, array_like=True, tag="reapable-answer"):
     """lacking: the indices of those tombstones that I should hold and do not, durably and exactly so; after them, of
     what is prunable, those that my version does not cover. quiet_ms: for each of their partitions, for how long nothing
     here could have brought back an older value (tombstones/quiescence.py). oldest_ms: how long the oldest request has

@@ -84,7 +84,8 @@ class Api:
             "/merkle": {"GET": self._merkle},
             "/faults": {"POST": self._faults},
             "/repair": {"POST": self._repair},
-            "/upkeep": {"POST": self._upkeep},
+            "/maintenance": {"POST": self._maintenance},
+            "/upkeep": {"POST": self._maintenance},  # its earlier name
             "/cluster/join": {"POST": self._join},
             "/cluster/leave": {"POST": self._leave},
             "/openapi.json": {"GET": self._openapi},
@@ -208,7 +209,7 @@ class Api:
         parse.query_of(raw_query, ())
         if method != "GET":
             raise _not_allowed(method, "/trace/{id}", "GET")
-        return 200, parse.as_json(await self._views.trace(parse.cause_of(rest)))
+        return 200, parse.as_json(await self._views.trace(parse.trace_id_of(rest)))
 
     # --- the rest -----------------------------------------------------------------------------------------
 
@@ -262,11 +263,11 @@ class Api:
         parse.query_of(raw_query, ())
         return {"node": self._node.name, "differing_partitions": await self._node.exchange.with_all()}
 
-    async def _upkeep(self, body: bytes, raw_query: bytes) -> Any:
+    async def _maintenance(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())
         works = parse.works_of(body)
         told = await self._node.maintenance.begin(works, patience_ms=MAINTENANCE_ANSWER_MS)
-        return {"node": self._node.name, "upkeep": told}
+        return {"node": self._node.name, "maintenance": told}
 
     async def _join(self, body: bytes, raw_query: bytes) -> Any:
         parse.query_of(raw_query, ())

@@ -36,7 +36,7 @@ def _requests(stats: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _background(stats: dict[str, Any]) -> Iterator[Metric]:
-    yield from _upkeep(stats["upkeep"])
+    yield from _maintenance(stats["maintenance"])
     tombstones = stats["tombstones"]
     yield CounterMetricFamily(
         "kvnode_tombstones_swept",
@@ -117,19 +117,26 @@ def _process(stats: dict[str, Any]) -> Iterator[Metric]:
         )
 
 
-def _upkeep(works: dict[str, Any]) -> Iterator[Metric]:
+def _maintenance(works: dict[str, Any]) -> Iterator[Metric]:
     done = {work: state for work, state in works.items() if state["rounds_total"]}
-    yield _counter("kvnode_upkeep_rounds", "Rounds of upkeep", "work", _each(works, "rounds_total"))
-    yield _gauge("kvnode_upkeep_running", "1 while a round is under way", "work", _each(works, "running"))
+    yield _counter(
+        "kvnode_maintenance_rounds", "Rounds of maintenance tasks", "work", _each(works, "rounds_total")
+    )
     yield _gauge(
-        "kvnode_upkeep_last_round_duration_seconds",
+        "kvnode_maintenance_running", "1 while a round is under way", "work", _each(works, "running")
+    )
+    yield _gauge(
+        "kvnode_maintenance_last_round_duration_seconds",
         "How long the last round took",
         "work",
         _each(done, "last_duration_s"),
     )
     began = {work: state["last_began"] / 1000.0 for work, state in done.items()}
     yield _gauge(
-        "kvnode_upkeep_last_round_timestamp_seconds", "When the last round began (Unix time)", "work", began
+        "kvnode_maintenance_last_round_timestamp_seconds",
+        "When the last round began (Unix time)",
+        "work",
+        began,
     )
 
 

@@ -139,10 +139,11 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": _string(),
         "definite": {"type": "boolean", "description": "true: no replica can have applied the write"},
-        "cause": _string(
+        "trace_id": _string(
             pattern="^[0-9a-f]{16}$",
             description="of a request that reached the database: see /trace/{id}",
         ),
+        "cause": _string(pattern="^[0-9a-f]{16}$", description="trace_id under its earlier name"),
     },
 }
 
@@ -242,24 +243,24 @@ def _views(node: _Node) -> Schema:
 
 
 def _maintenance(node: _Node) -> Schema:
-    works = {
+    tasks = {
         "type": "array",
         "items": _string(enum=list(MAINTENANCE_TASKS)),
         "minItems": 1,
         "uniqueItems": True,
     }
+    begin = _operation(
+        "Begin maintenance tasks now; answers how they stand once they are over, or after a moment",
+        problems=(413, 415),
+        body=_body({"work": tasks}, ["work"]) | {"required": False},
+    )
     rules = {"type": "object", "properties": dict.fromkeys(node.peers, _RULE), "additionalProperties": False}
     skew_ms = {"type": "number", "minimum": -86_400_000, "maximum": 86_400_000}
     faults = {"rules": rules, "clock_skew_ms": skew_ms, "disk_delay_ms": _DELAY_MS}
     return {
         "/repair": {"post": _operation("Compare with every live peer now, and mend", problems=(415,))},
-        "/upkeep": {
-            "post": _operation(
-                "Begin works of upkeep now; answers how they stand once they are over, or after a moment",
-                problems=(413, 415),
-                body=_body({"work": works}, ["work"]) | {"required": False},
-            )
-        },
+        "/maintenance": {"post": begin},
+        "/upkeep": {"post": begin | {"summary": "/maintenance under its earlier name"}},
         "/faults": {
             "post": _operation(
                 "Replace the faults of this node: its outgoing links, clock and disk",

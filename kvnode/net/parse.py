@@ -56,7 +56,7 @@ class FaultsBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MaintenanceBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of POST /upkeep: which works to begin now."""
+    """The body of POST /maintenance: which works to begin now."""
 
     work: list[str]
 
@@ -150,14 +150,14 @@ def switch_of(query: Query, name: str, *, default: bool) -> bool:
     return text == "true"
 
 
-def cause_of(raw: bytes) -> int:
-    """A trace id: the hex digits that an answer gave as `cause`."""
+def trace_id_of(raw: bytes) -> int:
+    """A trace id: the hex digits that an answer gave as `trace_id`."""
     try:
         if not 1 <= len(raw) <= 16:
             raise ValueError
         return int(raw.decode("ascii"), 16)
     except ValueError as error:
-        raise BadRequest("trace id: expected up to 16 hex digits, the `cause` of an answer") from error
+        raise BadRequest("trace id: expected up to 16 hex digits, the `trace_id` of an answer") from error
 
 
 def context_of(contexts: ContextTokens, key: str, text: str | None) -> Context | None:
@@ -264,14 +264,14 @@ def leaver_of(body: bytes) -> LeaveBody:
 
 
 def works_of(body: bytes) -> tuple[str, ...]:
-    """POST /upkeep: all works if there is no body."""
+    """POST /maintenance: all works if there is no body."""
     if not body:
         return MAINTENANCE_TASKS
     works = decode_body(body, decode_maintenance).work
     for work in works:
         if work not in MAINTENANCE_TASKS:
             raise BadRequest(
-                f"work: {work[:64]!r} is no work of upkeep; expected {', '.join(MAINTENANCE_TASKS)}"
+                f"work: {work[:64]!r} is no maintenance task; expected {', '.join(MAINTENANCE_TASKS)}"
             )
     if not works or len(set(works)) != len(works):
         raise BadRequest(f"work: expected at least one of {', '.join(MAINTENANCE_TASKS)}, each at most once")

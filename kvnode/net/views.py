@@ -63,7 +63,7 @@ class Views:
             "slots": ring.slots(),
             "preference_lists": ring.preference_lists,
             "pending_lists": ring.pending_lists,
-            "left_over": len(self._node.cleanup.orphaned),
+            "orphaned": len(self._node.cleanup.orphaned),
             **self._node.changes.describe(),
         }
         if key is not None:
@@ -128,7 +128,7 @@ class Views:
                 "waits_for": list(node.refill.waits_for),
                 "votes": node.acceptor.may_vote,
             },
-            "upkeep": node.maintenance.describe(),
+            "maintenance": node.maintenance.describe(),
             "tombstones": {
                 "swept_total": node.reaper.swept_count,
                 "dropped_total": node.reaper.dropped_count,
@@ -183,6 +183,7 @@ class Views:
             for node, (time_ms, what, peer) in events
         ]
         return {
+            "trace_id": f"{trace_id:016x}",
             "cause": f"{trace_id:016x}",
             "began": round(first_ms, 3) if events else None,
             "events": told,

@@ -94,7 +94,7 @@ class RequestObserver:
 
     def stood_in(self, trace_id: int, owner: str, ok: bool) -> None:
         """A record is kept for an owner that cannot be reached; not `ok`: there is no room for it."""
-        self._note(trace_id, f"kept a hint as a stand-in for {owner}" if ok else "no room")
+        self._note(trace_id, f"kept a hint as a fallback for {owner}" if ok else "no room")
 
     # --- figures ------------------------------------------------------------------------------------------
 

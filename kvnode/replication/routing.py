@@ -185,7 +185,8 @@ class RequestRouter:
 
 def _failed(error: KvError, trace_id: int) -> tuple[int, bytes]:
     """The answer to a request that failed. It names its trace, as every answer does: a failure can be followed too."""
-    return error.status, _encode_json(error.problem() | {"cause": f"{trace_id:016x}"})
+    trace = f"{trace_id:016x}"
+    return error.status, _encode_json(error.problem() | {"trace_id": trace, "cause": trace})
 
 
 class DuplicateFilter:

@@ -144,7 +144,7 @@ class Client:
         if answer is None or "dot" not in answer:
             self._known.unanswered(key, deleted=deleted, definite=bool((answer or {}).get("definite")))
             return
-        self._world.counts["stand-in acknowledged"] += bool(answer.get("stand_ins"))
+        self._world.counts["fallback acknowledged"] += bool(answer.get("fallbacks"))
         self._known.dot_answered(key, answer["dot"])
         self._known.acknowledged(key, answer, deleted=deleted)
         self._contexts[key] = answer["context"]

@@ -66,7 +66,7 @@ ASKED = (
     "asked: the same again through another node",
     "asked: many keys at once",
     "asked: large values",
-    "stand-in acknowledged",
+    "fallback acknowledged",
     "request forwarded",
 )
 WANTED = (*FAULTS, *ASKED)

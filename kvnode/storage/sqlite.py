@@ -21,7 +21,7 @@ A file that is corrupt when the disk is opened goes into quarantine (corruption.
 while it is in use ends the process, and goes there at the next start.
 
 A student may open the file while the node runs: `pandas.read_sql("select * from records", ...)`. It says what had been
-flushed; POST /upkeep {"work": ["checkpoint"]} flushes the rest.
+flushed; POST /maintenance {"work": ["checkpoint"]} flushes the rest.
 """
 
 from __future__ import annotations

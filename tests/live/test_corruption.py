@@ -54,8 +54,8 @@ class Store:
 
     def damage(self, node: str, damage: Damage, chance: random.Random) -> None:
         """With all that is in the logs moved into the file first: it is then what the node will read."""
-        told = self.client.upkeep("checkpoint", node=node)
-        assert told["upkeep"]["checkpoint"]["error"] == "", told
+        told = self.client.maintain("checkpoint", node=node)
+        assert told["maintenance"]["checkpoint"]["error"] == "", told
         self.cluster.kill(node)
         path = self.data_file(node)
         with contextlib.closing(sqlite3.connect(path)) as database:

@@ -18,7 +18,7 @@ StartCluster = Callable[..., LocalCluster]
 def test_deleted_keys_are_forgotten_on_demand_and_stay_deleted(
     live_cluster: StartCluster, until: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cluster = live_cluster(upkeep={"sweep_s": 3600.0, "message_age_s_max": 2.0})
+    cluster = live_cluster(maintenance={"sweep_s": 3600.0, "message_age_s_max": 2.0})
     client = cluster.client()
     for number in range(30):
         client.put(f"key-{number}", number, w=3)
@@ -29,7 +29,7 @@ def test_deleted_keys_are_forgotten_on_demand_and_stay_deleted(
         what="no hints",
     )
 
-    outcome = cluster.upkeep("sweep")
+    outcome = cluster.maintain("sweep")
 
     assert sum(works["sweep"]["result"]["swept"] for works in outcome.values()) == 20
 
@@ -41,8 +41,8 @@ def test_deleted_keys_are_forgotten_on_demand_and_stay_deleted(
             if any(replica["siblings"] for replica in client.replicas(f"key-{number}")["replicas"])
         ]
         if left:
-            cluster.upkeep("repair")
-            cluster.upkeep("sweep")
+            cluster.maintain("repair")
+            cluster.maintain("sweep")
         return left
 
     until(lambda: not held(), within_s=60, what="all tombstones are gone")
@@ -54,7 +54,7 @@ def test_deleted_keys_are_forgotten_on_demand_and_stay_deleted(
     client.put("key-0", "again", context=contexts[0])
     assert client.get("key-0", r=3)["conflict"] is False
     stats = client.stats("node-1")
-    assert stats["upkeep"]["sweep"]["rounds_total"] >= 1
+    assert stats["maintenance"]["sweep"]["rounds_total"] >= 1
     assert stats["tombstones"]["dropped_total"] >= 20
     assert stats["messages_refused_total"] == 0
 
@@ -63,13 +63,13 @@ def test_deleted_keys_are_forgotten_on_demand_and_stay_deleted(
     assert "node-3  checkpoint" in told
     assert "rows moved" in told
     with pytest.raises(BadCommand, match="no work called 'dust'"):
-        cluster.upkeep("dust")
+        cluster.maintain("dust")
     with pytest.raises(BadRequest, match="no work of upkeep"):
-        client.upkeep("dust")
+        client.maintain("dust")
     cluster.kill("node-2")
     until(lambda: client.health("node-1")["members"]["node-2"] == "dead", within_s=10, what="death")
     client.delete("key-25", node="node-1")
-    results = [works["sweep"]["result"] for works in cluster.upkeep("sweep").values()]
+    results = [works["sweep"]["result"] for works in cluster.maintain("sweep").values()]
     reasons = [reason for result in results for reason in result["reasons"]]
     assert "node-2 is not alive" in reasons
 
@@ -93,7 +93,7 @@ def test_a_write_goes_through_with_two_of_three_owners_dead_and_reaches_them_whe
     put = client.put("k", "sloppy", sloppy=True, node=first)
 
     assert put["sloppy"] is True
-    assert set(put["stand_ins"].values()) <= set(others)
+    assert set(put["fallbacks"].values()) <= set(others)
     assert "r + w > N promises nothing" in put["note"]
     assert client.get("k", sloppy=True, node=first)["value"] == "sloppy"
     cluster.restart(*others)

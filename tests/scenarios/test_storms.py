@@ -84,10 +84,10 @@ def test_stores_are_lost_in_the_middle_of_storms_and_older_folders_are_noticed()
     assert counts["partition refilled"] > 30
 
 
-def test_tombstones_are_swept_and_stand_ins_acknowledge_in_storms() -> None:
+def test_tombstones_are_reaped_and_fallbacks_acknowledge_in_storms() -> None:
     swept = [replay(seed).counts["tombstones swept"] for seed in range(1, 9)]
     assert sum(count > 0 for count in swept) >= 2
-    stood_in = [replay(seed, scenario="sloppy-storm").counts["stand-in acknowledged"] for seed in range(1, 5)]
+    stood_in = [replay(seed, scenario="sloppy-storm").counts["fallback acknowledged"] for seed in range(1, 5)]
     assert all(stood_in)
 
 

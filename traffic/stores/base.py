@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from kvnode.checkers import Digests
 from traffic.operations import Mode
@@ -54,9 +54,7 @@ class PutReply(Struct, frozen=True):
     issued_under_dots: list[str] = []
     context: str | None = None
     acknowledged_by: list[str] = []
-    trace_id: str | None = field(
-        default=None, name="cause"
-    )  # under which the database keeps this request's trace
+    trace_id: str | None = None  # under which the database keeps this request's trace
 
 
 class Sibling(Struct, frozen=True):
@@ -90,7 +88,7 @@ class GetReply(Struct, frozen=True):
     vector_clock: dict[str, int]
     node: str
     context: str | None = None
-    trace_id: str | None = field(default=None, name="cause")
+    trace_id: str | None = None
 
 
 class ActorTotals(Struct, frozen=True):

@@ -196,7 +196,7 @@ class KvnodeStore:
         await self._ask(self._maintenance, node, "POST", "/repair")
 
     async def sweep(self, node: str) -> None:
-        await self._ask(self._maintenance, node, "POST", "/upkeep", b'{"work": ["sweep"]}')
+        await self._ask(self._maintenance, node, "POST", "/maintenance", b'{"work": ["sweep"]}')
 
     async def close(self) -> None:
         for pools in (self._pools, self._polls, self._maintenance, self._following):

@@ -42,7 +42,7 @@ class StartOptions(Struct, frozen=True, kw_only=True):
     fresh: bool = False
     node_command: Sequence[str] = NODE_COMMAND
     host: str | None = None
-    upkeep: Mapping[str, float] | None = None
+    maintenance: Mapping[str, float] | None = None
     token: bool = False
 
 
@@ -55,7 +55,7 @@ class StartWords(TypedDict, total=False):
     fresh: bool
     node_command: Sequence[str]
     host: str | None
-    upkeep: Mapping[str, float] | None
+    maintenance: Mapping[str, float] | None
     token: bool
 
 

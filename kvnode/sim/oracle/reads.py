@@ -61,7 +61,7 @@ class Reads(Judge):
             self._judge_context(operation, siblings, versions)
         self._judge_durable(operation, versions, pending)
         self._judge_whole(operation, versions, before)
-        fallbacks = body.get("stand_ins") or ()
+        fallbacks = body.get("fallbacks") or ()
         return {node: before.get(node, ()) for node in body["answered_by"] if node not in fallbacks}
 
     # --- what it says of itself ---------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class Reads(Judge):
     def _judge_durable(self, operation: Operation, versions: list[Made], pending: set[str]) -> None:
         """No dirty read: each version was durable, before the answer came, at a replica that has answered."""
         body, key = operation.body, operation.request.key
-        fallbacks = body.get("stand_ins") or ()
+        fallbacks = body.get("fallbacks") or ()
         by = [*body["answered_by"], *body.get("refilling", ()), *pending]
         for made in versions:
             is_durable = any(
@@ -155,7 +155,7 @@ class Reads(Judge):
         shown = {made.dot for made in versions}
         known = self._history.versions[key]
         for node in body["answered_by"]:
-            if node in (body.get("stand_ins") or ()):
+            if node in (body.get("fallbacks") or ()):
                 continue
             if self._history.has_lost(node, f"{KV}/{key}", operation.sent_s):
                 continue

@@ -121,7 +121,7 @@ class Writes(Judge):
 
     def _judge_replaced(self, operation: Operation, request: Put, made: Made, before: _Before) -> None:
         node, key = operation.body["node"], request.key
-        if node in (operation.body.get("stand_ins") or ()):
+        if node in (operation.body.get("fallbacks") or ()):
             return
         wanted = before.held.get(node, ())
         if not self._history.has_lost(node, f"{KV}/{key}", operation.sent_s):
@@ -166,7 +166,7 @@ class Writes(Judge):
     def _judge_durable(self, operation: Operation, request: Put, made: Made) -> None:
         body, key = operation.body, request.key
         by, w = body["acknowledged_by"], needed(request.w, self._facts.replicas)
-        fallbacks = body.get("stand_ins") or {}
+        fallbacks = body.get("fallbacks") or {}
         broken = ""
         if len(set(by)) < len(by) or len(by) < w or body["w"] != w:
             broken = f"{told(operation)}: w={w}, and {by} acknowledged {made}"

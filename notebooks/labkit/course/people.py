@@ -162,7 +162,7 @@ class Person:
         value = seen_in(answer) if began.verb in ("get", "count") else began.value
         return replace(
             began, answered_ms=now_ms, outcome="ok", status=200, value=value, answer=dict(answer),
-            trace_id=answer.get("cause"),
+            trace_id=answer.get("trace_id"),
         )  # fmt: skip
 
     def _failed(self, began: Operation, error: KvError) -> Operation:
@@ -170,7 +170,7 @@ class Person:
         answered_ms = None if error.status == 0 else self._notebook.now_ms()
         return replace(
             began, answered_ms=answered_ms, outcome=outcome, status=error.status, detail=error.detail,
-            answer=dict(error.extra), trace_id=error.extra.get("cause"),
+            answer=dict(error.extra), trace_id=error.extra.get("trace_id"),
         )  # fmt: skip
 
 

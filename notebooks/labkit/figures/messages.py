@@ -169,7 +169,7 @@ def _between_nodes(trace: Sequence[Note]) -> list[Message]:
     messages = []
     for note in trace:
         if note.event in _OUTWARD or note.event.startswith("sent the record, for"):
-            arrival, what = _OUTWARD.get(note.event, ("kept a hint as a stand-in for", "a hint"))
+            arrival, what = _OUTWARD.get(note.event, ("kept a hint as a fallback for", "a hint"))
             arrived_ms = _first(trace, note.peer, arrival, note.node, after_ms=note.at_ms)
             messages.append(Message(note.node, note.peer, note.at_ms, arrived_ms, what, note.trace_id))
         elif note.event == _FORWARDED:

@@ -40,10 +40,10 @@ def test_a_write_with_two_of_three_owners_dead_is_acknowledged_and_delivered_whe
         status, put = await components.ask("node-1", Put(key, b'"kept"', sloppy=True))
         assert (status, put["sloppy"]) == (200, True)
         assert "r + w > N promises nothing" in put["note"]
-        assert put["stand_ins"], "node-1 alone is not enough"
-        assert set(put["stand_ins"]) <= {"node-4", "node-5"}
-        assert set(put["stand_ins"].values()) <= {"node-2", "node-3"}
-        assert set(put["acknowledged_by"]) == {"node-1", *put["stand_ins"]}
+        assert put["fallbacks"], "node-1 alone is not enough"
+        assert set(put["fallbacks"]) <= {"node-4", "node-5"}
+        assert set(put["fallbacks"].values()) <= {"node-2", "node-3"}
+        assert set(put["acknowledged_by"]) == {"node-1", *put["fallbacks"]}
         status, got = await components.ask("node-4", Get(key, sloppy=True))
         assert (status, got["value"], got["sloppy"]) == (200, "kept", True)
         status, _ = await components.ask("node-1", Get(key))
@@ -71,7 +71,7 @@ def test_with_all_owners_dead_a_stand_in_coordinates_and_later_writes_build_on_w
         status, first = await components.ask("node-4", Put(key, b"1", sloppy=True))
         assert (status, sorted(first["acknowledged_by"])) == (200, ["node-4", "node-5"])
         status, second = await components.ask("node-5", Put(key, b"2", sloppy=True))
-        assert (status, len(second["stand_ins"])) == (200, 2)
+        assert (status, len(second["fallbacks"])) == (200, 2)
         status, got = await components.ask("node-5", Get(key, sloppy=True))
         assert (status, got["value"], got["conflict"]) == (200, 2, False)
         status, refused = await components.ask("node-5", Put(key, b"3", w=3, sloppy=True))
@@ -136,7 +136,7 @@ def test_a_sloppy_delete_reaches_the_owners_too(play: Play) -> None:
 def test_with_all_owners_alive_nobody_stands_in(play: Play) -> None:
     async def scenario(components: Any) -> None:
         status, put = await components.ask("node-1", Put("k", b"1", sloppy=True))
-        assert (status, put["sloppy"], put["stand_ins"]) == (200, True, {})
+        assert (status, put["sloppy"], put["fallbacks"]) == (200, True, {})
         owners = components.nodes["node-1"].ring.preference_list("k")
         assert set(put["acknowledged_by"]) <= set(owners)
 

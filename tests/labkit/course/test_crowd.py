@@ -55,7 +55,7 @@ class Client:
     def increment(self, *given: Any, **options: Any) -> dict[str, Any]:
         self._barrier.wait()
         self.calls.append((*given, options["w"]))
-        return {"value": 1, "cause": "t"}
+        return {"value": 1, "trace_id": "t"}
 
 
 def crowd_of(count: int) -> tuple[Crowd, Client]:
