@@ -230,7 +230,7 @@ def test_any_query_is_read_or_refused(raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b'{"work": ["dust"]}', "'dust' is no work of upkeep; expected repair, sweep, checkpoint, scrub"),
+        (b'{"work": ["dust"]}', "'dust' is no maintenance task; expected repair, sweep, checkpoint, scrub"),
         (b'{"work": []}', "expected at least one of"),
         (b'{"work": ["sweep", "sweep"]}', "each at most once"),
         (b'{"work": "sweep"}', "Expected `array`"),
@@ -238,7 +238,7 @@ def test_any_query_is_read_or_refused(raw: bytes) -> None:
         (b"{", "not JSON"),
     ],
 )
-def test_works_of_upkeep_that_make_no_sense_are_named(body: bytes, said: str) -> None:
+def test_maintenance_tasks_that_make_no_sense_are_named(body: bytes, said: str) -> None:
     with pytest.raises(BadRequest, match=said):
         parse.works_of(body)
 
