@@ -243,7 +243,7 @@ def test_maintenance_tasks_that_make_no_sense_are_named(body: bytes, said: str) 
         parse.works_of(body)
 
 
-def test_no_body_means_all_works_of_upkeep() -> None:
+def test_no_body_means_all_maintenance_tasks() -> None:
     assert parse.works_of(b"") == ("repair", "sweep", "checkpoint", "scrub")
     assert parse.works_of(b'{"work": ["sweep"]}') == ("sweep",)
 

@@ -1,4 +1,4 @@
-"""Upkeep and stand-ins on real processes: tombstones go, hints of stand-ins arrive, and the command line tells."""
+"""Maintenance and fallbacks on real processes: tombstones go, hints of fallbacks arrive, and the command line tells."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_deleted_keys_are_forgotten_on_demand_and_stay_deleted(
     assert "rows moved" in told
     with pytest.raises(BadCommand, match="no work called 'dust'"):
         cluster.maintain("dust")
-    with pytest.raises(BadRequest, match="no work of upkeep"):
+    with pytest.raises(BadRequest, match="no maintenance task"):
         client.maintain("dust")
     cluster.kill("node-2")
     until(lambda: client.health("node-1")["members"]["node-2"] == "dead", within_s=10, what="death")
