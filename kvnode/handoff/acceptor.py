@@ -18,7 +18,7 @@ import msgspec
 from kvnode.config import VOTE_TIMEOUT_MS
 from kvnode.context import NodeContext
 from kvnode.handoff.paxos import Acceptor
-from kvnode.messages import UNDECODABLE, Accept, Ballot, Prepare, Refused, Vote
+from kvnode.messages import UNDECODABLE, Accept, Accepted, Ballot, Prepare, Promise, Refused
 from kvnode.ring import RingState
 from kvnode.runtime import Handlers, Row
 from kvnode.versions.bounds import ROUND_JUMP_MAX, Count, is_jump
@@ -121,7 +121,7 @@ class DurableAcceptor:
     def on_prepare(self, peer: str, question: Prepare) -> None:
         """Promise, or tell what was promised already."""
         if self._is_present(peer, question) and not self._is_jump(peer, question):
-            self._become(self._present().prepare(question.ballot), peer, question.id)
+            self._become(self._present().prepare(question.ballot), peer, question.id, Promise)
 
     def on_accept(self, peer: str, question: Accept) -> None:
         """Accept, or tell what was promised already."""
@@ -129,7 +129,7 @@ class DurableAcceptor:
         if not value.is_whole or value.epoch != question.epoch + 1:
             self._runtime.network.send(peer, Refused(question.id, "that cannot follow this epoch"))
         elif self._is_present(peer, question) and not self._is_jump(peer, question):
-            self._become(self._present().accept(question.ballot, question.value), peer, question.id)
+            self._become(self._present().accept(question.ballot, value), peer, question.id, Accepted)
 
     def _is_present(self, peer: str, question: Prepare | Accept) -> bool:
         id_, epoch = question.id, question.epoch
@@ -147,14 +147,16 @@ class DurableAcceptor:
         self._runtime.network.send(peer, Refused(question.id, "no proposer can have tried so often"))
         return True
 
-    def _become(self, acceptor: Acceptor, peer: str, id_: int) -> None:
+    def _become(
+        self, acceptor: Acceptor, peer: str, id_: int, answer: type[Promise] | type[Accepted]
+    ) -> None:
         self._acceptor = acceptor
         counts = self.vote_counts
 
         def stored(future: asyncio.Future[None]) -> None:
             if not future.cancelled() and future.exception() is None:
-                vote = Vote(id_, acceptor.promised, acceptor.accepted, counts)
-                self._runtime.network.send(peer, vote)
+                told = answer(id_, acceptor.promised, acceptor.accepted, counts)
+                self._runtime.network.send(peer, told)
 
         self._store_ballots().add_done_callback(stored)
 

@@ -17,7 +17,7 @@ from kvnode.errors import QuorumUnmet
 from kvnode.handoff.acceptor import DurableAcceptor
 from kvnode.handoff.dissemination import Dissemination
 from kvnode.handoff.paxos import Proposer
-from kvnode.messages import Accept, Answer, Ballot, Prepare, Stale, Vote
+from kvnode.messages import Accept, Accepted, Answer, Ballot, Prepare, Promise, Stale
 from kvnode.ring import RingState
 from kvnode.rpc import Round
 from kvnode.versions.bounds import ROUND_JUMP_MAX, is_jump
@@ -35,7 +35,7 @@ class _Phase(Round):
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def answered(self, peer: str, answer: Answer) -> None:
-        if isinstance(answer, Vote) and answer.counts:
+        if isinstance(answer, Promise | Accepted) and answer.counts:
             if not is_jump(answer.promised[0], self._proposer.ballot[0], ROUND_JUMP_MAX):
                 self.take(peer, answer.promised, answer.accepted)
         elif isinstance(answer, Stale):

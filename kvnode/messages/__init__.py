@@ -41,15 +41,16 @@ from kvnode.messages.data import (
 )
 from kvnode.messages.handoff import (
     Accept,
+    Accepted,
     AskRing,
     Ballot,
     CheckEmptiness,
     Emptiness,
     Prepare,
     Progress,
+    Promise,
     RingNews,
     Stale,
-    Vote,
 )
 from kvnode.messages.links import Hello, Moment, Proof, Welcome
 from kvnode.messages.membership import Ack, Began, BeganAnswer, MemberNews, Ping, PingRequest
@@ -62,6 +63,7 @@ __all__ = [
     "TOO_LATE",
     "UNDECODABLE",
     "Accept",
+    "Accepted",
     "Ack",
     "Answer",
     "AskReapable",
@@ -93,6 +95,7 @@ __all__ = [
     "Prepare",
     "Probe",
     "Progress",
+    "Promise",
     "Proof",
     "Question",
     "ReapableAnswer",
@@ -106,7 +109,6 @@ __all__ = [
     "StoreRecord",
     "Stored",
     "Trace",
-    "Vote",
     "Welcome",
     "decode",
     "encode",
@@ -144,7 +146,8 @@ Answer = (
     | LeafAnswer
     | ReapableAnswer
     | Stale
-    | Vote
+    | Promise
+    | Accepted
     | Emptiness
     | BeganAnswer
 )

@@ -29,7 +29,7 @@ class RingNews(msgspec.Struct, frozen=True, array_like=True, tag="ring-news"):
 
 
 class Prepare(msgspec.Struct, frozen=True, array_like=True, tag="prepare"):
-    """Paxos, phase 1, on what follows this epoch: promise to take part in no earlier ballot. Answered by Vote."""
+    """Paxos, phase 1, on what follows this epoch: promise to take part in no earlier ballot. Answered by Promise."""
 
     id: Id
     epoch: Count
@@ -37,7 +37,7 @@ class Prepare(msgspec.Struct, frozen=True, array_like=True, tag="prepare"):
 
 
 class Accept(msgspec.Struct, frozen=True, array_like=True, tag="accept"):
-    """Paxos, phase 2: accept this value in this ballot. Answered by Vote."""
+    """Paxos, phase 2: accept this value in this ballot. Answered by Accepted."""
 
     id: Id
     epoch: Count
@@ -45,8 +45,20 @@ class Accept(msgspec.Struct, frozen=True, array_like=True, tag="accept"):
     value: RingState
 
 
-class Vote(msgspec.Struct, frozen=True, array_like=True, tag="vote"):
-    """What this acceptor has promised and accepted so far, durably. counts: it may vote on this epoch at all."""
+class Promise(msgspec.Struct, frozen=True, array_like=True, tag="promise"):
+    """What this acceptor has promised and accepted so far, durably. counts: it may vote on this epoch at all.
+
+    A promise of another ballot than was asked for is a refusal, which tells what beat it.
+    """
+
+    id: Id
+    promised: Ballot
+    accepted: tuple[Ballot, RingState] | None
+    counts: bool
+
+
+class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):
+    """The same after an Accept: it is accepted if no later ballot was promised."""
 
     id: Id
     promised: Ballot
@@ -55,7 +67,7 @@ class Vote(msgspec.Struct, frozen=True, array_like=True, tag="vote"):
 
 
 class CheckEmptiness(msgspec.Struct, frozen=True, array_like=True, tag="check-emptiness"):
-    """Do you still hold anything of an earlier membership? Answered by Held: who joins must begin with nothing."""
+    """Do you still hold anything of an earlier membership? Answered by Emptiness: who joins must begin with nothing."""
 
     id: Id
 

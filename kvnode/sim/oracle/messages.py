@@ -15,15 +15,16 @@ from kvnode.handoff.acceptor import Ballots
 from kvnode.messages import (
     COUNTER,
     KV,
+    Accepted,
     Fetch,
     Fetched,
     FetchHinted,
     Message,
+    Promise,
     Stored,
     StoreHint,
     StoreMany,
     StoreRecord,
-    Vote,
 )
 from kvnode.ring import RingState
 from kvnode.runtime import Row
@@ -91,10 +92,10 @@ class Messages(Judge):
                 self._asked_for[sender, id_] = (kind, key, True)
             case Fetched():
                 self._judge_fetched(sender, receiver, message)
-            case Vote():
-                is_durable = self._has_voted(sender, message)
-                broken = f"{sender} tells a vote that is not on its disk: {message}"
-                self.judge("a vote is durable before it is told", "" if is_durable else broken)
+            case Promise() | Accepted():
+                is_durable = self._has_promised(sender, message)
+                broken = f"{sender} tells a promise that is not on its disk: {message}"
+                self.judge("a promise is durable before it is told", "" if is_durable else broken)
             case _:
                 pass
 
@@ -117,8 +118,8 @@ class Messages(Judge):
             return all(self._history.has_taken(node, key, made, as_hint=as_hint) for made in versions)
         return kind != COUNTER or self._history.holds_totals(node, key, totals_in(record))
 
-    def _has_voted(self, node: str, vote: Vote) -> bool:
-        told = (vote.promised, vote.accepted)
+    def _has_promised(self, node: str, promise: Promise | Accepted) -> bool:
+        told = (promise.promised, promise.accepted)
         if told in self._ballots[node]:
             return True
         row = self._history.row(node, "meta", "ring-votes")  # a folder that was put back

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from kvnode.config import NodeAddress
-from kvnode.messages import Accept, Prepare, Vote
+from kvnode.messages import Accept, Accepted, Prepare, Promise
 
 Play = Callable[..., None]
 BALLOT = (5, "node-1.a")
 JOINER = NodeAddress("node-4", "127.0.0.1", 1, 1)
 
 
-def votes(components: Any) -> list[Vote]:
+def votes(components: Any) -> list[Promise | Accepted]:
     """All that were told so far."""
-    return [message for _, _, message in components.wire.carried if isinstance(message, Vote)]
+    return [message for _, _, message in components.wire.carried if isinstance(message, Promise | Accepted)]
 
 
 def test_a_promise_and_an_acceptance_are_told_only_once_they_are_durable(play: Play) -> None:

@@ -12,6 +12,7 @@ from kvnode.config import NodeAddress
 from kvnode.messages import (
     UNDECODABLE,
     Accept,
+    Accepted,
     Ack,
     AskRing,
     CheckEmptiness,
@@ -28,13 +29,13 @@ from kvnode.messages import (
     PingRequest,
     Prepare,
     Progress,
+    Promise,
     Refused,
     RingNews,
     Stale,
     Stored,
     StoreMany,
     StoreRecord,
-    Vote,
     decode,
     encode,
 )
@@ -88,8 +89,8 @@ ONE_OF_EACH: list[Message] = [
     Stale(1, RING),
     Prepare(1, 7, (1, "node-1.00")),
     Accept(1, 7, (1, "node-1.00"), RING),
-    Vote(1, (0, ""), None, True),
-    Vote(1, (2, "node-1.00"), ((1, "node-1.00"), RING), False),
+    Promise(1, (0, ""), None, True),
+    Accepted(1, (2, "node-1.00"), ((1, "node-1.00"), RING), False),
     Progress(7, 1, 2),
 ]
 

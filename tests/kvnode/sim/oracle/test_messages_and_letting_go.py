@@ -7,7 +7,7 @@ from typing import Any
 from kvnode.config import NodeAddress
 from kvnode.handoff.acceptor import Ballots
 from kvnode.handoff.paxos import Acceptor
-from kvnode.messages import KV, Fetch, Fetched, Stored, StoreRecord, Vote
+from kvnode.messages import KV, Fetch, Fetched, Promise, Stored, StoreRecord
 from kvnode.records.kinds import encode_state
 from kvnode.ring import RingState
 from kvnode.runtime import Row
@@ -47,13 +47,13 @@ def test_a_replica_shows_what_is_durable(bench: Any) -> None:
 
 
 def test_a_vote_is_durable_before_it_is_told(bench: Any) -> None:
-    vote = Vote(7, (1, "node-2.2"), None, True)
+    vote = Promise(7, (1, "node-2.2"), None, True)
     row = Row("meta", 0, "ring-votes", encoded(Ballots(Acceptor(1, (1, "node-2.2")), 0)))
     bench.durable("node-2", row)
     bench.tell("node-2", "node-1", vote)
     assert bench.violations == []
     bench.tell("node-3", "node-1", vote)
-    assert any("node-3 tells a vote that is not on its disk" in each for each in bench.violations)
+    assert any("node-3 tells a promise that is not on its disk" in each for each in bench.violations)
 
 
 def test_one_epoch_has_one_ring(bench: Any) -> None:
