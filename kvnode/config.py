@@ -49,7 +49,7 @@ EXCHANGE_SOON_MS = 200.0  # after one that mended something, or when a peer is b
 LOOP_LOOK_MS = 20.0  # how often the event loop is looked at: for how long was it held?
 STEP_MS = 10.0  # of a work in the background, before it rests
 REST_MS_MIN, REST_MS_MAX = 2.0, 1_000.0
-SWEEP_POLL_MS = 200.0
+REAP_POLL_MS = 200.0
 QUIESCENCE_PERIOD_MS = 250.0
 STANDSTILL_MS = 1_000.0  # who has not run for so long has stood still
 MAINTENANCE_ANSWER_MS = 1_500.0  # POST /maintenance waits no longer for the tasks that it began
@@ -74,9 +74,9 @@ VOTE_TIMEOUT_MS = 1_000.0
 VOTE_ATTEMPTS_MAX = 5
 VOTE_BACKOFF_MS = 100.0
 RING_CHANGES_MAX = 4  # within one client request; then it is given up
-DROP_BATCH_RECORDS = 256  # records of a partition held no more that are deleted at once
-DROP_PARTITIONS = 8  # let go of at a time: most of it is waiting for the new owners' disks
-DROP_PERIOD_MS = 50.0
+CLEANUP_BATCH_RECORDS = 256  # records of a partition held no more that are deleted at once
+CLEANUP_PARTITIONS = 8  # let go of at a time: most of it is waiting for the new owners' disks
+CLEANUP_PERIOD_MS = 50.0
 
 # --- queues -------------------------------------------------------------------------------------------------
 HINT_COUNT_MAX = 100_000
@@ -99,19 +99,19 @@ ASKED_SHARE = 0.75  # of one core, at most, for what somebody waits for
 LISTING_ROWS = 128  # looked at for GET /keys in one step: half a millisecond
 SCAN_BYTES = 1024 * 1024  # when a scan has read so much, it ends early
 SCRUB_ROWS = 100  # in one step
-SWEEP_ROWS = 200
+REAP_ROWS = 200
 PAST_STORES_KEPT = (
     16  # of which no member is one any more, in the context of a key, before they are taken away
 )
 PRUNED_KEYS_MAX, PRUNED_STORES_MAX = 1024, 512  # remembered of what was taken away last, and of each key
-SWEEP_COUNT_MAX = 8192  # tombstones that one round of a node looks after; the others wait for the next
+REAP_COUNT_MAX = 8192  # tombstones that one round of a node looks after; the others wait for the next
 JOINER_ASKED_MAX = 3
 DOT_BLOCK = 4096  # dots reserved durably at once
 SAMPLE_COUNT_MAX = 4096
 REPLICA_ASKED_MS = 1_000.0
 TRACE_TIMEOUT_MS = 500.0
 TRACE_COUNT_MAX = 32_768  # events of all requests together; a write makes up to nine at one node
-TRACE_STORIES_MAX = 4_096  # filed under their requests, for who asks
+TRACES_KEPT_MAX = 4_096  # filed under their requests, for who asks
 TRACE_EVENTS_MAX = 64  # told of one request
 CACHE_BYTES_MAX = 16 * 1024 * 1024  # durable records kept in memory as well
 

@@ -117,7 +117,7 @@ class Exchange:
             after = await self._ask_roots(peer, wanted, self._runtime.random.getrandbits(64))
         if before is None or not isinstance(after, Roots):
             return Taken(set(), set())
-        self._epochs.heard_reaped(min(after.swept_epoch, self._ring.epoch))
+        self._epochs.heard_reaped(min(after.reaped_epoch, self._ring.epoch))
         said = (unpack_places(each.incomplete, self._ring.partitions) for each in (before, after))
         return Taken(complete, {partition for each in said for partition in each if partition in wanted})
 
@@ -210,7 +210,7 @@ class Exchange:
                     False  # something was written meanwhile, and may now stand under a node that was equal
                 )
             if 0 < len(differing) <= len(parents) * FANOUT // 2:  # else few differ by one record alone
-                unknown, are_all = await self._singles(
+                unknown, are_all = await self._single_diffs(
                     peer, partition, set(differing.values()), trace_id, wants_records
                 )
                 differing = {index: known for index, known in differing.items() if known in unknown}
@@ -240,7 +240,7 @@ class Exchange:
             raise TimeoutError(f"{peer} does not compare")
         return {index: asked[index] ^ known for index, known in theirs.items()}
 
-    async def _singles(
+    async def _single_diffs(
         self, peer: str, partition: int, differences: set[int], trace_id: int, wants_records: bool
     ) -> tuple[set[int], bool]:
         """Exchange the records with these checksums: (those that neither side knows, whether that was all else)."""

@@ -110,9 +110,9 @@ class Responder:
             self._runtime.network.send(peer, Refused(question.id, why))
             return
         self._schedule.asked()
-        self._runtime.spawn(self._answer_singles(peer, question), "compare singles")
+        self._runtime.spawn(self._answer_single_diffs(peer, question), "compare singles")
 
-    async def _answer_singles(self, peer: str, question: CompareSingleDiffs) -> None:
+    async def _answer_single_diffs(self, peer: str, question: CompareSingleDiffs) -> None:
         records, send = self._records, self._runtime.network.send
         others, better, stored = set(unpack(question.others)), list[str](), list[bool]()
         for kind, key, record in question.records:

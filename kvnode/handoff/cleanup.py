@@ -13,7 +13,7 @@ import asyncio
 from itertools import islice
 
 from kvnode.anti_entropy.exchange import Exchange, TooLate
-from kvnode.config import DROP_BATCH_RECORDS, DROP_PARTITIONS, DROP_PERIOD_MS, RING_PERIOD_MS
+from kvnode.config import CLEANUP_BATCH_RECORDS, CLEANUP_PARTITIONS, CLEANUP_PERIOD_MS, RING_PERIOD_MS
 from kvnode.context import NodeContext
 from kvnode.ring import STABLE
 from kvnode.tombstones.quiescence import Quiescence
@@ -53,8 +53,8 @@ class Cleanup:
             await self._records.build_forest()
             if self._ring.state.phase == STABLE and self._ring.settled_epoch == self._ring.epoch:
                 orphaned = self.orphaned
-                for first in range(0, len(orphaned), DROP_PARTITIONS):
-                    few = orphaned[first : first + DROP_PARTITIONS]
+                for first in range(0, len(orphaned), CLEANUP_PARTITIONS):
+                    few = orphaned[first : first + CLEANUP_PARTITIONS]
                     walks = (self._let_go(partition, at_once=len(few)) for partition in few)
                     if not all(await asyncio.gather(*walks)):
                         break  # somebody is away, or the ring changed: later
@@ -78,7 +78,7 @@ class Cleanup:
             self._runtime.log("came_back_too_late", partition=partition, records=len(rows), refused_by=names)
         self._quiescence.disturb(partition)
         left = iter(rows.items())
-        while batch := dict(islice(left, DROP_BATCH_RECORDS)):
+        while batch := dict(islice(left, CLEANUP_BATCH_RECORDS)):
             if self._ring.epoch != epoch:
                 return False
             self.dropped_count += len(batch)
@@ -87,5 +87,7 @@ class Cleanup:
             except OSError as error:
                 self._runtime.log("drop_failed", level="error", partition=partition, error=str(error))
                 return False
-            await self._runtime.clock.sleep_ms(at_once * DROP_PERIOD_MS * len(batch) / DROP_BATCH_RECORDS)
+            await self._runtime.clock.sleep_ms(
+                at_once * CLEANUP_PERIOD_MS * len(batch) / CLEANUP_BATCH_RECORDS
+            )
         return True

@@ -34,7 +34,7 @@ class Roots(msgspec.Struct, frozen=True, array_like=True, tag="roots"):
     roots: bytes
     durable: bool
     incomplete: bytes = b""
-    swept_epoch: Count = 0
+    reaped_epoch: Count = 0
 
 
 class CompareNodes(msgspec.Struct, frozen=True, array_like=True, tag="compare-nodes"):

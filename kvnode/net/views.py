@@ -130,7 +130,7 @@ class Views:
             },
             "maintenance": node.maintenance.describe(),
             "tombstones": {
-                "swept_total": node.reaper.swept_count,
+                "swept_total": node.reaper.reaped_count,
                 "dropped_total": node.reaper.dropped_count,
                 "remaining": node.reaper.remaining,
                 "context_entries_pruned_total": node.pruning.pruned_count,

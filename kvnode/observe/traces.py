@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from kvnode.config import TRACE_COUNT_MAX, TRACE_EVENTS_MAX, TRACE_STORIES_MAX
+from kvnode.config import TRACE_COUNT_MAX, TRACE_EVENTS_MAX, TRACES_KEPT_MAX
 
 Event = tuple[float, str, str]
 """(wall ms, what happened, the peer it concerns or "")."""
@@ -48,5 +48,5 @@ class Traces:
             if len(events) < TRACE_EVENTS_MAX:
                 events.append((time_ms, what, peer))
         self._events.clear()
-        for oldest in list(stories)[: max(0, len(stories) - TRACE_STORIES_MAX)]:
+        for oldest in list(stories)[: max(0, len(stories) - TRACES_KEPT_MAX)]:
             del stories[oldest]

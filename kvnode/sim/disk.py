@@ -43,7 +43,7 @@ class DurableState:
         self.is_full = False
         self.failing_share = 0.0
 
-    def damaged_rows(self) -> list[tuple[int, str]]:
+    def corrupted_rows(self) -> list[tuple[int, str]]:
         """(partition, disk key) of the records that are not what was written, in order."""
         return [
             (partition, key)

@@ -20,7 +20,7 @@ from kvnode.sim.world import World
 from kvnode.storage.memory import Tables
 
 _REBUILD_S_MAX = 40.0
-_DAMAGED_COUNTS = (1, 1, 3, 20)
+_CORRUPTED_COUNTS = (1, 1, 3, 20)
 
 
 class DiskFaults:
@@ -75,7 +75,7 @@ class DiskFaults:
 
     # --- damage: one store may lack what was acknowledged --------------------------------------------------
 
-    async def damage_rows(self) -> None:
+    async def corrupt_rows(self) -> None:
         """Some rows of a member are not what was written any more; now and then it is restarted on them."""
         world, chance = self._world, self._world.chance
         victim = chance.choice(world.members)
@@ -85,7 +85,7 @@ class DiskFaults:
         rows = [
             (partition, key) for partition, key, _ in world.durable_states[victim].tables.rows_of("records")
         ]
-        few = chance.sample(rows, min(len(rows), chance.choice(_DAMAGED_COUNTS)))
+        few = chance.sample(rows, min(len(rows), chance.choice(_CORRUPTED_COUNTS)))
         damaged = [row for row in few if life.disk.damage(*row)]
         if not damaged:
             return
@@ -120,7 +120,7 @@ class DiskFaults:
     def _drop_rows(self, victim: str, *, share: float) -> None:
         """Of some damaged rows not even the columns are what they were: the start finds no row there."""
         world = self._world
-        gone = [row for row in world.durable_states[victim].damaged_rows() if world.chance.random() < share]
+        gone = [row for row in world.durable_states[victim].corrupted_rows() if world.chance.random() < share]
         if gone:
             world.durable_states[victim].drop_rows(gone)
             world.rows_gone(victim, gone)

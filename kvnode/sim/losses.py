@@ -59,7 +59,7 @@ class Losses:
             return False
         if name not in ring.nodes:
             return True
-        if world.durable_states[name].damaged_rows():
+        if world.durable_states[name].corrupted_rows():
             return False
         node = world.node(name)
         return not node.incomplete.owned and not node.starts.untold

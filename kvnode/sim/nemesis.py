@@ -18,7 +18,7 @@ from kvnode.sim.losses import Losses
 from kvnode.sim.membership_nemesis import MembershipNemesis
 from kvnode.sim.world import World
 
-Trouble = Callable[[], Awaitable[None]]
+Fault = Callable[[], Awaitable[None]]
 LOSSES = (
     "lost disk",
     "lost disk in a storm",
@@ -40,7 +40,7 @@ class Nemesis:
         self._world = world
         self.losses = Losses(world, count_max=losses_max)
         self.disks = disks = DiskFaults(world, self.losses, self.make_peace)
-        self._troubles: dict[str, tuple[Trouble, int]] = {
+        self._faults: dict[str, tuple[Fault, int]] = {
             "crash": (self._crash, 4),
             "crash in mid-sync": (self._crash_in_mid_sync, 4),
             "crash of all": (self._crash_all, 2),
@@ -57,7 +57,7 @@ class Nemesis:
             "full disk": (disks.fill, 2),
             "failing writes": (disks.fail_writes, 2),
             "lie": (self._lie, 2),
-            "damaged rows": (disks.damage_rows, 3),
+            "damaged rows": (disks.corrupt_rows, 3),
             "lost disk": (disks.lose_in_peace, 1),
             "lost disk in a storm": (disks.lose_now, 3),
             "lost disk when another is behind": (disks.lose_at_the_worst_moment, 2),
@@ -77,33 +77,33 @@ class Nemesis:
             self._world, self.losses, crashes=crashes
         )
         self.disks.leave = membership_nemesis.leave
-        self._troubles |= {
+        self._faults |= {
             "join": (membership_nemesis.join, weight),
             "leave": (membership_nemesis.leave, weight),
             "change over a partial partition": (self._change_over_a_partial_partition, weight),
         }
         if crashes:
-            self._troubles["remove"] = (membership_nemesis.remove, weight)
+            self._faults["remove"] = (membership_nemesis.remove, weight)
 
-    def spare(self, *troubles: str) -> None:
+    def spare(self, *faults: str) -> None:
         """Leave these out."""
-        for trouble in troubles:
-            self._troubles.pop(trouble, None)
+        for fault in faults:
+            self._faults.pop(fault, None)
 
     async def work(self, until_s: float) -> None:
-        """One trouble after the other, some at the same time; then peace."""
+        """One fault after the other, some at the same time; then peace."""
         chance, loop = self._world.chance, self._world.loop
-        troubles = [trouble for trouble, _ in self._troubles.values()]
-        weights = [weight for _, weight in self._troubles.values()]
+        faults = [fault for fault, _ in self._faults.values()]
+        weights = [weight for _, weight in self._faults.values()]
         while loop.time() < until_s:
             await asyncio.sleep(chance.uniform(0.1, 1.5))
-            [trouble] = chance.choices(troubles, weights)
+            [fault] = chance.choices(faults, weights)
             if chance.random() < 0.3:  # two at the same time
-                [other] = chance.choices(troubles, weights)
-                if not self._alone & {trouble, other}:
-                    await asyncio.gather(trouble(), other())
+                [other] = chance.choices(faults, weights)
+                if not self._alone & {fault, other}:
+                    await asyncio.gather(fault(), other())
                     continue
-            await trouble()
+            await fault()
         await self.make_peace()
 
     async def make_peace(self) -> None:

@@ -36,11 +36,11 @@ from typing import Any
 
 from kvnode.config import (
     BATCH_RECORDS_MAX,
+    REAP_COUNT_MAX,
+    REAP_POLL_MS,
+    REAP_ROWS,
     REQUEST_TIMEOUT_MS,
     STANDSTILL_MS,
-    SWEEP_COUNT_MAX,
-    SWEEP_POLL_MS,
-    SWEEP_ROWS,
 )
 from kvnode.context import NodeContext
 from kvnode.messages import Refused, Stored
@@ -88,7 +88,7 @@ class TombstoneReaper:
         self._pruning = pruning
         self._store = store
         self._message_age_ms_max = message_age_ms_max
-        self.swept_count = 0
+        self.reaped_count = 0
         self.dropped_count = 0
         self.remaining = 0
         self.reasons: dict[str, int] = {}
@@ -105,22 +105,22 @@ class TombstoneReaper:
         tombstones, overgrown = await self._find(share)
         self.remaining = len(tombstones)
         prunable = await self._of_past_stores(overgrown) if overgrown else []
-        swept, pruned = await asyncio.gather(self._try_all(tombstones), self._try_all(prunable))
-        self.remaining -= swept
-        self.swept_count += swept
-        if swept or pruned:
-            self._runtime.log("swept", tombstones=swept, remaining=self.remaining, contexts=pruned)
-        result = {"swept": swept, "remaining": self.remaining, "reasons": dict(sorted(self.reasons.items()))}
+        reaped, pruned = await asyncio.gather(self._try_all(tombstones), self._try_all(prunable))
+        self.remaining -= reaped
+        self.reaped_count += reaped
+        if reaped or pruned:
+            self._runtime.log("swept", tombstones=reaped, remaining=self.remaining, contexts=pruned)
+        result = {"swept": reaped, "remaining": self.remaining, "reasons": dict(sorted(self.reasons.items()))}
         return result | ({"contexts_pruned": pruned} if prunable else {})
 
     async def _find(self, share: Share) -> tuple[list[Reapable], list[Prunable]]:
         """The tombstones of the partitions in which this node reaps, and what speaks of too many stores."""
         found: list[Reapable] = []
         overgrown: list[Prunable] = []
-        throttle = Throttle(self._runtime.clock, SWEEP_ROWS, share)
+        throttle = Throttle(self._runtime.clock, REAP_ROWS, share)
         for partition, owners in enumerate(self._ring.preference_lists):
             after: str | None = "" if owners[0] == self._node else None
-            while after is not None and len(found) < SWEEP_COUNT_MAX:
+            while after is not None and len(found) < REAP_COUNT_MAX:
                 await throttle.rest()
                 rows, after = self._records.values_in(partition, after, throttle.budget)
                 throttle.budget -= len(rows)
@@ -172,14 +172,14 @@ class TombstoneReaper:
 
     async def _until_older_requests_are_over(self, held: list[Reapable], agreed: Survey) -> Survey:
         """The first survey of which every member says: the oldest request here began after they had agreed."""
-        end_ms = agreed.ended_ms + 2 * REQUEST_TIMEOUT_MS + SWEEP_POLL_MS
+        end_ms = agreed.ended_ms + 2 * REQUEST_TIMEOUT_MS + REAP_POLL_MS
         while True:
             survey = await self._survey(held[:1])
             if survey.began_ms - survey.oldest_ms > agreed.ended_ms:
                 return survey
             if survey.began_ms > end_ms:
                 raise _NotNow("a request from before is still under way")
-            await self._runtime.clock.sleep_ms(SWEEP_POLL_MS)
+            await self._runtime.clock.sleep_ms(REAP_POLL_MS)
 
     async def _survey(self, batch: list[Reapable]) -> Survey:
         """Ask every member, this node included, one after the other. Raises _NotNow."""

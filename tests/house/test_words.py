@@ -66,6 +66,8 @@ WORDS = {
         "audience": "replica plan",
         "audiences": "replica plans",
         "sweeps": "tombstone reaper",
+        "swept": "reaped",
+        "singles": "single-record diffs",
         "stillness": "quiescence",
         "pace": "throttle",
         "slowly": "throttle, or background share",
@@ -90,6 +92,7 @@ WORDS = {
         "candidacy": "proposer",
         "books": "write ledger",
     },
+    "kvnode/sim": {"trouble": "fault", "troubles": "faults"},
     "kvnode/cluster": {
         "keeper": "process manager",
         "places": "paths",

@@ -99,7 +99,7 @@ def test_a_damaged_row_is_found_and_comes_back_from_the_others() -> None:
         await until(world, lambda: not differing_records(world))
         partition = world.node("node-2").ring.partition_of("key")
         assert world.lives["node-2"].disk.damage(partition, "kv/key")
-        assert world.durable_states["node-2"].damaged_rows() == [(partition, "kv/key")]
+        assert world.durable_states["node-2"].corrupted_rows() == [(partition, "kv/key")]
         await until(world, lambda: world.counts["damaged row found"] == 1)
         await until(world, lambda: not world.node("node-2").incomplete.owned and not differing_records(world))
         read = await world.ask("node-2", Get("key", r=3))

@@ -77,12 +77,12 @@ class Freshness(Judge):
         Not so by its stamp alone (mode=lww) where a tombstone was reaped: the key has begun anew since.
         """
         known = self._history.versions[operation.request.key]
-        known_anew = any(made.deleted and made.dot in self._history.swept for made in known.values())
+        known_anew = any(made.deleted and made.dot in self._history.reaped for made in known.values())
         for old in versions:
             for fact in replacing:
                 if not fact.made.supersedes(old) or (known_anew and not fact.made.past.covers(old.dot)):
                     continue
-                if fact.made.dot in self._history.swept or self._facts.are_met(fact, r):
+                if fact.made.dot in self._history.reaped or self._facts.are_met(fact, r):
                     what = "deleted" if fact.made.deleted else "replaced"
                     self.judge(
                         "what was replaced stays away",

@@ -42,7 +42,7 @@ class History:
         self._dropped_s: dict[tuple[str, str], float] = {}
         self._keys: dict[Dot, str] = {}
         self.versions: dict[str, dict[Dot, Made]] = defaultdict(dict)
-        self.swept: set[Dot] = set()
+        self.reaped: set[Dot] = set()
         self.violations: list[str] = []
 
     # --- what happens -------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class History:
     def _deleted(self, node: str, row: Row) -> None:
         self._dropped_s[node, row.key] = self._world.loop.time()
         if row.key.startswith(f"{KV}/"):
-            self.swept.update(made.dot for made in self._whole(node, row.key) if made.deleted)
+            self.reaped.update(made.dot for made in self._whole(node, row.key) if made.deleted)
 
     def lost(self, node: str) -> None:
         """All that this node held is gone."""
@@ -207,7 +207,7 @@ class History:
 
         A tombstone that was reaped answers for what it had seen, though it is not there any more.
         """
-        if made.dot in by or made.dot in self.swept:
+        if made.dot in by or made.dot in self.reaped:
             return True
         known, seen = self.versions[key], {made.dot}
         if any(known[dot].supersedes(made) for dot in by if dot in known):
@@ -217,7 +217,7 @@ class History:
             old = waiting.pop()
             for dot, version in known.items():
                 if dot not in seen and version.supersedes(old):
-                    if dot in by or dot in self.swept:
+                    if dot in by or dot in self.reaped:
                         return True
                     seen.add(dot)
                     waiting.append(version)

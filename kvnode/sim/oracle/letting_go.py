@@ -153,7 +153,7 @@ class LettingGo(Judge):
         broken = f"{node} lets go of {row.key}, which it owns: {alive}"
         self.judge("an owner lets go of nothing but tombstones", broken if alive else "")
         for made in versions:
-            if made.deleted and made.dot not in self._history.swept:
+            if made.deleted and made.dot not in self._history.reaped:
                 self._judge_sweep(node, one, key, made)
 
     def _judge_sweep(self, node: str, one: Node, key: str, tombstone: Made) -> None:

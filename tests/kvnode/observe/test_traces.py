@@ -2,7 +2,7 @@
 
 import asyncio
 
-from kvnode.config import TRACE_COUNT_MAX, TRACE_EVENTS_MAX, TRACE_STORIES_MAX
+from kvnode.config import TRACE_COUNT_MAX, TRACE_EVENTS_MAX, TRACES_KEPT_MAX
 from kvnode.observe import Traces
 from kvnode.operations import Put
 from kvnode.sim.loop import run
@@ -18,11 +18,11 @@ def test_oldest_event_is_forgotten_first() -> None:
 
 def test_the_newest_stories_stay_for_who_asks_again_and_oldest_are_forgotten() -> None:
     traces = Traces(lambda: 1.0)
-    for trace_id in range(1, TRACE_STORIES_MAX + 1):
+    for trace_id in range(1, TRACES_KEPT_MAX + 1):
         traces.note(trace_id, "happened")
     assert traces.events(1) == traces.events(1) == ((1.0, "happened", ""),)
     traces.note(2, "went on")
-    traces.note(TRACE_STORIES_MAX + 1, "happened")
+    traces.note(TRACES_KEPT_MAX + 1, "happened")
     assert traces.events(1) == ()
     assert traces.events(2) == ((1.0, "happened", ""), (1.0, "went on", ""))
 

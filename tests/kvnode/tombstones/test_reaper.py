@@ -33,7 +33,7 @@ async def reaper(components: Any) -> dict[str, dict[str, Any]]:
     return dict(zip(nodes, results, strict=True))
 
 
-def swept(results: dict[str, dict[str, Any]]) -> int:
+def reaped(results: dict[str, dict[str, Any]]) -> int:
     return sum(result["swept"] for result in results.values())
 
 
@@ -59,7 +59,7 @@ def test_a_tombstone_that_everybody_holds_goes_everywhere_and_the_roots_stay_equ
         await delete(components, "k")
         assert len(holders(components, "k")) == node_count
         began_s = asyncio.get_running_loop().time()
-        assert swept(await reaper(components)) == 1
+        assert reaped(await reaper(components)) == 1
         assert asyncio.get_running_loop().time() - began_s > AGE_S
         assert holders(components, "k") == []
         assert roots_are_equal(components)
@@ -81,7 +81,7 @@ def test_a_tombstone_stays_while_an_owner_is_away_and_the_reason_says_so(play: P
         await components.until(lambda: components.nodes["node-1"].members.state("node-3") == "dead")
         assert (await components.ask("node-1", Put("k", None)))[0] == 200
         results = await reaper(components)
-        assert swept(results) == 0
+        assert reaped(results) == 0
         assert "node-3 is not alive" in reasons(results)
         components.heal()
         await components.until(lambda: not any(node.hints.pending() for node in components.nodes.values()))
@@ -102,11 +102,11 @@ def test_a_tombstone_stays_while_anybody_keeps_a_hint_for_its_partition(play: Pl
         components.wire.drops = lambda sender, receiver, message: isinstance(message, StoreMany)
         components.nodes["node-2"].hints.add("node-3", KV, "k", old)
         results = await reaper(components)
-        assert swept(results) == 0
+        assert reaped(results) == 0
         assert "a hint" in reasons(results)
         components.heal()
         await components.until(lambda: not components.nodes["node-2"].hints.pending())
-        assert swept(await reaper(components)) == 1, "the hint was delivered before this sweep began"
+        assert reaped(await reaper(components)) == 1, "the hint was delivered before this sweep began"
         assert (await components.ask("node-3", Get("k", r=3)))[0] == 404
 
     play(scenario)
@@ -124,7 +124,7 @@ def test_a_hint_that_comes_and_goes_within_the_silence_breaks_it(play: Play) -> 
         components.nodes["node-2"].hints.add("node-3", KV, "k", old)
         await components.until(lambda: not components.nodes["node-2"].hints.pending())
         results = await sweeping
-        assert (swept(results), len(holders(components, "k"))) == (0, 3)
+        assert (reaped(results), len(holders(components, "k"))) == (0, 3)
         assert "a hint" in reasons(results)
 
     play(scenario)
@@ -136,7 +136,7 @@ def test_a_tombstone_that_is_written_over_during_the_silence_stays(play: Play) -
         sweeping = asyncio.ensure_future(reaper(components))
         await asyncio.sleep(AGE_S / 2)
         await components.ask("node-2", Put("k", b'"new"'))
-        assert swept(await sweeping) == 0
+        assert reaped(await sweeping) == 0
         assert (await components.ask("node-3", Get("k", r=3)))[1]["value"] == "new"
 
     play(scenario)
@@ -155,7 +155,7 @@ def test_an_owner_that_misses_the_drop_gives_the_tombstone_back_and_all_drop_it_
         assert misses in holders(components, "k")
         components.heal()
         await components.until(lambda: len(holders(components, "k")) == 3)
-        assert swept(await reaper(components)) == 1
+        assert reaped(await reaper(components)) == 1
         await asyncio.sleep(30.0)
         assert holders(components, "k") == []
         assert roots_are_equal(components)
@@ -168,7 +168,7 @@ def test_a_context_from_before_the_sweep_is_safe_after_it(play: Play) -> None:
         await components.ask("node-1", Put("k", b'"old"'))
         _, gone = await components.ask("node-2", Put("k", None))
         await asyncio.sleep(1.0)
-        assert swept(await reaper(components)) == 1
+        assert reaped(await reaper(components)) == 1
         status, again = await components.ask(
             "node-3", Put("k", b'"again"', components.contexts.read("k", gone["context"]))
         )
@@ -212,7 +212,7 @@ def test_no_tombstone_goes_while_a_change_of_the_ring_is_under_way(play: Play) -
         for node in components.nodes.values():
             node.dissemination.adopt(moving)
         results = await reaper(components)
-        assert swept(results) == 0
+        assert reaped(results) == 0
         assert "node-9 is joining" in reasons(results)
 
     play(scenario)
