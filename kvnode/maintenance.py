@@ -13,12 +13,29 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from kvnode.config import ASKED_SHARE
 from kvnode.runtime import Runtime
 from kvnode.throttle import Share, background_share
 
 Work = Callable[[Share], Awaitable[dict[str, Any]]]
 """One round, which takes no more than that share of a core; answers what became of it."""
+
+
+class TaskStats(msgspec.Struct, frozen=True):
+    """How one task stands. last_began: wall ms. last_duration_s is None before the first round has ended.
+
+    next_in_s: when the next round begins, if none is under way. result: what the last round answered.
+    """
+
+    running: bool
+    rounds_total: int
+    last_began: float | None
+    last_duration_s: float | None
+    next_in_s: float | None
+    result: dict[str, Any]
+    error: str
 
 
 class MaintenanceTask:
@@ -82,20 +99,20 @@ class MaintenanceTask:
     def _share(self) -> float:
         return ASKED_SHARE if self._is_asked else background_share()
 
-    def describe(self) -> dict[str, Any]:
-        """For /stats. last_began: wall ms."""
+    def describe(self) -> TaskStats:
+        """For /stats."""
         is_idle = not self.is_running and self._wake is not None
         next_ms = max(0.0, self._next_ms - self._runtime.clock.now_ms())
         began = self._began_wall_ms
-        return {
-            "running": self.is_running,
-            "rounds_total": self.round_count,
-            "last_began": None if began is None else round(began, 3),
-            "last_duration_s": round(self._duration_ms / 1000.0, 3) if self.round_count else None,
-            "next_in_s": round(next_ms / 1000.0, 3) if is_idle else None,
-            "result": self.result,
-            "error": self.error,
-        }
+        return TaskStats(
+            running=self.is_running,
+            rounds_total=self.round_count,
+            last_began=None if began is None else round(began, 3),
+            last_duration_s=round(self._duration_ms / 1000.0, 3) if self.round_count else None,
+            next_in_s=round(next_ms / 1000.0, 3) if is_idle else None,
+            result=self.result,
+            error=self.error,
+        )
 
 
 class Maintenance:
@@ -110,7 +127,7 @@ class Maintenance:
         for name, task in self.tasks.items():
             self._runtime.spawn(task.run(), f"maintenance: {name}")
 
-    async def begin(self, works: tuple[str, ...], *, patience_ms: float) -> dict[str, Any]:
+    async def begin(self, works: tuple[str, ...], *, patience_ms: float) -> dict[str, TaskStats]:
         """Begin these tasks now, and wait for their end, but not for longer than this; how they stand then."""
         endings = [asyncio.ensure_future(self.tasks[name].begin().wait()) for name in works]
         over = asyncio.get_running_loop().create_future()
@@ -124,7 +141,7 @@ class Maintenance:
                 ending.cancel()
         return self.describe(works)
 
-    def describe(self, works: tuple[str, ...] = ()) -> dict[str, Any]:
+    def describe(self, works: tuple[str, ...] = ()) -> dict[str, TaskStats]:
         """For /stats: how these tasks stand, or all."""
         return {name: self.tasks[name].describe() for name in works or self.tasks}
 

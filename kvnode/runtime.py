@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from kvnode.messages import Message
 
 
@@ -73,6 +75,32 @@ deletes it once the conclusions are durable.
 """
 
 
+class SyncStats(msgspec.Struct, frozen=True):
+    """Percentiles of how long a sync takes (ms); None if there was none lately."""
+
+    p50: float | None = None
+    p95: float | None = None
+    max: float | None = None
+
+
+class DiskStats(msgspec.Struct, frozen=True):
+    """What a disk has done since the start.
+
+    batch_mean: rows per commit. log_bytes: what a restart has to read. rows_moved_total: from the log into the tables.
+    no_room: why it takes no writes; empty if it does. set_aside: files of past damage. dropped: what could not be read.
+    """
+
+    commits_total: int = 0
+    records_total: int = 0
+    batch_mean: float | None = None
+    sync_ms: SyncStats = SyncStats()
+    log_bytes: int = 0
+    rows_moved_total: int = 0
+    no_room: str = ""
+    set_aside: list[str] = []
+    dropped: list[str] = []
+
+
 class Disk(Protocol):
     """A durable store of rows in tables.
 
@@ -103,8 +131,8 @@ class Disk(Protocol):
         """Tidy up: shorten what a restart has to read. Answers figures for /stats; OSError if it cannot be done."""
         ...
 
-    def describe(self) -> dict[str, Any]:
-        """Figures for /stats."""
+    def describe(self) -> DiskStats:
+        """For /stats."""
 
 
 class Random(Protocol):

@@ -22,6 +22,8 @@ from functools import reduce
 from operator import xor
 from typing import Any, NamedTuple
 
+import msgspec
+
 from kvnode.anti_entropy.responder import Responder
 from kvnode.anti_entropy.schedule import ExchangeSchedule
 from kvnode.config import EXCHANGE_PARTITIONS
@@ -58,6 +60,15 @@ class TooLate(Exception):
     """This node is not a member, and what it holds may be older than a tombstone that was reaped since it was one."""
 
 
+class RepairStats(msgspec.Struct, frozen=True):
+    """How replicas were brought to agree since the start: by reads, and by exchanges that either side began."""
+
+    read_repair_total: int
+    exchange_rounds_total: int
+    exchange_records_sent_total: int
+    exchange_records_received_total: int
+
+
 class Exchange:
     """The side that asks; `answers` is the other one. sent_count, received_count: records that moved."""
 
@@ -82,6 +93,15 @@ class Exchange:
     def _member_changed(self, before: Member, after: Member) -> None:
         if before.state == DEAD and after.state == ALIVE:
             self.schedule.is_back(after.name)
+
+    def describe(self, *, read_repair_count: int) -> RepairStats:
+        """For /stats. read_repair_count: what reads did, beside exchanges."""
+        return RepairStats(
+            read_repair_total=read_repair_count,
+            exchange_rounds_total=self.round_count,
+            exchange_records_sent_total=self.sent_count + self.responder.sent_count,
+            exchange_records_received_total=self.received_count,
+        )
 
     async def run(self) -> None:
         """Compare with one peer after the other, for ever."""

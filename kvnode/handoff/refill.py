@@ -11,10 +11,25 @@ Must not live here: who counts towards a quorum meanwhile (replication/read.py).
 
 from __future__ import annotations
 
+import msgspec
+
 from kvnode.anti_entropy.exchange import Exchange
 from kvnode.config import REFILL_PARTITIONS, REFILL_PERIOD_MS
 from kvnode.context import NodeContext
 from kvnode.handoff.sources import sources_needed
+
+
+class RefillStats(msgspec.Struct, frozen=True):
+    """What is incomplete, and what became complete since the start.
+
+    partitions: incomplete ones that this node owns. waits_for: see Refill. votes: whether the node may vote on the
+    ring; a store that replaces a lost one may not, until the members have let it (handoff/acceptor.py).
+    """
+
+    partitions: int
+    refilled_total: int
+    waits_for: tuple[str, ...]
+    votes: bool
 
 
 class Refill:
@@ -46,6 +61,15 @@ class Refill:
     def may_be_complete(self, partition: int, owner: str) -> bool:
         """Whether an owner has not said that it is being refilled itself."""
         return owner not in self._incomplete_at.get(partition, ())
+
+    def describe(self, *, votes: bool) -> RefillStats:
+        """For /stats. votes: what acceptor.py says."""
+        return RefillStats(
+            partitions=len(self._incomplete.owned),
+            refilled_total=self._incomplete.refilled_count,
+            waits_for=self.waits_for,
+            votes=votes,
+        )
 
     async def _once(self) -> bool:
         """One look at everything that is incomplete; whether anything came of it."""

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import log10
-from typing import Any
 
 from kvnode.config import PROBE_PERIOD_MS, PROBE_TIMEOUT_MS, PROBE_WAIT_MS, SUSPICION_PERIODS
 from kvnode.membership.members import ALIVE, DEAD, SUSPECT, Members
 from kvnode.messages import Ack, MemberNews, Ping, PingRequest, Probe
-from kvnode.observe import Samples
+from kvnode.observe import DurationStats, Samples
 from kvnode.runtime import Handlers, Runtime
 
 _HELPER_COUNT = 3
@@ -139,8 +138,8 @@ class Swim:
             passed_on = Ack(peer, message.for_node, self._members.gossip(message.for_node), self._epoch())
             self._runtime.network.send(message.for_node, passed_on)
 
-    def round_trip(self, peer: str) -> dict[str, Any]:
-        """The round trips really achieved with this peer, link faults and queues included (Samples.summary)."""
+    def round_trip(self, peer: str) -> DurationStats:
+        """The round trips really achieved with this peer, link faults and queues included."""
         return self._round_trips.get(peer, Samples()).summary(self._runtime.clock.now_ms())
 
     def _hear(self, peer: str, message: Probe) -> None:

@@ -27,7 +27,7 @@ class Roots(msgspec.Struct, frozen=True, array_like=True, tag="roots"):
     """My roots of those partitions in ascending order, packed; nothing if their exclusive-or is yours.
 
     durable: all that they count is durable. incomplete: of which of these partitions I may lack what was acknowledged,
-    one bit each. swept_epoch: the last in which I have dropped a tombstone.
+    one bit each. reaped_epoch: the last in which I have dropped a tombstone.
     """
 
     id: Id

@@ -16,10 +16,11 @@ from collections.abc import Callable
 import msgspec
 
 from kvnode.config import HELLO_BYTES_MAX, LINK_QUEUE_BYTES_MAX, NodeAddress
-from kvnode.faults import NO_FAULT, Line
+from kvnode.faults import NO_FAULT, Line, LinkRule
 from kvnode.messages import UNDECODABLE, Hello, Moment, Proof, Welcome, decode, encode
 from kvnode.net.frames import FrameError, FrameReader, frame
 from kvnode.net.handshake import Handshake, challenge
+from kvnode.observe import DurationStats
 from kvnode.runtime import Random
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 0.5
@@ -32,6 +33,26 @@ FRAME_BYTES = 4  # the length before each message
 _FIRST = asyncio.FIRST_COMPLETED
 _REFUSED_S = 1.0  # a connection that ends sooner was refused: do not knock on that door all the time
 Log = Callable[..., None]
+
+
+class RoundTripStats(msgspec.Struct, frozen=True):
+    """Percentiles of the round trips to one peer (ms), and of how many."""
+
+    p50: float | None
+    p95: float | None
+    samples: int
+
+
+class LinkStats(msgspec.Struct, frozen=True):
+    """One link now, and what it carried since it is there. round_trip_ms: None if none was measured lately."""
+
+    connected: bool
+    sent_total: int
+    bytes_sent_total: int
+    dropped_total: int
+    queued_bytes: int
+    rule: LinkRule
+    round_trip_ms: RoundTripStats | None
 
 
 class Link:
@@ -84,6 +105,18 @@ class Link:
         """What has not left this process."""
         written = 0 if self._transport is None else self._transport.get_write_buffer_size()
         return self._queued_bytes + self._delayed_bytes + written
+
+    def describe(self, trip: DurationStats) -> LinkStats:
+        """For /stats. trip: the round trips to this peer, as probes measure them."""
+        return LinkStats(
+            connected=self.connected,
+            sent_total=self.sent_count,
+            bytes_sent_total=self.sent_bytes,
+            dropped_total=self.dropped_count,
+            queued_bytes=self.queued_bytes,
+            rule=self.rule,
+            round_trip_ms=RoundTripStats(trip.p50_ms, trip.p95_ms, trip.samples) if trip.samples else None,
+        )
 
     def send(self, payload: bytes) -> None:
         """Send under the link's rule."""

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+
+import msgspec
 
 from kvnode.config import LOOP_LOOK_MS
 from kvnode.observe import Samples
 
 _LATE_MS_MIN = 1.0  # less is what timers are
+
+
+class LoopStats(msgspec.Struct, frozen=True):
+    """The longest time for which the event loop was held, of the last ten seconds."""
+
+    longest_hold_ms: float
 
 
 class LoopWatch:
@@ -41,7 +48,6 @@ class LoopWatch:
         if self._timer is not None:
             self._timer.cancel()
 
-    def describe(self) -> dict[str, Any]:
-        """For /stats: of the last ten seconds."""
-        longest_ms = self._late_ms.summary(time.monotonic() * 1000.0)["max_ms"]
-        return {"longest_hold_ms": longest_ms or 0.0}
+    def describe(self) -> LoopStats:
+        """For /stats."""
+        return LoopStats(self._late_ms.summary(time.monotonic() * 1000.0).max_ms or 0.0)

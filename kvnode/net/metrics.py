@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -167,7 +168,7 @@ def _each(links: dict[str, Any], field: str) -> dict[str, Any]:
 
 
 def exposition(stats: dict[str, Any]) -> bytes:
-    """The text that Prometheus scrapes."""
+    """The text that Prometheus scrapes. stats: see Views.stats."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_StatsCollector(stats))
+    registry.register(_StatsCollector(msgspec.to_builtins(stats)))
     return generate_latest(registry)

@@ -19,9 +19,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
-
-import msgspec
+from typing import cast
 
 from kvnode.config import (
     FRAME_BYTES_MAX,
@@ -36,7 +34,8 @@ from kvnode.messages import UNDECODABLE, Hello, Message, Moment, Proof, Welcome,
 from kvnode.net.clock import passed_ms
 from kvnode.net.frames import FrameError, FrameReader, frame
 from kvnode.net.handshake import Handshake, challenge
-from kvnode.net.links import HELLO_S_MAX, Link, Log
+from kvnode.net.links import HELLO_S_MAX, Link, LinkStats, Log
+from kvnode.observe import DurationStats
 from kvnode.runtime import Random
 
 MOMENT_PERIOD_S_MAX = 1.0
@@ -286,16 +285,6 @@ class PeerNetwork:
         for incoming in list(self.incoming):
             incoming.close()
 
-    def describe(self) -> dict[str, Any]:
-        """Figures for /stats."""
-        return {
-            name: {
-                "connected": link.connected,
-                "sent_total": link.sent_count,
-                "bytes_sent_total": link.sent_bytes,
-                "dropped_total": link.dropped_count,
-                "queued_bytes": link.queued_bytes,
-                "rule": msgspec.to_builtins(link.rule),
-            }
-            for name, link in sorted(self.links.items())
-        }
+    def describe(self, round_trip: Callable[[str], DurationStats]) -> dict[str, LinkStats]:
+        """For /stats: each link, by peer. round_trip: what probes have measured to a peer."""
+        return {name: link.describe(round_trip(name)) for name, link in sorted(self.links.items())}

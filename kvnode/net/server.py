@@ -12,7 +12,8 @@ import asyncio
 import contextlib
 import resource
 import socket
-from typing import Any
+
+import msgspec
 
 from kvnode.config import (
     BODIES_BYTES_MAX,
@@ -58,6 +59,17 @@ def bind(host: str, port: int) -> socket.socket:
         raise
     listener.setblocking(False)
     return listener
+
+
+class HttpStats(msgspec.Struct, frozen=True):
+    """Connections now and at the most, what became of others since the start, and the bytes of bodies held."""
+
+    connections: int
+    connections_max: int
+    refused_total: int
+    made_way_total: int
+    timed_out_total: int
+    bodies_bytes: int
 
 
 class HttpServer:
@@ -128,16 +140,16 @@ class HttpServer:
             stalled.pop().give_way(RequestTimeout("the body stalled, and others needed its room"))
         return self._bodies.held_bytes + wanted_bytes <= self._bodies.bytes_max
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> HttpStats:
         """For /stats."""
-        return {
-            "connections": len(self._connections),
-            "connections_max": self._count_max,
-            "refused_total": self.refused_count,
-            "made_way_total": self.made_way_count,
-            "timed_out_total": self.timed_out_count,
-            "bodies_bytes": self._bodies.held_bytes,
-        }
+        return HttpStats(
+            connections=len(self._connections),
+            connections_max=self._count_max,
+            refused_total=self.refused_count,
+            made_way_total=self.made_way_count,
+            timed_out_total=self.timed_out_count,
+            bodies_bytes=self._bodies.held_bytes,
+        )
 
     def _ended(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -6,13 +6,24 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 import kvnode
 from kvnode.messages import KV
+from kvnode.net.loop_watch import LoopStats
 from kvnode.net.peers import PeerNetwork
+from kvnode.net.server import HttpStats
 from kvnode.node import Node
+from kvnode.observe import DurationStats
 from kvnode.operations import SiblingView
 from kvnode.records.checksum import checksum
 from kvnode.records.records import COUNTERS, KVS
+
+
+class LagStats(DurationStats, frozen=True):
+    """How long one replica took to acknowledge writes, and for how long the oldest one has been waiting (ms)."""
+
+    oldest_unacknowledged_ms: float
 
 
 class Views:
@@ -21,7 +32,7 @@ class Views:
     def __init__(self, node: Node, network: PeerNetwork) -> None:
         self._node = node
         self._network = network
-        self.more: dict[str, Callable[[], dict[str, Any]]] = {}
+        self.more: dict[str, Callable[[], HttpStats | LoopStats]] = {}
         """What else /stats tells, by name: of the parts of the process that are not components."""
         self._started_ms = node.runtime.clock.now_ms()
         self._started_wall_ms = node.runtime.clock.wall_ms()
@@ -91,15 +102,9 @@ class Views:
         return {"node": node.name, "members": members}
 
     def stats(self) -> dict[str, Any]:
-        """GET /stats."""
+        """GET /stats: what the components say of themselves; what is a single number stands here."""
         node, clock = self._node, self._node.runtime.clock
-        counts, hints = node.router.counts, node.hints
-        pending = hints.pending()
-        links = self._network.describe()
-        for peer, link in links.items():
-            trip = node.swim.round_trip(peer)
-            measured = {"p50": trip["p50_ms"], "p95": trip["p95_ms"], "samples": trip["samples"]}
-            link["round_trip_ms"] = measured if trip["samples"] else None
+        links = self._network.describe(node.swim.round_trip)
         return {
             "node": node.name,
             "store_id": node.dots.store,
@@ -108,34 +113,13 @@ class Views:
             "epoch": node.ring.epoch,
             "uptime_s": round((clock.now_ms() - self._started_ms) / 1000.0, 3),
             "time_ms": round(clock.wall_ms(), 3),
-            "operations": {
-                "put": counts["put"],
-                "get": counts["get"],
-                "delete": counts["delete"],
-                "counter_post": counts["add"],
-                "counter_get": counts["count"],
-                "failed": counts["failed"],
-            },
+            "operations": node.router.describe(),
             "keys": node.records.row_count,
             "corrupt_records_total": node.records.corrupt_count,
-            "scrub": {
-                "rounds_total": node.scrub.round_count,
-                "rows_checked_total": node.scrub.checked_count,
-            },
-            "refill": {
-                "partitions": len(node.incomplete.owned),
-                "refilled_total": node.incomplete.refilled_count,
-                "waits_for": list(node.refill.waits_for),
-                "votes": node.acceptor.may_vote,
-            },
+            "scrub": node.scrub.describe(),
+            "refill": node.refill.describe(votes=node.acceptor.may_vote),
             "maintenance": node.maintenance.describe(),
-            "tombstones": {
-                "swept_total": node.reaper.reaped_count,
-                "dropped_total": node.reaper.dropped_count,
-                "remaining": node.reaper.remaining,
-                "context_entries_pruned_total": node.pruning.pruned_count,
-                "reasons": node.reaper.reasons,
-            },
+            "tombstones": node.reaper.describe(),
             "messages_refused_total": self._network.refused_count,
             "messages_implausible_total": {
                 "epoch": node.dissemination.implausible_count,
@@ -144,30 +128,19 @@ class Views:
                 "unreadable": self._network.unreadable_count,
             },
             "requests_in_flight": len(node.rpc),
-            "hints": {
-                "pending": pending,
-                "pending_total": sum(pending.values()),
-                "stored_total": hints.stored_count,
-                "delivered_total": hints.delivered_count,
-                "expired_total": hints.expired_count,
-                "dropped_total": hints.dropped_count,
-            },
-            "repairs": {
-                "read_repair_total": node.observer.read_repair_count,
-                "exchange_rounds_total": node.exchange.round_count,
-                "exchange_records_sent_total": node.exchange.sent_count + node.exchange.responder.sent_count,
-                "exchange_records_received_total": node.exchange.received_count,
-            },
+            "hints": node.hints.describe(),
+            "repairs": node.exchange.describe(read_repair_count=node.observer.read_repair_count),
             "replication_lag": {peer: self._lag(peer) for peer in links},
             "links": links,
             "storage": node.runtime.disk.describe(),
             **{name: describe() for name, describe in self.more.items()},
         }
 
-    def _lag(self, peer: str) -> dict[str, Any]:
-        node, now_ms = self._node, self._node.runtime.clock.now_ms()
+    def _lag(self, peer: str) -> LagStats:
+        node = self._node
         oldest_ms = max(node.writer.oldest_unacknowledged_ms(peer), node.hints.oldest_ms(peer))
-        return node.observer.lag_of(peer).summary(now_ms) | {"oldest_unacknowledged_ms": round(oldest_ms, 3)}
+        lag = node.observer.lag_of(peer).summary(node.runtime.clock.now_ms())
+        return LagStats(**msgspec.structs.asdict(lag), oldest_unacknowledged_ms=round(oldest_ms, 3))
 
     async def trace(self, trace_id: int) -> dict[str, Any]:
         """GET /trace/{id}: who did what, in the order of the nodes' wall clocks; ms since the first event."""

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+
+import msgspec
 
 from kvnode.config import SAMPLE_COUNT_MAX, STAT_WINDOW_MS
+
+
+class DurationStats(msgspec.Struct, frozen=True):
+    """Percentiles of durations (ms), and of how many; the three are None when there are no samples."""
+
+    p50_ms: float | None
+    p95_ms: float | None
+    max_ms: float | None
+    samples: int
 
 
 class Samples:
@@ -20,16 +30,16 @@ class Samples:
         """One event that ended now took so long."""
         self._samples.append((now_ms, duration_ms))
 
-    def summary(self, now_ms: float) -> dict[str, Any]:
-        """{"p50_ms", "p95_ms", "max_ms", "samples"}; the three are None when there are no samples."""
+    def summary(self, now_ms: float) -> DurationStats:
+        """The percentiles of the durations that ended in the window before now."""
         while self._samples and self._samples[0][0] < now_ms - STAT_WINDOW_MS:
             self._samples.popleft()
         ordered = sorted(duration for _, duration in self._samples)
         if not ordered:
-            return {"p50_ms": None, "p95_ms": None, "max_ms": None, "samples": 0}
-        return {
-            "p50_ms": round(ordered[len(ordered) // 2], 3),
-            "p95_ms": round(ordered[len(ordered) * 95 // 100], 3),
-            "max_ms": round(ordered[-1], 3),
-            "samples": len(ordered),
-        }
+            return DurationStats(p50_ms=None, p95_ms=None, max_ms=None, samples=0)
+        return DurationStats(
+            p50_ms=round(ordered[len(ordered) // 2], 3),
+            p95_ms=round(ordered[len(ordered) * 95 // 100], 3),
+            max_ms=round(ordered[-1], 3),
+            samples=len(ordered),
+        )

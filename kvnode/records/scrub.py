@@ -7,10 +7,19 @@ row that fails is dropped, which the next exchange notices. It goes slowly (thro
 
 from __future__ import annotations
 
+import msgspec
+
 from kvnode.config import SCRUB_ROWS
 from kvnode.records.records import Records
 from kvnode.runtime import Runtime
 from kvnode.throttle import Share, Throttle, background_share
+
+
+class ScrubStats(msgspec.Struct, frozen=True):
+    """What was verified since the start."""
+
+    rounds_total: int
+    rows_checked_total: int
 
 
 class Scrub:
@@ -39,3 +48,7 @@ class Scrub:
         corrupt = self._records.corrupt_count - corrupt_before
         self._runtime.log("scrubbed", level="error" if corrupt else "info", corrupt=corrupt)
         return {"checked": self.checked_count - checked_before, "corrupt": corrupt}
+
+    def describe(self) -> ScrubStats:
+        """For /stats."""
+        return ScrubStats(rounds_total=self.round_count, rows_checked_total=self.checked_count)

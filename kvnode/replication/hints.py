@@ -43,6 +43,17 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Hint).decode
 
 
+class HintStats(msgspec.Struct, frozen=True):
+    """How many hints wait for each peer, and what became of all since the start."""
+
+    pending: dict[str, int]
+    pending_total: int
+    stored_total: int
+    delivered_total: int
+    expired_total: int
+    dropped_total: int
+
+
 class Hints:
     """The hints that this node keeps. Invariant: memory and disk hold the same hints, oldest first per peer."""
 
@@ -92,6 +103,18 @@ class Hints:
     def pending(self) -> dict[str, int]:
         """How many hints wait for each peer."""
         return {peer: len(hints) for peer, hints in sorted(self._pending.items()) if hints}
+
+    def describe(self) -> HintStats:
+        """For /stats."""
+        pending = self.pending()
+        return HintStats(
+            pending=pending,
+            pending_total=sum(pending.values()),
+            stored_total=self.stored_count,
+            delivered_total=self.delivered_count,
+            expired_total=self.expired_count,
+            dropped_total=self.dropped_count,
+        )
 
     def count_in(self, partition: int) -> int:
         """How many hints of one partition wait here, for whomever."""

@@ -21,6 +21,17 @@ from kvnode.runtime import Clock, Handlers
 _encode_json = msgspec.json.Encoder().encode
 
 
+class OperationStats(msgspec.Struct, frozen=True):
+    """The requests of clients that were coordinated here, and of all how many ended in an error of the server."""
+
+    put: int
+    get: int
+    delete: int
+    counter_post: int
+    counter_get: int
+    failed: int
+
+
 class RequestRouter:
     """The clients' side of one node. counts: requests that were coordinated here, by what they asked for.
 
@@ -47,6 +58,18 @@ class RequestRouter:
     def handlers(self) -> Handlers:
         """What is done with each message that is for this component."""
         return {Forward: self.on_forward}
+
+    def describe(self) -> OperationStats:
+        """For /stats."""
+        counts = self.counts
+        return OperationStats(
+            put=counts["put"],
+            get=counts["get"],
+            delete=counts["delete"],
+            counter_post=counts["add"],
+            counter_get=counts["count"],
+            failed=counts["failed"],
+        )
 
     async def serve(self, request: operations.Request, trace_id: int = 0) -> tuple[int, bytes]:
         """Serve a client's request here or at a node that holds the key: an HTTP status and a JSON body."""

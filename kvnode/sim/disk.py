@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kvnode.records.kinds import is_whole
-from kvnode.runtime import ROWS_DROPPED, Row
+from kvnode.runtime import ROWS_DROPPED, DiskStats, Row
 from kvnode.sim.gate import Gate
 from kvnode.storage import StorageError
 from kvnode.storage.memory import Tables
@@ -139,9 +139,9 @@ class SimDisk(Tables):
         """See runtime.Disk: there is nothing to tidy up."""
         return {}
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> DiskStats:
         """See runtime.Disk."""
-        return {"commits_total": self.sync_count}
+        return DiskStats(commits_total=self.sync_count)
 
     def _start_sync(self) -> None:
         group = self._group

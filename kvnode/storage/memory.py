@@ -7,7 +7,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kvnode.runtime import ANY, LowBits, Row
+from kvnode.runtime import ANY, DiskStats, LowBits, Row
 
 
 class Tables:
@@ -91,9 +91,9 @@ class MemoryDisk(Tables):
         """See runtime.Disk: there is nothing to tidy up."""
         return {}
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> DiskStats:
         """See runtime.Disk."""
-        return {}
+        return DiskStats()
 
 
 def _end(future: asyncio.Future[None]) -> None:

@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from kvnode.observe import Samples
-from kvnode.runtime import ANY, LowBits, Row
+from kvnode.runtime import ANY, DiskStats, LowBits, Row, SyncStats
 from kvnode.storage.corruption import (
     corruption_of,
     is_corruption,
@@ -347,20 +347,20 @@ class SqliteDisk:
             **self._tables.sizes(),
         }
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> DiskStats:
         """See runtime.Disk."""
         sync = self.sync_ms.summary(time.monotonic() * 1000.0)
-        return {
-            "commits_total": self.commit_count,
-            "records_total": self.record_count,
-            "batch_mean": round(self.record_count / self.commit_count, 2) if self.commit_count else None,
-            "sync_ms": {"p50": sync["p50_ms"], "p95": sync["p95_ms"], "max": sync["max_ms"]},
-            "log_bytes": self._log.written_bytes,
-            "rows_moved_total": self._flusher.flushed_count,
-            "no_room": self.no_room,
-            "set_aside": self._set_aside,
-            "dropped": self.dropped,
-        }
+        return DiskStats(
+            commits_total=self.commit_count,
+            records_total=self.record_count,
+            batch_mean=round(self.record_count / self.commit_count, 2) if self.commit_count else None,
+            sync_ms=SyncStats(sync.p50_ms, sync.p95_ms, sync.max_ms),
+            log_bytes=self._log.written_bytes,
+            rows_moved_total=self._flusher.flushed_count,
+            no_room=self.no_room,
+            set_aside=self._set_aside,
+            dropped=self.dropped,
+        )
 
     async def close(self) -> None:
         """Sync what is waiting, flush it into the tables and close the files."""

@@ -34,6 +34,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from kvnode.config import (
     BATCH_RECORDS_MAX,
     REAP_COUNT_MAX,
@@ -60,11 +62,21 @@ class _NotNow(Exception):
     """No tombstone can go at the moment; the message says why."""
 
 
+class TombstoneStats(msgspec.Struct, frozen=True):
+    """What became of tombstones and of what contexts need not say any more; see TombstoneReaper and Pruning."""
+
+    swept_total: int
+    dropped_total: int
+    remaining: int
+    context_entries_pruned_total: int
+    reasons: dict[str, int]
+
+
 class TombstoneReaper:
     """Both sides of one node: it reaps in the partitions of which it is the first owner, and answers the others.
 
     store: tells the store id that this node writes under.
-    swept_count: tombstones that went from all owners by this node's word; dropped_count: records dropped here.
+    reaped_count: tombstones that went from all owners by this node's word; dropped_count: records dropped here.
     reasons: why tombstones were left in the last round, and how many for each reason.
     """
 
@@ -96,6 +108,16 @@ class TombstoneReaper:
     def handlers(self) -> Handlers:
         """Which messages are for it."""
         return {AskReapable: self.on_ask, DropTombstones: self.on_drop}
+
+    def describe(self) -> TombstoneStats:
+        """For /stats."""
+        return TombstoneStats(
+            swept_total=self.reaped_count,
+            dropped_total=self.dropped_count,
+            remaining=self.remaining,
+            context_entries_pruned_total=self._pruning.pruned_count,
+            reasons=self.reasons,
+        )
 
     # --- the side that reaps ------------------------------------------------------------------------------
 

@@ -46,7 +46,6 @@ EXCEPTIONS_MAX = 10
 
 PENDING = {
     "kvnode Node.__init__",
-    "kvnode Views.stats",
 }
 """What broke the rule when it was made. Nothing is added here; whoever mends one takes it out."""
 

@@ -19,7 +19,7 @@ def test_every_work_begins_by_itself_about_a_period_apart(play: Play) -> None:
         await asyncio.sleep(6 * 60.0)
         assert 4 <= tasks["checkpoint"].round_count <= 9, "every minute, give or take a half"
         assert tasks["scrub"].round_count == 1, "at the start, then hourly"
-        assert 0 < tasks["scrub"].describe()["next_in_s"] < 5400.0
+        assert 0 < tasks["scrub"].describe().next_in_s < 5400.0
 
     play(scenario)
 
@@ -31,9 +31,9 @@ def test_what_is_asked_for_is_done_at_once_and_told(play: Play) -> None:
         maintenance = components.nodes["node-1"].maintenance
         told = await maintenance.begin(("repair", "scrub"), patience_ms=5000.0)
         assert list(told) == ["repair", "scrub"]
-        assert told["repair"]["result"] == {"differing_partitions": {"node-2": 0, "node-3": 0}}
-        assert told["scrub"]["result"] == {"checked": 20, "corrupt": 0}
-        assert told["scrub"]["running"] is False
+        assert told["repair"].result == {"differing_partitions": {"node-2": 0, "node-3": 0}}
+        assert told["scrub"].result == {"checked": 20, "corrupt": 0}
+        assert told["scrub"].running is False
 
     play(scenario)
 
@@ -44,10 +44,10 @@ def test_a_work_that_takes_long_is_told_as_running_and_is_not_begun_twice(play: 
         node = components.nodes[components.nodes["node-1"].ring.preference_list("k")[0]]
         await asyncio.sleep(2.0)
         told = await node.maintenance.begin(("sweep",), patience_ms=100.0)
-        assert (told["sweep"]["running"], told["sweep"]["rounds_total"]) == (True, 0)
+        assert (told["sweep"].running, told["sweep"].rounds_total) == (True, 0)
         again = await node.maintenance.begin(("sweep",), patience_ms=100_000.0)
-        assert again["sweep"]["rounds_total"] == 1
-        assert again["sweep"]["result"] == {"swept": 1, "remaining": 0, "reasons": {}}
+        assert again["sweep"].rounds_total == 1
+        assert again["sweep"].result == {"swept": 1, "remaining": 0, "reasons": {}}
 
     play(scenario)
 
@@ -76,10 +76,10 @@ def test_a_disk_that_takes_no_writes_fails_the_round_and_not_the_node(play: Play
 
         node.maintenance.tasks["checkpoint"]._work = full
         told = await node.maintenance.begin(("checkpoint",), patience_ms=1000.0)
-        assert told["checkpoint"]["error"] == "database or disk is full"
+        assert told["checkpoint"].error == "database or disk is full"
         node.maintenance.tasks["checkpoint"]._work = lambda share: components.disks["node-1"].checkpoint()
         told = await node.maintenance.begin(("checkpoint",), patience_ms=1000.0)
-        assert told["checkpoint"]["error"] == ""
+        assert told["checkpoint"].error == ""
 
     play(scenario)
 
@@ -96,9 +96,8 @@ def test_a_round_that_somebody_asked_for_is_not_slow_and_the_next_one_is(play: P
 
         maintenance.tasks["checkpoint"]._work = work
         await components.until(lambda: len(shares) == 1, limit_s=120.0)
-        assert (await maintenance.begin(("checkpoint",), patience_ms=10_000.0))["checkpoint"][
-            "rounds_total"
-        ] == 1
+        told = await maintenance.begin(("checkpoint",), patience_ms=10_000.0)
+        assert told["checkpoint"].rounds_total == 1
         assert shares == [BACKGROUND_SHARE, ASKED_SHARE], "the round under way is hurried"
         await maintenance.begin(("checkpoint",), patience_ms=10_000.0)
         await components.until(lambda: len(shares) == 6, limit_s=300.0)

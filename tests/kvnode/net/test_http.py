@@ -40,7 +40,7 @@ class NoPeers:
     def send(self, peer: str, message: Any) -> None:
         raise AssertionError(f"nobody is there: {peer}")
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, round_trip: Any) -> dict[str, Any]:
         return {}
 
     def __getattr__(self, name: str) -> int:

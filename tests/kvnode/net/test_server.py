@@ -88,7 +88,7 @@ def test_of_too_many_connections_the_one_at_rest_for_longest_gives_way() -> None
         assert await callers[1].is_closed()
         for caller in (callers[0], callers[2], callers[3], fifth):
             assert (await caller.ask())[0] == 200
-        assert server.describe()["made_way_total"] == 1
+        assert server.describe().made_way_total == 1
 
     with_server(scenario, count_max=4)
 
@@ -98,7 +98,7 @@ def test_a_connection_too_many_is_refused_in_words_while_all_others_are_in_use()
         callers = [await Caller.connect(port) for _ in range(2)]
         for caller in callers:
             caller.send(put_of(10) + b"12345")
-        await until(lambda: server.describe()["bodies_bytes"] == 10)
+        await until(lambda: server.describe().bodies_bytes == 10)
         refused = await Caller.connect(port)
         status, body = await refused.answer()
         problem = json.loads(body)
@@ -127,7 +127,7 @@ def test_a_request_that_does_not_arrive_in_time_is_answered_and_hung_up_on(
             status, problem = await caller.answer()
             assert (status, json.loads(problem)["definite"]) == (408, True)
             assert await caller.is_closed()
-        assert server.describe()["bodies_bytes"] == 0
+        assert server.describe().bodies_bytes == 0
         assert (await at_rest.ask())[0] == 200
 
     with_server(scenario)
@@ -141,15 +141,15 @@ def test_bodies_that_stall_give_way_to_one_that_arrives(monkeypatch: pytest.Monk
         stalled = [await Caller.connect(port) for _ in range(3)]
         for number, caller in enumerate(stalled):
             caller.send(put_of(50_000) + b"x" * 30_000)
-            await until(lambda number=number: server.describe()["bodies_bytes"] == 30_000 * (number + 1))  # type: ignore
+            await until(lambda number=number: server.describe().bodies_bytes == 30_000 * (number + 1))  # type: ignore
         await asyncio.sleep(0.1)
         assert await (await Caller.connect(port)).ask(put_of(40_000) + b"x" * 40_000) == (200, b"40000\n")
         status, problem = await stalled[0].answer()
         assert (status, json.loads(problem)["title"]) == (408, "Request timeout")
-        await until(lambda: server.describe()["bodies_bytes"] == 60_000)
+        await until(lambda: server.describe().bodies_bytes == 60_000)
         for caller in stalled[1:]:
             assert await caller.ask(b"x" * 20_000) == (200, b"50000\n")
-        assert server.describe()["bodies_bytes"] == 0
+        assert server.describe().bodies_bytes == 0
 
     with_server(scenario, bodies_bytes_max=100_000)
 
@@ -158,11 +158,11 @@ def test_a_body_for_which_there_is_no_room_is_refused_and_nothing_of_it_is_kept(
     async def scenario(server: HttpServer, port: int) -> None:
         first = await Caller.connect(port)
         first.send(put_of(90_000) + b"x" * 80_000)
-        await until(lambda: server.describe()["bodies_bytes"] == 80_000)
+        await until(lambda: server.describe().bodies_bytes == 80_000)
         late = await Caller.connect(port)
         status, problem = await late.ask(put_of(60_000) + b"x" * 60_000)
         assert (status, json.loads(problem)["definite"]) == (429, True)
-        await until(lambda: server.describe()["bodies_bytes"] == 80_000)
+        await until(lambda: server.describe().bodies_bytes == 80_000)
         assert await first.ask(b"x" * 10_000) == (200, b"90000\n")
 
     with_server(scenario, bodies_bytes_max=100_000)

@@ -140,7 +140,7 @@ def test_a_damaged_file_is_set_aside_as_it_is_and_the_store_is_empty(
         why, kept = disk.corruption
         assert why and "\n" not in why
         assert kept.read_bytes() == damaged
-        assert disk.describe()["set_aside"] == [kept.name]
+        assert disk.describe().set_aside == [kept.name]
         assert list(disk.checksums("records")) == []
         assert disk.get("meta", 0, "store-id") is None
 

@@ -98,7 +98,7 @@ def test_a_store_on_a_full_disk_serves_what_it_holds_and_refuses_writes(
     full.is_full = True
 
     async def scenario(disk: SqliteDisk) -> None:
-        assert disk.no_room and disk.describe()["no_room"] == disk.no_room
+        assert disk.no_room and disk.describe().no_room == disk.no_room
         assert disk.get("records", 0, "old") is not None
         assert [row.key for row in disk.scan("records", 0)] == ["old"]
         assert disk.count("records") == 1
