@@ -29,6 +29,7 @@ from kvnode.messages import (
     Welcome,
 )
 from kvnode.observe import RequestObserver
+from kvnode.operations import Request
 from kvnode.records.incomplete import Incomplete
 from kvnode.records.records import Records
 from kvnode.records.scrub import Scrub
@@ -65,15 +66,12 @@ class Node:
     """
 
     def __init__(self, runtime: Runtime, config: ClusterConfig, name: str) -> None:
-        self.runtime = runtime
-        self.config = config
-        self.name = name
-        message_age_ms_max = config.maintenance.message_age_s_max * 1000.0
-        state = RingState.of(config)
-        self.ring = Placement(state, node=name, replicas=config.replicas, partitions=config.partitions)
+        self.runtime, self.config, self.name = runtime, config, name
+        wall_ms, age_ms_max = runtime.clock.wall_ms, config.maintenance.message_age_s_max * 1000.0
+        known, replicas, partitions = RingState.of(config), config.replicas, config.partitions
+        self.ring = Placement(known, node=name, replicas=replicas, partitions=partitions)
         self.dissemination = Dissemination(runtime, name, self.ring)
-        wall_ms = runtime.clock.wall_ms
-        self.members = Members(name, (*state.names, name), incarnation=1, wall_ms=wall_ms)
+        self.members = Members(name, (*known.names, name), incarnation=1, wall_ms=wall_ms)
         self.members.subscribe(self._log_member)
         self.ring.subscribe(lambda: self.members.follow(node.name for node in self.ring.state.everybody))
         self.swim = Swim(runtime, name, self.members, lambda: self.ring.epoch, self.dissemination.heard_epoch)
@@ -98,9 +96,7 @@ class Node:
         self.ring.subscribe(self.quiescence.disturb_all)
         self.dots = DotSource(context)
         self.acceptor = DurableAcceptor(context)
-        self.proposer = RingProposer(
-            context, self.acceptor, self.dissemination, store=lambda: self.dots.store
-        )
+        self.proposer = RingProposer(context, self.acceptor, self.dissemination, store=self._store_id)
         self.starts = Starts(context, self._replaces_another)
         self.scrub = Scrub(runtime, self.records, self.ring.partitions)
         self.hints = Hints(context, self.quiescence)
@@ -110,49 +106,44 @@ class Node:
         self.refill = Refill(context, self.exchange)
         self.cleanup = Cleanup(context, self.exchange, self.quiescence)
         self.reaper = TombstoneReaper(
-            context,
-            self.quiescence,
-            self.pruning,
-            store=lambda: self.dots.store,
-            message_age_ms_max=message_age_ms_max,
+            context, self.quiescence, self.pruning, store=self._store_id, message_age_ms_max=age_ms_max
         )
         self.emptiness = EmptinessCheck(context, lambda: sum(self.hints.pending().values()))
         self.changes = Changes(
             context, self.dissemination, self.acceptor, self.proposer, self.bootstrap, self.emptiness
         )
-        self.maintenance = Maintenance(
-            runtime,
-            {
-                "repair": MaintenanceTask(
-                    runtime, self.exchange.repair, period_s=config.maintenance.repair_s
-                ),
-                "sweep": MaintenanceTask(runtime, self.reaper.once, period_s=config.maintenance.sweep_s),
-                "checkpoint": MaintenanceTask(
-                    runtime, lambda share: runtime.disk.checkpoint(), period_s=config.maintenance.checkpoint_s
-                ),
-                "scrub": MaintenanceTask(
-                    runtime, self.scrub.once, period_s=config.maintenance.scrub_s, at_start=True
-                ),
-            },
-        )
+        self.maintenance = Maintenance(runtime, self._maintenance_tasks())
         self.contexts = ContextTokens(config.secret, config.cluster_id)
         plans = ReplicaPlans(context)
         values = Values(context, self.dots, self.contexts, self.pruning.strip)
-        counters = Counters(context, self.dots)
         self.reader = Reader(context, plans, values, self.hints)
-        self.writer = Writer(context, plans, self.reader, values, counters, self.hints)
+        self.writer = Writer(context, plans, self.reader, values, Counters(context, self.dots), self.hints)
         self.replica = Replica(context)
         self.fallback = Fallback(context, self.hints)
         self.inspection = Inspection(context, self.replica)
         self.router = RequestRouter(
-            context,
-            self.writer,
-            self.reader,
-            self.refill.may_be_complete,
-            message_age_ms_max=message_age_ms_max,
+            context, self.writer, self.reader, self.refill.may_be_complete, message_age_ms_max=age_ms_max
         )
-        self.serve = self.router.serve
-        self._handlers: Handlers = {
+        self._handlers = self._handlers_of_components()
+
+    def _store_id(self) -> str:
+        """Which store this node writes as now."""
+        return self.dots.store
+
+    def _maintenance_tasks(self) -> dict[str, MaintenanceTask]:
+        runtime, periods = self.runtime, self.config.maintenance
+        return {
+            "repair": MaintenanceTask(runtime, self.exchange.repair, period_s=periods.repair_s),
+            "sweep": MaintenanceTask(runtime, self.reaper.once, period_s=periods.sweep_s),
+            "checkpoint": MaintenanceTask(
+                runtime, lambda share: runtime.disk.checkpoint(), period_s=periods.checkpoint_s
+            ),
+            "scrub": MaintenanceTask(runtime, self.scrub.once, period_s=periods.scrub_s, at_start=True),
+        }
+
+    def _handlers_of_components(self) -> Handlers:
+        """Which component takes which message."""
+        return {
             **self.router.handlers(),
             **self.replica.handlers(),
             **self.fallback.handlers(),
@@ -189,6 +180,10 @@ class Node:
         self.runtime.spawn(self.cleanup.run(), "letting go")
         self.runtime.spawn(self.quiescence.run(), "quiescence")
         self.maintenance.open()
+
+    async def serve(self, request: Request) -> tuple[int, bytes]:
+        """Serve a client's request: an HTTP status and a JSON body."""
+        return await self.router.serve(request)
 
     # --- peers --------------------------------------------------------------------------------------------
 
