@@ -27,6 +27,7 @@ FULL = os.environ.get("QUORUM_LAB_FULL") == "1"
 RATE = 500 if FULL else 150
 BEFORE_S = 5 if FULL else 2
 ABSENT_S = 10 if FULL else 3
+IN_FLIGHT_S = 0.2
 AFTER_S = 5 if FULL else 3
 AGREE_WITHIN_S = 15
 ALL = ("node-1", "node-2", "node-3")
@@ -111,6 +112,8 @@ def test_kill_one_node_under_load_and_restart_it(live_cluster: StartCluster) -> 
 
     def disturb() -> None:
         time.sleep(BEFORE_S)
+        cluster.pause("node-2")
+        time.sleep(IN_FLIGHT_S)  # requests lie in its sockets when it dies
         cluster.kill("node-2")
         time.sleep(ABSENT_S)
         cluster.restart("node-2")
