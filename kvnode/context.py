@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kvnode.membership import Members
+from kvnode.messages import Refused
 from kvnode.observe import RequestObserver
 from kvnode.records.incomplete import Incomplete
 from kvnode.records.records import Records
@@ -33,8 +34,8 @@ class EpochGuard(Protocol):
         A newer one is served: its sender counts on this node, and knows better. Meanwhile this node asks for that ring.
         """
 
-    def why_too_late(self, peer: str) -> str:
-        """Why what a node that is not a member offers is refused; empty: it is not."""
+    def refusal(self, peer: str, id_: int) -> Refused | None:
+        """What a node that is not a member is answered to what it offers; None: it is taken."""
 
     @property
     def reaped_epoch(self) -> int:

@@ -29,7 +29,7 @@ from kvnode.anti_entropy.schedule import ExchangeSchedule
 from kvnode.config import EXCHANGE_PARTITIONS
 from kvnode.context import NodeContext
 from kvnode.membership import ALIVE, DEAD, Member
-from kvnode.messages import TOO_LATE, UNDECODABLE, Answer, Refused, Stored, StoreMany
+from kvnode.messages import UNDECODABLE, Answer, Refused, Stored, StoreMany
 from kvnode.messages.anti_entropy import (
     CompareLeaves,
     CompareNodes,
@@ -176,7 +176,7 @@ class Exchange:
         trace_id = self._runtime.random.getrandbits(64)
         self.round_count += 1
         answer = await self._ask_roots(peer, shared, trace_id)
-        if isinstance(answer, Refused) and answer.why == TOO_LATE and not wants_records:
+        if isinstance(answer, Refused) and answer.too_late and not wants_records:
             raise TooLate
         if not isinstance(answer, Roots) or len(answer.roots) not in (0, len(pack(shared))):
             return None, set(), None

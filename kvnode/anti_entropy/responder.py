@@ -60,8 +60,8 @@ class Responder:
             if not self._epochs.refuses(peer, question.id, question.epoch):
                 self._runtime.network.send(peer, Refused(question.id, "this node is not in that epoch yet"))
             return
-        if late := self._epochs.why_too_late(peer):
-            self._runtime.network.send(peer, Refused(question.id, late))
+        if refusal := self._epochs.refusal(peer, question.id):
+            self._runtime.network.send(peer, refusal)
             return
         await self._records.build_forest()
         shared = unpack_places(question.partitions, self._ring.partitions)
@@ -101,13 +101,13 @@ class Responder:
         """Merge what the peer has found to be its own; answer, when that is durable, with what is better here."""
         if question.epoch != self._ring.epoch and self._epochs.refuses(peer, question.id, question.epoch):
             return
-        why = "" if peer in self._ring.known else self._epochs.why_too_late(peer)
+        refusal = self._epochs.refusal(peer, question.id)
         if not 0 <= question.partition < self._ring.partitions:
-            why = "no such partition"
+            refusal = Refused(question.id, "no such partition")
         elif len(question.others) > len(pack(range(LEAF_COUNT))):
-            why = "more differences than leaves"
-        if why:
-            self._runtime.network.send(peer, Refused(question.id, why))
+            refusal = Refused(question.id, "more differences than leaves")
+        if refusal:
+            self._runtime.network.send(peer, refusal)
             return
         self._schedule.asked()
         self._runtime.spawn(self._answer_single_diffs(peer, question), "compare singles")

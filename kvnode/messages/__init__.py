@@ -24,8 +24,6 @@ from kvnode.messages.anti_entropy import (
 from kvnode.messages.data import (
     COUNTER,
     KV,
-    NOT_YET,
-    TOO_LATE,
     AskTrace,
     Fetch,
     Fetched,
@@ -59,8 +57,6 @@ from kvnode.messages.tombstones import AskReapable, DropTombstones, ReapableAnsw
 __all__ = [
     "COUNTER",
     "KV",
-    "NOT_YET",
-    "TOO_LATE",
     "UNDECODABLE",
     "Accept",
     "Accepted",

@@ -54,16 +54,14 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
-    """That question cannot be served here; nothing was stored on its account."""
+    """That question cannot be served here, and why, in words for people; nothing was stored on its account.
+
+    too_late: what was offered is from an earlier membership, and may be older than a tombstone that was reaped since.
+    """
 
     id: Id
     why: str
-
-
-TOO_LATE = "tombstones were swept since you were a member"
-"""Refused.why to a node that offers what it kept from an earlier membership: it may be older than what was reaped."""
-NOT_YET = "this store is being refilled, and cannot tell yet what was swept; offer it again"
-"""Refused.why to the same from a store that replaces a lost one."""
+    too_late: bool = False
 
 
 class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):

@@ -115,8 +115,8 @@ class Fallback:
         node = self._node
         if question.epoch != node.ring.epoch and node.epochs.refuses(peer, question.id, question.epoch):
             return
-        if why := node.epochs.why_too_late(peer):
-            node.runtime.network.send(peer, Refused(question.id, why))
+        if refusal := node.epochs.refusal(peer, question.id):
+            node.runtime.network.send(peer, refusal)
             return
 
         def on_durable(ok: bool) -> None:

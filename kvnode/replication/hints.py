@@ -18,7 +18,7 @@ import msgspec
 
 from kvnode.config import HINT_AGE_MS_MAX, HINT_BYTES_MAX, HINT_COUNT_MAX, HINT_REPLAY_PERIOD_MS
 from kvnode.context import NodeContext
-from kvnode.messages import TOO_LATE, UNDECODABLE, Refused, Stored, StoreMany
+from kvnode.messages import UNDECODABLE, Refused, Stored, StoreMany
 from kvnode.records.batches import first_batch
 from kvnode.records.checksum import checksum
 from kvnode.records.records import OnDurable, merge_records
@@ -239,7 +239,7 @@ class Hints:
             )
         except TimeoutError:
             return False
-        if isinstance(answer, Refused) and answer.why == TOO_LATE:
+        if isinstance(answer, Refused) and answer.too_late:
             self.dropped_count += len(batch)
         elif not isinstance(answer, Stored):
             return False

@@ -66,10 +66,10 @@ class Replica:
 
     def _refuse_late(self, peer: str, id_: int) -> bool:
         """A node that is not a member may offer what is older than a tombstone that was swept since it was one."""
-        why = self._epochs.why_too_late(peer)
-        if why and id_:
-            self._network.send(peer, Refused(id_, why))
-        return bool(why)
+        refusal = self._epochs.refusal(peer, id_)
+        if refusal and id_:
+            self._network.send(peer, refusal)
+        return refusal is not None
 
     def on_fetch(self, peer: str, question: Fetch) -> None:
         """Tell what is durable here."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvnode.messages import NOT_YET, TOO_LATE
+from kvnode.messages import Refused
 from kvnode.records.incomplete import Incomplete
 from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime
@@ -49,15 +49,17 @@ class Epochs:
             self.reaped_epoch = epoch
             self._disk.commit([Row(_META, 0, _KEY, str(epoch).encode())])
 
-    def why_too_late(self, peer: str) -> str:
-        """Why what a node that is not a member offers is refused; empty: it is not."""
+    def refusal(self, peer: str, id_: int) -> Refused | None:
+        """What a node that is not a member is answered to what it offers; None: it is taken."""
         if peer in self._ring.known:
-            return ""
+            return None
         if self._incomplete.held:
-            return NOT_YET
+            return Refused(
+                id_, "this store is being refilled, and cannot tell yet what was reaped; offer it again"
+            )
         left_in = self._ring.state.left_in(peer)
         is_late = self.reaped_epoch > 0 and (left_in is None or self.reaped_epoch >= left_in)
-        return TOO_LATE if is_late else ""
+        return Refused(id_, "tombstones were reaped since you were a member", True) if is_late else None
 
 
 def _epoch_of(row: bytes) -> int:

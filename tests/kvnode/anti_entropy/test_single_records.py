@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kvnode.messages import KV, TOO_LATE, Refused, Stored, StoreMany, encode
+from kvnode.messages import KV, Refused, Stored, StoreMany, encode
 from kvnode.messages.anti_entropy import (
     CompareLeaves,
     CompareNodes,
@@ -293,11 +293,12 @@ def test_questions_about_single_records_that_make_no_sense_are_refused(play: Pla
 def test_who_is_no_member_and_too_late_offers_no_single_record(play: Play) -> None:
     async def scenario(components: Any) -> None:
         responder, epoch = components.nodes[ONE].exchange.responder, components.nodes[ONE].ring.epoch
-        responder._epochs.why_too_late = lambda peer: TOO_LATE if peer == "node-9" else ""
+        refusal = Refused(7, "too late", too_late=True)
+        responder._epochs.refusal = lambda peer, id_: refusal if peer == "node-9" else None
         components.wire.carried.clear()
         record = (KV, KEYS[0], record_of("node-9", b"1"))
         responder.on_single_diffs("node-9", CompareSingleDiffs(7, 0, 0, (record,), b"", False, epoch))
-        assert [m for _, _, m in components.wire.carried] == [Refused(7, TOO_LATE)]
+        assert [m for _, _, m in components.wire.carried] == [refusal]
         assert held(components, ONE, KEYS[0]) is None
 
     play(scenario, 2, replicas=2)
