@@ -9,7 +9,7 @@
 #   --base-port P          HTTP port of node-1 (as last time, else 9999)
 #   --host ADDRESS         listen there, such as 0.0.0.0; makes a secret for nodes and a token for clients
 #   --token                demand a token of clients, on 127.0.0.1 too, which all users of a computer share
-#   --maintenance NAME=SECONDS  how often each maintenance task begins
+#   --maintenance NAME=SECONDS  how often each maintenance task begins; --upkeep is the same
 #   --detach               run in the background until scripts/stop-cluster-local.sh
 #   --fresh                delete this cluster's data first
 set -eu

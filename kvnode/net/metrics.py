@@ -40,9 +40,9 @@ def _background(stats: dict[str, Any]) -> Iterator[Metric]:
     yield from _maintenance(stats["maintenance"])
     tombstones = stats["tombstones"]
     yield CounterMetricFamily(
-        "kvnode_tombstones_swept",
+        "kvnode_tombstones_reaped",
         "Tombstones that this node had all owners drop",
-        value=tombstones["swept_total"],
+        value=tombstones["reaped_total"],
     )
     yield GaugeMetricFamily(
         "kvnode_tombstones_remaining",

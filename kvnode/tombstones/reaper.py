@@ -65,7 +65,7 @@ class _NotNow(Exception):
 class TombstoneStats(msgspec.Struct, frozen=True):
     """What became of tombstones and of what contexts need not say any more; see TombstoneReaper and Pruning."""
 
-    swept_total: int
+    reaped_total: int
     dropped_total: int
     remaining: int
     context_entries_pruned_total: int
@@ -112,7 +112,7 @@ class TombstoneReaper:
     def describe(self) -> TombstoneStats:
         """For /stats."""
         return TombstoneStats(
-            swept_total=self.reaped_count,
+            reaped_total=self.reaped_count,
             dropped_total=self.dropped_count,
             remaining=self.remaining,
             context_entries_pruned_total=self._pruning.pruned_count,

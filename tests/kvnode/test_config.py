@@ -101,6 +101,6 @@ def test_the_largest_record_of_all_coordinators_and_a_batch_fit_in_one_frame() -
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.49, -1.0, 1e9, float("nan")])
-def test_upkeep_that_is_too_frequent_or_too_seldom_is_named(seconds: float) -> None:
-    with pytest.raises(ConfigError, match=r"upkeep: sweep_s=.*: expected 0.5 to"):
+def test_maintenance_that_is_too_frequent_or_too_seldom_is_named(seconds: float) -> None:
+    with pytest.raises(ConfigError, match=r"maintenance: sweep_s=.*: expected 0.5 to"):
         MaintenanceConfig(sweep_s=seconds).check()

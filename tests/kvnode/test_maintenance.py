@@ -1,4 +1,4 @@
-"""The schedule of upkeep: by itself, at once when asked, one round of a work at a time."""
+"""The schedule of maintenance: by itself, at once when asked, one round of a work at a time."""
 
 from __future__ import annotations
 
