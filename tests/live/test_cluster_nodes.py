@@ -52,7 +52,7 @@ def test_nodes_end_with_their_supervisor_the_portable_way_too(
     """Where the kernel does not tie lives (macOS), a node watches its stdin: --exit-with-stdin."""
     monkeypatch.setenv("QUORUM_LAB_LIFETIME", "pipe")
     cluster = live_cluster()
-    assert len(processes_mentioning(str(cluster.folder))) == 3
+    assert len(processes_mentioning(str(cluster.folder))) == 4  # the supervisor and its nodes
     os.kill(cluster.supervisor_pid, signal.SIGKILL)
     started = time.monotonic()
     until(lambda: not processes_mentioning(str(cluster.folder)), within_s=2, what="the nodes are gone")
@@ -144,7 +144,9 @@ def test_a_wiped_node_comes_back_as_a_new_store_and_gets_its_data_back(
         until(lambda key=f"k{number}": held_alike(client, key), within_s=15, what=f"k{number} is held alike")
 
 
-def test_a_wrong_clock_and_a_slow_disk_stay_with_their_node_until_reset(live_cluster: StartCluster) -> None:
+def test_a_wrong_clock_and_a_slow_disk_stay_with_their_node_until_reset(
+    live_cluster: StartCluster, until: Callable[..., None]
+) -> None:
     cluster = live_cluster()
     client = cluster.client()
     cluster.skew("node-2", 60_000)
@@ -152,6 +154,12 @@ def test_a_wrong_clock_and_a_slow_disk_stay_with_their_node_until_reset(live_clu
     cluster.restart("node-2")
     ahead_ms = client.put("k", 1, node="node-2")["timestamp"] - time.time() * 1000
     assert 50_000 < ahead_ms < 60_500
+
+    def is_alive() -> bool:
+        states = {member["name"]: member["state"] for member in client.members("node-1")["members"]}
+        return states["node-2"] == "alive"
+
+    until(is_alive, within_s=10, what="node-1 knows that node-2 is back")
     started = time.monotonic()
     client.put("k", 2, node="node-1", w=3)
     took_ms = (time.monotonic() - started) * 1000
