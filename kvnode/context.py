@@ -1,4 +1,4 @@
-"""What the components of one node share: its name, doors, ring, members and records, and whom it listens to.
+"""What the components of one node share: its name, runtime, ring, members and records, and whom it listens to.
 
 `Node` builds the components in one direction: each takes the context and a few of those that were built before it. One
 that must hear of something subscribes in its constructor to what tells it: the ring (`ring.subscribe`), the members
@@ -10,12 +10,11 @@ Must not live here: any component that only some of the others need.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from kvnode.membership import Members
-from kvnode.messages import Refused
+from kvnode.messages import Addressed, Refused
 from kvnode.observe import RequestObserver
 from kvnode.records.incomplete import Incomplete
 from kvnode.records.records import Records
@@ -27,14 +26,13 @@ from kvnode.runtime import Runtime
 class EpochGuard(Protocol):
     """Which questions are answered: tombstones/epochs.py."""
 
-    @property
-    def refuses(self) -> Callable[[str, int, int], bool]:
-        """Told (peer, id, epoch) of a question from another epoch: whether it is refused; then its peer is told why.
+    def refuses_epoch(self, peer: str, question: Addressed) -> bool:
+        """Whether a question from another epoch is refused; then its peer is told why.
 
         A newer one is served: its sender counts on this node, and knows better. Meanwhile this node asks for that ring.
         """
 
-    def refusal(self, peer: str, id_: int) -> Refused | None:
+    def refusal_if_late(self, peer: str, id_: int) -> Refused | None:
         """What a node that is not a member is answered to what it offers; None: it is taken."""
 
     @property

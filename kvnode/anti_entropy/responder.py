@@ -57,10 +57,10 @@ class Responder:
 
     async def _answer_roots(self, peer: str, question: CompareRoots) -> None:
         if question.epoch != self._ring.settled_epoch:
-            if not self._epochs.refuses(peer, question.id, question.epoch):
+            if not self._epochs.refuses_epoch(peer, question):
                 self._runtime.network.send(peer, Refused(question.id, "this node is not in that epoch yet"))
             return
-        if refusal := self._epochs.refusal(peer, question.id):
+        if refusal := self._epochs.refusal_if_late(peer, question.id):
             self._runtime.network.send(peer, refusal)
             return
         await self._records.build_forest()
@@ -99,9 +99,9 @@ class Responder:
 
     def on_single_diffs(self, peer: str, question: CompareSingleDiffs) -> None:
         """Merge what the peer has found to be its own; answer, when that is durable, with what is better here."""
-        if question.epoch != self._ring.epoch and self._epochs.refuses(peer, question.id, question.epoch):
+        if question.epoch != self._ring.epoch and self._epochs.refuses_epoch(peer, question):
             return
-        refusal = self._epochs.refusal(peer, question.id)
+        refusal = self._epochs.refusal_if_late(peer, question.id)
         if not 0 <= question.partition < self._ring.partitions:
             refusal = Refused(question.id, "no such partition")
         elif len(question.others) > len(pack(range(LEAF_COUNT))):

@@ -132,11 +132,10 @@ class DurableAcceptor:
             self._become(self._present().accept(question.ballot, value), peer, question.id, Accepted)
 
     def _is_present(self, peer: str, question: Prepare | Accept) -> bool:
-        id_, epoch = question.id, question.epoch
-        if epoch == self._ring.epoch:
+        if question.epoch == self._ring.epoch:
             return True
-        if not self._epochs.refuses(peer, id_, epoch):
-            self._runtime.network.send(peer, Refused(id_, "this node does not know that epoch yet"))
+        if not self._epochs.refuses_epoch(peer, question):
+            self._runtime.network.send(peer, Refused(question.id, "this node does not know that epoch yet"))
         return False
 
     def _is_jump(self, peer: str, question: Prepare | Accept) -> bool:

@@ -12,7 +12,7 @@ import asyncio
 import msgspec
 
 from kvnode.config import RING_ASK_PERIOD_MS, ClusterConfig
-from kvnode.messages import UNDECODABLE, AskRing, Refused, RingNews, Stale
+from kvnode.messages import UNDECODABLE, Addressed, AskRing, Refused, RingNews, Stale
 from kvnode.ring import Placement, RingState
 from kvnode.runtime import Handlers, Row, Runtime
 from kvnode.versions.bounds import EPOCH_JUMP_MAX, is_jump
@@ -74,8 +74,10 @@ class Dissemination:
             self.implausible_count += 1
             self._runtime.log("ring_refused", level="error", epoch=state.epoch, known=self._ring.epoch)
             return
+        before = self._ring.state
         self._ring.adopt(state)
         facts = {"epoch": state.epoch, "phase": state.phase, "members": ",".join(state.names)}
+        facts |= {"phase_before": before.phase, "members_before": ",".join(before.names)}
         self._runtime.log("ring", change=state.change, note=state.note, **facts)
         self.store()
         if self._is_open:
@@ -105,8 +107,9 @@ class Dissemination:
         for name in sorted(names - {self._node}):
             self._runtime.network.send(name, RingNews(self._ring.state))
 
-    def refuse_other_epoch(self, peer: str, id_: int, epoch: int) -> bool:
+    def refuse_other_epoch(self, peer: str, question: Addressed) -> bool:
         """A question came from another epoch: refuse an older one; on a newer one, ask for that ring."""
+        id_, epoch = question.id, question.epoch
         if epoch < self._ring.epoch:
             if id_:
                 self._runtime.network.send(peer, Stale(id_, self._ring.state))

@@ -9,6 +9,8 @@ ring refuses with Stale; one that knows an older ring asks for the sender's (Ask
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 from kvnode.messages.anti_entropy import (
@@ -61,6 +63,7 @@ __all__ = [
     "Accept",
     "Accepted",
     "Ack",
+    "Addressed",
     "Answer",
     "AskReapable",
     "AskRing",
@@ -130,6 +133,18 @@ Question = (
     | Began
 )
 """What is answered under its id (rpc.py)."""
+
+
+class Addressed(Protocol):
+    """A question whose receiver was chosen by the ring of an epoch. id 0: no answer is waited for."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def epoch(self) -> int: ...
+
+
 Answer = (
     Stored
     | Refused

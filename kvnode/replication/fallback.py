@@ -113,9 +113,9 @@ class Fallback:
     def on_store(self, peer: str, question: StoreHint) -> None:
         """Keep a record for its owner; acknowledge once the hint is durable, refuse if there is no room for it."""
         node = self._node
-        if question.epoch != node.ring.epoch and node.epochs.refuses(peer, question.id, question.epoch):
+        if question.epoch != node.ring.epoch and node.epochs.refuses_epoch(peer, question):
             return
-        if refusal := node.epochs.refusal(peer, question.id):
+        if refusal := node.epochs.refusal_if_late(peer, question.id):
             node.runtime.network.send(peer, refusal)
             return
 
@@ -129,7 +129,7 @@ class Fallback:
     def on_fetch(self, peer: str, question: FetchHinted) -> None:
         """Tell what is kept for any owner of the key, once all of it is durable."""
         node = self._node
-        if question.epoch != node.ring.epoch and node.epochs.refuses(peer, question.id, question.epoch):
+        if question.epoch != node.ring.epoch and node.epochs.refuses_epoch(peer, question):
             return
         record = self._hints.kept(question.kind, question.key)
 

@@ -1,4 +1,4 @@
-"""Asking around for people who look on: what each replica of a key holds, and what each node did for one request.
+"""Inspection, for people: what each replica of a key holds now, and what each node did for one request.
 
 No quorum, no merging, no repair: a node that is silent is left out.
 Must not live here: serving requests (routing.py).

@@ -1,4 +1,4 @@
-"""A quorum read: all N replicas are asked, and r of them answer together; who turns out to be behind is repaired.
+"""A quorum read: all N replicas are asked, r of them answer together, and a replica that is behind is repaired.
 
     plan    the owners of the key, and the next owners while the ring changes             replica_plan.py
     ask     all of them at the same time; what this node holds counts as well             records/, replica.py

@@ -26,7 +26,7 @@ class Replica:
 
     def on_store(self, peer: str, question: StoreRecord) -> None:
         """Merge one record; acknowledge once it is durable."""
-        if question.epoch != self._ring.epoch and self._epochs.refuses(peer, question.id, question.epoch):
+        if question.epoch != self._ring.epoch and self._epochs.refuses_epoch(peer, question):
             return
         if peer not in self._ring.known and self._refuse_late(peer, question.id):
             return
@@ -44,7 +44,7 @@ class Replica:
 
     def on_store_many(self, peer: str, question: StoreMany) -> None:
         """Merge several records; acknowledge once all are durable."""
-        if question.epoch != self._ring.epoch and self._epochs.refuses(peer, question.id, question.epoch):
+        if question.epoch != self._ring.epoch and self._epochs.refuses_epoch(peer, question):
             return
         if peer not in self._ring.known and self._refuse_late(peer, question.id):
             return
@@ -66,14 +66,14 @@ class Replica:
 
     def _refuse_late(self, peer: str, id_: int) -> bool:
         """A node that is not a member may offer what is older than a tombstone that was swept since it was one."""
-        refusal = self._epochs.refusal(peer, id_)
+        refusal = self._epochs.refusal_if_late(peer, id_)
         if refusal and id_:
             self._network.send(peer, refusal)
         return refusal is not None
 
     def on_fetch(self, peer: str, question: Fetch) -> None:
         """Tell what is durable here."""
-        if question.epoch != self._ring.epoch and self._epochs.refuses(peer, question.id, question.epoch):
+        if question.epoch != self._ring.epoch and self._epochs.refuses_epoch(peer, question):
             return
         self._observer.read(question.trace_id, peer)
         self._network.send(peer, self.held(question.kind, question.key, question.id))

@@ -183,7 +183,7 @@ class RequestRouter:
             return
         node = self._node
         is_other = message.epoch != node.ring.epoch
-        if is_other and node.epochs.refuses(peer, message.id, message.epoch):
+        if is_other and node.epochs.refuses_epoch(peer, message):
             return
         if (is_other or node.incomplete) and node.name not in self._coordinators(
             operations.decode_request(message.request)

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from kvnode.ring import MOVING, STABLE
+
 
 def count_logged(counts: Counter[str], event: str, facts: Mapping[str, Any]) -> None:
     """Count one event that a node has logged, if it is one of those."""
@@ -23,5 +25,5 @@ def count_logged(counts: Counter[str], event: str, facts: Mapping[str, Any]) -> 
         counts["store renewed in mid-life"] += 1
     elif event == "ring":
         counts["ring change learnt"] += 1
-        counts["change called off"] += "called off" in facts["note"] and facts["phase"] == "stable"
-        counts["ring renewed"] += "votes again" in facts["note"] and facts["phase"] == "stable"
+        if facts["phase"] == STABLE and facts["members"] == facts["members_before"]:
+            counts["change called off" if facts["phase_before"] == MOVING else "ring renewed"] += 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvnode.messages import Refused
+from kvnode.messages import Addressed, Refused
 from kvnode.records.incomplete import Incomplete
 from kvnode.ring import Placement
 from kvnode.runtime import Row, Runtime
@@ -30,12 +30,12 @@ class Epochs:
         runtime: Runtime,
         ring: Placement,
         incomplete: Incomplete,
-        refuse_other_epoch: Callable[[str, int, int], bool],
+        refuse_other_epoch: Callable[[str, Addressed], bool],
     ) -> None:
         self._disk = runtime.disk
         self._ring = ring
         self._incomplete = incomplete
-        self.refuses = refuse_other_epoch
+        self.refuses_epoch = refuse_other_epoch
         self.reaped_epoch = 0
 
     def open(self) -> None:
@@ -49,7 +49,7 @@ class Epochs:
             self.reaped_epoch = epoch
             self._disk.commit([Row(_META, 0, _KEY, str(epoch).encode())])
 
-    def refusal(self, peer: str, id_: int) -> Refused | None:
+    def refusal_if_late(self, peer: str, id_: int) -> Refused | None:
         """What a node that is not a member is answered to what it offers; None: it is taken."""
         if peer in self._ring.known:
             return None

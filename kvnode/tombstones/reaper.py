@@ -288,8 +288,8 @@ class TombstoneReaper:
 
     def on_ask(self, peer: str, question: AskReapable) -> None:
         """Say what speaks against it here."""
-        if self._is_present(peer, question.id, question.epoch):
-            self._runtime.spawn(self._answer_ask(peer, question), "answer a sweep")
+        if self._is_present(peer, question):
+            self._runtime.spawn(self._answer_ask(peer, question), "answer a reaper")
 
     async def _answer_ask(self, peer: str, question: AskReapable) -> None:
         try:
@@ -300,7 +300,7 @@ class TombstoneReaper:
 
     def on_drop(self, peer: str, question: DropTombstones) -> None:
         """Let go of these; Stored when that is durable."""
-        if self._is_present(peer, question.id, question.epoch):
+        if self._is_present(peer, question):
             self._runtime.spawn(self._answer_drop(peer, question), "drop tombstones")
 
     async def _answer_drop(self, peer: str, question: DropTombstones) -> None:
@@ -310,11 +310,13 @@ class TombstoneReaper:
             return  # the disk is full: it will be asked again
         self._runtime.network.send(peer, Stored(question.id))
 
-    def _is_present(self, peer: str, id_: int, epoch: int) -> bool:
-        if self._is_settled(epoch):
+    def _is_present(self, peer: str, question: AskReapable | DropTombstones) -> bool:
+        if self._is_settled(question.epoch):
             return True
-        if epoch >= self._ring.epoch or not self._epochs.refuses(peer, id_, epoch):
-            self._runtime.network.send(peer, Refused(id_, f"{self._node} is not settled in that epoch"))
+        if question.epoch >= self._ring.epoch or not self._epochs.refuses_epoch(peer, question):
+            self._runtime.network.send(
+                peer, Refused(question.id, f"{self._node} is not settled in that epoch")
+            )
         return False
 
     def _is_settled(self, epoch: int) -> bool:

@@ -294,7 +294,7 @@ def test_who_is_no_member_and_too_late_offers_no_single_record(play: Play) -> No
     async def scenario(components: Any) -> None:
         responder, epoch = components.nodes[ONE].exchange.responder, components.nodes[ONE].ring.epoch
         refusal = Refused(7, "too late", too_late=True)
-        responder._epochs.refusal = lambda peer, id_: refusal if peer == "node-9" else None
+        responder._epochs.refusal_if_late = lambda peer, id_: refusal if peer == "node-9" else None
         components.wire.carried.clear()
         record = (KV, KEYS[0], record_of("node-9", b"1"))
         responder.on_single_diffs("node-9", CompareSingleDiffs(7, 0, 0, (record,), b"", False, epoch))
