@@ -1,8 +1,8 @@
 """Asking peers: sends a question to some of them and hands each answer to whoever asked.
 
-One id and one entry in one table serve a whole round, however many peers it asks: no task and no timer per message.
-A round ends when every peer has answered or its time is over; then it is told which peers are missing.
-Not here: how many answers are enough (replication/quorum.py).
+One id and one entry in one table serve a whole round, however many peers it asks: no task and no timer per message. A
+round ends when every peer has answered or its time is over; then it is told which peers are missing.
+Must not live here: how many answers are enough (replication/quorum.py).
 """
 
 from __future__ import annotations

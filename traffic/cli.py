@@ -1,7 +1,8 @@
 """The command line: arguments in, exit status out.
 
-Here: parsing, choosing an event loop, one-line errors. Not here: the service (service/), the arguments of runs
-(runs/commandline.py) and the runs themselves (runs/run.py).
+Here: parsing, choosing an event loop, one-line errors.
+Must not live here: the service (service/), the arguments of runs (runs/commandline.py) and the runs themselves
+(runs/run.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Two clocks: the one by which the generator measures, and the one by which its people live.
 
-Here: monotonic time, and a time of day that can run faster than life and be set to any hour. Not here:
-how busy people are at an hour (load/rates.py), waiting.
+Here: monotonic time, and a time of day that can run faster than life and be set to any hour.
+Must not live here: how busy people are at an hour (load/rates.py), waiting.
 
 Why not the loop's own time: uvloop's `loop.time()` counts whole milliseconds and stands still while
 callbacks run; latencies need better. Tests in virtual time pass the loop's clock instead.

@@ -1,7 +1,7 @@
 """Where the nodes are: from URLs that somebody typed, or from the state file of a local cluster.
 
-Here: reading and checking addresses, whether anybody is there, and which clusters run on this computer. Not here:
-talking to nodes, starting them (kvnode.cluster does).
+Here: reading and checking addresses, whether anybody is there, and which clusters run on this computer.
+Must not live here: talking to nodes, starting them (kvnode.cluster does).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What every process of the traffic does before it drives: its event loop, standard streams, garbage collector.
 
-Here: the choice of the loop, and no descriptor below 3 for anything but a standard stream. Not here: arguments
-(cli.py).
+Here: the choice of the loop, and no descriptor below 3 for anything but a standard stream.
+Must not live here: arguments (cli.py).
 """
 
 from __future__ import annotations

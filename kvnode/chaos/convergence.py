@@ -1,9 +1,9 @@
 """Whether the replicas of a running cluster hold the same, judged by their Merkle roots (GET /merkle).
 
-Two ways to ask. `differing` is for a cluster at rest: which partitions differ now. `SeenEqual` is for one that is
-being written to, where some partition is always on its way: it looks again and again, and a partition counts once all
-its replicas have been seen equal. From then on all that was acknowledged before SeenEqual was made is on each
-of them. Not here: what is done about a difference (the nodes themselves).
+Two ways to ask. `differing` is for a cluster at rest: which partitions differ now. `SeenEqual` is for one that is being
+written to, where some partition is always on its way: it looks again and again, and a partition counts once all its
+replicas have been seen equal. From then on all that was acknowledged before SeenEqual was made is on each of them.
+Must not live here: what is done about a difference (the nodes themselves).
 """
 
 from __future__ import annotations

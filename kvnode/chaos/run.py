@@ -6,7 +6,7 @@ seen equal on all its replicas; then the disk goes; and nothing else begins unti
 schedule stands still for it. A disk that is lost in a storm goes at once, if no other store is lost: a store is lost
 until its node says that it is complete (`refill` in GET /stats). Members come and go beside all that (Churn).
 
-Not here: the schedule (schedule.py), load, and the verdict (scripts/chaos.py).
+Must not live here: the schedule (schedule.py), load, and the verdict (scripts/chaos.py).
 """
 
 from __future__ import annotations

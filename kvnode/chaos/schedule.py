@@ -1,10 +1,10 @@
 """A fault schedule for a running cluster: which, when, where and for how long, from one seed.
 
 Pure values: the same seed gives the same plan. What the plan keeps to is what the promise of the database allows
-(kvnode/sim/nemesis.py does the same in virtual time): nodes may crash, all of them too, stand still, and be cut off
-or slow at the same time; a "lost disk" comes only while nothing else is wrong. In a plan of any order disks are lost in
+(kvnode/sim/nemesis.py does the same in virtual time): nodes may crash, all of them too, stand still, and be cut off or
+slow at the same time; a "lost disk" comes only while nothing else is wrong. In a plan of any order disks are lost in
 the middle of all that, and members come and go; who carries it out sees to it that no two stores are lost at a time.
-Not here: doing it (run.py).
+Must not live here: doing it (run.py).
 """
 
 from __future__ import annotations

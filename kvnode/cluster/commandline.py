@@ -1,8 +1,8 @@
 """python -m kvnode.cluster: the command line of local clusters.
 
 Thin: every command is one method of LocalCluster; those that break and mend are read from the table (contract.py).
-Every error is one line that says what to do, and exit code 1. Not here: what the commands do (local.py,
-processes/manager.py).
+Every error is one line that says what to do, and exit code 1.
+Must not live here: what the commands do (local.py, processes/manager.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How commands reach the supervisor: one JSON line each way over a Unix socket that only this user can open.
 
 Both ends stand here: `ask` for whoever commands, `serve` for the supervisor.
-Not here: what the commands do (processes/manager.py), and what a lease is (faults/leases.py).
+Must not live here: what the commands do (processes/manager.py), and what a lease is (faults/leases.py).
 """
 
 from __future__ import annotations

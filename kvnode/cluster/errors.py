@@ -1,6 +1,6 @@
 """What can go wrong around local processes. Every message is one line and says what to do.
 
-Not here: what a node answers to a client (kvnode/errors.py).
+Must not live here: what a node answers to a client (kvnode/errors.py).
 
     ClusterError
     ├── NotRunning       no supervisor holds this cluster

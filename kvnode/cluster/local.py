@@ -3,9 +3,9 @@
     with LocalCluster.start(nodes=3) as cluster:
         cluster.kill("node-2")
 
-Every method is one question to the supervisor (control.py), so objects hold no state that can go stale, may
-be used from several threads, and several programs can hold the same cluster. Not here: reading and writing
-data (`.client()` gives a kvnode.client.Client for that).
+Every method is one question to the supervisor (control.py), so objects hold no state that can go stale, may be used
+from several threads, and several programs can hold the same cluster.
+Must not live here: reading and writing data (`.client()` gives a kvnode.client.Client for that).
 """
 
 from __future__ import annotations

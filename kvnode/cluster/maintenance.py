@@ -1,6 +1,6 @@
 """Upkeep of a whole cluster on demand: begins works at every running node and waits until they are over.
 
-Not here: what the works do (kvnode/maintenance.py).
+Must not live here: what the works do (kvnode/maintenance.py).
 """
 
 from __future__ import annotations

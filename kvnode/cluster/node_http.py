@@ -1,8 +1,8 @@
 """Asking one node something over HTTP, written by hand on asyncio streams.
 
 The supervisor has one thread and must react to its owner's death at any moment, so it cannot use a blocking HTTP
-client, and it imports nothing heavy, so that a cluster starts fast. Not here: what is asked (faults/sync.py,
-membership_changes.py).
+client, and it imports nothing heavy, so that a cluster starts fast.
+Must not live here: what is asked (faults/sync.py, membership_changes.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where the files of a local cluster live: one folder per cluster name under the user's state directory.
 
-Not here: what is in the files (state.py), and who may write them (the supervisor that holds the lock).
+Must not live here: what is in the files (state.py), and who may write them (the supervisor that holds the lock).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ supervisor chooses again when a node says that its port is busy (exit code 3).
 The kernel lends ports of one range to outgoing connections (its ephemeral ports, on Linux usually 32768 to 60999). A
 node whose port lies there can find it lent to somebody when it restarts; so peer ports are kept below that range, and
 where that cannot be (the HTTP ports themselves lie in it) the start says so.
-Not here: where the choice is remembered (state.py).
+Must not live here: where the choice is remembered (state.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Waiting for what goes on in the supervisor: a start, or a change (a join or a leave), and telling how far that is.
 
-Not here: the start (supervisor.py), the change itself (membership_changes.py).
+Must not live here: the start (supervisor.py), the change itself (membership_changes.py).
 """
 
 from __future__ import annotations

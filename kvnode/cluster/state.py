@@ -1,8 +1,8 @@
 """The two files of a cluster.
 
-cluster.json says who it is, and lasts; state.json says what runs, and is gone when nothing does.
-Files are replaced in one step, so a reader sees the old or the new one and never half of either.
-Not here: where they lie (paths.py).
+cluster.json says who it is, and lasts; state.json says what runs, and is gone when nothing does. Files are replaced in
+one step, so a reader sees the old or the new one and never half of either.
+Must not live here: where they lie (paths.py).
 """
 
 from __future__ import annotations

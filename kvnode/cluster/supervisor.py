@@ -11,7 +11,7 @@ It ends in two cases:
 At its owner's end it kills everything at once; when told to stop, it lets nodes close their files first.
 
 It reports to who started it with one JSON line on stdout, once all nodes are ready or the start has failed.
-Not here: what the commands do (processes/manager.py).
+Must not live here: what the commands do (processes/manager.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What runs where, as a table of plain text.
 
-Not here: colours and widgets (labkit), and where the rows come from (local.py).
+Must not live here: colours and widgets (labkit), and where the rows come from (local.py).
 """
 
 from __future__ import annotations

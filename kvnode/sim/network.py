@@ -88,8 +88,12 @@ class SimNetwork:
         payload = encode(message)
         if rule.bytes_per_s:
             line, now_s = self._lines.setdefault((sender, receiver), Line()), self._loop.time()
-            line.free_s = line.passed_s(now_s, len(payload), rule.bytes_per_s)
-            delay_ms += (line.free_s - now_s) * 1000.0
+            passed_s = line.passed_s(now_s, len(payload), rule.bytes_per_s)
+            delay_ms += (passed_s - now_s) * 1000.0
+            if delay_ms > self.message_age_s_max * 1000.0:
+                self.lost_count += 1  # it would come too late, and takes no room (as in net/links.py)
+                return
+            line.free_s = passed_s
         copies = 1 + (self._chance.random() < _DOUBLED_SHARE)
         self.doubled_count += copies - 1
         for _ in range(copies):

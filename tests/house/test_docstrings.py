@@ -68,6 +68,8 @@ def wrong_openings(texts: Texts) -> Iterator[str]:
             yield f"{file}: the first line is no whole sentence: {first}"
         if len(f'"""{first}') > COLUMNS_MAX:
             yield f"{file}: the first line has more than {COLUMNS_MAX} columns: {first}"
+        if "Not here:" in doc:
+            yield f'{file}: say "Must not live here:", on a line of its own'
 
 
 def torn_paragraphs(texts: Texts) -> Iterator[str]:
@@ -143,7 +145,13 @@ def test_modules_that_are_named_are_there(texts: Texts, files: set[str]) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["x = 1", '"""A file that says\n\nmore below."""', '"""no mark"""', f'"""{"very " * 24}long."""'],
+    [
+        "x = 1",
+        '"""A file.\n\nNot here: more."""',
+        '"""A file that says\n\nmore below."""',
+        '"""no mark"""',
+        f'"""{"very " * 24}long."""',
+    ],
 )
 def test_a_planted_opening_is_caught(text: str) -> None:
     assert len(list(wrong_openings({"kvnode/a.py": text}))) == 1

@@ -1,7 +1,7 @@
 """The generator as a whole: workloads with their drivers on one store, and all that watches them.
 
-Here: putting the parts together, starting and stopping them, one snapshot of their state. Not here: HTTP
-service and command line, which both stand on this class.
+Here: putting the parts together, starting and stopping them, one snapshot of their state.
+Must not live here: HTTP service and command line, which both stand on this class.
 
 Where several processes send, each runs this class with an actor of its own (fleet/).
 """

@@ -1,7 +1,7 @@
 """Named traffic for the three worlds: what "evening peak" or "Black Friday" means in operations a second.
 
-Here: the curves of a day, and presets as data. Not here: the shapes themselves (load/rates.py), the worlds
-(workloads/).
+Here: the curves of a day, and presets as data.
+Must not live here: the shapes themselves (load/rates.py), the worlds (workloads/).
 
 The curves are made up in the likeness of published ones: request rates of large services swing by about
 two to one through a day with an evening peak (Atikoglu et al., "Workload Analysis of a Large-Scale

@@ -1,6 +1,7 @@
 """Rates as people and JSON write them: `500`, `ramp:100:500:30`, or the dictionary of `Rate.describe()`.
 
-Here: words to rates. Not here: what a rate does (load/rates.py), which rates go together (presets.py).
+Here: words to rates.
+Must not live here: what a rate does (load/rates.py), which rates go together (presets.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What may be said to a generator, wherever it runs: the same words in this process and over a pipe.
 
-Here: the commands, and obeying one. Not here: HTTP (service/), pipes (coordinator.py, worker.py).
+Here: the commands, and obeying one.
+Must not live here: HTTP (service/), pipes (coordinator.py, worker.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A fleet: several generators in processes of their own, which the service steers and sees as one.
 
-Here: starting the workerren, telling them, hearing them, and replacing those that die. Not here: what a worker does
-(worker.py), how snapshots become one (snapshots.py).
+Here: starting the workers, telling them, hearing them, and replacing those that die.
+Must not live here: what a worker does (worker.py), how snapshots become one (snapshots.py).
 
 One process can send some thousands of operations a second; what is asked for beyond that needs more. Each worker is a
 whole generator with an actor, a seed stream and ledgers of its own; each gets the same share of every rate. The
@@ -122,7 +122,7 @@ def _with_something_to_say(verdicts: list[Verdict]) -> list[Verdict]:
 
 
 class Fleet:
-    """`processes` workerren beside `own`, a generator that never sends."""
+    """`processes` workers beside `own`, a generator that never sends."""
 
     def __init__(
         self, own: Generator, *, processes: int, settings: Settings, journals: Path | None = None
@@ -211,7 +211,7 @@ class Fleet:
         return {name: merged_breakdowns([one[name] for one in everybody]) for name in self.own.drivers}
 
     def tables(self) -> dict[str, dict[str, list[Stats]]]:
-        """The series alone: rows of single nodes and cells stay with the workerren."""
+        """The series alone: rows of single nodes and cells stay with the workers."""
         return {"series": {name: list(rows) for name, rows in self._series.items()}, "nodes": {}, "cells": {}}
 
     async def tell(self, command: Command) -> list[Verdict]:
@@ -230,7 +230,7 @@ class Fleet:
     # --- inside: orders -----------------------------------------------------------------------------------
 
     def _remember(self, command: Command) -> None:
-        """For the workerren that are still to come."""
+        """For the workers that are still to come."""
         if command.do == "start":
             self._running |= {command.workload} if command.workload else set(STARTED_BY_DEFAULT)
         elif command.do == "stop":
@@ -288,7 +288,7 @@ class Fleet:
             by_claim.setdefault(verdict.claim, []).append(verdict)
         return sorted((merged_verdicts(one) for one in by_claim.values()), key=lambda one: one.claim != claim)
 
-    # --- inside: workerren ---------------------------------------------------------------------------------
+    # --- inside: workers ---------------------------------------------------------------------------------
 
     async def _bear(self) -> None:
         """A new worker, ready and as busy as the others."""

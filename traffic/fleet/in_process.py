@@ -1,6 +1,7 @@
 """The generator of this process as the service sees it: the same interface as a fleet has, without the others.
 
-Here: that interface. Not here: the generator, the fleet (coordinator.py).
+Here: that interface.
+Must not live here: the generator, the fleet (coordinator.py).
 """
 
 from __future__ import annotations

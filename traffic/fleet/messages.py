@@ -1,6 +1,7 @@
 """What goes over the pipe between the coordinator and a worker: one JSON line each.
 
-Here: the shapes. Not here: who reads and writes them (coordinator.py, worker.py).
+Here: the shapes.
+Must not live here: who reads and writes them (coordinator.py, worker.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Several generators' snapshots made one: counts add up, histograms merge, settings are the coordinator's.
 
-Here: pure functions on what `Generator.stats` answers and the histograms that go with it. Not here: processes and
-pipes (coordinator.py, worker.py).
+Here: pure functions on what `Generator.stats` answers and the histograms that go with it.
+Must not live here: processes and pipes (coordinator.py, worker.py).
 
 Percentiles cannot be added or averaged; histograms can. So each worker sends its latencies of the last seconds as
 HdrHistograms (encoded as the library does), and percentiles are taken from their sum.

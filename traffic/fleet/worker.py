@@ -4,7 +4,8 @@ Commands come on its standard input, snapshots of itself go to its standard outp
 
     python -m traffic.fleet.worker        (started by coordinator.py alone)
 
-Here: the loop around one Generator. Not here: who starts it and what becomes of its snapshots (coordinator.py).
+Here: the loop around one Generator.
+Must not live here: who starts it and what becomes of its snapshots (coordinator.py).
 
 It ends with its standard input: if the coordinator is gone, however it went, so is this process, and it leaves its
 journal to whoever comes next. A snapshot is left out while the coordinator has not yet read the last one: one that

@@ -1,7 +1,7 @@
 """When operations fall due: open-loop arrivals from a rate that may change at any moment.
 
-Here: the intended start of every operation. Not here: clocks, waiting and sending (driver.py); what to
-send.
+Here: the intended start of every operation.
+Must not live here: clocks, waiting and sending (driver.py); what to send.
 
 Open loop means that an arrival never waits for an earlier one to be answered: people who open a timeline
 do not know how busy the database is. Only so do slow answers show up as latency instead of as fewer

@@ -1,6 +1,7 @@
 """The paced closed loop: k workers, each of which sends its next operation only when its last one was answered.
 
-Here: the workers and their schedules. Not here: what is sent and how (driver.py and executor.py lend `act`).
+Here: the workers and their schedules.
+Must not live here: what is sent and how (driver.py and executor.py lend `act`).
 
 What it teaches. Most load testers work like this, and it hides what users feel. Each worker has a schedule of
 its own; k of them share the rate. While the database stands still for 1.4 s, k operations wait and all others

@@ -3,9 +3,9 @@
 By default as an open loop: it sends what the workload yields when it falls due, whether or not earlier operations
 were answered.
 
-Here: pacing, settings and bounds. Not here: when (arrivals.py), what (workloads/), how one operation is carried out
-(executor.py), repeated additions (retries.py, which also states the whole retry policy), the workers of a
-closed loop (closed_loop.py).
+Here: pacing, settings and bounds.
+Must not live here: when (arrivals.py), what (workloads/), how one operation is carried out (executor.py), repeated
+additions (retries.py, which also states the whole retry policy), the workers of a closed loop (closed_loop.py).
 
 Bounds. At most `in_flight_max` operations are out at once; what falls due beyond that waits in a queue of
 at most `queue_max`, its latency counted from the intended start; what falls due beyond that is *shed*:

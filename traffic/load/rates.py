@@ -1,7 +1,8 @@
 """How many operations a second a workload wants, as a function of time.
 
-Here: rate functions, validated. Not here: when the single operations fall due (arrivals.py), which shapes
-go together (control/presets.py), their names on the command line (control/rate_parser.py), people.
+Here: rate functions, validated.
+Must not live here: when the single operations fall due (arrivals.py), which shapes go together (control/presets.py),
+their names on the command line (control/rate_parser.py), people.
 
 Every rate is read as a staircase: `segment(at_s)` answers the rate that holds at that moment and until
 when it holds. A constant is one endless step; a ramp is many short ones. So whoever integrates a rate

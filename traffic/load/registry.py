@@ -1,7 +1,7 @@
 """The workload registry: one line for each workload.
 
-Here: names, makers, the rates at which they run unless somebody says otherwise. Not here: what happens in
-them (workloads/).
+Here: names, makers, the rates at which they run unless somebody says otherwise.
+Must not live here: what happens in them (workloads/).
 """
 
 from __future__ import annotations

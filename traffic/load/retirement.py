@@ -1,6 +1,7 @@
 """Drivers that send nothing new any more, until what they have sent is answered.
 
-Here: seeing them out, bounded in time and number. Not here: who takes their place (control/generator.py).
+Here: seeing them out, bounded in time and number.
+Must not live here: who takes their place (control/generator.py).
 
 A class that begins anew gets new drivers with new records. What the old ones have still out ends in the old records:
 an answer that comes late belongs to the class that asked.

@@ -1,7 +1,7 @@
 """Sends unanswered increments again until they are answered.
 
-Here: the additions that failed, one task for each counter that has any. Not here: first attempts
-(executor.py).
+Here: the additions that failed, one task for each counter that has any.
+Must not live here: first attempts (executor.py).
 
 The policy, in full. A put or a read that fails definitely is tried through the other nodes, at most three
 attempts; an indefinite put is not tried again (it may be there already) and counts as an error. An

@@ -1,6 +1,7 @@
 """On what a measurement was made: a number without its machine says little.
 
-Here: the facts. Not here: who shows them.
+Here: the facts.
+Must not live here: who shows them.
 """
 
 from __future__ import annotations

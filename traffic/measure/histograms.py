@@ -1,8 +1,8 @@
 """Latencies by the thousand: HdrHistogram's buckets, filled and read in bulk.
 
-Here: a table of histograms, one a row, on which a batch of latencies is counted at once; percentiles; the way
-to real HdrHistogram objects, which other tools and other processes read and merge. Not here: what the rows
-mean (recorder.py).
+Here: a table of histograms, one a row, on which a batch of latencies is counted at once; percentiles; the way to real
+HdrHistogram objects, which other tools and other processes read and merge.
+Must not live here: what the rows mean (recorder.py).
 
 Why in bulk: one `record_value` of the Python library takes about 1.2 µs, and an operation has two latencies.
 Counting a second's latencies with numpy takes about a tenth of that each. The buckets are exactly

@@ -1,7 +1,8 @@
 """What happened: counts, latencies, rates and gaps, cheap enough to note every operation.
 
-Here: numbers in, numbers out; time comes in as an argument. Not here: clocks, HTTP, what an operation is;
-buckets (histograms.py), columns (series.py), single operations for later (runs/recording.py).
+Here: numbers in, numbers out; time comes in as an argument.
+Must not live here: clocks, HTTP, what an operation is; buckets (histograms.py), columns (series.py), single operations
+for later (runs/recording.py).
 
 Two latencies of every operation: from the *intended* start, which is what a user of an open system feels, and
 from the actual send, which is what a closed test would report. Where they part company, coordinated omission is

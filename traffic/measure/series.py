@@ -1,7 +1,7 @@
 """Rows of a run: one a second, and tables that pandas loads in one line.
 
-Here: what the columns are called and how rows are made of latencies; CSV. Not here: who records (recorder.py),
-charts (runs/report.py).
+Here: what the columns are called and how rows are made of latencies; CSV.
+Must not live here: who records (recorder.py), charts (runs/report.py).
 
     pandas.DataFrame(series)            # rows as they are kept
     pandas.read_csv("series.csv")       # as they are written

@@ -1,6 +1,7 @@
 """Do all replicas hold the same? A running estimate from random samples.
 
-Here: which keys to ask about and what the answers say. Not here: how a store compares replicas (stores/).
+Here: which keys to ask about and what the answers say.
+Must not live here: how a store compares replicas (stores/).
 
 A key that is being written cannot agree yet, so only keys unwritten for QUIET_S are sampled, and an
 answer counts only if the key was not written while we asked. The share is that of the random sample

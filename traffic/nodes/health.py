@@ -1,7 +1,8 @@
 """Asks the nodes how they are, beside the traffic and never in its way.
 
-Here: one task a node, /health each half second and /stats each second, with the observer's own
-connections and timeouts. Not here: what is concluded (table.py), which nodes there are (membership.py).
+Here: one task a node, /health each half second and /stats each second, with the observer's own connections and
+timeouts.
+Must not live here: what is concluded (table.py), which nodes there are (membership.py).
 """
 
 from __future__ import annotations

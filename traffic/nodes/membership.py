@@ -1,7 +1,7 @@
 """Which nodes there are: learnt from the nodes themselves, while traffic runs.
 
-Here: asking, and telling the store and the node table who has come and who has gone. Not here: which member is well
-(health.py, table.py), how members change (kvnode/handover).
+Here: asking, and telling the store and the node table who has come and who has gone.
+Must not live here: which member is well (health.py, table.py), how members change (kvnode/handover).
 
 How it works. Every LOOK_EVERY_S all nodes that answer are asked who the members are; who knows the latest epoch is
 right. A node that refuses an operation because it is not a member any more is a reason to look at once, but never

@@ -1,8 +1,9 @@
 """The supervisor of a local cluster, as the traffic sees it: its state file is read, and its socket is told.
 
 Here: finding the state file of our nodes and reading it again when it has changed (where nodes are, in which regions
-they lie, what was done to them), and one command. Not here: what follows (table.py: a persona's own region is asked
-first; membership.py; runs/faults.py), delays (the cluster's links have them; the generator invents none).
+they lie, what was done to them), and one command.
+Must not live here: what follows (table.py: a persona's own region is asked first; membership.py; runs/faults.py),
+delays (the cluster's links have them; the generator invents none).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What the generator believes about the nodes, and through which one the next operation goes.
 
-Here: the table and the choice; time comes in as an argument. Not here: asking the nodes (health.py).
+Here: the table and the choice; time comes in as an argument.
+Must not live here: asking the nodes (health.py).
 
 Rule: a node is *believed* when its last /health answer is younger than HEALTH_AGE_S_MAX and no attempt
 through it has failed since. The choice is random among the believed ones that have room; so a paused

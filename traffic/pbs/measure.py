@@ -7,7 +7,8 @@ Many keys are under way at once, paced evenly, so that no request waits for anot
 What t really was: a timer is late, so it is measured, by the client. The ways from a node to the client and back come
 from comparing the client's wall clock with those in the traces: all are one computer's.
 
-Here: requests and times. Not here: the cluster and its delays (scripts/pbs.py), the model (model.py).
+Here: requests and times.
+Must not live here: the cluster and its delays (scripts/pbs.py), the model (model.py).
 """
 
 from __future__ import annotations

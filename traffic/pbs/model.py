@@ -22,8 +22,8 @@ share its disk and its processors: when one sync is slow, so is the other, and s
 write meets the reads of others that were under way at about the same time (never its own), since a computer has slow
 moments and quick ones.
 
-Here: the model, and reading its delays out of traces. Not here: making requests (measure.py), and judging reads
-(kvnode.checkers.staleness).
+Here: the model, and reading its delays out of traces.
+Must not live here: making requests (measure.py), and judging reads (kvnode.checkers.staleness).
 """
 
 from __future__ import annotations

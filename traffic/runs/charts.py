@@ -1,6 +1,7 @@
 """Line charts as SVG text, for pages that must open anywhere without a network.
 
-Here: numbers to pixels: axes, lines, bands, a tooltip for each moment. Not here: what is shown (report.py).
+Here: numbers to pixels: axes, lines, bands, a tooltip for each moment.
+Must not live here: what is shown (report.py).
 
 Why by hand: plotly.js inside a page makes it 5 MB, which is slow to open and too large to mail; the charts of a
 run need lines, two kinds of axis, and nothing else. Colours come from CSS variables, so that a page can be light

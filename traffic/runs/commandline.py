@@ -1,7 +1,7 @@
 """The command line of runs without the service: `run`, `replay` and `report`.
 
-Here: their arguments, and what is made of them. Not here: the run itself (run.py), `serve` and what all commands share
-(cli.py).
+Here: their arguments, and what is made of them.
+Must not live here: the run itself (run.py), `serve` and what all commands share (cli.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a run tells people while it goes on, and at its end.
 
-Here: lines of text from drivers and verdicts. Not here: the run itself (run.py), charts (report.py).
+Here: lines of text from drivers and verdicts.
+Must not live here: the run itself (run.py), charts (report.py).
 """
 
 from __future__ import annotations

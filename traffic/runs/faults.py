@@ -1,7 +1,8 @@
 """What was done to a cluster, read from what its supervisor says, and how to have it done again.
 
 Here: from two states to the fault actions between them, from an action to the command that repeats it, and repeating
-those of a recording at their times. Not here: the supervisor (nodes/supervisor.py), the file (recording.py).
+those of a recording at their times.
+Must not live here: the supervisor (nodes/supervisor.py), the file (recording.py).
 
 Two kinds of events are in a recording. *Seen* are those that nodes show to anybody who asks them: one that is dead,
 or suspect. *Done* are their causes, and only those can be repeated: kill, wipe, pause, resume, restart, cut,

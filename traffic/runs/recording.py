@@ -1,7 +1,7 @@
 """A recorded run in one file: what its lines are, and reading it again.
 
-Here: the format, `load`, and tables for pandas. Not here: writing while traffic runs (writer.py), playing it again
-(replay.py), charts (report.py).
+Here: the format, `load`, and tables for pandas.
+Must not live here: writing while traffic runs (writer.py), playing it again (replay.py), charts (report.py).
 
     from traffic.runs import recording
     run = recording.load("run.jsonl.gz")        # no cluster needed

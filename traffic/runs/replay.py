@@ -1,7 +1,7 @@
 """Plays a recorded run again: the same operations, in the same order, at the same times, against other settings.
 
-Here: the recorded operations as a workload, and their times as a schedule. Not here: the file (recording.py), the
-run (run.py).
+Here: the recorded operations as a workload, and their times as a schedule.
+Must not live here: the file (recording.py), the run (run.py).
 
 What stays and what does not. Keys, values, personas, regions and intervals are those of the recording. The
 database's own words cannot be: a *context* that was read then means nothing to another cluster, so each put that

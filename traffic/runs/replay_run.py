@@ -1,7 +1,7 @@
 """A recorded run played again on a cluster, from the first operation to the exit status.
 
-Here: the recorded operations put on drivers, with the settings of then or others. Not here: what a replayed operation
-is (replay.py), the course of a run (run.py).
+Here: the recorded operations put on drivers, with the settings of then or others.
+Must not live here: what a replayed operation is (replay.py), the course of a run (run.py).
 """
 
 from __future__ import annotations

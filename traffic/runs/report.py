@@ -1,8 +1,8 @@
 """The report of a run: one HTML file that opens anywhere, with charts, verdicts and all that they stand on.
 
-Here: which charts and tables, in which order: verdicts first, then what users felt, then the nodes, then the
-settings and the machine. Not here: how a line is drawn (charts.py), where the numbers come from (measure/recorder.py,
-recording.py).
+Here: which charts and tables, in which order: verdicts first, then what users felt, then the nodes, then the settings
+and the machine.
+Must not live here: how a line is drawn (charts.py), where the numbers come from (measure/recorder.py, recording.py).
 """
 
 from __future__ import annotations

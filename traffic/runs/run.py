@@ -1,7 +1,8 @@
 """One run without the service: traffic for a while, then the verdicts.
 
-Here: what a run is (Plan), its course from the first arrival to the exit status, and what is left of it: a
-recording, a report, CSV. Not here: the generator, the checks, what is printed (console.py), arguments (commandline.py).
+Here: what a run is (Plan), its course from the first arrival to the exit status, and what is left of it: a recording, a
+report, CSV.
+Must not live here: the generator, the checks, what is printed (console.py), arguments (commandline.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Writes a run to a file while it happens: a listener to the drivers that costs the traffic little.
 
-Here: the thread that writes. Not here: what the lines mean, reading (recording.py).
+Here: the thread that writes.
+Must not live here: what the lines mean, reading (recording.py).
 
 How it works. The event loop only appends to a deque, which takes no lock. Twice a second a thread empties it, encodes,
 compresses, and flushes, so that after kill -9 all but the last half second can be read. A disk that is full ends

@@ -1,7 +1,8 @@
 """The endpoints of the traffic service.
 
-Here: paths, methods, bodies and statuses. Not here: what happens behind them (control/generator.py, feed.py,
-probes.py), who may call (guards.py), sockets and signals (serve.py).
+Here: paths, methods, bodies and statuses.
+Must not live here: what happens behind them (control/generator.py, feed.py, probes.py), who may call (guards.py),
+sockets and signals (serve.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The active documents, read from the database at the moment somebody asks: paragraphs, and who disagrees.
 
-Here: which documents, and how one looks to a client. Not here: HTTP, who edits (workloads/collab).
+Here: which documents, and how one looks to a client.
+Must not live here: HTTP, who edits (workloads/collab).
 
 A document is a key `doc/{id}` (a JSON text with its title) and one key `doc/{id}/p/{n}` for each paragraph. A
 paragraph that two people wrote without knowledge of each other has several versions: all of them are shown.

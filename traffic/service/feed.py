@@ -1,6 +1,7 @@
 """The active tweets, read from the database at the moment somebody asks.
 
-Here: which tweets, and how one looks to a client. Not here: HTTP.
+Here: which tweets, and how one looks to a client.
+Must not live here: HTTP.
 
 Which: the live ones of this process, and those that the nodes' key lists show (written by anybody: another
 process, one before, or a person who posts a tweet of their own). Ids begin with the time, so the newest keys

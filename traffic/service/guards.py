@@ -1,6 +1,7 @@
 """Who may talk to the service: programs of this machine, and no web page but its own.
 
-Here: the checks before any endpoint sees a request. Not here: endpoints.
+Here: the checks before any endpoint sees a request.
+Must not live here: endpoints.
 
 A page of any site, open in the same browser, can send requests to 127.0.0.1. Against that: the Host must
 be a loopback name (a rebound DNS name is none); a change of state is refused if Origin or Sec-Fetch-Site

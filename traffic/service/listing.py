@@ -1,7 +1,7 @@
 """Keys that the nodes hold now, and values as people wrote them: what the lists of the three worlds share.
 
-Here: asking every node that answers for its keys, reading a key or a counter through whichever node can. Not here:
-what the keys mean (feed.py, documents.py, products.py).
+Here: asking every node that answers for its keys, reading a key or a counter through whichever node can.
+Must not live here: what the keys mean (feed.py, documents.py, products.py).
 """
 
 from __future__ import annotations

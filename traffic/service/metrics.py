@@ -1,7 +1,8 @@
 """GET /metrics: the numbers of the stats in Prometheus' text format, named and in units by its conventions.
 
-Here: names and units (seconds, totals). Not here: where the numbers come from (control/generator.py), percentiles of
-one's own: Prometheus gets the quantiles of the last five seconds as gauges.
+Here: names and units (seconds, totals).
+Must not live here: where the numbers come from (control/generator.py), percentiles of one's own: Prometheus gets the
+quantiles of the last five seconds as gauges.
 """
 
 from __future__ import annotations

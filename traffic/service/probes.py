@@ -1,7 +1,9 @@
 """One real write, and one real read, through every node: the quickest proof that the cluster is there.
 
-Here: the probes. Not here: HTTP. The writes go one after another, each with the context of the one
-before, so that they replace each other instead of becoming siblings.
+Here: the probes.
+The writes go one after another, each with the context of the one before, so that they replace each other instead of
+becoming siblings.
+Must not live here: HTTP.
 """
 
 from __future__ import annotations

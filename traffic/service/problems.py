@@ -1,6 +1,7 @@
 """Errors as people meet them: application/problem+json (RFC 9457), never a traceback.
 
-Here: the document and the exception that becomes one. Not here: who raises it.
+Here: the document and the exception that becomes one.
+Must not live here: who raises it.
 """
 
 from __future__ import annotations

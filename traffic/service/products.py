@@ -1,6 +1,7 @@
 """The active products and their stock in each warehouse, read from the database at the moment somebody asks.
 
-Here: which products, and how one looks to a client. Not here: HTTP, who orders (workloads/inventory).
+Here: which products, and how one looks to a client.
+Must not live here: HTTP, who orders (workloads/inventory).
 
 Units on a shelf are a counter `stock/{warehouse}/{sku}`; those of a product that is kept by read-modify-write (the
 known bug) are a value under the same key. Both are read, and `kept_as` says which it is.

@@ -1,6 +1,7 @@
 """Reads through whichever node answers, for endpoints that show what is in the database.
 
-Here: one read with other nodes as a fallback. Not here: which reads.
+Here: one read with other nodes as a fallback.
+Must not live here: which reads.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The service as a process: its port, its signals, its end.
 
-Here: binding, the ready line, a graceful stop, ending with the parent. Not here: endpoints (api.py).
+Here: binding, the ready line, a graceful stop, ending with the parent.
+Must not live here: endpoints (api.py).
 """
 
 from __future__ import annotations

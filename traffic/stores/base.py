@@ -1,7 +1,7 @@
 """The Store protocol: what the traffic needs of a database, one node at a time.
 
-Here: the protocol, the answers and the error. Not here: any database, any HTTP, choosing nodes
-(load/driver.py).
+Here: the protocol, the answers and the error.
+Must not live here: any database, any HTTP, choosing nodes (load/driver.py).
 
 Each call goes through the one node that is named and is tried once. Whoever calls decides about another
 node or another try, and needs one fact for it: whether a failure is *definite* (no replica can have

@@ -1,7 +1,7 @@
 """The Store and the Observer over kvnode's HTTP API. The only file of the traffic that knows that API.
 
-Here: paths, bodies, and what an answer means. Not here: connections (http.py), retries and choosing
-(load/driver.py).
+Here: paths, bodies, and what an answer means.
+Must not live here: connections (http.py), retries and choosing (load/driver.py).
 """
 
 from __future__ import annotations

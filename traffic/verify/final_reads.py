@@ -1,7 +1,8 @@
 """Final reads: what the database holds at the end, by quorum, tried through several nodes.
 
-Here: single reads with retries. Not here: reading many keys (workloads/reading.py), what is concluded from them
-(write_ledger.py, and each workload's `check`).
+Here: single reads with retries.
+Must not live here: reading many keys (workloads/reading.py), what is concluded from them (write_ledger.py, and each
+workload's `check`).
 """
 
 from __future__ import annotations

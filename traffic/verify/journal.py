@@ -1,7 +1,7 @@
 """The journal: what this process has sent and what was acknowledged, where its successor finds it after kill -9.
 
-Here: the file, and reading a dead process's back into a ledger. Not here: judging (kvnode.checkers.ledger),
-when to write (write_ledger.py).
+Here: the file, and reading a dead process's back into a ledger.
+Must not live here: judging (kvnode.checkers.ledger), when to write (write_ledger.py).
 
 What is claimed. A process that dies takes its memory along, but not the pages of a file that it had mapped:
 the kernel keeps them. So each record is a few stores into a mapped file, about a microsecond, with no system call and

@@ -1,7 +1,7 @@
 """Reads judged while traffic runs: staleness, read your writes, monotonic reads.
 
-Here: from operations as a driver ends them to the facts that the checkers want. Not here: what stale means
-(kvnode.checkers.staleness, .sessions), and the final reads (write_ledger.py).
+Here: from operations as a driver ends them to the facts that the checkers want.
+Must not live here: what stale means (kvnode.checkers.staleness, .sessions), and the final reads (write_ledger.py).
 
 A read is judged the moment it is answered, so there is nothing to read at the end, and memory stays bounded. A
 session is what its operations say; where they say nothing, a persona is one. Keys that were written with

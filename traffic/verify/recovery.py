@@ -1,7 +1,7 @@
 """What earlier generators of this cluster have left behind when they were killed, and the verdict on it.
 
-Here: finding their journals, reading everything back, remembering the verdict. Not here: the file (journal.py),
-what "lost" means (kvnode.checkers.ledger).
+Here: finding their journals, reading everything back, remembering the verdict.
+Must not live here: the file (journal.py), what "lost" means (kvnode.checkers.ledger).
 
 A journal is deleted when there is a verdict on it; one that cannot be judged now (nodes that do not answer) is tried
 again with every check. Journals of other clusters are left to their own successors, and deleted when they are old.

@@ -1,7 +1,7 @@
 """Every acknowledged write goes into a ledger, and `check` reads all of them back.
 
-Here: keeping ledgers while traffic runs, bounded; one verdict. Not here: what "lost" means
-(kvnode.checkers.ledger), how the final reads are made (final_reads.py).
+Here: keeping ledgers while traffic runs, bounded; one verdict.
+Must not live here: what "lost" means (kvnode.checkers.ledger), how the final reads are made (final_reads.py).
 
 A put that leaves it to the clocks (mode "lww") is noted as one of unknown outcome. It carries no context,
 so by the ledger's rule everything that it follows would be lost, read or not; whoever writes so counts

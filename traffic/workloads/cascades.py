@@ -1,6 +1,7 @@
 """How a tweet goes viral: a self-exciting burst of attention.
 
-Here: who is drawn to a viral tweet, and when. Not here: tweets, people, operations.
+Here: who is drawn to a viral tweet, and when.
+Must not live here: tweets, people, operations.
 
 The model is the Hawkes process (Hawkes, "Spectra of some self-exciting and mutually exciting point
 processes", Biometrika 58(1), 1971), in the form in which it is easiest to simulate, a branching process

@@ -1,8 +1,8 @@
 """The collaborative editor: people read a paragraph, think, and write what they made of it.
 
-Here: visits, and what each answer leads to. It knows no HTTP and no nodes. Not here: what an edit does to a text
-(collab_edits.py), merging (collab_merge.py), which documents there are and what is missing
-(collab_documents.py).
+Here: visits, and what each answer leads to. It knows no HTTP and no nodes.
+Must not live here: what an edit does to a text (collab_edits.py), merging (collab_merge.py), which documents there are
+and what is missing (collab_documents.py).
 
 A visit. Somebody opens a paragraph (a quorum read, which hands out a context), thinks for some seconds, and
 writes the new text under that context: "this replaces what I have read". Whoever wrote meanwhile did not see

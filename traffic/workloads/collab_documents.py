@@ -1,6 +1,7 @@
 """The documents: which there are, and what became of every acknowledged edit.
 
-Here: documents and paragraphs as this process knows them. Not here: operations, people, merging.
+Here: documents and paragraphs as this process knows them.
+Must not live here: operations, people, merging.
 
 An edit is lost if it was acknowledged before a read was sent, and the read (by quorum) finds no version
 that has it. Every version names all edits that are in its text, so one read tells.

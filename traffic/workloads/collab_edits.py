@@ -1,7 +1,8 @@
 """What writers do to a paragraph: pure functions from its text to the next.
 
-Here: the four habits. Not here: who has which (personas.py), conflicts, operations. A paragraph is a few
-lines of one sentence each; however long people write, it keeps at most LINES_MAX.
+Here: the four habits.
+A paragraph is a few lines of one sentence each; however long people write, it keeps at most LINES_MAX.
+Must not live here: who has which (personas.py), conflicts, operations.
 """
 
 from __future__ import annotations

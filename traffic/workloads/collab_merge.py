@@ -1,7 +1,7 @@
 """Three-way merge: two people changed the same paragraph without seeing each other's change.
 
-Here: merging texts, and merging versions of a paragraph whose common ancestor is known. Not here: finding
-conflicts, writing anything (collab.py).
+Here: merging texts, and merging versions of a paragraph whose common ancestor is known.
+Must not live here: finding conflicts, writing anything (collab.py).
 
 Texts. The library diff-match-patch makes patches of what one writer changed, and applies them to what the
 other wrote (Fraser, "Differential Synchronization", DocEng 2009). It is given words, each as one character,

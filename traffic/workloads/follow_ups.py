@@ -1,6 +1,7 @@
 """What follows from what: things that a workload will do at a later moment, in the order of their times.
 
-Here: a bounded queue by due time. Not here: what is done.
+Here: a bounded queue by due time.
+Must not live here: what is done.
 
 Thinking is a follow-up that is due later; so is the next action of somebody who came for a few in a row.
 Follow-ups take the next arrivals after they fall due, so the rate on the wire is the rate asked for.

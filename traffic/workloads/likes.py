@@ -1,6 +1,7 @@
 """Likes: the right way to count them, the wrong way, and how many are missing at the end.
 
-Here: which operations make a like, and the final comparison. Not here: who likes what (twitter.py).
+Here: which operations make a like, and the final comparison.
+Must not live here: who likes what (twitter.py).
 
 The right way adds one to a counter: additions commute, so likes that come at the same moment are all there.
 The wrong way (the bug "rmw-likes") is what one writes first: read the number, add one, put it back. Two

@@ -1,7 +1,8 @@
 """As whom the traffic acts: kinds of people and a seeded population of them, at home all over the world.
 
-Here: names, habits and home regions. Not here: what a habit turns into (workloads/), when it happens
-(load/arrivals.py). All names are made up, and fit for a classroom.
+Here: names, habits and home regions.
+All names are made up, and fit for a classroom.
+Must not live here: what a habit turns into (workloads/), when it happens (load/arrivals.py).
 
 Casual users are many and seldom come, but then do several things in a row; power users come often; bots
 come in turns, as steady as a clock; influencers write what goes viral. In the collaborative editor authors

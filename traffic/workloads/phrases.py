@@ -1,6 +1,7 @@
 """Short texts made from parts: cheerful, harmless, and different enough to tell apart on a projector.
 
-Here: words. Not here: who says them and when.
+Here: words.
+Must not live here: who says them and when.
 """
 
 from __future__ import annotations

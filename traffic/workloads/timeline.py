@@ -1,6 +1,7 @@
 """The live timeline: which tweets people can see now, and how strongly each one draws them.
 
-Here: a bounded list of tweets and a weighted draw from it. Not here: operations, personas, stores.
+Here: a bounded list of tweets and a weighted draw from it.
+Must not live here: operations, personas, stores.
 
 How popularity arises, as on a real timeline: a tweet's weight is recency × appeal × (1 + engagement)^0.5.
 The last factor is preferential attachment (Barabási and Albert, 1999): what is seen is liked, what is

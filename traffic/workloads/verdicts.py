@@ -1,6 +1,7 @@
 """How the worlds come to their verdicts: the same rules for all of them.
 
-Here: from counts to a status. Not here: what is counted (each world), what a verdict is (kvnode.checkers).
+Here: from counts to a status.
+Must not live here: what is counted (each world), what a verdict is (kvnode.checkers).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Pure values: a command makes a new plan from the old one (`CHANGES`). A plan is 
 by itself: one direction of a link cut, slowed or narrowed, one node's clock, one node's disk. A node only knows its own
 outgoing rules, so a cut that works both ways is two things. Cuts and delays are kept apart: a partition leaves the
 delays as they were. *Healing* undoes every fault of the network; *reconnecting* undoes the cuts alone.
-Not here: telling the nodes (sync.py), and obeying (the node).
+Must not live here: telling the nodes (sync.py), and obeying (the node).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Keeps every running node's faults equal to the plan, whatever happens to nodes in between.
 
-A node forgets its faults when it dies, so it is told again before it counts as running; one that is paused
-or does not listen is told later. Not here: what the faults are (faults/rules.py).
+A node forgets its faults when it dies, so it is told again before it counts as running; one that is paused or does not
+listen is told later.
+Must not live here: what the faults are (faults/rules.py).
 """
 
 from __future__ import annotations

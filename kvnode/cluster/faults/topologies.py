@@ -7,8 +7,9 @@ has one figure for each direction of a pair; they differ by 2 ms at most, and he
 them latencies; that they are round trips follows from the distances (light in fibre needs about 29 ms from
 Washington DC to London, one way, and the table says 75).
 
-A message takes half of the round trip on its way. Node number i lies in region i, counted around; nodes in
-the same region are not delayed. Pure values. Not here: which links are slow now (faults/rules.py).
+A message takes half of the round trip on its way. Node number i lies in region i, counted around; nodes in the same
+region are not delayed. Pure values.
+Must not live here: which links are slow now (faults/rules.py).
 """
 
 from __future__ import annotations

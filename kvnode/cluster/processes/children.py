@@ -4,9 +4,9 @@
         │                       │            │
         └──exits──> failed      └────dead <──┘      a killed child stays dead until somebody starts it again
 
-A child runs in a session of its own, so that Ctrl-C in a terminal and the interrupt of a notebook's kernel do
-not reach it, and dies with the supervisor (processes/watchdog.py). Not here: what to tell a node once it runs, and who
-asks for all this (supervisor.py).
+A child runs in a session of its own, so that Ctrl-C in a terminal and the interrupt of a notebook's kernel do not reach
+it, and dies with the supervisor (processes/watchdog.py).
+Must not live here: what to tell a node once it runs, and who asks for all this (supervisor.py).
 """
 
 from __future__ import annotations

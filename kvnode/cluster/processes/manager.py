@@ -99,7 +99,7 @@ class ProcessManager:
         return child
 
     async def remove_node(self, name: str, why: str) -> None:
-        """End a node that is no member, and forget it; its data goes, its log stays."""
+        """End a node that is not a member, and forget it; its data goes, its log stays."""
         child = self._nodes.get(name)
         if child is not None:
             await child.terminate(why=why)

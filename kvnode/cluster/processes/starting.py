@@ -1,8 +1,9 @@
 """Starting a supervisor, and holding the pipe that is its owner's life.
 
-The owner's end of the pipe lives as long as this process: it is kept in a table here, not in an object that a
-notebook may drop when a cell runs twice. A forked child of the owner closes its copy, so that it does not
-keep a cluster alive after its owner's death. Not here: what can be asked of a running cluster (local.py).
+The owner's end of the pipe lives as long as this process: it is kept in a table here, not in an object that a notebook
+may drop when a cell runs twice. A forked child of the owner closes its copy, so that it does not keep a cluster alive
+after its owner's death.
+Must not live here: what can be asked of a running cluster (local.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Keeps state.json equal to the state of a running cluster, as far as the disk allows.
 
-Not here: what is in it (processes/manager.py), and how a file is replaced (state.py).
+Must not live here: what is in it (processes/manager.py), and how a file is replaced (state.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Flows: what people do in several steps, written as one scenario.
 
-Here: the engine that runs scenarios. Not here: any scenario.
+Here: the engine that runs scenarios.
+Must not live here: any scenario.
 
 A flow is a generator that yields operations and gets their replies:
 

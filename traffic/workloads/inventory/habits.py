@@ -1,6 +1,7 @@
 """When people do what in a warehouse, and what they want: the mix of activities by hour and season.
 
-Here: weights. Not here: how often anything is done at all (load/rates.py), or what it consists of (scenarios.py).
+Here: weights.
+Must not live here: how often anything is done at all (load/rates.py), or what it consists of (scenarios.py).
 
 Weights are of scenarios begun. An order takes four operations or more (look, order, shipment, sold), a transfer two, a
 restocking two, a stock-take and a look one. In business hours most of what goes over the wire belongs to orders; in

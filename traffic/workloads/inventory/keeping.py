@@ -1,8 +1,9 @@
 """The seam between what people do in a warehouse and how the database is made to keep stock.
 
-Here: the protocol. Not here: any way of keeping stock: with reservations (reserved.py), without (unreserved.py). A
-third way, moving units and booking them in one transaction, is a third implementation of the same protocol; the
+Here: the protocol.
+A third way, moving units and booking them in one transaction, is a third implementation of the same protocol; the
 scenarios (scenarios.py) stay as they are.
+Must not live here: any way of keeping stock: with reservations (reserved.py), without (unreserved.py).
 
 What takes operations is a flow; what does not is a plain call. Every implementation tells its `books` of a movement
 before it is sent and when it is acknowledged, and of every total that it reads.

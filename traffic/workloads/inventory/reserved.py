@@ -1,6 +1,7 @@
 """Stock on PN-counters with reservations: never oversells, whatever fails.
 
-Here: how rights (rights.py) and counters work together. Not here: what people do (scenarios.py).
+Here: how rights (rights.py) and counters work together.
+Must not live here: what people do (scenarios.py).
 
 One counter a shelf, `stock/{warehouse}/{sku}`: an addition is an increment, a removal a decrement. Each generator
 process is one actor of its own in it. It begins with goods of its own (the *opening*, an increment: the durable claim

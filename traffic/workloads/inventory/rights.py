@@ -1,6 +1,7 @@
 """Rights: which units on a shelf this process may take. The arithmetic that never oversells.
 
-Here: one shelf's rights as one actor holds them. Not here: operations, shelves of others, time.
+Here: one shelf's rights as one actor holds them.
+Must not live here: operations, shelves of others, time.
 
 The method is escrow (O'Neil, "The escrow transactional method", TODS 11(4), 1986, section 3) in the form that
 bounded counters gave it (Balegas et al., "Extending eventually consistent cloud databases for enforcing numeric

@@ -1,7 +1,7 @@
 """What people do in and around a warehouse, each as a scenario of several steps.
 
-Here: orders, transfers, restocking, stock-takes, the opening, night work, and what of it is counted. Not here: how
-stock is kept (keeping.py and behind), who begins which scenario when (world.py).
+Here: orders, transfers, restocking, stock-takes, the opening, night work, and what of it is counted.
+Must not live here: how stock is kept (keeping.py and behind), who begins which scenario when (world.py).
 
 The order of steps is chosen so that a process that dies between two of them leaves stock that is too low in the
 books' eyes, never too high: what comes is booked (`restocked/{sku}`) before it is put on a shelf, what goes is taken

@@ -1,7 +1,7 @@
 """Is all stock accounted for? Movements of units go in, final reads are compared, a verdict comes out.
 
-Not here: sending, reading, and how stock is kept. Whoever moves units tells what was asked for and what was
-acknowledged; this file only judges.
+Whoever moves units tells what was asked for and what was acknowledged; this file only judges.
+Must not live here: sending, reading, and how stock is kept.
 
 The claim, for each shelf (one product in one warehouse):
 

@@ -1,6 +1,7 @@
 """Stock by read-modify-write: the known bug "unreserved", kept to be looked at.
 
-Here: what goes wrong when a number is read, changed and written back. Not here: what people do (scenarios.py).
+Here: what goes wrong when a number is read, changed and written back.
+Must not live here: what people do (scenarios.py).
 
 A shelf is a value `/kv stock/{warehouse}/{sku}`, the number of units in decimal. Whoever takes or adds units reads it,
 handles the units, and puts what is left without the context of the read, as programs do that were written for one

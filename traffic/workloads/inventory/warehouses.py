@@ -1,6 +1,7 @@
 """Where stock is kept and what is sold: three warehouses, a catalogue, and the keys under which both are stored.
 
-Here: names and keys. Not here: how much there is, who may take it, when anybody does.
+Here: names and keys.
+Must not live here: how much there is, who may take it, when anybody does.
 
 Keys: `/kv product/{sku}` (a JSON string: sku, name), `/kv order/{id}`; counters `stock/{warehouse}/{sku}` (units on
 a shelf), `restocked/{sku}` and `sold/{sku}` (units that ever came from suppliers and went to customers, over all

@@ -1,7 +1,7 @@
 """The inventory workload: products in three warehouses, and everybody who moves them.
 
 Here: which scenario begins next, by the hour and the season, and the interface that the driver and the service see.
-Not here: the scenarios (scenarios.py), how stock is kept (reserved.py, unreserved.py).
+Must not live here: the scenarios (scenarios.py), how stock is kept (reserved.py, unreserved.py).
 
 The process opens shop first: each product is written, and goods of its own are put on every shelf. From then on each
 arrival takes the step that has been due for longest, or else begins a scenario: one in the mix of the hour
