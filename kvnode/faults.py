@@ -91,7 +91,7 @@ class Line:
         self.free_s = 0.0
 
     def passed_s(self, now_s: float, size_bytes: int, bytes_per_s: float) -> float:
-        """When a message that is sent now will have passed, behind those before it; its sender sets `free_s` to that."""
+        """When a message that is sent now will have passed, behind those before it; who sends it sets `free_s`."""
         return max(now_s, self.free_s) + size_bytes / bytes_per_s
 
 
