@@ -1,7 +1,7 @@
 """Keeping a journal where one can be kept, and saying so where none can.
 
-Here: what goes into the journal, whose failure costs the journal and nothing else. Must not live here: the file
-(journal.py).
+Here: what goes into the journal, whose failure costs the journal and nothing else.
+Must not live here: the file (journal.py).
 
 The traffic needs no journal; its successor does. So a folder that cannot be written, or a disk that is full, is told
 once on stderr and for as long as it lasts in the state (`describe`), and traffic goes on. A journal that ends in the
