@@ -1,7 +1,8 @@
 """A pytest plugin for notebooks that are tested two at a time: each worker's kernels find a cluster of their own.
 
 Kernels inherit the worker's environment. Without it the second notebook would attach to the cluster that the first has
-started, and reset it in the middle of a lesson. Must not live here: what a notebook must show (its own cells).
+started, and reset it in the middle of a lesson.
+Must not live here: what a notebook must show (its own cells).
 """
 
 from __future__ import annotations

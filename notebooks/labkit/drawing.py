@@ -1,7 +1,8 @@
 """Figures as SVG and PNG files, drawn by the same Plotly as on the page, in a browser without a window.
 
 One run of Chromium draws all figures of a page and prints the document with the pictures in it (--dump-dom); nothing is
-driven from outside, so nothing but the browser is needed. Must not live here: where figures come from (pictures.py).
+driven from outside, so nothing but the browser is needed.
+Must not live here: where figures come from (pictures.py).
 """
 
 from __future__ import annotations

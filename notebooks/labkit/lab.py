@@ -1,7 +1,7 @@
 """What the panels need from a lab: the verbs behind the buttons and the facts behind the lights.
 
-Lives here: the Protocol between panels and session, and one node's facts. Must not live here: anything that
-does something. `Session` is the real lab; tests bring a double of their own.
+Lives here: the Protocol between panels and session, and one node's facts.
+Must not live here: anything that does something. `Session` is the real lab; tests bring a double of their own.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m labkit.pictures FOLDER [--lesson 02] [--format png]
 
-For slides and handouts. Lives here: running a notebook's cells, and which charts it has shown. Must not live here: how
-a figure looks (labkit/figures), how it becomes a file (drawing.py).
+For slides and handouts. Lives here: running a notebook's cells, and which charts it has shown.
+Must not live here: how a figure looks (labkit/figures), how it becomes a file (drawing.py).
 
 A notebook runs in this process, on a cluster of its own name and ports, which ends with it: a class that goes on
 meanwhile is not disturbed. Predictions are skipped, so nothing stays covered. Every wait in a notebook is bounded, and

@@ -1,7 +1,8 @@
 """The last minute as the charts need it: one sample a poll, and the moments when somebody broke something.
 
-Lives here: the one place that knows the shape of the traffic service's stats. Must not live here: threads,
-HTTP, widgets. A value that was not measured is NaN, so that a chart shows a gap and never an invented zero.
+Lives here: the one place that knows the shape of the traffic service's stats.
+Must not live here: threads, HTTP, widgets. A value that was not measured is NaN, so that a chart shows a gap and never
+an invented zero.
 """
 
 from __future__ import annotations

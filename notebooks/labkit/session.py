@@ -1,7 +1,8 @@
 """A session: this notebook's hold on a running cluster and its traffic.
 
 Lives here: attach or start, the one ticker that measures, the one worker that carries out clicks, and the
-verbs behind the buttons. Must not live here: widgets (panels), charts (figures), processes (kvnode.cluster).
+verbs behind the buttons.
+Must not live here: widgets (panels), charts (figures), processes (kvnode.cluster).
 
 Who ends what: a cluster that was running before is left running; one that this kernel started ends with the
 kernel, however that dies, because its supervisor watches a pipe that the kernel holds.

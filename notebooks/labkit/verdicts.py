@@ -1,6 +1,7 @@
 """What a verdict of the traffic service means, in one sentence that says what to do next.
 
-Pure. Must not live here: how a verdict is reached (kvnode.checkers, behind the service).
+Pure.
+Must not live here: how a verdict is reached (kvnode.checkers, behind the service).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The words for the three worlds of the traffic: what a student calls them, their mistakes, and what is counted there.
 
-Pure. Must not live here: the worlds themselves (the traffic service), widgets.
+Pure.
+Must not live here: the worlds themselves (the traffic service), widgets.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def wrong_openings(texts: Texts) -> Iterator[str]:
             yield f"{file}: the first line is no whole sentence: {first}"
         if len(f'"""{first}') > COLUMNS_MAX:
             yield f"{file}: the first line has more than {COLUMNS_MAX} columns: {first}"
-        if "Not here:" in doc:
+        if "Not here:" in doc or re.search(r"\S[ ]+Must not live here:", doc):
             yield f'{file}: say "Must not live here:", on a line of its own'
 
 
@@ -148,6 +148,7 @@ def test_modules_that_are_named_are_there(texts: Texts, files: set[str]) -> None
     [
         "x = 1",
         '"""A file.\n\nNot here: more."""',
+        '"""A file. Must not live here: more."""',
         '"""A file that says\n\nmore below."""',
         '"""no mark"""',
         f'"""{"very " * 24}long."""',

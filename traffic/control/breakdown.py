@@ -1,6 +1,7 @@
 """A run in parts: by kind of operation, by the region in which people live, by kind of people, by failure.
 
-Here: the parts of one driver, and those of several processes made one. Must not live here: who asks.
+Here: the parts of one driver, and those of several processes made one.
+Must not live here: who asks.
 
 Percentiles cannot be added, histograms can: parts that go to another process carry their latencies as an encoded
 HdrHistogram, and percentiles are taken from the sum.

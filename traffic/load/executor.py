@@ -1,8 +1,9 @@
 """Carries out operations: through one node after another, each attempt and each end an event.
 
-Here: one attempt at one operation, and how often it is attempted at once. Must not live here: when (driver.py), through
-which node (nodes/table.py), the wire (stores/), what follows from how it went (whoever listens: measure/events.py),
-additions that are sent again (retries.py, which also states the whole retry policy).
+Here: one attempt at one operation, and how often it is attempted at once.
+Must not live here: when (driver.py), through which node (nodes/table.py), the wire (stores/), what follows from how it
+went (whoever listens: measure/events.py), additions that are sent again (retries.py, which also states the whole retry
+policy).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Attempts that failed, counted by what the node (or the network) said: the first thing to read in trouble.
 
-Here: a bounded table. Must not live here: how an operation ended (recorder.py), whether it is tried again
-(load/executor.py).
+Here: a bounded table.
+Must not live here: how an operation ended (recorder.py), whether it is tried again (load/executor.py).
 
 Invariant: at most MESSAGES_MAX different messages are kept apart; what comes beyond is counted under OTHERS, so that
 nothing is lost from the sum.

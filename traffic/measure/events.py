@@ -1,7 +1,7 @@
 """What happens to operations, as events, and who hears of it.
 
-Here: the events, and the one place from which listeners are called (`Events.emit`). Must not live here: what is made of
-them; each listener says in its `listen` what it hears.
+Here: the events, and the one place from which listeners are called (`Events.emit`).
+Must not live here: what is made of them; each listener says in its `listen` what it hears.
 
 The way of an operation. Each attempt through a node is an AttemptStarted, then an AttemptFailed or, of a write that was
 stored, an Acknowledged. An addition to which nobody answered is Unanswered: it is sent again. Each operation has one

@@ -4,8 +4,9 @@ One measurement at a time, bounded in time and rate; a new one takes the place o
 its own, so that it neither slows the traffic nor waits for it. The model is thrown with few dice while points still
 come, and with many at the end.
 
-Here: one measurement's life, and its numbers as JSON. Must not live here: requests and times (measure.py), the model
-(model.py), delays of links: whoever asks for a measurement makes the cluster slow.
+Here: one measurement's life, and its numbers as JSON.
+Must not live here: requests and times (measure.py), the model (model.py), delays of links: whoever asks for a
+measurement makes the cluster slow.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Who may break a cluster: a token that the service makes at its start.
 
-Here: the token, its file, and whether a request carries it. Must not live here: which endpoints ask for it (api.py).
+Here: the token, its file, and whether a request carries it.
+Must not live here: which endpoints ask for it (api.py).
 
 Loopback is shared by all users of a computer: whatever this service answers to a GET, it answers to each of them. So
 the token is in no answer. It lies in a file that only this user can read (0600, in a folder with 0700), and the page

@@ -1,6 +1,7 @@
 """What a request carries, checked: JSON bodies and query parameters, and the Problem that says what is wrong with them.
 
-Here: reading them. Must not live here: endpoints (api.py and its neighbours), what bodies mean.
+Here: reading them.
+Must not live here: endpoints (api.py and its neighbours), what bodies mean.
 """
 
 from __future__ import annotations

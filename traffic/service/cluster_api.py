@@ -1,7 +1,8 @@
 """The endpoints about the cluster itself: proofs that it is there, and breaking and mending it.
 
-Here: paths' bodies and statuses. Must not live here: what is broken and how (breaking.py), the supervisor's socket
-(nodes/supervisor.py), who may (access.py).
+Here: paths' bodies and statuses.
+Must not live here: what is broken and how (breaking.py), the supervisor's socket (nodes/supervisor.py), who may
+(access.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What has happened to the cluster while the service watched: who did what to a node, and what became of it.
 
-Here: a bounded list, made of looks at the supervisor's state and at the nodes' health. Must not live here: how two
-states differ (runs/faults.py).
+Here: a bounded list, made of looks at the supervisor's state and at the nodes' health.
+Must not live here: how two states differ (runs/faults.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The endpoints for whoever wants the figures themselves: history, operations, CSV, a report.
 
-Here: paths' answers. Must not live here: what is measured (measure/recorder.py,
-control/breakdown.py), how a report looks (runs/report.py).
+Here: paths' answers.
+Must not live here: what is measured (measure/recorder.py, control/breakdown.py), how a report looks (runs/report.py).
 
 A report of an hour has ten thousand rows: what is slow about it happens in a thread, since the traffic is sent from
 this event loop.

@@ -1,7 +1,7 @@
 """What was measured over the last hour, the longer ago the coarser: for charts that show more than a minute.
 
-Here: one sample a second, kept in rings of different steps. Must not live here: who draws them; every single second
-of a run, which the recorder keeps for CSV and reports.
+Here: one sample a second, kept in rings of different steps.
+Must not live here: who draws them; every single second of a run, which the recorder keeps for CSV and reports.
 
 Invariant: at most the sum of ROWS rows are kept, however long the service runs.
 """

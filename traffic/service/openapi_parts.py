@@ -1,6 +1,7 @@
 """The words in which the service's OpenAPI document is written: schemas, parameters, operations.
 
-Here: shapes of JSON Schema. Must not live here: any path (openapi.py and its neighbours).
+Here: shapes of JSON Schema.
+Must not live here: any path (openapi.py and its neighbours).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The status page and its parts, as files of this package: nothing comes from elsewhere.
 
-Here: which files there are, their types and the policy that they are served under. Must not live here: figures
-(api.py).
+Here: which files there are, their types and the policy that they are served under.
+Must not live here: figures (api.py).
 
 The policy lets the page run its own files and talk to its own service, and nothing else: a tweet with a script in it
 stays text even if the page forgot to treat it so.

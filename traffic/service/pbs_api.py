@@ -1,6 +1,7 @@
 """The endpoint that measures staleness: POST begins, GET shows the points as they come, DELETE ends.
 
-Here: bodies and statuses. Must not live here: measuring (traffic/pbs/live.py).
+Here: bodies and statuses.
+Must not live here: measuring (traffic/pbs/live.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """One path, all of its methods: what a path does not take is a 405 that says what it takes.
 
-Here: the route. Must not live here: which paths there are (api.py).
+Here: the route.
+Must not live here: which paths there are (api.py).
 
 Starlette goes on to the next route when a path fits and its method does not, so that PUT on a path of its own
 would meet a pattern further down (`/traffic/{workload}`) and be told that there is no workload of that name.

@@ -1,6 +1,7 @@
 """A tweet that somebody posts by hand, and how it comes to each replica.
 
-Here: one real quorum write, and what every replica says it holds of it. Must not live here: HTTP (cluster_api.py).
+Here: one real quorum write, and what every replica says it holds of it.
+Must not live here: HTTP (cluster_api.py).
 
 Arrival times are the database's own: each replica remembers when it had made a record durable, and the coordinator when
 it took the write. On one machine all nodes share one clock, so that the difference is a time that has passed. A replica

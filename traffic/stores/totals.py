@@ -1,7 +1,7 @@
 """The running totals of one actor at one counter: what goes over the wire for an addition.
 
-Here: the arithmetic of "as this actor, I have added 17 to this counter so far, and taken 3 away". Must not live here:
-all counters of a process (verify/totals.py), sending.
+Here: the arithmetic of "as this actor, I have added 17 to this counter so far, and taken 3 away".
+Must not live here: all counters of a process (verify/totals.py), sending.
 """
 
 from __future__ import annotations

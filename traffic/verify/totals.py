@@ -1,7 +1,7 @@
 """Running totals: what this process has added to each counter, and what of it is acknowledged.
 
-Here: all counters of the process, bounded. Must not live here: the arithmetic of one counter (stores/totals.py),
-sending, waiting.
+Here: all counters of the process, bounded.
+Must not live here: the arithmetic of one counter (stores/totals.py), sending, waiting.
 
 Decision: several requests for one counter may be in flight at once. Each carries the running totals at its
 moment, totals only grow, and replicas keep the maximum per actor; so a request that overtakes another,

@@ -3,7 +3,8 @@
 Three mechanisms could make them equal, and two facts tell them apart. Where one leader orders all writes, every write
 is numbered by one disk. Where nodes vote, a node that can ask nobody acknowledges nothing, or is overruled later. Where
 each replica merges what it hears, neither holds.
-Pure. Must not live here: the experiment (scenes.py, `nobody_to_ask`).
+Pure.
+Must not live here: the experiment (scenes.py, `nobody_to_ask`).
 """
 
 from __future__ import annotations

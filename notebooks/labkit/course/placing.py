@@ -3,7 +3,8 @@
 The same as kvnode/ring/ring.py, without its bound on the fullest node (a test compares both). A node's claim on a
 partition is a hash of both names, and the greatest claims win: D. G. Thaler, C. V. Ravishankar, "Using Name-Based
 Mappings to Increase Hit Rates", IEEE/ACM Transactions on Networking 6 (1), 1998.
-Pure. Must not live here: asking the cluster.
+Pure.
+Must not live here: asking the cluster.
 """
 
 from __future__ import annotations

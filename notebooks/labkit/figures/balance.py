@@ -1,6 +1,7 @@
 """How evenly nodes share data and work: of each kind, the share of every node beside the even one.
 
-Pure: shares in, figure out. Must not live here: measuring them (labkit/course/reading.py).
+Pure: shares in, figure out.
+Must not live here: measuring them (labkit/course/reading.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Words of one person never lie on each other: they stand above the line or below it, and where there is no room left,
 several operations are told as one.
-Pure. Must not live here: lines and symbols (space_time.py).
+Pure.
+Must not live here: lines and symbols (space_time.py).
 """
 
 from __future__ import annotations

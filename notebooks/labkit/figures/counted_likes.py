@@ -3,7 +3,8 @@
 What is missing was lost in updates (Berenson et al., "A Critique of ANSI SQL Isolation Levels", SIGMOD 1995, section
 4.1, phenomenon P4).
 
-Pure: (way, acknowledged, counted) in, figure out. Must not live here: counting (labkit.course.counting).
+Pure: (way, acknowledged, counted) in, figure out.
+Must not live here: counting (labkit.course.counting).
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ A PN-counter keeps two numbers for each actor, which only grow: given, and taken
 each; the value is what was given minus what was taken back.
 Paper: Shapiro et al., "A comprehensive study of Convergent and Commutative Replicated Data Types", 2011, section 3.1.
 
-Pure: {node: {actor: (given, taken back)}} in, figure out. Must not live here: the counter (kvnode.versions.counters).
+Pure: {node: {actor: (given, taken back)}} in, figure out.
+Must not live here: the counter (kvnode.versions.counters).
 """
 
 from __future__ import annotations

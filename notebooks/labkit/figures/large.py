@@ -1,6 +1,7 @@
 """The same figure for the back of a room: every text at least 20 px, every line at least 3 px.
 
-Lives here: one pure function from figure to figure. Must not live here: which figures there are, who wants them large.
+Lives here: one pure function from figure to figure.
+Must not live here: which figures there are, who wants them large.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The ledger's verdict as a card: what was acknowledged, what of it is lost, and what was guessed beforehand.
 
-Pure: the answer of POST /api/real/traffic/check in, figure out. Must not live here: judging (kvnode.checkers).
+Pure: the answer of POST /api/real/traffic/check in, figure out.
+Must not live here: judging (kvnode.checkers).
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 A lost update needs no more than this: a read that is answered before somebody else's write, and a write after it.
 Berenson et al., "A Critique of ANSI SQL Isolation Levels", SIGMOD 1995, section 4.1.
 
-Pure: operations in, figure out. Must not live here: playing the scene (labkit.course.scenes).
+Pure: operations in, figure out.
+Must not live here: playing the scene (labkit.course.scenes).
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ A circle a node, the newest outside; a tick where the node holds the partition. 
 over is hatched, and filled once all of its data is there. DeCandia et al., "Dynamo", SOSP 2007, section 6.2, strategy 3
 has such partitions of equal size; which nodes hold one is decided here by their claims (course/placing.py).
 
-Pure: one look at the ring in, figure out. Must not live here: looking (labkit/ringside.py).
+Pure: one look at the ring in, figure out.
+Must not live here: looking (labkit/ringside.py).
 """
 
 from __future__ import annotations

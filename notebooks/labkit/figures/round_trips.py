@@ -1,7 +1,8 @@
 """How long does a round trip take? What was set on each link, and what the nodes themselves measure.
 
 A delay that was set is a wish; the class sees what was achieved.
-Pure: rows in, figure out. Must not live here: asking the nodes.
+Pure: rows in, figure out.
+Must not live here: asking the nodes.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Lamport's picture ("Time, Clocks, and the Ordering of Events in a Distributed Sy
 hand: each arrow begins and ends where a node noted it. A late message is a long arrow; one that nobody saw arrive ends
 in a cross; a link that was cut is hatched between its two nodes. What a person waits for is a bar on their line.
 
-Pure: operations and traces in, figure out. Must not live here: joining notes to messages (messages.py).
+Pure: operations and traces in, figure out.
+Must not live here: joining notes to messages (messages.py).
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ t-visibility of Bailis et al., "Probabilistically Bounded Staleness for Practica
 3: the share of reads that return a write, by the time since it was acknowledged. The interval is Wilson's, which stays
 within 0 and 100 % and is honest for few reads.
 
-Pure: rows in, figure out. Must not live here: measuring and the model (the traffic service).
+Pure: rows in, figure out.
+Must not live here: measuring and the model (the traffic service).
 """
 
 from __future__ import annotations

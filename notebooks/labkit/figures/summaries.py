@@ -1,6 +1,7 @@
 """What a chart over time shows now, in one sentence: for ears, and for whoever wants the number and not the line.
 
-Pure. Must not live here: which numbers a chart has (traffic.py, convergence.py).
+Pure.
+Must not live here: which numbers a chart has (traffic.py, convergence.py).
 """
 
 from __future__ import annotations

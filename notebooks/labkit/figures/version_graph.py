@@ -4,7 +4,8 @@ What a line says is all that a database without a common clock can know of order
 them are concurrent, whatever the time of day was: if both are still there, they are siblings.
 Paper: Preguiça et al., "Dotted Version Vectors", arXiv 1011.5808, section 3.
 
-Pure: versions as GET and PUT answer them in, figure out. Must not live here: the relation itself (labkit.causality).
+Pure: versions as GET and PUT answer them in, figure out.
+Must not live here: the relation itself (labkit.causality).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A cluster of that name that runs already is used and left running; so is its traffic service. Whatever was
 started here ends here: at Ctrl-C, SIGTERM, a closed terminal, and also when this process is killed, because
-each of them holds a pipe to it. Must not live here: how these processes are kept (kvnode.cluster), and the
-command line (start.py).
+each of them holds a pipe to it.
+Must not live here: how these processes are kept (kvnode.cluster), and the command line (start.py).
 """
 
 from __future__ import annotations

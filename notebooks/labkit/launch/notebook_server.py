@@ -1,7 +1,7 @@
 """A JupyterLab of the lab's own: started on one notebook, ended with whoever started it.
 
-Lives here: its command line, its settings, where it answers, its end. Must not live here: the cluster and the
-traffic (start.py).
+Lives here: its command line, its settings, where it answers, its end.
+Must not live here: the cluster and the traffic (start.py).
 
 Its settings are handed over, never written: defaults come from lab_settings/ beside this file, and what a
 person has changed in their own Jupyter still wins. Its run-time files and its window layout are kept in the

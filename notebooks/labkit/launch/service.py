@@ -1,7 +1,7 @@
 """The traffic service as a notebook talks to it: plain HTTP, bounded in time, one method a button.
 
-Lives here: the service's URLs and nothing else that knows them. Must not live here: threads, widgets,
-or anything that generates load; the generators run in their own process.
+Lives here: the service's URLs and nothing else that knows them.
+Must not live here: threads, widgets, or anything that generates load; the generators run in their own process.
 """
 
 from __future__ import annotations

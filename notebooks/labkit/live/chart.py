@@ -1,6 +1,7 @@
 """A Plotly chart that takes a whole figure a few times a second.
 
-Lives here: the widget and its transport. Must not live here: what a figure looks like (labkit.figures).
+Lives here: the widget and its transport.
+Must not live here: what a figure looks like (labkit.figures).
 
 How it works: Plotly's own script lies in the installed plotly package. One `PlotlyScript` widget carries it,
 gzipped, to the browser; every chart refers to that one, and a page unpacks it once. Of a figure, numpy arrays

@@ -1,7 +1,7 @@
 """Buttons and settings that answer at once: they change their own look first, then queue the work.
 
-Lives here: what happens between a click and its command. Must not live here: how a control looks and how its events
-reach the kernel (controls.py), what is done (the lab).
+Lives here: what happens between a click and its command.
+Must not live here: how a control looks and how its events reach the kernel (controls.py), what is done (the lab).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Live charts in the cockpit: a few in sight, chosen by a menu, and all that anybody looks at kept up to date.
 
-Lives here: which chart stands where, and when one is drawn anew. Must not live here: how a chart looks (figures), how
-it travels (live).
+Lives here: which chart stands where, and when one is drawn anew.
+Must not live here: how a chart looks (figures), how it travels (live).
 """
 
 from __future__ import annotations

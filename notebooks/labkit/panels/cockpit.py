@@ -1,7 +1,7 @@
 """The cockpit: everything a teacher turns, presses and points at, in one panel.
 
-Lives here: how lights, controls, counters and charts stand together, and what a tick refreshes. Must not live here:
-how a fault is done (the lab), how a chart looks (figures), how a click travels (controls).
+Lives here: how lights, controls, counters and charts stand together, and what a tick refreshes.
+Must not live here: how a fault is done (the lab), how a chart looks (figures), how a click travels (controls).
 
 It is made for a laptop: at 1280 × 800, JupyterLab's own bars included, the lights of three nodes, all controls and two
 charts are in sight together. For the back of a room there is `large` (text of at least 20 px, lines of at least 3 px):

@@ -1,7 +1,7 @@
 """Controls that everybody can use, by mouse, by keyboard and by ear, also while a cell computes.
 
-Lives here: the four kinds of control as widgets, and how their events reach the kernel. Must not live here: what a
-control is for (buttons.py, cockpit.py), how it looks (panels.css).
+Lives here: the four kinds of control as widgets, and how their events reach the kernel.
+Must not live here: what a control is for (buttons.py, cockpit.py), how it looks (panels.css).
 
 They are made of the browser's own elements (controls.js): ipywidgets' own have no accessible names beyond their text
 ("Kill", three times), and a button that is disabled while it works loses the focus.

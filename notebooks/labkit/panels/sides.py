@@ -1,6 +1,7 @@
 """The ways to divide nodes into two sides, for a menu.
 
-Pure. Must not live here: cutting (the cluster).
+Pure.
+Must not live here: cutting (the cluster).
 """
 
 from __future__ import annotations
