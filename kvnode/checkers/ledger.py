@@ -32,8 +32,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from kvnode.checkers.observed import SiblingLike
 from kvnode.checkers.verdict import Status, Verdict, shortened
 from kvnode.versions.dots import Dot
 from kvnode.versions.vectors import FORGOTTEN
@@ -44,26 +45,9 @@ Totals = tuple[int, int]
 """(increments, decrements)."""
 
 
-class Version(Protocol):
-    """What an acknowledgement or a read tells of one version. vector_clock: with its own dot; issued_under: without, if
-    it is known; issued_under_dots: single writes that its writer had seen beside that."""
-
-    @property
-    def dot(self) -> str: ...
-
-    @property
-    def vector_clock(self) -> Mapping[str, int]: ...
-
-    @property
-    def issued_under(self) -> Mapping[str, int] | None: ...
-
-    @property
-    def issued_under_dots(self) -> Sequence[str]: ...
-
-
 @dataclass(frozen=True)
 class SiblingRead:
-    """One sibling of a final quorum read: a Version."""
+    """One sibling of a final quorum read: a SiblingLike."""
 
     dot: str
     vector_clock: Mapping[str, int]
@@ -162,7 +146,7 @@ class Ledger:
     def acknowledged_put(
         self,
         key: str,
-        version: Version,
+        version: SiblingLike,
         *,
         w: int = 2,
         n: int = 3,
@@ -353,7 +337,7 @@ class Ledger:
         findings.evidence.extend(wrong)
 
 
-def _past(dot: Dot, version: Version) -> _Past:
+def _past(dot: Dot, version: SiblingLike) -> _Past:
     dots = frozenset(map(Dot.parse, version.issued_under_dots))
     if version.issued_under is not None:
         return _Past(version.issued_under, dots)
