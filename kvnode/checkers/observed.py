@@ -26,8 +26,8 @@ WRITES_PER_KEY_MAX = 16
 class SiblingLike(Protocol):
     """One version of a key, as an acknowledgement or a read tells it.
 
-    vector_clock: with its own dot; issued_under: without, if it is known; issued_under_dots: single writes that its writer
-    had seen beside that.
+    vector_clock: with its own dot; issued_under: without, if it is known; issued_under_dots: single writes that
+    its writer had seen beside that.
     """
 
     @property
